@@ -20,10 +20,10 @@ import trimtab.stats
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "trimtab"
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-LAYERS = sorted(
-    path.name for path in SOURCE.iterdir() if path.is_dir() and any(path.rglob("*.py"))
+LAYERS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and any(path.rglob("*.py")))
+INDEX_HOST = re.compile(
+    r"https?://[^\s\"'`)>]*(?:pypi|pythonhosted|/simple\b)|--(?:extra-)?index-url[ =]h"
 )
-INDEX_HOST = re.compile(r"https?://[^\s\"'`)>]*(?:pypi|pythonhosted|/simple\b)|--(?:extra-)?index-url[ =]h")
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:root|work/(?:main|shared)|opt/(?:pypi|wheels))\b")
 
 
@@ -95,7 +95,9 @@ def test_lock_covers_every_dependency_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
     names = {re.split(r"[<>=!~ \[;]", item)[0] for item in wanted}
-    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements/dev.txt").read_text(), re.M))
+    locked = set(
+        re.findall(r"^([\w.-]+)==", (ROOT / "requirements/dev.txt").read_text(), re.MULTILINE)
+    )
     assert names - locked == set()
 
 
