@@ -1,0 +1,131 @@
+"""The desired state of a deployment: objectives, rollout plan, scaling, monitors, retraining."""
+
+from typing import Literal
+
+import msgspec
+
+ClockKind = Literal["wall", "event"]
+
+
+class Objective(msgspec.Struct, frozen=True):
+    """What callers were promised. `latency_seconds` holds at `latency_quantile`."""
+
+    latency_quantile: float = 0.99
+    latency_seconds: float = 0.25
+    availability: float = 0.999
+
+
+class RolloutPlan(msgspec.Struct, frozen=True):
+    """How a candidate earns traffic. `steps` are parts per 10,000, rising; times in seconds.
+
+    `alpha` bounds the chance of rolling back a candidate that is no worse, `beta` the chance of
+    promoting past a step one that is worse than the step's margin.
+    """
+
+    strategy: Literal["canary", "shadow", "now"] = "canary"
+    shadow_rows: int = 1000
+    shadow_seconds: float = 600.0
+    steps: tuple[int, ...] = (100, 500, 2500, 5000)
+    step_seconds: float = 60.0
+    bake_seconds: float = 3600.0
+    max_hold_seconds: float = 86_400.0
+    alpha: float = 0.01
+    beta: float = 0.05
+    quality_margin: float = 0.01
+    """How much worse (in mean Brier or squared loss, range 0–1) a candidate may at most be."""
+
+
+class ScalePlan(msgspec.Struct, frozen=True):
+    """How many workers a release gets."""
+
+    min: int = 1
+    max: int = 4
+    idle: Literal["keep", "stop"] = "keep"
+
+
+class MonitorPlan(msgspec.Struct, frozen=True):
+    """What is watched, and how often a monitor may be wrong.
+
+    `false_alarms_per_year` is the budget of the page tier for the deployment; `block_seconds` is
+    the length of an evidence block on the deployment's clock; `maturity_seconds` is how long
+    labels of a block are awaited after its end.
+    """
+
+    false_alarms_per_year: float = 12.0
+    block_seconds: float = 3600.0
+    maturity_seconds: float = 86_400.0
+    segments: tuple[str, ...] = ()
+    quality: Literal["auto", "roc_auc", "error", "brier", "squared_error", "none"] = "auto"
+    quality_tolerance: float | None = None
+    """Harm-free zone of the quality signal; None takes the one learned into the profile."""
+    input_tolerance: float = 0.05
+    key: str | None = None
+
+
+RetrainCause = Literal["quality", "drift"]
+
+
+class RetrainPlan(msgspec.Struct, frozen=True):
+    """When and how the release is made again; durations in seconds on the deployment's clock."""
+
+    when: tuple[RetrainCause, ...] = ()
+    approve: Literal["auto", "human"] = "human"
+    cooldown_seconds: float = 86_400.0
+    schedule: str | None = None
+
+
+class DeploymentSpec(msgspec.Struct, frozen=True):
+    """One `[deployment.NAME]` table."""
+
+    name: str
+    model: str
+    clock: ClockKind = "wall"
+    """`wall`: rollouts and monitors run on the host's clock. `event`: on the event time that
+    requests carry, so that a replay at high speed is judged as the real thing would be."""
+    objective: Objective = Objective()
+    rollout: RolloutPlan = RolloutPlan()
+    scale: ScalePlan = ScalePlan()
+    monitor: MonitorPlan = MonitorPlan()
+    retrain: RetrainPlan = RetrainPlan()
+
+
+class PipelineSpec(msgspec.Struct, frozen=True):
+    """One `[model.NAME]` table: how the model is made, for `trimtab retrain`.
+
+    `module` is a Python file of the project; `steps` are its functions in order. The last step's
+    output folder holds the model and `reference.parquet`.
+    """
+
+    model: str
+    module: str
+    steps: tuple[str, ...]
+    requirements: str
+    source: str | None = None
+    features: str | None = None
+    format: str = "skops"
+    model_file: str = "model.skops"
+    target: str = "label"
+    positive: str | None = None
+    time: str | None = None
+    key: str | None = None
+    segments: tuple[str, ...] = ()
+    trust: Literal["none", "code"] = "none"
+    params: dict[str, str] = {}
+
+
+class ServerSpec(msgspec.Struct, frozen=True):
+    """The `[server]` table: listeners and processes of one machine."""
+
+    inference: str = "127.0.0.1:8080"
+    admin: str = "127.0.0.1:8090"
+    gateways: int = 1
+    flush_seconds: float = 0.25
+    retention_days: int = 30
+
+
+class ProjectConfig(msgspec.Struct, frozen=True):
+    """A whole `trimtab.toml`, checked."""
+
+    server: ServerSpec = ServerSpec()
+    deployments: tuple[DeploymentSpec, ...] = ()
+    pipelines: tuple[PipelineSpec, ...] = ()

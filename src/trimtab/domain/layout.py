@@ -1,0 +1,39 @@
+"""Names of files inside the state folder, so that every process agrees on them (docs/wire.md)."""
+
+LAYOUT_VERSION = 1
+
+VERSION = "VERSION"
+LOCK = "lock"
+DATABASE = "control.db"
+BLOBS = "blobs"
+ENVIRONMENTS = "envs"
+SHIM = "shim"
+RELEASES = "releases"
+AGENT_FACTS = "run/agent.json"
+AGENT_SOCKET = "run/agent.sock"
+ROUTING = "run/routing.json"
+WORKER_SOCKETS = "run/w"
+SPOOL = "spool"
+LOG = "log"
+RUNS = "runs"
+PROCESS_LOGS = "logs"
+
+
+def worker_socket(slot_id: str) -> str:
+    """Path of a worker's socket, relative to the state folder."""
+    return f"{WORKER_SOCKETS}/{slot_id}.sock"
+
+
+def gateway_facts(index: int) -> str:
+    """Path of the file in which gateway `index` says which snapshot it routes by."""
+    return f"run/gateway-{index}.json"
+
+
+def segments(deployment: str, kind: str) -> str:
+    """Folder of a deployment's finished segments of `kind` (`rows` or `labels`)."""
+    return f"{LOG}/{deployment}/{kind}"
+
+
+def checkout(digest: str) -> str:
+    """Folder of a release's checkout on this machine."""
+    return f"{RELEASES}/{digest.removeprefix('sha256:')[:12]}"

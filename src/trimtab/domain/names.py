@@ -1,0 +1,57 @@
+"""Names and references: what may be called what, and how a release is written."""
+
+import re
+from typing import NewType
+
+import msgspec
+
+from trimtab import errors
+
+Digest = NewType("Digest", str)
+"""`sha256:` followed by 64 lower-case hexadecimal digits."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_HEX = re.compile(r"[0-9a-f]{6,64}")
+
+
+def checked_name(name: str, kind: str) -> str:
+    """Return `name` when it is a legal name of a model or deployment, else raise `Usage`."""
+    if _NAME.fullmatch(name):
+        return name
+    raise errors.Usage(
+        errors.BAD_NAME,
+        f"name a {kind}",
+        repr(name),
+        "names start with a letter or digit and hold at most 64 of a-z 0-9 . _ -",
+        hint=f"try {re.sub(r'[^a-z0-9._-]+', '-', name.lower()).strip('-._')[:64] or 'my-model'!r}",
+    )
+
+
+class ReleaseRef(msgspec.Struct, frozen=True):
+    """A release as a person writes it: `model@7`, or a unique digest prefix."""
+
+    model: str | None = None
+    number: int | None = None
+    digest_prefix: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "ReleaseRef":
+        """Read `model@7`, `sha256:ab12…` or `ab12…`; anything else is a `Usage` error."""
+        model, at, number = text.partition("@")
+        if at and number.isdigit() and int(number) > 0:
+            return cls(model=checked_name(model, "model"), number=int(number))
+        prefix = text.removeprefix("sha256:")
+        if _HEX.fullmatch(prefix):
+            return cls(digest_prefix=f"sha256:{prefix}")
+        raise errors.Usage(
+            errors.NO_SUCH_RELEASE,
+            "read",
+            repr(text),
+            "a release is written model@number or as at least 6 digits of its digest",
+            hint="trimtab releases",
+        )
+
+
+def short(digest: str) -> str:
+    """The first 12 hexadecimal digits, as shown to people and used in file names."""
+    return digest.removeprefix("sha256:")[:12]

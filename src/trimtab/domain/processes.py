@@ -1,0 +1,65 @@
+"""What the controller asks of a node agent, and what it hears back."""
+
+from typing import Literal
+
+import msgspec
+
+from trimtab.domain.names import Digest
+
+
+class WorkerSlot(msgspec.Struct, frozen=True, order=True):
+    """A place for one worker of one release; its socket path follows from it."""
+
+    release: Digest
+    index: int
+
+    @property
+    def id(self) -> str:
+        """Stable id, also the name of its socket and log file."""
+        return f"{self.release.removeprefix('sha256:')[:12]}-{self.index}"
+
+
+class WantedWorkers(msgspec.Struct, frozen=True):
+    """The whole set of workers that should exist; the agent starts and stops the difference."""
+
+    epoch: int
+    slots: tuple[WorkerSlot, ...]
+
+
+WorkerState = Literal["preparing", "starting", "ready", "failed", "stopping"]
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """One worker as the agent sees it.
+
+    `ready` means: environment verified, digest verified, golden set replayed within tolerance,
+    socket listening. `failed` carries the reason in `error`; it is retried with backoff.
+    """
+
+    slot: WorkerSlot
+    state: WorkerState
+    pid: int | None = None
+    restarts: int = 0
+    error: str = ""
+    code: str = ""
+    rss_bytes: int = 0
+    started_seconds: float = 0.0
+    golden_difference: float | None = None
+
+
+class JobStatus(msgspec.Struct, frozen=True):
+    """A one-off process (a pipeline run). `exit_code` is None while it runs."""
+
+    id: str
+    pid: int | None
+    exit_code: int | None
+    started_at: float
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """Everything the agent knows: workers, jobs, and the gateways it keeps alive."""
+
+    workers: tuple[WorkerStatus, ...]
+    jobs: tuple[JobStatus, ...] = ()
+    gateways: tuple[int, ...] = ()
+    """Process ids of the gateways."""

@@ -1,0 +1,112 @@
+"""Rows of the request log and labels, as columns: what gateways write and monitors read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Texts = NDArray[np.object_]
+
+
+class Outcome(StrEnum):
+    """How one attempt at a release ended.
+
+    `ok` answered; `failed` the release failed it (exception, crash, invalid output, deadline
+    missed in the worker); `rejected` the caller's fault (4xx), never counts against a release;
+    `shed` refused for lack of room before it reached a worker.
+    """
+
+    OK = "ok"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    SHED = "shed"
+
+
+FIXED_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("request_id", "string"),
+    ("row", "int32"),
+    ("event_time", "float64"),
+    ("received_at", "float64"),
+    ("release", "string"),
+    ("mode", "string"),
+    ("lane", "string"),
+    ("rollout", "string"),
+    ("weight", "int32"),
+    ("unit", "uint64"),
+    ("attempt", "int32"),
+    ("final", "bool"),
+    ("outcome", "string"),
+    ("error", "string"),
+    ("worker", "string"),
+    ("queue_seconds", "float64"),
+    ("model_seconds", "float64"),
+    ("total_seconds", "float64"),
+)
+"""Columns of every request-log segment, with Arrow type names. Input columns follow as `in.NAME`,
+output columns as `out.NAME` (first value of a vector output is kept as a list).
+
+`request_id` with `row` names one prediction. A request that failed on the canary and was answered
+by stable is two attempts: 0 (canary, `failed`, `final` false) and 1 (stable, `ok`, `final` true).
+A shadow copy has mode `shadow`, `final` false. `weight` is the canary's share in parts per 10,000
+when the request was assigned, 0 when no canary was running. Times are epoch seconds, durations
+seconds. `unit` is the hash that assigned the request."""
+
+LABEL_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("request_id", "string"),
+    ("row", "int32"),
+    ("key", "string"),
+    ("label", "string"),
+    ("at", "float64"),
+    ("received_at", "float64"),
+    ("source", "string"),
+)
+"""Columns of every label segment. Either `request_id` or `key` is set. `label` is the label as
+text (numbers in shortest form); `at` is when it became known, epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one deployment, as equally long columns named as in `FIXED_COLUMNS`.
+
+    `inputs`/`outputs` map a column's name to float64 (missing = NaN) or object arrays of
+    str | None. Rows of failed attempts have NaN / None outputs.
+    """
+
+    fixed: Mapping[str, NDArray[Any]]
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.fixed["request_id"])
+
+    def take(self, index: NDArray[Any]) -> "Rows":
+        """The rows at `index` (positions or a boolean mask)."""
+        return Rows(
+            {name: column[index] for name, column in self.fixed.items()},
+            {name: column[index] for name, column in self.inputs.items()},
+            {name: column[index] for name, column in self.outputs.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels of one deployment, as equally long columns named as in `LABEL_COLUMNS`."""
+
+    fixed: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.fixed["label"])
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Predictions joined with their labels: `rows` and, in the same order, `label` as text."""
+
+    rows: Rows
+    label: Texts
+    labelled_at: Floats

@@ -1,0 +1,110 @@
+"""A release: one digest over model, feature code, environment, data, profile and golden set."""
+
+from typing import Literal
+
+import msgspec
+
+from trimtab.domain.names import Digest
+from trimtab.domain.signature import Signature
+
+Format = Literal["skops", "onnx", "xgboost", "lightgbm", "python", "joblib", "pickle"]
+CODE_FORMATS: frozenset[str] = frozenset({"python", "joblib", "pickle"})
+"""Formats that execute code of their author when loaded: they need `trust = "code"`."""
+
+Frame = Literal["pandas", "columns", "matrix"]
+"""What the feature code (or the model without feature code) is given: a pandas.DataFrame, a dict
+of numpy arrays, or one float64 matrix in signature order. Declared, never guessed at run time."""
+
+
+class LockedPackage(msgspec.Struct, frozen=True, order=True):
+    """One distribution of an environment: exact version and the sha256 of every allowed file."""
+
+    name: str
+    version: str
+    sha256: tuple[str, ...]
+
+
+class EnvironmentLock(msgspec.Struct, frozen=True):
+    """An environment, independent of any package index. `python` is major.minor.patch."""
+
+    python: str
+    platform: str
+    packages: tuple[LockedPackage, ...]
+
+
+class TreeEntry(msgspec.Struct, frozen=True, order=True):
+    """One file of a tree object; `path` is relative, with forward slashes, no `..`."""
+
+    path: str
+    digest: Digest
+    size: int
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """A directory as data: entries sorted by path."""
+
+    entries: tuple[TreeEntry, ...]
+
+
+class DataManifest(msgspec.Struct, frozen=True):
+    """Which data the release was made from. `digest` is of the file's bytes."""
+
+    name: str
+    digest: Digest | None
+    rows: int
+    columns: tuple[str, ...]
+    since: str | None = None
+    until: str | None = None
+    pointer: str | None = None
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """Stored inputs and outputs, replayed at every worker start.
+
+    `blob` holds both (see docs/wire.md); `tolerance` is the largest absolute difference per
+    output that counts as the same, learned at build by perturbing threads, kernels and batch
+    shape; 0.0 means bit-identical is demanded. `bit_stable` tells whether every perturbation
+    gave the same bits.
+    """
+
+    blob: Digest
+    rows: int
+    tolerance: float
+    bit_stable: bool
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a release is, as canonical JSON (RFC 8785); its sha256 is the release's digest."""
+
+    schema: int = 1
+    model: str
+    format: Format
+    model_path: str
+    features: str | None
+    frame: Frame
+    tree: Digest
+    environment: EnvironmentLock
+    data: DataManifest | None
+    signature: Signature
+    execution: dict[str, str]
+    profile: Digest | None
+    golden: Golden
+    engine: str = "native"
+    config: dict[str, str] = {}
+    source: str | None = None
+    """Where the release came from: `build`, or the id of the pipeline run that made it."""
+
+
+class Release(msgspec.Struct, frozen=True):
+    """A registered release. `created_at` is epoch seconds and not part of the digest."""
+
+    digest: Digest
+    model: str
+    number: int
+    created_at: float
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """`model@number`."""
+        return f"{self.model}@{self.number}"

@@ -1,0 +1,76 @@
+"""What a release takes and gives: columns, datatypes and shapes of the Open Inference Protocol."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class Datatype(StrEnum):
+    """Tensor datatypes of the Open Inference Protocol v2."""
+
+    BOOL = "BOOL"
+    UINT8 = "UINT8"
+    UINT16 = "UINT16"
+    UINT32 = "UINT32"
+    UINT64 = "UINT64"
+    INT8 = "INT8"
+    INT16 = "INT16"
+    INT32 = "INT32"
+    INT64 = "INT64"
+    FP16 = "FP16"
+    FP32 = "FP32"
+    FP64 = "FP64"
+    BYTES = "BYTES"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether values of this type may stand in a numeric matrix."""
+        return self is not Datatype.BYTES
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One input column. `minimum`/`maximum` and `categories` are what the reference data held."""
+
+    name: str
+    datatype: Datatype
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] | None = None
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One output tensor; `shape` is the shape per row, so `()` is one value a row."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...] = ()
+
+
+Task = Literal["binary", "multiclass", "regression", "other"]
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """The contract of a release with its callers.
+
+    For `binary` the outputs are `score` (FP64, probability of the positive class) and `label`
+    (the decision); for `multiclass` `scores` (FP64, [rows, classes]) and `label`; for
+    `regression` `prediction`; for `other` whatever the model names.
+    `classes` are the labels as text, the positive class last for `binary`.
+    """
+
+    inputs: tuple[Column, ...]
+    outputs: tuple[Output, ...]
+    task: Task = "other"
+    classes: tuple[str, ...] = ()
+    threshold: float = 0.5
+
+    @property
+    def matrix_capable(self) -> bool:
+        """Whether one numeric matrix may stand for all the columns."""
+        return all(column.datatype.numeric for column in self.inputs)
+
+    def column(self, name: str) -> Column | None:
+        """The input column called `name`, or None."""
+        return next((column for column in self.inputs if column.name == name), None)

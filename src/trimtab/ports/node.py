@@ -1,0 +1,24 @@
+"""One machine's hands: workers and one-off jobs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from trimtab.domain.processes import NodeStatus, WantedWorkers
+
+
+class Node(Protocol):
+    """The controller's view of a node agent; calls raise `Unavailable` TT-702 when it is gone."""
+
+    async def apply(self, wanted: WantedWorkers) -> NodeStatus:
+        """Make the set of workers so; idempotent. An older epoch raises `Conflict` TT-502."""
+        ...
+
+    async def status(self) -> NodeStatus:
+        """What exists now."""
+        ...
+
+    async def start_job(
+        self, job: str, argv: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
+        """Start a process once per id; a second call with the same id changes nothing."""
+        ...

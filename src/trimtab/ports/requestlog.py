@@ -1,0 +1,61 @@
+"""Reading what the gateways logged."""
+
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+import msgspec
+import pyarrow as pa
+
+from trimtab.domain.records import Labels, Rows
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One finished piece of the log. `sequence` grows by one per writer (a gateway process)."""
+
+    deployment: str
+    kind: Literal["rows", "labels"]
+    writer: str
+    sequence: int
+    path: str
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """How far a reader has come: the last `sequence` seen of each writer."""
+
+    seen: dict[str, int] = {}
+
+    def past(self, segment: Segment) -> bool:
+        """Whether `segment` was read before."""
+        return segment.sequence <= self.seen.get(segment.writer, -1)
+
+    def after(self, segment: Segment) -> "Cursor":
+        """The cursor once `segment` has been read."""
+        return Cursor({**self.seen, segment.writer: segment.sequence})
+
+
+class RequestLog(Protocol):
+    """Finished segments of rows and labels, and queries over all of them."""
+
+    def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
+        """Finished segments of a deployment (rows and labels) not yet covered by `after`.
+
+        Segments of one writer come in its order; writers are interleaved by time."""
+        ...
+
+    def rows(self, segment: Segment) -> Rows:
+        """The rows of a segment of kind `rows`."""
+        ...
+
+    def labels(self, segment: Segment) -> Labels:
+        """The labels of a segment of kind `labels`."""
+        ...
+
+    def labelled(self, deployment: str, until: float) -> pa.Table:
+        """Final answers joined with their newest label known by `until` (event time).
+
+        Columns: the inputs by their own names, `label`, `event_time`, `request_id`, `row`."""
+        ...
+
+    def roll(self, deployment: str) -> int:
+        """Compact finished Arrow segments into Parquet; returns how many were rolled."""
+        ...
