@@ -1,0 +1,59 @@
+"""The reference profile of a release: what its inputs, predictions and quality looked like."""
+
+from typing import Literal
+
+import msgspec
+
+
+class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """The reference distribution of one input or of the score.
+
+    `continuous`: `cuts` are rising cut points and `masses` the reference share of each of the
+    `len(cuts) + 1` bins (missing values excluded). `categorical`: `categories` with `masses` in
+    the same order, the last mass being "all others". `spread` is the largest distance in CDF
+    (continuous) or share (categorical) between one reference day and the whole that is normal
+    (99 % quantile over days), None when the reference has no time. `jump` is the same between
+    neighbouring days. `n` counts reference rows.
+    """
+
+    name: str
+    kind: Literal["continuous", "categorical"]
+    n: int
+    missing: float
+    missing_spread: float | None = None
+    cuts: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    masses: tuple[float, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    spread: float | None = None
+    jump: float | None = None
+
+
+class QualityProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """Quality measured out of time at build. `value` with a 99 % interval; higher is better only
+    for `roc_auc`. `spread` is the 99 % quantile of the distance between one reference day (or
+    as many rows) and the whole, None when the reference has no time."""
+
+    metric: Literal["roc_auc", "error", "brier", "squared_error", "absolute_error"]
+    value: float
+    lower: float
+    upper: float
+    n: int
+    spread: float | None = None
+    scale: float = 1.0
+    """Losses of regressions are divided by this and clipped to [0, 1]."""
+
+
+class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the monitors compare live traffic with. Stored as a blob of the release."""
+
+    schema: int = 1
+    rows: int
+    inputs: tuple[ColumnProfile, ...]
+    score: ColumnProfile | None = None
+    positive_rate: float | None = None
+    quality: tuple[QualityProfile, ...] = ()
+    segments: tuple[str, ...] = ()
+    since: float | None = None
+    until: float | None = None

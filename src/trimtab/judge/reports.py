@@ -1,0 +1,46 @@
+"""What the monitors and the guard hand to `decide`."""
+
+from dataclasses import dataclass
+
+from trimtab.domain.verdicts import Incident, Verdict, Word
+
+
+@dataclass(frozen=True, slots=True)
+class GuardReport:
+    """The guard's judgement of a candidate at the current phase and step.
+
+    `verdict` `bad` means roll back now; `advance` `ok` means there is positive evidence that the
+    candidate is not worse by this step's margin, `unknown` means hold. `waiting_for` says in one
+    sentence which evidence is missing and, when traffic allows an estimate, how long it takes.
+    """
+
+    verdict: Word
+    advance: Word
+    verdicts: tuple[Verdict, ...]
+    waiting_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the monitors cannot see in rows, for the diagnosis.
+
+    `boundary` is the deployment clock when the serving release last changed; `golden_failures`
+    the workers whose golden replay failed since; `restarts` workers restarted since; `candidate`
+    whether a rollout is in canary; `host_pressure` whether the machine lacked CPU or memory.
+    """
+
+    boundary: float | None = None
+    golden_failures: tuple[str, ...] = ()
+    restarts: int = 0
+    candidate: bool = False
+    host_pressure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorReport:
+    """The monitors' verdicts and what they mean for incidents. `closed` holds incident ids."""
+
+    verdicts: tuple[Verdict, ...]
+    opened: tuple[Incident, ...] = ()
+    updated: tuple[Incident, ...] = ()
+    closed: tuple[str, ...] = ()
