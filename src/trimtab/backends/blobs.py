@@ -1,0 +1,145 @@
+"""Content-addressed bytes in an object store (obstore): a local folder, memory, or a bucket.
+
+A blob lives at `sha256/ab/<hex>` and is created once; reads verify. A stored folder is a tree
+object: canonical JSON of its entries, itself a blob.
+"""
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import msgspec
+import obstore
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import LocalStore, MemoryStore, ObjectStore
+
+from trimtab import errors
+from trimtab.domain.names import Digest, short
+from trimtab.domain.release import Tree, TreeEntry
+
+
+class ObjectBlobs:
+    """The `Blobs` port over any obstore store.
+
+    `folder` is the root of a local store: its writes are flushed to disk before `put` returns,
+    which a remote store does by itself.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
+        self._store = store
+        self._folder = folder
+
+    @classmethod
+    def local(cls, folder: Path) -> "ObjectBlobs":
+        """Blobs below `folder`, which is made when absent."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return cls(LocalStore(folder), folder)
+
+    @classmethod
+    def in_memory(cls) -> "ObjectBlobs":
+        """The twin for tests."""
+        return cls(MemoryStore())
+
+    def put(self, data: bytes) -> Digest:
+        digest = digest_of(data)
+        key = _key(digest)
+        try:
+            obstore.put(self._store, key, data, mode="create")
+        except AlreadyExistsError:
+            return digest
+        if self._folder is not None:
+            _flush(self._folder / key)
+        return digest
+
+    def get(self, digest: Digest) -> bytes:
+        try:
+            data = bytes(obstore.get(self._store, _key(digest)).bytes())
+        except FileNotFoundError as cause:
+            raise errors.Integrity(
+                errors.MISSING_BLOB,
+                "read blob",
+                short(digest),
+                "the store does not hold it",
+                hint="restore the blobs folder from a backup, or build the release again",
+            ) from cause
+        if digest_of(data) != digest:
+            raise errors.Integrity(
+                errors.TAMPERED,
+                "read blob",
+                short(digest),
+                "its bytes do not match its digest",
+                unchanged="nothing was loaded from it",
+                hint="restore the blob from a backup, or build the release again",
+            )
+        return data
+
+    def has(self, digest: Digest) -> bool:
+        try:
+            obstore.head(self._store, _key(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def put_folder(self, folder: Path) -> Digest:
+        entries = []
+        for path in sorted(folder.rglob("*")):
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                continue
+            if not stat.S_ISREG(mode):
+                raise errors.Usage(
+                    errors.BAD_VALUE,
+                    "store folder",
+                    str(path.relative_to(folder)),
+                    "only plain files can be part of a release, not links or special files",
+                    hint="replace the link by the file it points to",
+                )
+            data = path.read_bytes()
+            name = path.relative_to(folder).as_posix()
+            entries.append(TreeEntry(name, self.put(data), len(data)))
+        return self.put(msgspec.json.encode(Tree(tuple(sorted(entries))), order="deterministic"))
+
+    def tree(self, digest: Digest) -> Tree:
+        return msgspec.json.decode(self.get(digest), type=Tree)
+
+    def checkout(self, digest: Digest, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".checkout-") as scratch:
+            whole = Path(scratch) / "tree"
+            whole.mkdir(mode=0o700)
+            for entry in self.tree(digest).entries:
+                self._write(entry, whole)
+            whole.rename(folder)
+
+    def _write(self, entry: TreeEntry, root: Path) -> None:
+        target = root / entry.path
+        if entry.path.startswith("/") or ".." in Path(entry.path).parts:
+            raise errors.Integrity(
+                errors.TAMPERED,
+                "check out",
+                repr(entry.path),
+                "a tree may not name files outside of itself",
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self.get(entry.digest))
+
+
+def digest_of(data: bytes) -> Digest:
+    """`sha256:<hex>` of `data`."""
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+
+def _key(digest: Digest) -> str:
+    text = digest.removeprefix("sha256:")
+    return f"sha256/{text[:2]}/{text}"
+
+
+def _flush(path: Path) -> None:
+    for target in (path, path.parent):
+        descriptor = os.open(target, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

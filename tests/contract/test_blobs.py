@@ -1,0 +1,84 @@
+"""Every store of blobs keeps these promises."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from trimtab import errors
+from trimtab.backends.blobs import ObjectBlobs, digest_of
+from trimtab.domain.names import Digest
+
+
+@pytest.fixture(params=["memory", "local"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectBlobs:
+    if request.param == "memory":
+        return ObjectBlobs.in_memory()
+    return ObjectBlobs.local(tmp_path / "blobs")
+
+
+def test_a_blob_is_named_by_the_sha256_of_its_bytes(blobs: ObjectBlobs) -> None:
+    assert blobs.put(b"hello") == "sha256:" + hashlib.sha256(b"hello").hexdigest()
+
+
+def test_what_was_put_is_what_is_got(blobs: ObjectBlobs) -> None:
+    assert blobs.get(blobs.put(b"\x00\xff" * 1000)) == b"\x00\xff" * 1000
+
+
+def test_putting_the_same_bytes_twice_changes_nothing(blobs: ObjectBlobs) -> None:
+    assert blobs.put(b"same") == blobs.put(b"same")
+
+
+def test_a_missing_blob_is_named_and_not_invented(blobs: ObjectBlobs) -> None:
+    absent = digest_of(b"never stored")
+    assert not blobs.has(absent)
+    with pytest.raises(errors.Integrity) as caught:
+        blobs.get(absent)
+    assert caught.value.code == errors.MISSING_BLOB
+
+
+def test_a_folder_comes_back_as_it_was(blobs: ObjectBlobs, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "deep" / "er").mkdir(parents=True)
+    (source / "a.txt").write_bytes(b"a")
+    (source / "deep" / "er" / "b.bin").write_bytes(b"b")
+    tree = blobs.put_folder(source)
+    blobs.checkout(tree, tmp_path / "out" / "copy")
+    copy = tmp_path / "out" / "copy"
+    assert (copy / "a.txt").read_bytes() == b"a"
+    assert (copy / "deep" / "er" / "b.bin").read_bytes() == b"b"
+    assert [entry.path for entry in blobs.tree(tree).entries] == ["a.txt", "deep/er/b.bin"]
+
+
+def test_equal_folders_have_equal_digests(blobs: ObjectBlobs, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_bytes(b"x")
+    assert blobs.put_folder(tmp_path / "one") == blobs.put_folder(tmp_path / "two")
+
+
+def test_a_link_in_a_folder_is_refused(blobs: ObjectBlobs, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "link").symlink_to("/etc/hostname")
+    with pytest.raises(errors.Usage):
+        blobs.put_folder(tmp_path / "source")
+
+
+def test_a_tree_that_points_outside_is_not_checked_out(blobs: ObjectBlobs, tmp_path: Path) -> None:
+    inner = blobs.put(b"evil")
+    tree = blobs.put(
+        b'{"entries":[{"path":"../evil","digest":"' + inner.encode() + b'","size":4}]}'
+    )
+    with pytest.raises(errors.Integrity):
+        blobs.checkout(tree, tmp_path / "victim" / "copy")
+    assert list((tmp_path / "victim").iterdir()) == []
+
+
+def test_tampered_bytes_on_disk_are_refused(tmp_path: Path) -> None:
+    blobs = ObjectBlobs.local(tmp_path)
+    digest: Digest = blobs.put(b"honest")
+    text = digest.removeprefix("sha256:")
+    (tmp_path / "sha256" / text[:2] / text).write_bytes(b"hacked")
+    with pytest.raises(errors.Integrity) as caught:
+        blobs.get(digest)
+    assert caught.value.code == errors.TAMPERED
