@@ -45,7 +45,7 @@ class RateSequence:
     >>> errors = RateSequence(alpha=0.05)
     >>> errors.update(213, 1000)
     >>> [round(end, 3) for end in errors.interval]
-    [0.178, 0.251]
+    [0.168, 0.263]
     """
 
     alpha: float = 0.05
@@ -149,7 +149,7 @@ class MeanSequence:
     >>> loss = MeanSequence(alpha=0.05, centre=0.25)
     >>> loss.update_values([0.25, 0.3, 0.2, 0.25] * 250)
     >>> [round(end, 3) for end in loss.interval]
-    [0.242, 0.258]
+    [0.241, 0.259]
     """
 
     alpha: float = 0.05
