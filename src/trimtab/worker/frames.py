@@ -1,0 +1,285 @@
+"""Frames and tensors between gateway and worker, and on disk (docs/wire.md, "Frames").
+
+Pure functions over bytes: nothing here opens a socket, and nothing needs numpy. Decoding slices
+memoryviews, so the body of a frame is never copied once it has arrived.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+Bytes = bytes | bytearray | memoryview
+"""What holds bytes; views are of format `B` (one dimension, one byte per item)."""
+
+PROTOCOL = 1
+"""Version of the protocol, said in HELLO."""
+
+MAX_FRAME = 256 * 1024 * 1024
+"""Largest frame, in bytes after the length field; larger ones are refused unread."""
+
+ITEM_SIZES: Mapping[str, int] = {
+    "BOOL": 1,
+    "UINT8": 1,
+    "UINT16": 2,
+    "UINT32": 4,
+    "UINT64": 8,
+    "INT8": 1,
+    "INT16": 2,
+    "INT32": 4,
+    "INT64": 8,
+    "FP16": 2,
+    "FP32": 4,
+    "FP64": 8,
+}
+"""Bytes per element of the numeric datatypes; BYTES has no fixed size."""
+
+_PREFIX = struct.Struct("<IBI")
+_LENGTH = struct.Struct("<I")
+_AFTER_LENGTH = _PREFIX.size - _LENGTH.size
+_MISSING = 0xFFFFFFFF
+_MISSING_BYTES = _LENGTH.pack(_MISSING)
+
+
+class FrameError(ValueError):
+    """The bytes are no frame, or a frame says what its tensors do not hold."""
+
+
+class Kind(IntEnum):
+    """What a frame is (docs/wire.md has the headers and directions)."""
+
+    HELLO = 1
+    PREDICT = 2
+    RESULT = 3
+    FAILURE = 4
+    PING = 5
+    PONG = 6
+    BYE = 7
+    GOLDEN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named array as bytes: row-major numbers, or length-prefixed texts for BYTES."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: Bytes
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    def described(self) -> dict[str, Any]:
+        """The entry of this tensor in a header's list."""
+        return described(self.name, self.datatype, self.shape, len(self.data))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded frame. `body` is a view of what was received: it stays valid with the frame."""
+
+    kind: Kind
+    header: dict[str, Any]
+    body: memoryview
+
+
+def described(name: str, datatype: str, shape: Sequence[int], size: int) -> dict[str, Any]:
+    """A header's entry for a tensor whose `size` bytes are passed to `encode` separately."""
+    return {"name": name, "datatype": datatype, "shape": list(shape), "size": size}
+
+
+def encode(
+    kind: Kind, header: Mapping[str, Any] | bytes, chunks: Sequence[Bytes] = ()
+) -> list[Bytes]:
+    """The frame as buffers to be written one after another; `chunks` are not copied.
+
+    `header` may be JSON that is already encoded. Raises `FrameError` above `MAX_FRAME`.
+    """
+    text = header if isinstance(header, bytes) else dumped(header)
+    length = _AFTER_LENGTH + len(text) + sum(map(len, chunks))
+    if length > MAX_FRAME:
+        raise FrameError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+    return [_PREFIX.pack(length, kind, len(text)) + text, *chunks]
+
+
+def encode_tensors(
+    kind: Kind, header: Mapping[str, Any], tensors: Mapping[str, Sequence[Tensor]]
+) -> list[Bytes]:
+    """A frame with lists of tensors: `tensors` maps a header field (`inputs`) to its list."""
+    lists = {field: [tensor.described() for tensor in each] for field, each in tensors.items()}
+    chunks = [tensor.data for each in tensors.values() for tensor in each]
+    return encode(kind, {**header, **lists}, chunks)
+
+
+def dumped(header: Mapping[str, Any]) -> bytes:
+    """A header as compact JSON."""
+    return json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def tensors_of(frame: Frame, *fields: str) -> list[list[Tensor]]:
+    """The tensor lists of a frame in the order of `fields`, as views of its body.
+
+    Raises `FrameError` unless the lists describe exactly the bytes that are there.
+    """
+    offset = 0
+    lists = []
+    for field in fields:
+        tensors = []
+        for entry in _entries(frame.header, field):
+            tensor, offset = _tensor(entry, frame.body, offset)
+            tensors.append(tensor)
+        lists.append(tensors)
+    if offset != len(frame.body):
+        raise FrameError(f"tensors describe {offset} bytes of a body of {len(frame.body)}")
+    return lists
+
+
+def encode_texts(values: Iterable[str | None]) -> bytes:
+    """The bytes of a BYTES tensor: per element u32 length and UTF-8, None as missing."""
+    parts: list[bytes] = []
+    for value in values:
+        if value is None:
+            parts.append(_MISSING_BYTES)
+        else:
+            text = value.encode()
+            parts += (_LENGTH.pack(len(text)), text)
+    return b"".join(parts)
+
+
+def decode_texts(data: Bytes, count: int) -> list[str | None]:
+    """The texts of a BYTES tensor of `count` elements.
+
+    Raises `FrameError` when the bytes hold another number of elements or are not UTF-8.
+    """
+    view = bytes(data)
+    values: list[str | None] = []
+    offset = 0
+    try:
+        for _ in range(count):
+            (length,) = _LENGTH.unpack_from(view, offset)
+            offset += _LENGTH.size
+            if length == _MISSING:
+                values.append(None)
+                continue
+            if offset + length > len(view):
+                raise FrameError("a text is longer than its tensor")
+            values.append(view[offset : offset + length].decode())
+            offset += length
+    except (struct.error, UnicodeDecodeError) as error:
+        raise FrameError(f"a BYTES tensor cannot be read: {error}") from error
+    if offset != len(view):
+        raise FrameError(f"a BYTES tensor has {len(view) - offset} bytes after its last element")
+    return values
+
+
+class Decoder:
+    """Turns a byte stream into frames, whatever the pieces it arrives in.
+
+    A `FrameError` leaves the stream without a known position: close the connection.
+    """
+
+    def __init__(self, limit: int = MAX_FRAME, loads: Callable[[bytes], Any] = json.loads) -> None:
+        self._limit = limit
+        self._loads = loads
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The frames that `data` completes. Exhaust the iterator before feeding again.
+
+        Frames that lie within `data` are views of it; only a frame split between pieces is copied.
+        """
+        view = memoryview(data)
+        while view:
+            if self._pending:
+                view = view[self._collect(view) :]
+                whole = self._complete(memoryview(self._pending))
+                if not whole:
+                    continue
+                view_of_frame, self._pending = memoryview(self._pending), bytearray()
+                yield self._frame(view_of_frame)
+            elif size := self._complete(view):
+                yield self._frame(view[:size])
+                view = view[size:]
+            else:
+                self._pending = bytearray(view)
+                return
+
+    @property
+    def waiting(self) -> bool:
+        """Whether part of a frame has arrived (the end of the stream would cut it off)."""
+        return bool(self._pending)
+
+    def _collect(self, view: memoryview) -> int:
+        """Move what the pending frame still lacks out of `view`; returns how much that was."""
+        have = len(self._pending)
+        if have < _LENGTH.size:
+            wanted = _LENGTH.size - have
+        else:
+            wanted = _LENGTH.size + int(_LENGTH.unpack_from(self._pending)[0]) - have
+        taken = min(wanted, len(view))
+        self._pending += view[:taken]
+        return taken
+
+    def _complete(self, view: memoryview) -> int:
+        """Size of the frame that `view` starts with, 0 while it is incomplete."""
+        if len(view) < _LENGTH.size:
+            return 0
+        (length,) = _LENGTH.unpack_from(view)
+        if not _AFTER_LENGTH <= length <= self._limit:
+            raise FrameError(f"a frame of {length} bytes is not within 5 and {self._limit}")
+        size = _LENGTH.size + int(length)
+        return size if len(view) >= size else 0
+
+    def _frame(self, view: memoryview) -> Frame:
+        _, kind, header_size = _PREFIX.unpack_from(view)
+        body = _PREFIX.size + header_size
+        if body > len(view):
+            raise FrameError("a header is longer than its frame")
+        try:
+            header = self._loads(bytes(view[_PREFIX.size : body]))
+            known = Kind(kind)
+        except ValueError as error:
+            raise FrameError(f"a frame cannot be read: {error}") from error
+        if not isinstance(header, dict):
+            raise FrameError("a header is not a JSON object")
+        return Frame(known, header, view[body:])
+
+
+def decode_all(data: bytes) -> list[Frame]:
+    """The frames of a complete file or message; a frame that is cut off is a `FrameError`."""
+    decoder = Decoder()
+    frames = list(decoder.feed(data))
+    if decoder.waiting:
+        raise FrameError("the last frame is cut off")
+    return frames
+
+
+def _entries(header: Mapping[str, Any], field: str) -> list[Any]:
+    entries = header.get(field)
+    if not isinstance(entries, list):
+        raise FrameError(f"a header lacks its list {field!r}")
+    return entries
+
+
+def _tensor(entry: Any, body: memoryview, offset: int) -> tuple[Tensor, int]:
+    try:
+        name, datatype, size = entry["name"], entry["datatype"], entry["size"]
+        shape = tuple(entry["shape"])
+    except (KeyError, TypeError) as error:
+        raise FrameError(f"a tensor's entry lacks {error}") from error
+    if not all(isinstance(n, int) and n >= 0 for n in (size, *shape)):
+        raise FrameError(f"tensor {name!r} has a shape or size that is no whole number")
+    item = ITEM_SIZES.get(datatype)
+    if item is None and datatype != "BYTES":
+        raise FrameError(f"tensor {name!r} has the unknown datatype {datatype!r}")
+    if item is not None and item * math.prod(shape) != size:
+        raise FrameError(f"tensor {name!r} of shape {list(shape)} cannot have {size} bytes")
+    if offset + size > len(body):
+        raise FrameError(f"tensor {name!r} is cut off")
+    return Tensor(name, datatype, shape, body[offset : offset + size]), offset + size
