@@ -1,0 +1,117 @@
+"""`trimtab.toml` as checked data: unknown keys and wrong values are errors, never ignored."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from trimtab import errors
+from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ProjectConfig, ServerSpec
+from trimtab.domain.names import checked_name
+from trimtab.domain.settings import DEPLOYMENT, MODEL, SERVER, TABLES, Setting
+
+_OPERATION = "read trimtab.toml"
+
+
+def parse_config(data: Mapping[str, Any], environment: Mapping[str, str]) -> ProjectConfig:
+    """Check a decoded `trimtab.toml`, overlaid by `TRIMTAB_SERVER_*` variables.
+
+    Raises `Usage`: TT-101 for an unknown key, TT-102 for a wrong value, TT-104 for a bad name.
+    """
+    for table in data:
+        if table not in TABLES:
+            raise _unknown(table, table, TABLES)
+    server = {**_table(data, "server"), **_overrides(environment)}
+    return ProjectConfig(
+        msgspec.convert(_values("server", server, SERVER), ServerSpec),
+        tuple(_deployment(name, table) for name, table in _named(data, "deployment")),
+        tuple(_pipeline(name, table) for name, table in _named(data, "model")),
+    )
+
+
+def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
+    found = {s.key: environment.get(f"TRIMTAB_SERVER_{s.key.upper()}") for s in SERVER}
+    return {
+        key: int(value) if value.isdigit() else value
+        for key, value in found.items()
+        if value is not None
+    }
+
+
+def _deployment(name: str, table: Mapping[str, Any]) -> DeploymentSpec:
+    values = _values(f"deployment.{name}", table, DEPLOYMENT)
+    objective = values.get("objective", {})
+    for key in [key for key in objective if key.startswith("latency_p")]:
+        objective["latency_quantile"] = float(key.removeprefix("latency_p")) / 100
+        objective["latency_seconds"] = objective.pop(key)
+    named = {"name": checked_name(name, "deployment"), "model": name}
+    return msgspec.convert({**named, **values}, DeploymentSpec)
+
+
+def _pipeline(name: str, table: Mapping[str, Any]) -> PipelineSpec:
+    path = f"model.{name}"
+    values = _values(path, table, MODEL)
+    for key, field in (("pipeline", "module"), ("steps", "steps"), ("requirements",) * 2):
+        if field not in values:
+            raise _wrong(f"{path}.{key}", "it is required", f"add {key} to [{path}]")
+    return msgspec.convert({"model": checked_name(name, "model"), **values}, PipelineSpec)
+
+
+def _values(path: str, table: Mapping[str, Any], settings: tuple[Setting, ...]) -> dict[str, Any]:
+    """Parsed values, nested as the struct of the table is."""
+    known = {setting.key: setting for setting in settings}
+    result: dict[str, Any] = {}
+    for key, value in _flat(table, known):
+        setting = known.get(key)
+        if setting is None:
+            raise _unknown(f"{path}.{key}", key, known)
+        outer, _, inner = setting.field.partition(".")
+        target = result.setdefault(outer, {}) if inner else result
+        target[inner or outer] = _parsed(f"{path}.{key}", setting, value)
+    return result
+
+
+def _parsed(path: str, setting: Setting, value: Any) -> Any:
+    try:
+        return setting.kind.parse(value)
+    except ValueError as cause:
+        problem = f"{value!r} is not {setting.kind.name}"
+        key = setting.key.rpartition(".")[2]
+        raise _wrong(path, problem, f"for example: {key} = {setting.kind.example}") from cause
+
+
+def _flat(table: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict) and key not in known:
+            yield from ((f"{key}.{inner}", item) for inner, item in value.items())
+        else:
+            yield key, value
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = data.get(name, {})
+    if not isinstance(table, dict):
+        raise _wrong(name, "it must be a table", f"write [{name}] on a line of its own")
+    return table
+
+
+def _named(data: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    tables = _table(data, kind)
+    for name in tables:
+        yield name, _table(tables, name)
+
+
+def _unknown(path: str, key: str, known: Mapping[str, Any]) -> errors.Usage:
+    outer, dot, _ = key.partition(".")
+    outers = {name.partition(".")[0] for name in known}
+    typed, words = (outer, sorted(outers)) if dot and outer not in outers else (key, list(known))
+    near = difflib.get_close_matches(typed, words, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(words)}"
+    return errors.Usage(
+        errors.UNKNOWN_KEY, _OPERATION, path, "unknown key", "no setting was changed", hint
+    )
+
+
+def _wrong(path: str, problem: str, hint: str) -> errors.Usage:
+    return errors.Usage(errors.BAD_VALUE, _OPERATION, path, problem, "no setting was changed", hint)

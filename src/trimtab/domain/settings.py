@@ -1,0 +1,245 @@
+"""The registry of settings: every key of `trimtab.toml`, declared once.
+
+The parser, the error messages, the generated reference page and the environment variables all
+come from the tables below.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+PERIODS = {"hour": 8766.0, "day": 365.25, "week": 52.1775, "month": 12.0, "year": 1.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*per\s*(hour|day|week|month|year)")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of value: its name in messages, an example, and the parser (raises ValueError)."""
+
+    name: str
+    example: str
+    parse: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of a table. `field` is where the value goes in the table's struct."""
+
+    key: str
+    field: str
+    kind: Kind
+    help: str
+
+
+def _expect(condition: bool) -> None:
+    if not condition:
+        raise ValueError
+
+
+def _matched(pattern: re.Pattern[str], value: Any) -> re.Match[str]:
+    match = pattern.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError
+    return match
+
+
+def _duration(value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        _expect(value >= 0)
+        return float(value)
+    match = _matched(_DURATION, value)
+    return float(match[1]) * UNITS[match[2]]
+
+
+def _yearly(value: Any) -> float:
+    match = _matched(_RATE, value)
+    return float(match[1]) * PERIODS[match[2]]
+
+
+def _share(value: Any) -> int:
+    match = _matched(_PERCENT, value)
+    parts = round(float(match[1]) * 100)
+    _expect(0 < parts <= 10_000)
+    return parts
+
+
+def _steps(value: Any) -> tuple[int, ...]:
+    _expect(isinstance(value, list) and len(value) > 0)
+    steps = tuple(_share(step) for step in value)
+    _expect(all(low < high for low, high in pairwise(steps)))
+    return steps
+
+
+def _text(value: Any) -> str:
+    _expect(isinstance(value, str) and value != "")
+    return str(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    _expect(isinstance(value, list) and all(isinstance(item, str) for item in value))
+    return tuple(value)
+
+
+def _count(value: Any) -> int:
+    _expect(isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+    return int(value)
+
+
+def _positive(value: Any) -> int:
+    _expect(_count(value) >= 1)
+    return int(value)
+
+
+def _ratio(value: Any) -> float:
+    _expect(isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1)
+    return float(value)
+
+
+def _address(value: Any) -> str:
+    match = _matched(_ADDRESS, value)
+    _expect(int(match[2]) < 65_536)
+    return match[0]
+
+
+def _params(value: Any) -> dict[str, str]:
+    _expect(isinstance(value, dict))
+    _expect(all(isinstance(item, str | int | float) for item in value.values()))
+    return {str(key): str(item) for key, item in value.items()}
+
+
+def choice(*words: str) -> Kind:
+    """A kind that is one of `words`."""
+
+    def parse(value: Any) -> str:
+        _expect(value in words)
+        return str(value)
+
+    return Kind(f"one of {', '.join(words)}", words[0], parse)
+
+
+def choices(*words: str) -> Kind:
+    """A kind that is a list of some of `words`."""
+
+    def parse(value: Any) -> tuple[str, ...]:
+        _expect(all(word in words for word in _texts(value)))
+        return _texts(value)
+
+    return Kind(f"a list of {', '.join(words)}", f'["{words[0]}"]', parse)
+
+
+DURATION = Kind("a duration", '"90s"', _duration)
+YEARLY = Kind("a rate", '"1 per month"', _yearly)
+STEPS = Kind("rising shares of the traffic", '["1%", "10%", "50%"]', _steps)
+TEXT = Kind("a text", '"name"', _text)
+TEXTS = Kind("a list of texts", '["name"]', _texts)
+COUNT = Kind("a whole number", "1", _count)
+POSITIVE = Kind("a whole number above 0", "1", _positive)
+RATIO = Kind("a number from 0 to below 1", "0.999", _ratio)
+ADDRESS = Kind("host:port", '"127.0.0.1:8080"', _address)
+PARAMS = Kind("a table of texts and numbers", '{ depth = "6" }', _params)
+
+SERVER: tuple[Setting, ...] = (
+    Setting("inference", "inference", ADDRESS, "Where clients call the models."),
+    Setting("admin", "admin", ADDRESS, "Where the dashboard and the admin API listen."),
+    Setting("gateways", "gateways", POSITIVE, "Gateway processes on the inference socket."),
+    Setting("flush", "flush_seconds", DURATION, "Longest time a row waits for its segment."),
+    Setting("retention_days", "retention_days", POSITIVE, "Days the request log is kept."),
+)
+
+DEPLOYMENT: tuple[Setting, ...] = (
+    Setting("model", "model", TEXT, "The model whose releases may serve here."),
+    Setting("clock", "clock", choice("wall", "event"), "Clock of rollouts and monitors."),
+    Setting("slo.latency_p50", "objective.latency_p50", DURATION, "Promised median latency."),
+    Setting("slo.latency_p90", "objective.latency_p90", DURATION, "Promised p90 latency."),
+    Setting("slo.latency_p95", "objective.latency_p95", DURATION, "Promised p95 latency."),
+    Setting("slo.latency_p99", "objective.latency_p99", DURATION, "Promised p99 latency."),
+    Setting("slo.availability", "objective.availability", RATIO, "Promised share of answers."),
+    Setting(
+        "rollout.strategy",
+        "rollout.strategy",
+        choice("canary", "shadow", "now"),
+        "How a candidate takes over.",
+    ),
+    Setting("rollout.steps", "rollout.steps", STEPS, "The candidate's shares, one after another."),
+    Setting("rollout.step", "rollout.step_seconds", DURATION, "Least time at each step."),
+    Setting("rollout.shadow", "rollout.shadow_seconds", DURATION, "Least time in shadow."),
+    Setting("rollout.shadow_rows", "rollout.shadow_rows", COUNT, "Least pairs in shadow."),
+    Setting("rollout.bake", "rollout.bake_seconds", DURATION, "Time the old release stays warm."),
+    Setting("rollout.max_hold", "rollout.max_hold_seconds", DURATION, "Hold before a ticket."),
+    Setting("rollout.alpha", "rollout.alpha", RATIO, "Chance of a false rollback, per rollout."),
+    Setting("rollout.beta", "rollout.beta", RATIO, "Chance of passing a worse one, per step."),
+    Setting("rollout.margin", "rollout.quality_margin", RATIO, "Loss a candidate may be worse by."),
+    Setting("scale.min", "scale.min", POSITIVE, "Least workers of the serving release."),
+    Setting("scale.max", "scale.max", POSITIVE, "Most workers of the serving release."),
+    Setting("scale.idle", "scale.idle", choice("keep", "stop"), "What to do without traffic."),
+    Setting(
+        "monitor.false_alarms",
+        "monitor.false_alarms_per_year",
+        YEARLY,
+        "Tolerated false pages of the whole deployment.",
+    ),
+    Setting("monitor.block", "monitor.block_seconds", DURATION, "Length of an evidence block."),
+    Setting("monitor.maturity", "monitor.maturity_seconds", DURATION, "How long labels may take."),
+    Setting("monitor.segments", "monitor.segments", TEXTS, "Columns to watch group by group."),
+    Setting(
+        "monitor.quality",
+        "monitor.quality",
+        choice("auto", "roc_auc", "error", "brier", "squared_error", "none"),
+        "The quality that is promised.",
+    ),
+    Setting(
+        "monitor.tolerance",
+        "monitor.quality_tolerance",
+        RATIO,
+        "Harm-free zone of the quality; learned from the reference when absent.",
+    ),
+    Setting(
+        "monitor.input_tolerance",
+        "monitor.input_tolerance",
+        RATIO,
+        "Harm-free zone of an input's distribution, in CDF distance.",
+    ),
+    Setting("monitor.key", "monitor.key", TEXT, "Column that labels may be keyed by."),
+    Setting("retrain.when", "retrain.when", choices("quality", "drift"), "What starts a retrain."),
+    Setting(
+        "retrain.approve",
+        "retrain.approve",
+        choice("auto", "human"),
+        "Who lets a retrained release roll out.",
+    ),
+    Setting("retrain.cooldown", "retrain.cooldown_seconds", DURATION, "Least time between runs."),
+)
+
+MODEL: tuple[Setting, ...] = (
+    Setting("pipeline", "module", TEXT, "Python file that holds the pipeline's steps."),
+    Setting("steps", "steps", TEXTS, "Functions of the pipeline, in order."),
+    Setting("requirements", "requirements", TEXT, "Requirements of the model's environment."),
+    Setting("source", "source", TEXT, "Parquet or CSV file of past data."),
+    Setting("features", "features", TEXT, "Feature code, file.py:function."),
+    Setting(
+        "format",
+        "format",
+        choice("skops", "onnx", "xgboost", "lightgbm", "python", "joblib", "pickle"),
+        "Format of the model file.",
+    ),
+    Setting("model_file", "model_file", TEXT, "The model in the last step's output."),
+    Setting("target", "target", TEXT, "Column of the reference that holds the label."),
+    Setting("positive", "positive", TEXT, "The label that counts as positive."),
+    Setting("time", "time", TEXT, "Column of the reference that holds the event time."),
+    Setting("key", "key", TEXT, "Column of the reference that names the row."),
+    Setting("segments", "segments", TEXTS, "Columns to profile group by group."),
+    Setting("trust", "trust", choice("none", "code"), "`code` allows formats that run code."),
+    Setting("params", "params", PARAMS, "Parameters given to every step."),
+)
+
+TABLES: dict[str, tuple[Setting, ...]] = {
+    "server": SERVER,
+    "deployment": DEPLOYMENT,
+    "model": MODEL,
+}

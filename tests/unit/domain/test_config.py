@@ -1,0 +1,90 @@
+"""A configuration is either understood whole or refused with a hint."""
+
+import tomllib
+
+import pytest
+
+from trimtab import errors
+from trimtab.domain.config import parse_config
+from trimtab.domain.deployment import ProjectConfig
+
+WHOLE = """
+[server]
+inference = "127.0.0.1:9000"
+
+[deployment.flight-delay]
+slo      = { latency_p99 = "50ms", availability = 0.999 }
+rollout  = { strategy = "canary", steps = ["1%", "5%", "25%", "50%"], bake = "1h" }
+scale    = { min = 1, max = 4, idle = "keep" }
+monitor  = { false_alarms = "1 per month", segments = ["carrier"], quality = "roc_auc" }
+retrain  = { when = ["quality", "drift"], approve = "auto", cooldown = 86400 }
+
+[model.flight-delay]
+pipeline = "pipeline.py"
+steps = ["dataset", "model"]
+requirements = "requirements.txt"
+params = { depth = 6 }
+"""
+
+
+def parsed(text: str, **environment: str) -> ProjectConfig:
+    return parse_config(tomllib.loads(text), environment)
+
+
+def refused(text: str) -> errors.TrimtabError:
+    with pytest.raises(errors.Usage) as caught:
+        parsed(text)
+    return caught.value
+
+
+def test_the_designs_example_is_understood() -> None:
+    config = parsed(WHOLE)
+    deployment = config.deployments[0]
+    assert deployment.model == "flight-delay"
+    assert (deployment.objective.latency_quantile, deployment.objective.latency_seconds) == (
+        0.99,
+        0.05,
+    )
+    assert deployment.rollout.steps == (100, 500, 2500, 5000)
+    assert deployment.rollout.bake_seconds == 3600
+    assert deployment.monitor.false_alarms_per_year == 12
+    assert deployment.retrain.cooldown_seconds == 86_400
+    assert config.pipelines[0].params == {"depth": "6"}
+    assert config.server.inference == "127.0.0.1:9000"
+
+
+def test_an_empty_file_is_all_defaults() -> None:
+    assert parsed("") == ProjectConfig()
+
+
+def test_the_environment_goes_over_the_file() -> None:
+    config = parsed(WHOLE, TRIMTAB_SERVER_INFERENCE="127.0.0.1:1", TRIMTAB_SERVER_GATEWAYS="3")
+    assert (config.server.inference, config.server.gateways) == ("127.0.0.1:1", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "hint"),
+    [
+        ("[servr]", errors.UNKNOWN_KEY, "did you mean server?"),
+        ("[deployment.x]\nrolout = { bake = '1h' }", errors.UNKNOWN_KEY, "did you mean rollout?"),
+        ("[deployment.x]\nrollout = { bak = '1h' }", errors.UNKNOWN_KEY, "rollout.bake?"),
+        ("[server]\nzzzzzz = 1", errors.UNKNOWN_KEY, "known keys: inference"),
+        ("[deployment.x]\nrollout = { bake = '1 hour' }", errors.BAD_VALUE, 'bake = "90s"'),
+        ("[deployment.x]\nrollout = { bake = -1 }", errors.BAD_VALUE, "bake"),
+        ("[deployment.x]\nrollout = { steps = ['5%', '1%'] }", errors.BAD_VALUE, "steps"),
+        ("[deployment.x]\nrollout = { steps = ['120%'] }", errors.BAD_VALUE, "steps"),
+        ("[deployment.x]\nrollout = { strategy = 'blue' }", errors.BAD_VALUE, "canary"),
+        ("[deployment.x]\nmonitor = { false_alarms = 'never' }", errors.BAD_VALUE, "per month"),
+        ("[deployment.x]\nretrain = { when = ['rain'] }", errors.BAD_VALUE, "quality"),
+        ("[deployment.x]\nslo = { availability = 2 }", errors.BAD_VALUE, "0.999"),
+        ("[deployment.x]\nscale = { min = 0 }", errors.BAD_VALUE, "min = 1"),
+        ("[server]\ninference = '127.0.0.1:99999'", errors.BAD_VALUE, "127.0.0.1:8080"),
+        ("[deployment.X]", errors.BAD_NAME, "'x'"),
+        ("[model.m]\nsteps = ['a']", errors.BAD_VALUE, "add pipeline"),
+        ("server = 1", errors.BAD_VALUE, "[server]"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_a_hint(text: str, code: str, hint: str) -> None:
+    error = refused(text)
+    assert error.code == code
+    assert hint in error.hint

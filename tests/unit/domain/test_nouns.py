@@ -1,0 +1,86 @@
+"""Names, references, signatures and rows."""
+
+import numpy as np
+import pytest
+
+from trimtab import errors
+from trimtab.domain import layout
+from trimtab.domain.names import Digest, ReleaseRef, checked_name, short
+from trimtab.domain.processes import WorkerSlot
+from trimtab.domain.records import Labels, Rows
+from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
+from trimtab.domain.signature import Column, Datatype, Signature
+
+DIGEST = Digest("sha256:" + "ab" * 32)
+
+
+def test_a_release_is_written_as_model_and_number() -> None:
+    assert ReleaseRef.parse("flight-delay@7") == ReleaseRef(model="flight-delay", number=7)
+
+
+@pytest.mark.parametrize("text", ["sha256:abcdef12", "abcdef12"])
+def test_a_release_is_written_as_a_digest_prefix(text: str) -> None:
+    assert ReleaseRef.parse(text) == ReleaseRef(digest_prefix="sha256:abcdef12")
+
+
+@pytest.mark.parametrize("text", ["", "flight-delay", "m@0", "m@x", "abc", "xyz12345"])
+def test_anything_else_is_not_a_release(text: str) -> None:
+    with pytest.raises(errors.Usage):
+        ReleaseRef.parse(text)
+
+
+@pytest.mark.parametrize("name", ["", "../etc", "A", "-x", "x" * 65, "a b", "a/b"])
+def test_a_name_that_could_be_a_path_is_refused(name: str) -> None:
+    with pytest.raises(errors.Usage) as caught:
+        checked_name(name, "model")
+    assert caught.value.code == errors.BAD_NAME
+
+
+def test_files_are_named_by_twelve_digits_of_the_digest() -> None:
+    assert short(DIGEST) == "ab" * 6
+    assert WorkerSlot(DIGEST, 2).id == "ab" * 6 + "-2"
+    assert layout.checkout(DIGEST) == "releases/" + "ab" * 6
+    assert layout.worker_socket("x-1") == "run/w/x-1.sock"
+    assert layout.gateway_facts(0) == "run/gateway-0.json"
+    assert layout.segments("d", "rows") == "log/d/rows"
+
+
+def test_only_numeric_columns_fit_a_matrix() -> None:
+    number = Column("a", Datatype.FP64)
+    text = Column("b", Datatype.BYTES)
+    assert Signature((number,), ()).matrix_capable
+    assert not Signature((number, text), ()).matrix_capable
+    assert Signature((number,), ()).column("a") is number
+    assert Signature((number,), ()).column("z") is None
+
+
+def test_a_release_is_named_by_model_and_number() -> None:
+    manifest = Manifest(
+        model="m",
+        format="skops",
+        model_path="model.skops",
+        features=None,
+        frame="pandas",
+        tree=DIGEST,
+        environment=EnvironmentLock("3.11.7", "linux", ()),
+        data=None,
+        signature=Signature((), ()),
+        execution={},
+        profile=None,
+        golden=Golden(DIGEST, 0, 0.0, True),
+    )
+    assert Release(DIGEST, "m", 3, 0.0, manifest).name == "m@3"
+
+
+def test_rows_can_be_taken_by_mask() -> None:
+    rows = Rows(
+        {"request_id": np.array(["a", "b"], object)},
+        {"x": np.array([1.0, 2.0])},
+        {"score": np.array([0.1, 0.2])},
+    )
+    taken = rows.take(np.array([False, True]))
+    assert len(rows) == 2
+    assert len(taken) == 1
+    assert taken.inputs["x"].tolist() == [2.0]
+    assert taken.outputs["score"].tolist() == [0.2]
+    assert len(Labels({"label": np.array(["1"], object)})) == 1
