@@ -32,7 +32,7 @@ _CONVERT = csv.ConvertOptions(
     strings_can_be_null=True,
     null_values=["NA"],
     timestamp_parsers=["%Y-%m-%dT%H:%M:%SZ"],
-    column_types={"time_hour": pa.timestamp("us")},
+    column_types={"time_hour": pa.timestamp("us"), **dict.fromkeys(WEATHER, pa.float64())},
 )
 
 

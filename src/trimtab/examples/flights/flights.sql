@@ -42,7 +42,7 @@ SELECT
     temp,
     dewp,
     humid,
-    wind_dir::DOUBLE AS wind_dir,
+    wind_dir,
     wind_speed,
     precip,
     pressure,
