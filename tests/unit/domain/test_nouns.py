@@ -7,7 +7,7 @@ from trimtab import errors
 from trimtab.domain import layout
 from trimtab.domain.names import Digest, ReleaseRef, checked_name, short
 from trimtab.domain.processes import WorkerSlot
-from trimtab.domain.records import Labels, Rows
+from trimtab.domain.records import Labels, Rows, label_text
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
 from trimtab.domain.signature import Column, Datatype, Signature
 
@@ -84,3 +84,10 @@ def test_rows_can_be_taken_by_mask() -> None:
     assert taken.inputs["x"].tolist() == [2.0]
     assert taken.outputs["score"].tolist() == [0.2]
     assert len(Labels({"label": np.array(["1"], object)})) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1, "1"), (1.0, "1"), (True, "1"), ("1", "1"), (0.5, "0.5"), (False, "0")]
+)
+def test_equal_labels_have_one_spelling(value: str | float, text: str) -> None:
+    assert label_text(value) == text

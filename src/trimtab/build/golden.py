@@ -1,0 +1,69 @@
+"""The golden set: which rows it holds, and the tolerance that their outputs may differ by."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.signature import Column, Datatype
+from trimtab.worker import frames
+
+MOST_ROWS = 256
+SAFETY = 10.0
+"""The tolerance is the largest spread seen under perturbation, times this."""
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+def golden_rows(columns: Sequence[Column], inputs: Columns, rows: int) -> NDArray[np.int64]:
+    """Positions of the golden rows: extremes, missing values and rare categories, then an even
+    spread over the reference until `MOST_ROWS`."""
+    chosen: dict[int, None] = {}
+    for column in columns:
+        for position in _remarkable(column, inputs[column.name]):
+            chosen.setdefault(position)
+    special = list(chosen)[: MOST_ROWS // 2]
+    spread = np.linspace(0, rows - 1, min(rows, MOST_ROWS - len(special))).round().astype(np.int64)
+    return np.unique(np.concatenate([np.array(special, dtype=np.int64), spread]))
+
+
+def _remarkable(column: Column, values: NDArray[Any]) -> list[int]:
+    if column.datatype is Datatype.BYTES:
+        firsts = {value: index for index, value in reversed(list(enumerate(values)))}
+        return [
+            firsts[value] for value in (None, *reversed(column.categories or ())) if value in firsts
+        ]
+    missing = np.flatnonzero(np.isnan(values))[:1].tolist()
+    if np.isnan(values).all():
+        return missing
+    return [*missing, int(np.nanargmin(values)), int(np.nanargmax(values))]
+
+
+def input_tensors(
+    columns: Sequence[Column], inputs: Columns, positions: NDArray[np.int64] | slice
+) -> list[frames.Tensor]:
+    """The rows at `positions` as tensors of docs/wire.md, one per column."""
+    tensors = []
+    for column in columns:
+        values = inputs[column.name][positions]
+        shape = (len(values),)
+        if column.datatype is Datatype.BYTES:
+            tensors.append(frames.Tensor(column.name, "BYTES", shape, frames.encode_texts(values)))
+        else:
+            data = np.ascontiguousarray(values, dtype="<f8").tobytes()
+            tensors.append(frames.Tensor(column.name, "FP64", shape, data))
+    return tensors
+
+
+def largest_difference(one: Columns, other: Columns) -> float:
+    """Largest absolute difference between two sets of outputs; infinite when texts differ."""
+    worst = 0.0
+    for name, values in one.items():
+        if values.dtype == object:
+            same = bool((values == other[name]).all())
+            worst = worst if same else float("inf")
+        else:
+            gap = np.abs(values.astype(np.float64) - other[name].astype(np.float64))
+            worst = max(worst, float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0)))
+    return worst

@@ -1,0 +1,179 @@
+"""Reading reference data and telling which columns are inputs."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from trimtab import errors
+from trimtab.build.request import ReferenceData
+from trimtab.domain.names import Digest
+from trimtab.domain.release import DataManifest
+from trimtab.domain.signature import Column, Datatype
+
+MOST_CATEGORIES = 256
+
+_DATATYPES: dict[pa.DataType, Datatype] = {
+    pa.bool_(): Datatype.BOOL,
+    pa.uint8(): Datatype.UINT8,
+    pa.uint16(): Datatype.UINT16,
+    pa.uint32(): Datatype.UINT32,
+    pa.uint64(): Datatype.UINT64,
+    pa.int8(): Datatype.INT8,
+    pa.int16(): Datatype.INT16,
+    pa.int32(): Datatype.INT32,
+    pa.int64(): Datatype.INT64,
+    pa.float16(): Datatype.FP16,
+    pa.float32(): Datatype.FP32,
+    pa.float64(): Datatype.FP64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Reference rows split by meaning. `inputs` are float64 or object arrays by column name;
+    `labels` are texts or None; `times` are epoch seconds or NaN."""
+
+    columns: tuple[Column, ...]
+    inputs: dict[str, NDArray[Any]]
+    labels: NDArray[np.object_] | None
+    times: NDArray[np.float64] | None
+    manifest: DataManifest
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.manifest.rows
+
+
+def read_reference(data: ReferenceData) -> Reference:
+    """Read a Parquet or CSV file. Raises `Usage` TT-205 or TT-210 when it cannot be used."""
+    table = read_table(data.path)
+    if table.num_rows == 0:
+        raise _bad(data.path, "it holds no rows")
+    meant = [data.target, data.time, data.key]
+    for name in [*meant, *data.segments]:
+        if name is not None and name not in table.column_names:
+            raise _bad(data.path, f"it has no column {name!r}; it has {table.column_names}")
+    inputs = [name for name in table.column_names if name not in meant]
+    columns = tuple(_column(name, table.column(name), data.path) for name in inputs)
+    return Reference(
+        columns,
+        {column.name: _values(column, table.column(column.name)) for column in columns},
+        _labels(table.column(data.target)) if data.target else None,
+        epoch_seconds(table.column(data.time)) if data.time else None,
+        _manifest(data, table),
+    )
+
+
+def read_table(path: Path) -> pa.Table:
+    """A Parquet or CSV file, by its suffix."""
+    if not path.is_file():
+        raise errors.Usage(
+            errors.MISSING_FILE, "read data", str(path), "there is no such file", hint=f"ls {path}"
+        )
+    try:
+        if path.suffix.lower() in {".parquet", ".pq"}:
+            return pyarrow.parquet.read_table(path)
+        if path.suffix.lower() in {".csv", ".gz"}:
+            return pyarrow.csv.read_csv(path)
+    except (pa.ArrowInvalid, OSError) as cause:
+        raise _bad(path, "it cannot be read as a table") from cause
+    raise _bad(path, f"files ending in {path.suffix!r} are not known; use .parquet or .csv")
+
+
+def texts(values: pa.ChunkedArray) -> NDArray[np.object_]:
+    """Labels or categories as text: numbers in their shortest form (`1`, not `1.0`)."""
+    array = values.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_boolean(array.type):
+        array = pc.cast(array, pa.int8())
+    if pa.types.is_floating(array.type):
+        whole = pc.cast(array, pa.int64(), safe=False)
+        if pc.all(pc.equal(pc.cast(whole, array.type), array)).as_py() is not False:
+            array = whole
+    return np.array(pc.cast(array, pa.string()).to_pylist(), dtype=object)
+
+
+def epoch_seconds(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Times as epoch seconds; text is read as ISO 8601, times without a zone as UTC."""
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        values = pc.cast(values, pa.timestamp("us", tz="UTC"))
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+        values = pc.cast(pc.cast(values, pa.timestamp("us")), pa.int64())
+        return values.to_numpy(zero_copy_only=False).astype(np.float64) / 1e6
+    return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _column(name: str, values: pa.ChunkedArray, path: Path) -> Column:
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return Column(
+            name, Datatype.BYTES, nullable=values.null_count > 0, categories=_categories(values)
+        )
+    datatype = _DATATYPES.get(kind)
+    if datatype is None:
+        raise _bad(
+            path, f"column {name!r} is of type {kind}; inputs are numbers, booleans or texts"
+        )
+    numbers = pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+    finite = numbers[np.isfinite(numbers)]
+    return Column(
+        name,
+        datatype,
+        nullable=bool(np.isnan(numbers).any()),
+        minimum=float(finite.min()) if finite.size else None,
+        maximum=float(finite.max()) if finite.size else None,
+    )
+
+
+def _categories(values: pa.ChunkedArray) -> tuple[str, ...]:
+    names, counts = np.unique([v for v in texts(values) if v is not None], return_counts=True)
+    order = np.lexsort((names, -counts))[:MOST_CATEGORIES]
+    return tuple(str(names[index]) for index in order)
+
+
+def _values(column: Column, values: pa.ChunkedArray) -> NDArray[Any]:
+    if column.datatype is Datatype.BYTES:
+        return texts(values)
+    return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _labels(values: pa.ChunkedArray) -> NDArray[np.object_]:
+    return texts(values)
+
+
+def _manifest(data: ReferenceData, table: pa.Table) -> DataManifest:
+    since = until = None
+    if data.time:
+        bounds = pc.min_max(table.column(data.time)).as_py()
+        since, until = str(bounds["min"]), str(bounds["max"])
+    return DataManifest(
+        data.path.name,
+        Digest(f"sha256:{hashlib.sha256(data.path.read_bytes()).hexdigest()}"),
+        table.num_rows,
+        tuple(table.column_names),
+        since,
+        until,
+    )
+
+
+def _bad(path: Path, problem: str) -> errors.Usage:
+    return errors.Usage(
+        errors.BAD_REFERENCE,
+        "read reference data",
+        path.name,
+        problem,
+        unchanged="no release was made",
+        hint="trimtab build --help",
+    )
