@@ -34,7 +34,7 @@ def _remarkable(column: Column, values: NDArray[Any]) -> list[int]:
         return [
             firsts[value] for value in (None, *reversed(column.categories or ())) if value in firsts
         ]
-    missing = np.flatnonzero(np.isnan(values))[:1].tolist()
+    missing = [int(position) for position in np.flatnonzero(np.isnan(values))[:1]]
     if np.isnan(values).all():
         return missing
     return [*missing, int(np.nanargmin(values)), int(np.nanargmax(values))]

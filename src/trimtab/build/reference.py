@@ -89,9 +89,9 @@ def read_table(path: Path) -> pa.Table:
     raise _bad(path, f"files ending in {path.suffix!r} are not known; use .parquet or .csv")
 
 
-def texts(values: pa.ChunkedArray) -> NDArray[np.object_]:
+def texts(values: pa.ChunkedArray[Any]) -> NDArray[np.object_]:
     """Labels or categories as text: numbers in their shortest form (`1`, not `1.0`)."""
-    array = values.combine_chunks()
+    array: Any = values.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_boolean(array.type):
@@ -103,7 +103,7 @@ def texts(values: pa.ChunkedArray) -> NDArray[np.object_]:
     return np.array(pc.cast(array, pa.string()).to_pylist(), dtype=object)
 
 
-def epoch_seconds(values: pa.ChunkedArray) -> NDArray[np.float64]:
+def epoch_seconds(values: pa.ChunkedArray[Any]) -> NDArray[np.float64]:
     """Times as epoch seconds; text is read as ISO 8601, times without a zone as UTC."""
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         values = pc.cast(values, pa.timestamp("us", tz="UTC"))
@@ -113,7 +113,7 @@ def epoch_seconds(values: pa.ChunkedArray) -> NDArray[np.float64]:
     return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _column(name: str, values: pa.ChunkedArray, path: Path) -> Column:
+def _column(name: str, values: pa.ChunkedArray[Any], path: Path) -> Column:
     kind = values.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -137,27 +137,27 @@ def _column(name: str, values: pa.ChunkedArray, path: Path) -> Column:
     )
 
 
-def _categories(values: pa.ChunkedArray) -> tuple[str, ...]:
+def _categories(values: pa.ChunkedArray[Any]) -> tuple[str, ...]:
     names, counts = np.unique([v for v in texts(values) if v is not None], return_counts=True)
     order = np.lexsort((names, -counts))[:MOST_CATEGORIES]
     return tuple(str(names[index]) for index in order)
 
 
-def _values(column: Column, values: pa.ChunkedArray) -> NDArray[Any]:
+def _values(column: Column, values: pa.ChunkedArray[Any]) -> NDArray[Any]:
     if column.datatype is Datatype.BYTES:
         return texts(values)
     return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _labels(values: pa.ChunkedArray) -> NDArray[np.object_]:
+def _labels(values: pa.ChunkedArray[Any]) -> NDArray[np.object_]:
     return texts(values)
 
 
 def _manifest(data: ReferenceData, table: pa.Table) -> DataManifest:
     since = until = None
     if data.time:
-        bounds = pc.min_max(table.column(data.time)).as_py()
-        since, until = str(bounds["min"]), str(bounds["max"])
+        times = table.column(data.time)
+        since, until = str(pc.min(times).as_py()), str(pc.max(times).as_py())
     return DataManifest(
         data.path.name,
         Digest(f"sha256:{hashlib.sha256(data.path.read_bytes()).hexdigest()}"),
