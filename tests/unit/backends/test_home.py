@@ -1,0 +1,64 @@
+"""The state folder is usable, or says why not before anything is started."""
+
+from pathlib import Path
+
+import pytest
+
+from trimtab import errors
+from trimtab.backends.home import open_home, open_project
+
+
+def test_a_new_home_is_private_and_marked_with_its_version(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "state")
+    assert home.stat().st_mode & 0o077 == 0
+    assert (home / "VERSION").read_text() == "1\n"
+
+
+def test_opening_a_home_again_changes_nothing(tmp_path: Path) -> None:
+    open_home(tmp_path)
+    (tmp_path / "run" / "keep").write_text("x")
+    open_home(tmp_path)
+    assert (tmp_path / "run" / "keep").read_text() == "x"
+
+
+def test_a_home_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("99\n")
+    with pytest.raises(errors.Unavailable) as caught:
+        open_home(tmp_path)
+    assert caught.value.code == errors.HOME_TOO_NEW
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_home_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(errors.Unavailable) as caught:
+        open_home(tmp_path / "file" / "state")
+    assert caught.value.code == errors.HOME_NOT_WRITABLE
+    assert "TRIMTAB_HOME" in caught.value.hint
+
+
+def test_the_project_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
+    (tmp_path / "trimtab.toml").write_text("[server]\ngateways = 2\n")
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    project = open_project(tmp_path / "deep" / "er", {})
+    assert project.folder == tmp_path
+    assert project.home == tmp_path / ".trimtab"
+    assert project.config.server.gateways == 2
+
+
+def test_the_environment_may_move_the_state(tmp_path: Path) -> None:
+    (tmp_path / "trimtab.toml").write_text("")
+    home = tmp_path / "elsewhere"
+    assert open_project(tmp_path, {"TRIMTAB_HOME": str(home)}).home == home
+
+
+def test_no_project_is_an_error_with_a_way_on(tmp_path: Path) -> None:
+    with pytest.raises(errors.Usage) as caught:
+        open_project(tmp_path, {})
+    assert caught.value.hint == "trimtab init my-project"
+
+
+def test_a_file_that_is_not_toml_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "trimtab.toml").write_text("[server\n")
+    with pytest.raises(errors.Usage, match="line 1"):
+        open_project(tmp_path, {})
