@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 TINY = 1e-300
 PRECISION = 1e-15
-STEPS = 200_000
 
 
 def log_binomial(n: int, k: int) -> float:
@@ -76,27 +75,31 @@ def _beta_small(a: float, b: float, x: float) -> float:
 
 
 def _beta_terms(a: float, b: float, x: float) -> Iterator[tuple[float, float]]:
-    for m in range(STEPS):
-        if m:
-            yield m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), 1.0
+    m = 0
+    while True:
         yield -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)), 1.0
+        m += 1
+        yield m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), 1.0
 
 
 def _gamma_terms(a: float, x: float) -> Iterator[tuple[float, float]]:
-    for m in range(1, STEPS):
+    m = 1
+    while True:
         yield -m * (m - a), x + 2 * m + 1.0 - a
+        m += 1
 
 
 def _fraction(first: float, terms: Iterator[tuple[float, float]]) -> float:
     """Return ``1 / (first + n1 / (d1 + n2 / (d2 + ...)))`` by the modified method of Lentz."""
-    value = c = first or TINY
-    d = 0.0
-    for numerator, denominator in terms:
+    value = c = first
+    d, factor = 0.0, math.inf
+    # Written so that a factor that is not a number ends the loop, too.
+    while abs(factor - 1.0) > PRECISION:
+        numerator, denominator = next(terms)
         d = 1.0 / ((denominator + numerator * d) or TINY)
         c = (denominator + numerator / c) or TINY
-        value *= c * d
-        if abs(c * d - 1.0) < PRECISION:
-            break
+        factor = c * d
+        value *= factor
     return 1.0 / value
 
 

@@ -31,7 +31,7 @@ class PairedTest:
     (null: at least), which is what a promotion asks. ``margin`` has the unit of the loss.
 
     >>> promote = PairedTest.against(0.02, "not_worse")
-    >>> promote.update_differences([0.0] * 95 + [0.1, -0.1] * 100)
+    >>> promote.update_differences([0.0] * 95 + [0.1, -0.1] * 300)
     >>> promote.log10_evidence > 1.3
     True
     """
