@@ -4,6 +4,8 @@ It packs a trained model into an immutable release, serves it, watches it, judge
 rolls back, scales, retrains – in one control loop.
 """
 
+from trimtab.client import Client, Label, Prediction
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["Client", "Label", "Prediction", "__version__"]

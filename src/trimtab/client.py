@@ -1,0 +1,246 @@
+"""The Python client: predictions and labels, retried inside the caller's deadline.
+
+Every call carries a request id, so a retry of a request whose answer was lost is the same request
+to trimtab. The client is not thread-safe: give each thread its own.
+"""
+
+import http.client
+import json
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from trimtab import errors
+
+Cell = str | float | bool | None
+Table = Mapping[str, Sequence[Cell]] | Sequence[Mapping[str, Cell]]
+
+_RETRIED_STATUS = frozenset({429, 502, 503})
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer. `outputs` maps an output's name to one value (or list) per row, in order."""
+
+    id: str
+    release: str
+    outputs: Mapping[str, list[Any]]
+
+    def __len__(self) -> int:
+        return max((len(values) for values in self.outputs.values()), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The truth about one prediction: named by request id and row, or by business key."""
+
+    label: Cell
+    id: str | None = None
+    row: int = 0
+    key: str | None = None
+    at: datetime | None = None
+
+
+class Client:
+    """A connection to a trimtab inference listener.
+
+    `deadline` is the default time, in seconds, that a call may take with all its retries.
+    Errors: `Usage` TT-901 when the server refuses the request (the message is the server's),
+    `NotFound` TT-601, `Unavailable` TT-109 or `TimedOut` TT-901 when the deadline passed.
+    """
+
+    def __init__(self, url: str = "http://127.0.0.1:8080", deadline: float = 10.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or parts.hostname is None:
+            raise errors.Usage(
+                errors.BAD_VALUE, "connect", url, "not an http:// address", hint=f"http://{url}"
+            )
+        self._address = (parts.hostname, parts.port or 80)
+        self._deadline = deadline
+        self._connection: http.client.HTTPConnection | None = None
+        self._columns: dict[str, dict[str, str]] = {}
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next call opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def predict(
+        self,
+        deployment: str,
+        rows: Table,
+        *,
+        id: str | None = None,
+        event_time: datetime | None = None,
+        deadline: float | None = None,
+    ) -> Prediction:
+        """Answers for `rows`: a list of dicts, a dict of columns, or a pandas.DataFrame.
+
+        None and NaN mean missing. `event_time` is when the rows happened, if not now.
+        """
+        request_id = id or uuid.uuid4().hex
+        seconds = self._deadline if deadline is None else deadline
+        body = {
+            "id": request_id,
+            "inputs": self._tensors(deployment, _columns_of(rows), seconds),
+            "parameters": _parameters(event_time, seconds),
+        }
+        path = f"/v2/models/{deployment}/infer"
+        answer = self._call("POST", path, body, seconds)
+        outputs = {output["name"]: _nested(output) for output in answer["outputs"]}
+        release = f"{answer['model_name']}@{answer['model_version']}"
+        return Prediction(answer.get("id", request_id), release, outputs)
+
+    def label(self, deployment: str, labels: Iterable[Label], deadline: float | None = None) -> int:
+        """Send labels; returns how many were accepted (durably, all or none)."""
+        entries = [_entry(label) for label in labels]
+        seconds = self._deadline if deadline is None else deadline
+        path = f"/v2/models/{deployment}/feedback"
+        return int(self._call("POST", path, {"labels": entries}, seconds)["accepted"])
+
+    def metadata(self, deployment: str) -> dict[str, Any]:
+        """The deployment's inputs and outputs, as the Open Inference Protocol describes them."""
+        described: dict[str, Any] = self._call(
+            "GET", f"/v2/models/{deployment}", None, self._deadline
+        )
+        return described
+
+    def _tensors(
+        self, deployment: str, columns: Mapping[str, Sequence[Cell]], seconds: float
+    ) -> list[dict[str, Any]]:
+        if deployment not in self._columns:
+            described = self._call("GET", f"/v2/models/{deployment}", None, seconds)
+            inputs = described["inputs"]
+            self._columns[deployment] = {entry["name"]: entry["datatype"] for entry in inputs}
+        types = self._columns[deployment]
+        return [
+            {
+                "name": name,
+                "datatype": types.get(name, "BYTES"),
+                "shape": [len(values)],
+                "data": [_cell(value) for value in values],
+            }
+            for name, values in columns.items()
+        ]
+
+    def _call(self, method: str, path: str, body: Any, seconds: float) -> Any:
+        payload = None if body is None else json.dumps(body, allow_nan=False).encode()
+        end = time.monotonic() + seconds
+        pause = _FIRST_PAUSE
+        while True:
+            left = end - time.monotonic()
+            problem: Exception | str
+            try:
+                status, text, wait = self._exchange(method, path, payload, max(left, 0.001))
+            except (OSError, http.client.HTTPException) as cause:
+                self.close()
+                status, problem, wait = 0, cause, None
+            else:
+                if status not in _RETRIED_STATUS:
+                    return _decoded(status, text, path)
+                problem = _error_text(text)
+            pause = min(max(wait or 0.0, pause), _LONGEST_PAUSE)
+            if time.monotonic() + pause >= end:
+                raise _gave_up(path, status, problem, seconds) from (
+                    problem if isinstance(problem, Exception) else None
+                )
+            time.sleep(pause)
+            pause *= 2
+
+    def _exchange(
+        self, method: str, path: str, payload: bytes | None, left: float
+    ) -> tuple[int, bytes, float | None]:
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection(*self._address)
+        self._connection.timeout = left
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(left)
+        headers = {"Content-Type": "application/json"} if payload else {}
+        self._connection.request(method, path, payload, headers)
+        response = self._connection.getresponse()
+        text = response.read()
+        wait = response.headers.get("Retry-After")
+        return response.status, text, float(wait) if wait and wait.isdigit() else None
+
+
+def _columns_of(rows: Any) -> Mapping[str, Sequence[Cell]]:
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        return {str(name): rows[name].tolist() for name in rows.columns}
+    if isinstance(rows, Mapping):
+        return {
+            name: values.tolist() if hasattr(values, "tolist") else values
+            for name, values in rows.items()
+        }
+    names = list(rows[0]) if rows else []
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _cell(value: Any) -> Cell:
+    if value is None or value != value:  # noqa: PLR0124 - NaN is the value unequal to itself
+        return None
+    plain: Cell = value.item() if hasattr(value, "item") else value
+    return plain
+
+
+def _parameters(event_time: datetime | None, seconds: float) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"timeout": int(seconds * 1e6)}
+    if event_time is not None:
+        parameters["event_time"] = _rfc3339(event_time)
+    return parameters
+
+
+def _rfc3339(time: datetime) -> str:
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
+
+
+def _entry(label: Label) -> dict[str, Any]:
+    named = {"key": label.key} if label.key is not None else {"id": label.id, "row": label.row}
+    at = {} if label.at is None else {"at": _rfc3339(label.at)}
+    return {**named, "label": label.label, **at}
+
+
+def _nested(output: Mapping[str, Any]) -> list[Any]:
+    data: list[Any] = output["data"]
+    if len(output["shape"]) == 1 or (data and isinstance(data[0], list)):
+        return data
+    width = output["shape"][1]
+    return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def _error_text(text: bytes) -> str:
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        return text.decode(errors="replace")[:200]
+
+
+def _decoded(status: int, text: bytes, path: str) -> Any:
+    if status == http.client.OK:
+        return json.loads(text)
+    family = {404: errors.NotFound, 504: errors.TimedOut}.get(status, errors.Usage)
+    code = errors.NO_SUCH_DEPLOYMENT if status == http.client.NOT_FOUND else errors.REQUEST_FAILED
+    raise family(code, "call", path, _error_text(text), hint="trimtab status")
+
+
+def _gave_up(
+    path: str, status: int, problem: Exception | str, seconds: float
+) -> errors.TrimtabError:
+    if status == 0:
+        return errors.Unavailable(
+            errors.NOT_RUNNING, "call", path, f"no answer in {seconds:g} s", hint="trimtab up"
+        )
+    message = f"still status {status} after {seconds:g} s: {problem}"
+    return errors.TimedOut(errors.REQUEST_FAILED, "call", path, message, hint="trimtab status")
