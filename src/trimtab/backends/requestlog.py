@@ -1,0 +1,302 @@
+"""The request log as a folder of Arrow segments and Parquet files, read by pyarrow and DuckDB."""
+
+import datetime
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from trimtab import errors
+from trimtab.backends import requestlog_files as files
+from trimtab.domain import layout
+from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Rows
+from trimtab.ports.requestlog import Cursor, Segment
+
+Kind = Literal["rows", "labels"]
+KINDS: tuple[Kind, ...] = ("rows", "labels")
+_COLUMNS = {"rows": FIXED_COLUMNS, "labels": LABEL_COLUMNS}
+
+
+def no_key(deployment: str) -> str | None:
+    """No deployment labels by a business key."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRequestLog:
+    """`RequestLog` over `log/` of the state folder `home`.
+
+    `key` tells the business-key column of a deployment. `settle_seconds` is the age at which a
+    segment may be rolled; `now` is the wall clock (segments are dated by when they were finished).
+    """
+
+    home: Path
+    key: Callable[[str], str | None] = no_key
+    settle_seconds: float = 60.0
+    roll_rows: int = 1_000_000
+    now: Callable[[], float] = time.time
+    steps: files.Steps = field(default_factory=files.Steps)
+
+    def deployments(self) -> tuple[str, ...]:
+        """Names of the deployments that have a log."""
+        log = self.home / layout.LOG
+        return tuple(sorted(path.name for path in log.glob("*") if path.is_dir()))
+
+    def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
+        """Segments not covered by `after`, also those that were rolled before they were read.
+
+        Sequences of rows and of labels are counted apart, so labels' `writer` ends in `:labels`.
+        Order: by the time they became visible, and within a writer by sequence.
+        """
+        found = [timed for kind in KINDS for timed in self._unread(deployment, kind, after)]
+        found.sort(key=lambda timed: timed[0])
+        return (segment for _, segment in found)
+
+    def _unread(self, deployment: str, kind: Kind, after: Cursor) -> Iterator[tuple[int, Segment]]:
+        fresh, rolls, _ = files.visible(self._folder(deployment, kind))
+        for roll in rolls:
+            name = _writer(roll.writer, kind)
+            if roll.last > after.seen.get(name, -1):
+                for sequence, _rows, moment in files.held_by(roll):
+                    segment = self._segment(deployment, kind, name, sequence, roll.path)
+                    if not after.past(segment):
+                        yield moment, segment
+        for piece in fresh:
+            name = _writer(piece.writer, kind)
+            segment = self._segment(deployment, kind, name, piece.sequence, piece.path)
+            if not after.past(segment):
+                yield piece.time, segment
+
+    def _segment(
+        self, deployment: str, kind: Kind, writer: str, sequence: int, path: Path
+    ) -> Segment:
+        return Segment(deployment, kind, writer, sequence, str(path.relative_to(self.home)))
+
+    def _folder(self, deployment: str, kind: Kind) -> Path:
+        return self.home / layout.segments(deployment, kind)
+
+    def rows(self, segment: Segment) -> Rows:
+        """The rows of a segment. Raises `Permanent` TT-802 when it is torn or gone."""
+        return files.to_rows(self._table(segment))
+
+    def labels(self, segment: Segment) -> Labels:
+        """The labels of a segment. Raises `Permanent` TT-802 when it is torn or gone."""
+        return files.to_labels(self._table(segment))
+
+    def _table(self, segment: Segment) -> pa.Table:
+        path = self.home / segment.path
+        if path.suffix == ".arrow":
+            try:
+                return files.read_arrow(path)
+            except FileNotFoundError:
+                pass
+        return self._rolled(segment)
+
+    def _rolled(self, segment: Segment) -> pa.Table:
+        """The segment's slice of the Parquet file that replaced it."""
+        folder = self._folder(segment.deployment, segment.kind)
+        writer = segment.writer.removesuffix(":labels")
+        for roll in files.list_rolls(folder):
+            if roll.writer == writer and roll.first <= segment.sequence <= roll.last:
+                start = 0
+                for sequence, rows, _ in files.held_by(roll):
+                    if sequence == segment.sequence:
+                        return pq.ParquetFile(roll.path).read().slice(start, rows)
+                    start += rows
+        raise files.unreadable(Path(segment.path))
+
+    def query(self, deployment: str, sql: str) -> pa.Table:
+        """The answer of `sql` over the views `rows` and `labels` of a deployment.
+
+        DuckDB sees the log through Arrow only: it can open no file, and so cannot change one.
+        Raises `Usage` TT-802 when DuckDB refuses the statement.
+        """
+        connection = self._connect(deployment)
+        try:
+            return _answer(connection.sql(sql))
+        except duckdb.Error as cause:
+            raise errors.Usage(errors.LOG_FAILED, "query", deployment, str(cause)) from cause
+        finally:
+            connection.close()
+
+    def _connect(self, deployment: str) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "enable_external_access": "false",
+            }
+        )
+        for kind in KINDS:
+            self._view(connection, deployment, kind)
+        connection.execute("SET lock_configuration = true")
+        return connection
+
+    def _view(self, connection: duckdb.DuckDBPyConnection, deployment: str, kind: Kind) -> None:
+        """Rows of all schemas under one name; a column that a release lacks is null."""
+        parts: list[str] = []
+        for number, source in enumerate(self._sources(deployment, kind)):
+            connection.register(f"{kind}_{number}", source)
+            parts.append(f"SELECT * FROM {kind}_{number}")
+        connection.execute(f"CREATE VIEW {kind} AS {' UNION ALL BY NAME '.join(parts)}")
+
+    def _sources(self, deployment: str, kind: Kind) -> Iterator["pa.Table | ds.Dataset"]:
+        fresh, rolls, _ = files.visible(self._folder(deployment, kind))
+        yield _empty(kind)
+        tables: dict[pa.Schema, list[pa.Table]] = {}
+        for piece in fresh:
+            table = self._readable(deployment, kind, piece)
+            if table is not None:
+                tables.setdefault(table.schema, []).append(table)
+        yield from (pa.concat_tables(group) for group in tables.values())
+        paths: dict[pa.Schema, list[str]] = {}
+        for roll in rolls:
+            schema = pq.read_schema(roll.path).remove_metadata()
+            paths.setdefault(schema, []).append(str(roll.path))
+        for group in paths.values():
+            yield ds.dataset(group, format="parquet")
+
+    def _readable(self, deployment: str, kind: Kind, piece: files.Piece) -> pa.Table | None:
+        """The piece's table wherever it is by now, None when it is torn or past retention."""
+        name = _writer(piece.writer, kind)
+        segment = self._segment(deployment, kind, name, piece.sequence, piece.path)
+        try:
+            return self._table(segment).replace_schema_metadata(None)
+        except errors.Permanent:
+            return None
+
+    def labelled(self, deployment: str, until: float) -> pa.Table:
+        """See the port. Duplicated answers of a request count once, the first one received."""
+        connection = self._connect(deployment)
+        try:
+            inputs = [
+                name for name in connection.view("rows").columns if name.startswith(files.INPUT)
+            ]
+            sql = _labelled_sql(inputs, self.key(deployment))
+            return _answer(connection.sql(sql, params={"until": until}))
+        finally:
+            connection.close()
+
+    def roll(self, deployment: str) -> int:
+        """Compact settled segments; a crash at any point neither loses nor doubles a row."""
+        return sum(self._roll_kind(deployment, kind) for kind in KINDS)
+
+    def _roll_kind(self, deployment: str, kind: Kind) -> int:
+        folder = self._folder(deployment, kind)
+        for unfinished in folder.glob("date=*/*.tmp"):
+            self.steps.delete(unfinished)
+        fresh, _, leftover = files.visible(folder)
+        for piece in leftover:
+            self.steps.delete(piece.path)
+        newest = (self.now() - self.settle_seconds) * 1e9
+        settled = [piece for piece in fresh if piece.time <= newest]
+        rolled = 0
+        for run in self._runs(settled):
+            files.write_roll(folder, run, self.steps)
+            for piece, _ in run:
+                self.steps.delete(piece.path)
+            rolled += len(run)
+        return rolled
+
+    def _runs(self, pieces: list[files.Piece]) -> Iterator[list[tuple[files.Piece, pa.Table]]]:
+        """Neighbouring segments of one writer, date and schema, at most `roll_rows` together."""
+        run: list[tuple[files.Piece, pa.Table]] = []
+        rows = 0
+        for piece in pieces:
+            try:
+                table = files.read_arrow(piece.path).replace_schema_metadata(None)
+            except errors.Permanent:
+                piece.path.rename(piece.path.with_suffix(".unreadable"))
+                continue
+            if run and (rows + len(table) > self.roll_rows or not _same(run[-1], piece, table)):
+                yield run
+                run, rows = [], 0
+            run.append((piece, table))
+            rows += len(table)
+        if run:
+            yield run
+
+    def expire(self, deployment: str, before: datetime.date) -> int:
+        """Delete rolled days before `before`; returns how many folders were deleted."""
+        old = [
+            path
+            for kind in KINDS
+            for path in self._folder(deployment, kind).glob("date=*")
+            if path.name.removeprefix("date=") < before.isoformat()
+        ]
+        for path in old:
+            shutil.rmtree(path)
+        return len(old)
+
+
+def _answer(relation: duckdb.DuckDBPyRelation | None) -> pa.Table:
+    """The rows of a statement; one that answers nothing (SET, CREATE) is an empty table."""
+    return relation.to_arrow_table() if relation is not None else pa.table({})
+
+
+def _empty(kind: Kind) -> pa.Table:
+    """No rows, but the fixed columns, so that a log without segments can be queried."""
+    fields = [pa.field(name, files.ARROW[alias]) for name, alias in _COLUMNS[kind]]
+    return pa.schema(fields).empty_table()
+
+
+def _writer(writer: str, kind: Kind) -> str:
+    return writer if kind == "rows" else f"{writer}:labels"
+
+
+def _same(last: tuple[files.Piece, pa.Table], piece: files.Piece, table: pa.Table) -> bool:
+    before, columns = last
+    same_place = before.writer == piece.writer and before.date == piece.date
+    return same_place and columns.schema.equals(table.schema)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _labelled_sql(inputs: list[str], key: str | None) -> str:
+    """SQL of the join; a label by id and one by key for the same row: the newer one counts."""
+    columns = "".join(
+        f"a.{_quoted(name)} AS {_quoted(name.removeprefix(files.INPUT))}, " for name in inputs
+    )
+    key_column = f"{files.INPUT}{key}"
+    key_text = _key_text(f"a.{_quoted(key_column)}") if key_column in inputs else "NULL"
+    return f"""
+        WITH answers AS (
+            SELECT * FROM rows WHERE final AND outcome = 'ok' AND event_time <= $until
+            QUALIFY row_number() OVER (PARTITION BY request_id, "row" ORDER BY received_at) = 1
+        ), known AS (SELECT * FROM labels WHERE "at" <= $until),
+        by_id AS (
+            SELECT * FROM known WHERE request_id IS NOT NULL AND request_id <> ''
+            QUALIFY row_number() OVER (
+                PARTITION BY request_id, "row" ORDER BY "at" DESC, received_at DESC
+            ) = 1
+        ), by_key AS (
+            SELECT * FROM known WHERE "key" IS NOT NULL AND "key" <> '' QUALIFY
+            row_number() OVER (PARTITION BY "key" ORDER BY "at" DESC, received_at DESC) = 1
+        )
+        SELECT {columns}
+            CASE WHEN i."at" IS NULL OR k."at" > i."at" THEN k.label ELSE i.label END AS label,
+            a.event_time, a.request_id, a."row"
+        FROM answers a
+        LEFT JOIN by_id i ON i.request_id = a.request_id AND i."row" = a."row"
+        LEFT JOIN by_key k ON k."key" = {key_text}
+        WHERE i.label IS NOT NULL OR k.label IS NOT NULL
+        ORDER BY a.event_time, a.request_id, a."row"
+    """
+
+
+def _key_text(column: str) -> str:
+    """A key as labels write it: whole numbers without a fraction."""
+    number = f"TRY_CAST({column} AS DOUBLE)"
+    return (
+        f"CASE WHEN typeof({column}) = 'DOUBLE' AND {number} = floor({number}) "
+        f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
+    )

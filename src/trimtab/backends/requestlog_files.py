@@ -1,0 +1,261 @@
+"""How the segments of the request log lie in the state folder, and how they become columns.
+
+A finished segment is `<writer>-<sequence>.arrow`; a rolled one is part of
+`date=YYYY-MM-DD/<writer>-<first>-<last>.parquet`, whose name says which segments it replaces. The
+name is the whole manifest, so one rename both shows the Parquet file and hides what it replaces.
+"""
+
+import datetime
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from trimtab import errors
+from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Rows
+
+INPUT = "in."
+OUTPUT = "out."
+ROLLED = b"trimtab.segments"
+"""Key in a Parquet file's metadata: JSON list of [sequence, rows, time in ns] of what it holds."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Piece:
+    """One finished Arrow segment on disk. `time` is when it became visible, in ns."""
+
+    writer: str
+    sequence: int
+    time: int
+    path: Path
+
+    @property
+    def date(self) -> str:
+        """The UTC day on which it was finished, ISO 8601."""
+        return datetime.datetime.fromtimestamp(self.time / 1e9, datetime.UTC).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Roll:
+    """One Parquet file, holding the segments `first` … `last` of a writer."""
+
+    writer: str
+    first: int
+    last: int
+    path: Path
+
+    def covers(self, piece: Piece) -> bool:
+        """Whether `piece` is inside this file."""
+        return self.writer == piece.writer and self.first <= piece.sequence <= self.last
+
+
+def parse_piece(path: Path) -> tuple[str, int] | None:
+    """Writer and sequence of `<writer>-<sequence>.arrow`, None for any other name."""
+    writer, _, sequence = path.name.removesuffix(".arrow").rpartition("-")
+    if path.suffix != ".arrow" or not writer or not sequence.isdigit():
+        return None
+    return writer, int(sequence)
+
+
+def list_pieces(folder: Path) -> list[Piece]:
+    """Arrow segments in `folder`, by writer and sequence, with no hole inside a writer.
+
+    A listing that runs while files appear may show a later one and miss an earlier one. Every
+    file older than one that the first listing showed is in the second, so what the second adds
+    beyond the first is left for the next time.
+    """
+    newest: dict[str, int] = {}
+    for writer, sequence, _ in _scan(folder):
+        newest[writer] = max(sequence, newest.get(writer, -1))
+    if not newest:
+        return []
+    found = [
+        Piece(writer, sequence, entry.stat().st_mtime_ns, Path(entry.path))
+        for writer, sequence, entry in _scan(folder)
+        if sequence <= newest.get(writer, -1)
+    ]
+    return _in_order(found)
+
+
+def _scan(folder: Path) -> list[tuple[str, int, os.DirEntry[str]]]:
+    try:
+        with os.scandir(folder) as entries:
+            named = [(parse_piece(Path(entry.name)), entry) for entry in entries]
+    except FileNotFoundError:
+        return []
+    return [(*name, entry) for name, entry in named if name is not None]
+
+
+def _in_order(pieces: Iterable[Piece]) -> list[Piece]:
+    """Sorted by writer and sequence, with times that never fall within a writer."""
+    ordered: list[Piece] = []
+    for piece in sorted(pieces):
+        before = ordered[-1] if ordered and ordered[-1].writer == piece.writer else None
+        time = max(piece.time, before.time) if before else piece.time
+        ordered.append(Piece(piece.writer, piece.sequence, time, piece.path))
+    return ordered
+
+
+def list_rolls(folder: Path) -> list[Roll]:
+    """Parquet files of rolled segments below `folder`, by writer and sequence."""
+    rolls = []
+    for path in folder.glob("date=*/*.parquet"):
+        parts = path.stem.rsplit("-", 2)
+        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
+            rolls.append(Roll(parts[0], int(parts[1]), int(parts[2]), path))
+    return sorted(rolls)
+
+
+def visible(folder: Path) -> tuple[list[Piece], list[Roll], list[Piece]]:
+    """What counts now: Arrow segments, Parquet files, and Arrow segments that were rolled already.
+
+    Segments are listed before Parquet files: one that is rolled in between is then seen twice and
+    left out once, never the other way round.
+    """
+    pieces = list_pieces(folder)
+    rolls = list_rolls(folder)
+    by_writer: dict[str, list[Roll]] = {}
+    for roll in rolls:
+        by_writer.setdefault(roll.writer, []).append(roll)
+    fresh: list[Piece] = []
+    leftover: list[Piece] = []
+    for piece in pieces:
+        rolled = any(roll.covers(piece) for roll in by_writer.get(piece.writer, ()))
+        (leftover if rolled else fresh).append(piece)
+    return fresh, rolls, leftover
+
+
+def held_by(roll: Roll) -> list[tuple[int, int, int]]:
+    """(sequence, rows, time in ns) of each segment inside a Parquet file, in order."""
+    metadata = pq.read_schema(roll.path).metadata or {}
+    return [(int(s), int(n), int(t)) for s, n, t in json.loads(metadata.get(ROLLED, b"[]"))]
+
+
+def read_arrow(path: Path) -> pa.Table:
+    """A segment as a table, mapped and not copied; it stays readable when the file is deleted.
+
+    Raises `Permanent` TT-802 when the bytes are not an Arrow file, FileNotFoundError when gone.
+    """
+    if path.stat().st_size == 0:
+        raise unreadable(path)
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_file(source).read_all()
+    except pa.ArrowInvalid as cause:
+        raise unreadable(path) from cause
+
+
+def unreadable(path: Path) -> errors.Permanent:
+    """The error for a segment that is no segment."""
+    return errors.Permanent(
+        errors.LOG_FAILED,
+        "read",
+        path.name,
+        "the segment is torn or is not an Arrow file",
+        unchanged="all other segments can be read",
+    )
+
+
+def to_rows(table: pa.Table) -> Rows:
+    """A table of a row segment as columns."""
+    fixed = {name: column_of(table, name, kind) for name, kind in FIXED_COLUMNS}
+    return Rows(fixed, _prefixed(table, INPUT), _prefixed(table, OUTPUT))
+
+
+def to_labels(table: pa.Table) -> Labels:
+    """A table of a label segment as columns."""
+    return Labels({name: column_of(table, name, kind) for name, kind in LABEL_COLUMNS})
+
+
+def _prefixed(table: pa.Table, prefix: str) -> dict[str, NDArray[Any]]:
+    names = [name for name in table.column_names if name.startswith(prefix)]
+    return {name.removeprefix(prefix): _values(table.column(name)) for name in names}
+
+
+ARROW: Mapping[str, pa.DataType] = {
+    "string": pa.string(),
+    "int32": pa.int32(),
+    "uint64": pa.uint64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+}
+"""Arrow types by the names that `domain.records` gives them."""
+_NUMPY: Mapping[str, Any] = {
+    "int32": np.int32,
+    "uint64": np.uint64,
+    "float64": np.float64,
+    "bool": np.bool_,
+}
+
+
+def column_of(table: pa.Table, name: str, kind: str) -> NDArray[Any]:
+    """One fixed column: objects for text, the numpy type of the same name for the rest."""
+    column = table.column(name)
+    if kind == "string":
+        return _objects(column)
+    values = column.to_numpy()
+    return values.astype(_NUMPY[kind], copy=False)
+
+
+def _values(column: "pa.ChunkedArray[Any]") -> NDArray[Any]:
+    kind: Any = column.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_nested(kind):
+        return _objects(column)
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    decoded: NDArray[Any] = column.cast(pa.float64()).to_numpy()
+    return decoded
+
+
+def _objects(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
+    values = np.empty(len(column), dtype=object)
+    values[:] = column.to_pylist() if pa.types.is_nested(column.type) else column.to_numpy()
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What rolling does to the disk, one by one, so that a test can stop it anywhere."""
+
+    rename: Callable[[Path, Path], None] = os.replace
+    delete: Callable[[Path], None] = os.unlink
+
+
+def write_roll(folder: Path, pieces: list[tuple[Piece, pa.Table]], steps: Steps) -> Path:
+    """Write segments of one writer, date and schema as one Parquet file; returns its path.
+
+    The bytes are on disk before the rename and the name is on disk before anything is deleted.
+    """
+    first, last = pieces[0][0], pieces[-1][0]
+    target = folder / f"date={first.date}"
+    target.mkdir(parents=True, exist_ok=True)
+    held = json.dumps([[piece.sequence, len(table), piece.time] for piece, table in pieces])
+    table = pa.concat_tables([table for _, table in pieces])
+    table = table.replace_schema_metadata({ROLLED: held.encode()})
+    path = target / f"{first.writer}-{first.sequence}-{last.sequence}.parquet"
+    unfinished = path.with_suffix(".tmp")
+    with unfinished.open("wb") as sink:
+        pq.write_table(table, sink, compression="zstd")
+        sink.flush()
+        os.fsync(sink.fileno())
+    steps.rename(unfinished, path)
+    sync_folder(target)
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,295 @@
+"""Reading, joining, rolling and querying the request log."""
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.request_log import SegmentWriter
+
+from trimtab import errors
+from trimtab.backends.requestlog import FolderRequestLog
+from trimtab.backends.requestlog_files import Steps
+from trimtab.ports.requestlog import Cursor, Segment
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> FolderRequestLog:
+    return FolderRequestLog(tmp_path, settle_seconds=0.0)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> SegmentWriter:
+    return SegmentWriter(tmp_path, "flights")
+
+
+def read_all(log: FolderRequestLog, after: Cursor | None = None) -> tuple[list[str], Cursor]:
+    """Request ids of all row segments in order of reading, and the cursor behind them."""
+    cursor = after or Cursor()
+    ids: list[str] = []
+    for segment in log.segments("flights", cursor):
+        if segment.kind == "rows":
+            ids.extend(log.rows(segment).fixed["request_id"])
+        cursor = cursor.after(segment)
+    return ids, cursor
+
+
+def counted(log: FolderRequestLog) -> list[str]:
+    """Request ids as a query sees them."""
+    answer = log.query("flights", "SELECT request_id FROM rows ORDER BY request_id")
+    return [str(value) for value in answer.column("request_id").to_pylist()]
+
+
+def test_a_segment_is_decoded_to_columns_with_missing_values(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    writer.rows(
+        {"request_id": "a", "in.x": None, "in.carrier": None},
+        {"request_id": "b", "in.x": 2.5, "out.score": None, "outcome": "failed"},
+    )
+    (segment,) = log.segments("flights", Cursor())
+    rows = log.rows(segment)
+    assert list(rows.fixed["request_id"]) == ["a", "b"]
+    assert np.isnan(rows.inputs["x"][0])
+    assert rows.inputs["x"][1] == 2.5
+    assert list(rows.inputs["carrier"]) == [None, "UA"]
+    assert rows.outputs["score"].dtype == np.float64
+    assert np.isnan(rows.outputs["score"][1])
+    assert rows.fixed["final"].dtype == np.bool_
+    assert rows.fixed["unit"].dtype == np.uint64
+
+
+def test_a_reader_sees_each_segment_once_and_writers_by_time(tmp_path: Path) -> None:
+    log = FolderRequestLog(tmp_path)
+    one, two = (
+        SegmentWriter(tmp_path, "flights", "g0-1"),
+        SegmentWriter(tmp_path, "flights", "g1-1"),
+    )
+    two.seconds += 0.5
+    one.rows({"request_id": "a"})
+    two.rows({"request_id": "b"})
+    one.rows({"request_id": "c"})
+    ids, cursor = read_all(log)
+    assert ids == ["a", "b", "c"]
+    two.rows({"request_id": "d"})
+    assert read_all(log, cursor)[0] == ["d"]
+
+
+def test_rows_and_labels_of_a_writer_are_counted_apart(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    writer.rows({"request_id": "a"})
+    _, cursor = read_all(log)
+    writer.labels({"request_id": "a"})
+    (segment,) = log.segments("flights", cursor)
+    assert (segment.kind, segment.sequence) == ("labels", 0)
+    assert list(log.labels(segment).fixed["label"]) == ["1"]
+
+
+def test_a_torn_segment_is_an_error_for_its_reader_and_left_out_of_queries(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    writer.rows({"request_id": "a"})
+    torn = writer.rows({"request_id": "b"})
+    torn.write_bytes(torn.read_bytes()[:200])
+    segments = list(log.segments("flights", Cursor()))
+    with pytest.raises(errors.Permanent) as caught:
+        log.rows(next(s for s in segments if s.sequence == 1))
+    assert caught.value.code == errors.LOG_FAILED
+    assert counted(log) == ["a"]
+    assert log.roll("flights") == 1
+    assert counted(log) == ["a"]
+
+
+def test_a_query_over_an_empty_log_is_empty(log: FolderRequestLog) -> None:
+    assert counted(log) == []
+    assert log.labelled("flights", np.inf).num_rows == 0
+
+
+def test_a_query_cannot_touch_files(
+    log: FolderRequestLog, writer: SegmentWriter, tmp_path: Path
+) -> None:
+    writer.rows({"request_id": "a"})
+    for sql in (
+        f"COPY rows TO '{tmp_path}/out.csv'",
+        f"SELECT * FROM read_text('{tmp_path}/secret')",
+        "SET enable_external_access = true",
+    ):
+        with pytest.raises(errors.Usage):
+            log.query("flights", sql)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_releases_with_other_columns_share_one_view(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    writer.rows({"request_id": "a"})
+    writer.rows({"request_id": "b", "in.extra": 3.0})
+    log.roll("flights")
+    writer.rows({"request_id": "c", "in.extra": 4.0})
+    answer = log.query("flights", 'SELECT request_id, "in.extra" AS e FROM rows ORDER BY 1')
+    assert answer.column("e").to_pylist() == [None, 3.0, 4.0]
+
+
+def test_labels_join_final_answers_by_id_and_the_newest_known_counts(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    writer.rows(
+        {"request_id": "a", "row": 0, "event_time": 1.0},
+        {"request_id": "a", "row": 1, "event_time": 1.0},
+        {"request_id": "b", "event_time": 2.0, "final": False, "outcome": "failed"},
+        {"request_id": "b", "event_time": 2.0, "attempt": 1, "in.x": 7.0},
+        {"request_id": "c", "event_time": 3.0, "final": False, "mode": "shadow"},
+    )
+    writer.labels(
+        {"request_id": "a", "row": 1, "label": "0", "at": 10.0},
+        {"request_id": "b", "label": "old", "at": 10.0},
+        {"request_id": "c", "label": "1", "at": 10.0},
+    )
+    writer.labels(
+        {"request_id": "b", "label": "new", "at": 20.0},
+        {"request_id": "b", "label": "future", "at": 40.0},
+        {"request_id": "b", "label": "late", "at": 15.0},
+    )
+    table = log.labelled("flights", until=30.0)
+    assert table.column_names == ["x", "carrier", "label", "event_time", "request_id", "row"]
+    assert table.select(["request_id", "row", "label", "x"]).to_pylist() == [
+        {"request_id": "a", "row": 1, "label": "0", "x": 1.0},
+        {"request_id": "b", "row": 0, "label": "new", "x": 7.0},
+    ]
+
+
+def test_labels_join_by_business_key_whatever_its_type(
+    tmp_path: Path, writer: SegmentWriter
+) -> None:
+    writer.rows({"request_id": "a", "in.flight": 17.0}, {"request_id": "b", "in.flight": 18.0})
+    writer.labels({"request_id": None, "key": "17", "label": "1"})
+    log = FolderRequestLog(tmp_path, key=lambda deployment: "flight", settle_seconds=0.0)
+    assert log.labelled("flights", 1.0).column("request_id").to_pylist() == ["a"]
+    log.roll("flights")
+    assert log.labelled("flights", 1.0).column("label").to_pylist() == ["1"]
+
+
+def test_a_label_by_id_and_one_by_key_compete_by_age(tmp_path: Path, writer: SegmentWriter) -> None:
+    writer.rows({"request_id": "a"}, {"request_id": "b"})
+    writer.labels(
+        {"request_id": "a", "label": "id", "at": 2.0},
+        {"request_id": None, "key": "UA", "label": "key", "at": 1.0},
+    )
+    log = FolderRequestLog(tmp_path, key=lambda deployment: "carrier")
+    assert log.labelled("flights", 3.0).column("label").to_pylist() == ["id", "key"]
+
+
+def test_rolling_keeps_every_row_and_removes_the_segments(
+    log: FolderRequestLog, writer: SegmentWriter, tmp_path: Path
+) -> None:
+    for name in "abc":
+        writer.rows({"request_id": name})
+        writer.labels({"request_id": name})
+    writer.seconds += DAY
+    writer.rows({"request_id": "d"})
+    before = log.labelled("flights", np.inf)
+    assert log.roll("flights") == 7
+    assert not list(tmp_path.glob("log/flights/*/*.arrow"))
+    days = sorted(path.parent.name for path in tmp_path.glob("log/flights/rows/*/*.parquet"))
+    assert days == ["date=2023-11-14", "date=2023-11-15"]
+    assert counted(log) == ["a", "b", "c", "d"]
+    assert log.labelled("flights", np.inf).equals(before)
+    assert log.roll("flights") == 0
+
+
+def test_a_reader_that_was_away_still_reads_what_was_rolled(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    writer.rows({"request_id": "a"})
+    _, cursor = read_all(log)
+    listed: Iterable[Segment] = ()
+    writer.rows({"request_id": "b"}, {"request_id": "c"})
+    writer.rows({"request_id": "d"})
+    listed = list(log.segments("flights", cursor))
+    log.roll("flights")
+    assert [list(log.rows(s).fixed["request_id"]) for s in listed] == [["b", "c"], ["d"]]
+    assert read_all(log, cursor)[0] == ["b", "c", "d"]
+    assert read_all(log)[0] == ["a", "b", "c", "d"]
+
+
+def test_only_settled_segments_are_rolled(tmp_path: Path, writer: SegmentWriter) -> None:
+    writer.rows({"request_id": "a"})
+    writer.rows({"request_id": "b"})
+    log = FolderRequestLog(tmp_path, settle_seconds=60.0, now=lambda: 1_700_000_061.5)
+    assert log.roll("flights") == 1
+    assert counted(log) == ["a", "b"]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Countdown:
+    """Disk steps that end the process after `left` of them."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def _step(self) -> None:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._step()
+        source.rename(target)
+
+    def delete(self, path: Path) -> None:
+        self._step()
+        path.unlink()
+
+
+def test_rolling_may_be_killed_at_any_step_without_losing_or_doubling_a_row(
+    tmp_path: Path,
+) -> None:
+    for left in range(20):
+        home = tmp_path / str(left)
+        writer = SegmentWriter(home, "flights")
+        for name in "abc":
+            writer.rows({"request_id": name})
+            writer.labels({"request_id": name})
+        whole = FolderRequestLog(home, settle_seconds=0.0)
+        before = whole.labelled("flights", np.inf)
+        countdown = Countdown(left)
+        steps = Steps(rename=countdown.rename, delete=countdown.delete)
+        killed = False
+        try:
+            FolderRequestLog(home, settle_seconds=0.0, steps=steps).roll("flights")
+        except Killed:
+            killed = True
+        for _ in range(2):
+            assert counted(whole) == ["a", "b", "c"]
+            assert read_all(whole)[0] == ["a", "b", "c"]
+            assert whole.labelled("flights", np.inf).equals(before)
+            whole.roll("flights")
+        assert not list(home.glob("log/flights/*/*.arrow"))
+        if not killed:
+            break
+    assert left == 8
+
+
+def test_retention_deletes_whole_days(
+    log: FolderRequestLog, writer: SegmentWriter, tmp_path: Path
+) -> None:
+    writer.rows({"request_id": "a"})
+    writer.seconds += DAY
+    writer.rows({"request_id": "b"})
+    log.roll("flights")
+    assert log.expire("flights", datetime.date(2023, 11, 15)) == 1
+    assert counted(log) == ["b"]
+    assert log.deployments() == ("flights",)
+
+
+def test_a_vector_output_stays_a_list_per_row(log: FolderRequestLog, writer: SegmentWriter) -> None:
+    writer.rows({"out.scores": [0.1, 0.9]}, {"out.scores": None})
+    (segment,) = log.segments("flights", Cursor())
+    assert list(log.rows(segment).outputs["scores"]) == [[0.1, 0.9], None]
