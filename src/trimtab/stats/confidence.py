@@ -8,10 +8,9 @@ All times: :class:`RateSequence` for 0/1 signals and :class:`MeanSequence` for r
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 from trimtab.stats.exact import binomial_tail
-from trimtab.stats.sequences import MeanBlock, MeanSequence, RateSequence
+from trimtab.stats.sequences import Interval, MeanBlock, MeanSequence, RateSequence
 
 __all__ = [
     "Interval",
@@ -49,13 +48,6 @@ def rate_lower(successes: int, trials: int, delta: float) -> float:
     True
     """
     return 1.0 - rate_upper(trials - successes, trials, delta)
-
-
-class Interval(NamedTuple):
-    """Both ends of an interval, in the unit of what it bounds."""
-
-    lower: float
-    upper: float
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:

@@ -18,7 +18,7 @@ from trimtab.stats import saved
 from trimtab.stats.bets import BoundedBlock, Side
 from trimtab.stats.eprocess import EProcess
 from trimtab.stats.logspace import FloatArray
-from trimtab.stats.sequences import Bounds, MeanSequence
+from trimtab.stats.sequences import Interval, MeanSequence
 
 Question = Literal["worse", "not_worse"]
 
@@ -116,10 +116,10 @@ class PairedSequence:
         return None if half is None else 2.0 * half - 1.0
 
     @property
-    def interval(self) -> Bounds:
+    def interval(self) -> Interval:
         """The interval, in the unit of the loss; (-1, 1) without pairs."""
         lower, upper = self.halves.interval
-        return Bounds(2.0 * lower - 1.0, 2.0 * upper - 1.0)
+        return Interval(2.0 * lower - 1.0, 2.0 * upper - 1.0)
 
     def to_dict(self) -> dict[str, object]:
         """Return parameters and state as plain JSON values."""

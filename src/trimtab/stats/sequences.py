@@ -31,8 +31,8 @@ LAMBDAS = np.geomspace(2e-4, 0.95, 24)
 PSI = -np.log1p(-LAMBDAS) - LAMBDAS
 
 
-class Bounds(NamedTuple):
-    """Both ends of an interval."""
+class Interval(NamedTuple):
+    """Both ends of an interval, in the unit of what it bounds."""
 
     lower: float
     upper: float
@@ -73,11 +73,11 @@ class RateSequence:
         return self.successes / self.trials if self.trials else None
 
     @property
-    def interval(self) -> Bounds:
+    def interval(self) -> Interval:
         """The interval; (0, 1) without trials."""
         hits, misses = self.successes, self.trials - self.successes
         if self.trials == 0:
-            return Bounds(0.0, 1.0)
+            return Interval(0.0, 1.0)
         mixture = _log_beta(hits + 0.5, misses + 0.5) - _log_beta(0.5, 0.5)
         cut = mixture + math.log(self.alpha)
         middle = hits / self.trials
@@ -85,7 +85,7 @@ class RateSequence:
         def kept(rate: float) -> bool:
             return _times_log(hits, rate) + _times_log(misses, 1.0 - rate) > cut
 
-        return Bounds(_border(kept, middle, 0.0), _border(kept, middle, 1.0))
+        return Interval(_border(kept, middle, 0.0), _border(kept, middle, 1.0))
 
     def to_dict(self) -> dict[str, object]:
         """Return parameters and state as plain JSON values."""
@@ -180,14 +180,14 @@ class MeanSequence:
         return self.seen.total * STEP / self.seen.rows if self.seen.rows else None
 
     @property
-    def interval(self) -> Bounds:
+    def interval(self) -> Interval:
         """The interval; (0, 1) without rows."""
         rows = self.seen.rows
         if rows == 0:
-            return Bounds(0.0, 1.0)
+            return Interval(0.0, 1.0)
         half = _deviation(self.spread, self.alpha / 2.0) / rows + STEP / 2.0
         mean = self.seen.total * STEP / rows
-        return Bounds(max(mean - half, 0.0), min(mean + half, 1.0))
+        return Interval(max(mean - half, 0.0), min(mean + half, 1.0))
 
     def to_dict(self) -> dict[str, object]:
         """Return parameters and state as plain JSON values."""
