@@ -185,6 +185,7 @@ RUN_IN_PROGRESS = declare("TT-607", "A pipeline run of this model is already in 
 ROLLED_BACK = declare("TT-608", "The guard rolled the release back")
 INCOMPATIBLE = declare("TT-609", "The release does not fit the deployment")
 NO_SUCH_RUN = declare("TT-610", "No run of that id")
+RETRAIN_HELD = declare("TT-611", "Retraining is held while the inputs are broken")
 # 7xx: processes of one machine
 SPAWN_FAILED = declare("TT-701", "A process could not be started")
 AGENT_GONE = declare("TT-702", "The node agent does not answer")

@@ -24,12 +24,16 @@ class SpecApplied(Event, frozen=True, tag="spec_applied"):
 
 
 class RolloutStarted(Event, frozen=True, tag="rollout_started"):
-    """A deployment begins to move to a candidate. `clock` is the deployment's clock, seconds."""
+    """A deployment begins to move to a candidate. `clock` is the deployment's clock, seconds.
+
+    `automatic` marks a retrained release that nobody looked at. A person's deploy ends the row of
+    automatic rollbacks, for somebody has then seen them."""
 
     rollout: str
     candidate: Standing
     strategy: str
     clock: float
+    automatic: bool = False
 
 
 class RolloutAdvanced(Event, frozen=True, tag="rollout_advanced"):

@@ -10,6 +10,9 @@ from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.rollout import Outcome, Rollout, Standing
 from trimtab.domain.verdicts import Incident
 
+REMEMBERED = 256
+"""How many closed incidents a deployment remembers by id."""
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A pipeline run of a deployment's model."""
@@ -35,16 +38,27 @@ class DeploymentState(msgspec.Struct, frozen=True, kw_only=True):
 
     spec: DeploymentSpec
     stable: Standing | None = None
+    serving_since: float | None = None
+    """The deployment's clock when stable last changed."""
     rollout: Rollout | None = None
     last_rollout: EndedRollout | None = None
+    rollouts: int = 0
+    """Rollouts ever started: the number of the newest id."""
     proven: tuple[Standing, ...] = ()
     previous: Standing | None = None
-    """The release that served before stable: the rollback target, kept resident."""
+    """The proven release that served before stable: the rollback target, kept resident."""
     automatic_rollbacks: int = 0
+    """In a row: since a release was proven or a person deployed."""
     incidents: tuple[Incident, ...] = ()
     """Open incidents."""
+    closed: tuple[str, ...] = ()
+    """Ids of incidents closed lately: a report that comes twice must not open them again."""
     run: Run | None = None
+    runs: int = 0
+    """Runs ever requested: the number of the newest id."""
     last_run_clock: float | None = None
+    offered: Standing | None = None
+    """What the last run made, until a rollout of anything starts."""
     rejected: tuple[str, ...] = ()
     """Digests the guard rolled back; they need an explicit deploy to be tried again."""
 
@@ -63,19 +77,25 @@ def replay(entries: Iterable[e.Entry], start: SystemState | None = None) -> Syst
 
 def evolve(state: SystemState, entry: e.Entry) -> SystemState:
     """The state after one recorded entry. Entries of unknown deployments change only `seq`."""
-    deployments = state.deployments
-    if isinstance(entry.event, e.SpecApplied):
-        current = deployments.get(entry.deployment)
-        changed = (
-            msgspec.structs.replace(current, spec=entry.event.spec)
-            if current
-            else DeploymentState(spec=entry.event.spec)
-        )
-        deployments = {**deployments, entry.deployment: changed}
-    elif entry.deployment in deployments:
-        changed = apply(deployments[entry.deployment], entry.event)
-        deployments = {**deployments, entry.deployment: changed}
-    return SystemState(deployments, entry.seq)
+    current = state.deployments.get(entry.deployment)
+    if current is None and isinstance(entry.event, e.SpecApplied):
+        current = DeploymentState(spec=entry.event.spec)
+    if current is None:
+        return SystemState(state.deployments, entry.seq)
+    changed = apply(current, entry.event)
+    return SystemState({**state.deployments, entry.deployment: changed}, entry.seq)
+
+
+def rollback_target(state: DeploymentState) -> Standing | None:
+    """The release to go back to: proven, not stable, not put aside by the guard."""
+    usable = [
+        release
+        for release in state.proven
+        if release != state.stable and release.digest not in state.rejected
+    ]
+    if state.previous in usable:
+        return state.previous
+    return usable[-1] if usable else None
 
 
 def apply(state: DeploymentState, event: e.AnyEvent) -> DeploymentState:
@@ -116,7 +136,7 @@ def _apply_rollout(state: DeploymentState, event: RolloutEvent) -> DeploymentSta
     replace = msgspec.structs.replace
     match event:
         case e.RolloutStarted():
-            return replace(state, rollout=_started(state, event))
+            return _started(state, event)
         case e.RolloutAdvanced():
             return _advanced(state, event)
         case e.RolloutPaused() | e.RolloutResumed():
@@ -126,13 +146,18 @@ def _apply_rollout(state: DeploymentState, event: RolloutEvent) -> DeploymentSta
         case e.RolloutEnded():
             return _ended(state, event)
         case e.Proven(release=release):
-            return replace(state, proven=_with(state.proven, release), automatic_rollbacks=0)
+            return replace(
+                state,
+                proven=(*_without(state.proven, release), release),
+                rejected=_dropped(state.rejected, release.digest),
+                automatic_rollbacks=0,
+            )
         case e.RolledBackTo():
             return _reverted(state, event)
 
 
-def _started(state: DeploymentState, event: e.RolloutStarted) -> Rollout:
-    return Rollout(
+def _started(state: DeploymentState, event: e.RolloutStarted) -> DeploymentState:
+    rollout = Rollout(
         id=event.rollout,
         candidate=event.candidate,
         previous=state.stable,
@@ -144,11 +169,23 @@ def _started(state: DeploymentState, event: e.RolloutStarted) -> Rollout:
         started_clock=event.clock,
         phase_clock=event.clock,
     )
+    state = msgspec.structs.replace(
+        state, rollout=rollout, rollouts=state.rollouts + 1, offered=None
+    )
+    if event.automatic:
+        return state
+    return msgspec.structs.replace(
+        state,
+        automatic_rollbacks=0,
+        rejected=_dropped(state.rejected, event.candidate.digest),
+    )
 
 
 def _advanced(state: DeploymentState, event: e.RolloutAdvanced) -> DeploymentState:
-    """Entering `bake` is the promotion: the candidate becomes stable, the old one `previous`."""
-    if state.rollout is None:
+    """Entering `bake` is the promotion: the candidate becomes stable, the old one `previous`.
+
+    An old stable that was never proven is not kept: it could not be a rollback target."""
+    if state.rollout is None or state.rollout.id != event.rollout:
         return state
     rollout = msgspec.structs.replace(
         state.rollout,
@@ -160,28 +197,46 @@ def _advanced(state: DeploymentState, event: e.RolloutAdvanced) -> DeploymentSta
     if event.phase != "bake":
         return msgspec.structs.replace(state, rollout=rollout)
     return msgspec.structs.replace(
-        state, rollout=rollout, stable=rollout.candidate, previous=state.stable
+        state,
+        rollout=rollout,
+        stable=rollout.candidate,
+        serving_since=event.clock,
+        previous=state.stable if state.stable in state.proven else state.previous,
     )
 
 
 def _ended(state: DeploymentState, event: e.RolloutEnded) -> DeploymentState:
     rolled_back = event.outcome == "rolled_back"
     digest = event.candidate.digest
+    rejected = _dropped(state.rejected, digest)
     return msgspec.structs.replace(
         state,
         rollout=None,
         last_rollout=EndedRollout(event.rollout, event.candidate, event.outcome, event.clock),
-        rejected=(*state.rejected, digest) if rolled_back else state.rejected,
+        rejected=(*rejected, digest) if rolled_back else state.rejected,
         automatic_rollbacks=state.automatic_rollbacks + int(rolled_back and event.automatic),
     )
 
 
 def _reverted(state: DeploymentState, event: e.RolledBackTo) -> DeploymentState:
+    """A rollback in bake is counted where its rollout ends, any other is counted here.
+
+    A release that the guard put aside is no target any more; one that a person left is."""
+    rejected = state.rejected
+    if event.automatic:
+        rejected = (*_dropped(rejected, event.left.digest), event.left.digest)
+    targets = [
+        release for release in _without(state.proven, event.to) if release.digest not in rejected
+    ]
+    left = event.left if event.left in targets else None
     return msgspec.structs.replace(
         state,
         stable=event.to,
-        previous=event.left if event.left in state.proven else None,
-        automatic_rollbacks=state.automatic_rollbacks,
+        serving_since=event.clock,
+        previous=left or (targets[-1] if targets else None),
+        rejected=rejected,
+        automatic_rollbacks=state.automatic_rollbacks
+        + int(event.automatic and state.rollout is None),
     )
 
 
@@ -191,13 +246,15 @@ def _apply_incident(
     gone = event.incident if isinstance(event, e.IncidentClosed) else event.incident.id
     kept = tuple(incident for incident in state.incidents if incident.id != gone)
     if not isinstance(event, e.IncidentClosed):
-        kept = (*kept, event.incident)
-    return msgspec.structs.replace(state, incidents=kept)
+        return msgspec.structs.replace(state, incidents=(*kept, event.incident))
+    closed = (*_dropped(state.closed, gone), gone)[-REMEMBERED:]
+    return msgspec.structs.replace(state, incidents=kept, closed=closed)
 
 
 def _apply_run(
     state: DeploymentState, event: e.RunRequested | e.RunSucceeded | e.RunFailed
 ) -> DeploymentState:
+    replace = msgspec.structs.replace
     if isinstance(event, e.RunRequested):
         run = Run(
             id=event.run,
@@ -206,11 +263,17 @@ def _apply_run(
             requested_clock=event.clock,
             incident=event.incident,
         )
-        return msgspec.structs.replace(state, run=run, last_run_clock=event.clock)
+        return replace(state, run=run, runs=state.runs + 1, last_run_clock=event.clock)
     if state.run is None or state.run.id != event.run:
         return state
-    return msgspec.structs.replace(state, run=None)
+    if isinstance(event, e.RunFailed) or event.release == state.stable:
+        return replace(state, run=None)
+    return replace(state, run=None, offered=event.release)
 
 
-def _with(proven: tuple[Standing, ...], release: Standing) -> tuple[Standing, ...]:
-    return (*(other for other in proven if other != release), release)
+def _without(releases: tuple[Standing, ...], release: Standing) -> tuple[Standing, ...]:
+    return tuple(other for other in releases if other != release)
+
+
+def _dropped(texts: tuple[str, ...], text: str) -> tuple[str, ...]:
+    return tuple(other for other in texts if other != text)

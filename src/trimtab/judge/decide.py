@@ -1,0 +1,204 @@
+"""One pure step of the control loop: what a deployment's state and an observation lead to.
+
+Rules, in the order they are applied:
+
+1. A finished run gives an offered release, which goes out when `retrain.approve` is `auto`.
+2. Incidents get the action that is right for their first cause (`judge.response`).
+3. The guard comes before progress and does not care about pauses: a candidate it finds bad, or
+   whose workers cannot be made ready, loses its traffic at once. In bake the old release, which
+   must be proven and ready now, becomes stable again.
+4. A rollout advances one step when its time in the phase has passed, the guard has positive
+   evidence, no input is known to be broken and nobody paused it. `unknown` holds, without limit;
+   after `max_hold` a ticket says so.
+5. A stable release that is itself to blame, or that can no longer be started, is left for a proven
+   one. Routing alone never changes a release: that would be a decision nobody can read back.
+
+The first release of a deployment is proven as soon as it is ready, because there is nothing
+better. Schedules (`retrain.schedule`) are checked when the configuration is read and not acted on.
+"""
+
+from trimtab.domain import events as e
+from trimtab.domain.names import short
+from trimtab.domain.rollout import Outcome, Phase, Rollout, Standing
+from trimtab.domain.routing import TOTAL_WEIGHT
+from trimtab.domain.state import DeploymentState
+from trimtab.judge.draft import Author, Decision, Draft, FinishedRun, Observation, evidence
+from trimtab.judge.response import (
+    MOST_AUTOMATIC_ROLLBACKS,
+    blamed_on_stable,
+    explain_rollback,
+    inputs_broken,
+    ready_target,
+    respond,
+    watch_own,
+)
+
+CONTROLLER = Author("controller")
+
+
+def decide(state: DeploymentState, seen: Observation) -> Decision:
+    """The next entries and effects of one deployment; empty when there is nothing to do.
+
+    Ids are derived from counters in the state, so the same arguments give the same decision."""
+    draft = Draft(state, seen, CONTROLLER)
+    for finished in seen.finished:
+        _finish(draft, finished)
+    respond(draft)
+    stranded = _judge_rollout(draft) if draft.state.rollout else _judge_stable(draft)
+    _deploy_offered(draft)
+    watch_own(draft, stranded)
+    return draft.decision()
+
+
+def _finish(draft: Draft, finished: FinishedRun) -> None:
+    run = draft.state.run
+    if run is None or run.id != finished.run:
+        return
+    if finished.release is None:
+        draft.record(e.RunFailed(run.id, finished.error), reason=finished.error)
+        return
+    spec = draft.state.spec
+    reason = ""
+    if spec.retrain.approve == "human":
+        reason = f"waits for trimtab deploy {spec.name} --release {finished.release.name}"
+    draft.record(
+        e.RunSucceeded(run.id, finished.release, finished.seconds), finished.release.name, reason
+    )
+
+
+def _deploy_offered(draft: Draft) -> None:
+    state = draft.state
+    offered = state.offered
+    if offered is None or state.rollout is not None or state.spec.retrain.approve != "auto":
+        return
+    held = state.automatic_rollbacks >= MOST_AUTOMATIC_ROLLBACKS
+    if held or inputs_broken(state) or offered.digest in state.rejected:
+        return
+    start(draft, offered, state.spec.rollout.strategy, automatic=True)
+
+
+def start(draft: Draft, candidate: Standing, strategy: str, automatic: bool = False) -> None:
+    """Begin a rollout of `candidate`."""
+    state = draft.state
+    key = f"{state.spec.name}-r{state.rollouts + 1}"
+    event = e.RolloutStarted(key, candidate, strategy, draft.clock, automatic)
+    draft.record(event, candidate.name, "made by a run" if automatic else "")
+
+
+def _judge_rollout(draft: Draft) -> str:
+    """Roll back, advance or hold; returns why the deployment is stranded, if it is."""
+    rollout = draft.rollout("judge")
+    why = _condemned(rollout, draft.seen)
+    if why:
+        return _take_out(draft, rollout, why)
+    guard = draft.seen.guard
+    convinced = guard is not None and guard.advance == "ok" and guard.verdict != "bad"
+    if may_advance(draft) and _due(draft, rollout, convinced):
+        advance(draft)
+    return ""
+
+
+def _condemned(rollout: Rollout, seen: Observation) -> str:
+    """Why the candidate must go; "" while it may stay."""
+    failure = seen.failed.get(rollout.candidate.digest)
+    if failure is not None and (rollout.phase == "preparing" or not seen.up(rollout.candidate)):
+        return f"{failure.code}: {failure.error}"
+    if seen.guard is None or seen.guard.verdict != "bad":
+        return ""
+    bad = [verdict.reason for verdict in seen.guard.verdicts if verdict.verdict == "bad"]
+    return "; ".join(bad) or "the guard found the candidate worse"
+
+
+def _take_out(draft: Draft, rollout: Rollout, why: str) -> str:
+    if rollout.phase == "bake":
+        target = ready_target(draft.state, draft.seen)
+        if target is None:
+            return f"{rollout.candidate.name} must be rolled back, and no proven release is ready"
+        revert(draft, rollout.candidate, target, why, automatic=True)
+    end(draft, "rolled_back", why, automatic=True)
+    explain_rollback(draft, f"{rollout.id}-rolled-back", rollout.candidate, why)
+    return ""
+
+
+def end(draft: Draft, outcome: Outcome, why: str = "", automatic: bool = False) -> None:
+    """End the rollout in progress; the candidate's weight is gone with it."""
+    rollout = draft.rollout("end")
+    event = e.RolloutEnded(rollout.id, rollout.candidate, outcome, draft.clock, automatic)
+    draft.record(event, rollout.candidate.name, why, evidence(draft.seen.guard))
+
+
+def revert(
+    draft: Draft, left: Standing, target: Standing, why: str, *, automatic: bool = False
+) -> None:
+    """Make the proven release `target` stable again: no analysis, no steps."""
+    event = e.RolledBackTo(left, target, draft.clock, automatic)
+    draft.record(event, target.name, why, evidence(draft.seen.guard))
+
+
+def may_advance(draft: Draft) -> bool:
+    """Whether progress is allowed at all: not paused, inputs sound, enough verified workers."""
+    state = draft.state
+    rollout = draft.rollout("advance")
+    enough = max(1, state.spec.scale.min) if rollout.phase == "preparing" else 1
+    ready = draft.seen.workers(rollout.candidate) >= enough
+    return ready and not rollout.paused and not inputs_broken(state)
+
+
+def _due(draft: Draft, rollout: Rollout, convinced: bool) -> bool:
+    """`preparing` asks for ready workers only: no request has reached the candidate yet."""
+    if rollout.phase == "preparing":
+        return True
+    plan = draft.state.spec.rollout
+    dwell = {"shadow": plan.shadow_seconds, "bake": plan.bake_seconds}
+    stayed = draft.clock - rollout.phase_clock
+    return convinced and stayed >= dwell.get(rollout.phase, plan.step_seconds)
+
+
+def advance(draft: Draft, full: bool = False) -> None:
+    """Enter the next phase or step, or with `full` go straight to bake."""
+    rollout = draft.rollout("advance")
+    if rollout.phase == "bake":
+        end(draft, "promoted")
+        draft.record(e.Proven(rollout.candidate, draft.clock), rollout.candidate.name)
+        return
+    first = draft.state.stable is None
+    phase, step, weight = _next(draft.state, rollout)
+    if full:
+        phase, step, weight = "bake", rollout.step, TOTAL_WEIGHT
+    event = e.RolloutAdvanced(rollout.id, phase, step, weight, draft.clock)
+    draft.record(event, rollout.candidate.name, evidence=evidence(draft.seen.guard))
+    if first:
+        end(draft, "promoted", "the first release: there is nothing better")
+        draft.record(e.Proven(rollout.candidate, draft.clock), rollout.candidate.name)
+
+
+def _next(state: DeploymentState, rollout: Rollout) -> tuple[Phase, int, int]:
+    """Phase, step and weight after the present ones."""
+    steps = state.spec.rollout.steps if rollout.strategy == "canary" else ()
+    if rollout.phase == "preparing" and rollout.strategy != "now" and state.stable is not None:
+        return "shadow", 0, 0
+    step = rollout.step + 1 if rollout.phase == "canary" else 0
+    immediate = rollout.strategy == "now" or state.stable is None
+    if immediate or step >= len(steps):
+        return "bake", rollout.step, TOTAL_WEIGHT
+    return "canary", step, steps[step]
+
+
+def _judge_stable(draft: Draft) -> str:
+    """Leave a stable release that is itself to blame; returns why this is not possible."""
+    state, seen = draft.state, draft.seen
+    stable = state.stable
+    if stable is None:
+        return ""
+    failure = seen.failed.get(stable.digest)
+    broken = failure is not None and not seen.up(stable)
+    why = f"{failure.code}: {failure.error}" if failure and broken else blamed_on_stable(state)
+    if not why or state.automatic_rollbacks >= MOST_AUTOMATIC_ROLLBACKS:
+        return ""
+    target = ready_target(state, seen)
+    if target is None:
+        return f"{stable.name} is to blame, and no proven release is ready: {why}"
+    revert(draft, stable, target, why, automatic=True)
+    key = f"{state.spec.name}-{short(stable.digest)}-left-{int(draft.clock)}"
+    explain_rollback(draft, key, stable, why)
+    return ""

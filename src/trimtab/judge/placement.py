@@ -1,0 +1,107 @@
+"""Which workers should exist, and what gateways route by: both follow from the state alone."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from trimtab.domain.layout import worker_socket
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import WorkerSlot
+from trimtab.domain.release import Release
+from trimtab.domain.rollout import Rollout, Standing
+from trimtab.domain.routing import (
+    TOTAL_WEIGHT,
+    DeploymentRoute,
+    Route,
+    RoutingSnapshot,
+    Target,
+)
+from trimtab.domain.state import DeploymentState, rollback_target
+
+Ready = Mapping[Digest, tuple[WorkerSlot, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which snapshot this is: `version` grows with every change, `epoch` is the leader's."""
+
+    version: int
+    epoch: int
+
+
+def workers_wanted(state: DeploymentState) -> frozenset[WorkerSlot]:
+    """Stable and a candidate get `scale.min` workers; the rollback target one, and in bake as many
+    as it had, because it may get all the traffic back within a second."""
+    full = max(1, state.spec.scale.min)
+    rollout = state.rollout
+    baking = rollout is not None and rollout.phase == "bake"
+    counts: dict[Digest, int] = {}
+    places = (
+        (rollback_target(state), full if baking else 1),
+        (rollout.candidate if rollout else None, full),
+        (state.stable, full),
+    )
+    for release, count in places:
+        if release is not None:
+            counts[release.digest] = max(count, counts.get(release.digest, 0))
+    return frozenset(
+        WorkerSlot(digest, index) for digest, count in counts.items() for index in range(count)
+    )
+
+
+def routing(
+    states: Mapping[str, DeploymentState],
+    releases: Mapping[Digest, Release],
+    ready: Ready,
+    stamp: Stamp,
+) -> RoutingSnapshot:
+    """The routes of all deployments.
+
+    `ready` holds the verified workers that may be named. A candidate without one gets nothing, and
+    its share stays with stable. Stable keeps its route without a worker: requests wait for its
+    restart or are refused, and never go to a release that nobody decided on. A deployment whose
+    first release is not ready has no routes, so that callers hear "not ready", not "unknown"."""
+    routed = tuple(_route(state, ready) for _, state in sorted(states.items()))
+    named = {route.release for deployment in routed for route in deployment.routes}
+    resident = {
+        slot.release for state in states.values() for slot in workers_wanted(state)
+    } & releases.keys()
+    shown = sorted(digest for digest in resident if digest in named or ready.get(digest))
+    return RoutingSnapshot(
+        stamp.version,
+        stamp.epoch,
+        routed,
+        tuple(_target(releases[digest], ready.get(digest, ())) for digest in shown),
+    )
+
+
+def _target(release: Release, slots: Iterable[WorkerSlot]) -> Target:
+    sockets = tuple(worker_socket(slot.id) for slot in sorted(slots))
+    return Target(release.digest, release.name, release.number, release.manifest.signature, sockets)
+
+
+def _route(state: DeploymentState, ready: Ready) -> DeploymentRoute:
+    rollout = state.rollout
+    return DeploymentRoute(
+        name=state.spec.name,
+        routes=_shares(state.stable, rollout, ready),
+        key=state.spec.monitor.key,
+        rollout=rollout.id if rollout else None,
+    )
+
+
+def _shares(stable: Standing | None, rollout: Rollout | None, ready: Ready) -> tuple[Route, ...]:
+    if stable is None:
+        return ()
+    whole = Route(stable.digest, "stable", TOTAL_WEIGHT)
+    if rollout is None or not ready.get(rollout.candidate.digest):
+        return (whole,)
+    candidate = rollout.candidate.digest
+    if rollout.phase == "shadow":
+        return (whole, Route(candidate, "shadow", 0))
+    if rollout.phase == "canary":
+        weight = rollout.weight
+        return (
+            Route(stable.digest, "stable", TOTAL_WEIGHT - weight),
+            Route(candidate, "canary", weight),
+        )
+    return (whole,)

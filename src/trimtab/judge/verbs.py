@@ -1,0 +1,260 @@
+"""What a person may order, as pure functions of the state: a `Decision`, or an error that says why.
+
+Ordering what is already so gives an empty decision. No order starts or stops a process: it changes
+the record, and the loop does the rest.
+"""
+
+from trimtab.domain import events as e
+from trimtab.domain.deployment import DeploymentSpec
+from trimtab.domain.rollout import Rollout, Standing
+from trimtab.domain.signature import Signature
+from trimtab.domain.state import DeploymentState, rollback_target
+from trimtab.errors import (
+    INCOMPATIBLE,
+    NO_ROLLBACK_TARGET,
+    RETRAIN_HELD,
+    ROLLED_BACK,
+    ROLLOUT_IN_PROGRESS,
+    RUN_IN_PROGRESS,
+    WORKER_FAILED,
+    Refused,
+)
+from trimtab.judge.decide import advance, end, revert, start
+from trimtab.judge.draft import Author, Decision, Draft, Observation
+from trimtab.judge.response import inputs_broken, request_run
+
+_SAME = "what serves is as it was"
+
+
+def apply_spec(
+    state: DeploymentState | None, spec: DeploymentSpec, seen: Observation, author: Author
+) -> Decision:
+    """Set the desired state. Raises `Refused` TT-609 when the model of a served deployment changes.
+
+    A rollout in progress goes on by the new plan."""
+    draft = Draft(state or DeploymentState(spec=spec), seen, author)
+    if state is not None and state.spec == spec:
+        return draft.decision()
+    if state is not None and state.stable is not None and state.spec.model != spec.model:
+        raise Refused(
+            INCOMPATIBLE,
+            "configure",
+            spec.name,
+            f"it serves releases of {state.spec.model}, and now asks for {spec.model}",
+            unchanged=f"it still serves {state.stable.name}",
+            hint="give the other model a deployment of its own",
+        )
+    draft.record(e.SpecApplied(spec))
+    return draft.decision()
+
+
+def deploy(
+    state: DeploymentState,
+    seen: Observation,
+    author: Author,
+    candidate: Standing,
+    strategy: str | None = None,
+) -> Decision:
+    """Begin a rollout of `candidate`. Raises `Refused` TT-602 while another one is in progress.
+
+    A first deployment, and a rollout of strategy `now`, give way to the new order."""
+    draft = Draft(state, seen, author)
+    rollout = state.rollout
+    if candidate == (rollout.candidate if rollout else state.stable):
+        return draft.decision()
+    if rollout is not None:
+        _supersede(draft, rollout, candidate)
+    start(draft, candidate, strategy or state.spec.rollout.strategy)
+    return draft.decision()
+
+
+def _supersede(draft: Draft, rollout: Rollout, candidate: Standing) -> None:
+    name = draft.state.spec.name
+    if rollout.strategy != "now" and rollout.previous is not None:
+        raise Refused(
+            ROLLOUT_IN_PROGRESS,
+            "deploy",
+            candidate.name,
+            f"{rollout.candidate.name} is in {rollout.phase} on {name}",
+            unchanged=_SAME,
+            hint=f"trimtab promote {name} --full"
+            if rollout.phase == "bake"
+            else f"trimtab abort {name}",
+        )
+    end(draft, "superseded", f"replaced by {candidate.name}")
+
+
+def check_fit(spec: DeploymentSpec, model: str, candidate: Standing) -> None:
+    """Raises `Refused` TT-609 when the release is of another model than the deployment serves."""
+    if model == spec.model:
+        return
+    raise Refused(
+        INCOMPATIBLE,
+        "deploy",
+        candidate.name,
+        f"deployment {spec.name} serves releases of {spec.model}",
+        unchanged=_SAME,
+        hint=f"trimtab releases --model {spec.model}",
+    )
+
+
+def check_callers(candidate: Standing, new: Signature, old: Signature) -> None:
+    """Raises `Refused` TT-609 when callers of the old release could not call the new one.
+
+    They would miss a column that is new and not nullable, or send one in another kind of type."""
+    known = {column.name: column for column in old.inputs}
+    wrong = [
+        column.name
+        for column in new.inputs
+        if (column.name not in known and not column.nullable)
+        or (column.name in known and known[column.name].datatype.numeric != column.datatype.numeric)
+    ]
+    if not wrong:
+        return
+    raise Refused(
+        INCOMPATIBLE,
+        "deploy",
+        candidate.name,
+        f"callers of the present release do not send {', '.join(wrong)} as it needs",
+        unchanged=_SAME,
+        hint="deploy it under a name of its own, or with --strategy now once callers have changed",
+    )
+
+
+def promote(
+    state: DeploymentState,
+    seen: Observation,
+    author: Author,
+    *,
+    full: bool = False,
+    override: bool = False,
+) -> Decision:
+    """Go to the next step now, or with `full` straight to bake (from bake: end it as proven).
+
+    It spares the waiting, never the evidence: that takes `override`, and a candidate that the
+    guard finds bad, or that has no ready worker, is not promoted at all. Raises `Refused`."""
+    draft = Draft(state, seen, author)
+    rollout = draft.rollout("promote")
+    name = state.spec.name
+    guard = seen.guard
+    if not seen.up(rollout.candidate):
+        raise _not_promoted(
+            WORKER_FAILED, rollout, "it has no ready worker", f"trimtab logs {name}"
+        )
+    if guard is not None and guard.verdict == "bad":
+        raise _not_promoted(ROLLED_BACK, rollout, "the guard finds it bad", f"trimtab why {name}")
+    shown = guard is not None and guard.advance == "ok"
+    needs_evidence = state.stable is not None and (rollout.phase != "preparing" or full)
+    if needs_evidence and not shown and not override:
+        missing = guard.waiting_for if guard else ""
+        why = missing or "there is no evidence yet that it is not worse"
+        hint = f"trimtab promote {name} --override --reason TEXT"
+        raise _not_promoted(ROLLOUT_IN_PROGRESS, rollout, why, hint)
+    advance(draft, full)
+    return draft.decision()
+
+
+def _not_promoted(code: str, rollout: Rollout, why: str, hint: str) -> Refused:
+    return Refused(
+        code, "promote", rollout.candidate.name, why, f"it stays in {rollout.phase}", hint
+    )
+
+
+def pause(state: DeploymentState, seen: Observation, author: Author) -> Decision:
+    """Stop advancing; the guard stays on. Raises `Refused` TT-603."""
+    draft = Draft(state, seen, author)
+    rollout = draft.rollout("pause")
+    if not rollout.paused:
+        draft.record(e.RolloutPaused(rollout.id), rollout.candidate.name)
+    return draft.decision()
+
+
+def resume(state: DeploymentState, seen: Observation, author: Author) -> Decision:
+    """Allow advancing again. Raises `Refused` TT-603."""
+    draft = Draft(state, seen, author)
+    rollout = draft.rollout("resume")
+    if rollout.paused:
+        draft.record(e.RolloutResumed(rollout.id), rollout.candidate.name)
+    return draft.decision()
+
+
+def abort(state: DeploymentState, seen: Observation, author: Author) -> Decision:
+    """Give the rollout up; stable keeps serving. Raises `Refused` TT-603, also in bake."""
+    draft = Draft(state, seen, author)
+    rollout = draft.rollout("abort")
+    if rollout.phase == "bake":
+        name = state.spec.name
+        raise Refused(
+            ROLLOUT_IN_PROGRESS,
+            "abort",
+            name,
+            f"{rollout.candidate.name} is in bake: it already serves all requests",
+            unchanged=_SAME,
+            hint=f"trimtab rollback {name}",
+        )
+    end(draft, "aborted")
+    return draft.decision()
+
+
+def rollback(
+    state: DeploymentState, seen: Observation, author: Author, to: Standing | None = None
+) -> Decision:
+    """Go back now: take the candidate out, or make a proven and ready release stable again.
+
+    Without `to`, a candidate that is not stable yet is taken out and stable stays. Raises `Refused`
+    TT-604 when the target is not proven, or not ready."""
+    draft = Draft(state, seen, author)
+    rollout, stable = state.rollout, state.stable
+    if rollout is not None and rollout.phase != "bake" and to in (None, stable):
+        end(draft, "rolled_back")
+        return draft.decision()
+    if stable is None or to == stable:
+        raise _no_target(state, "there is nothing to go back from")
+    target = to or rollback_target(state)
+    if target is None or target not in state.proven:
+        raise _no_target(state, f"{target.name} was never proven" if target else "none is proven")
+    if not seen.up(target):
+        raise _no_target(state, f"{target.name} has no ready worker")
+    revert(draft, stable, target, "")
+    if rollout is not None:
+        end(draft, "rolled_back")
+    return draft.decision()
+
+
+def _no_target(state: DeploymentState, why: str) -> Refused:
+    name = state.spec.name
+    return Refused(
+        NO_ROLLBACK_TARGET,
+        "roll back",
+        name,
+        why,
+        unchanged=_SAME,
+        hint=f"trimtab deploy {name} --release MODEL@N --strategy now",
+    )
+
+
+def retrain(state: DeploymentState, seen: Observation, author: Author) -> Decision:
+    """Make the release again. Raises `Refused` TT-607 while a run is in progress, and TT-611
+    while an upstream break is open: a model trained on broken inputs would learn the break."""
+    draft = Draft(state, seen, author)
+    name = state.spec.name
+    if state.run is not None:
+        raise Refused(
+            RUN_IN_PROGRESS,
+            "retrain",
+            name,
+            f"{state.run.id} is in progress",
+            unchanged=_SAME,
+            hint=f"trimtab runs {name}",
+        )
+    if inputs_broken(state):
+        raise Refused(
+            RETRAIN_HELD,
+            "retrain",
+            name,
+            "an upstream data break is open",
+            unchanged=_SAME,
+            hint=f"trimtab why {name}",
+        )
+    request_run(draft, "human")
+    return draft.decision()
