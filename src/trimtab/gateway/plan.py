@@ -1,0 +1,143 @@
+"""What a release's signature means for the request path, worked out once per snapshot."""
+
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from trimtab.domain.routing import Target
+from trimtab.domain.signature import Column, Datatype, Output
+from trimtab.ports.logsink import LogSchema, ValueKind
+
+INTEGER_RANGES: dict[str, tuple[int, int]] = {
+    "UINT8": (0, 2**8 - 1),
+    "UINT16": (0, 2**16 - 1),
+    "UINT32": (0, 2**32 - 1),
+    "UINT64": (0, 2**64 - 1),
+    "INT8": (-(2**7), 2**7 - 1),
+    "INT16": (-(2**15), 2**15 - 1),
+    "INT32": (-(2**31), 2**31 - 1),
+    "INT64": (-(2**63), 2**63 - 1),
+}
+FLOAT_LIMITS: dict[str, float] = {"FP16": 65504.0, "FP32": 3.4028234663852886e38}
+NUMPY_TYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("?"),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+"""How the numeric datatypes lie on the wire."""
+
+_EXACT_IN_FP64 = frozenset(NUMPY_TYPES) - {"INT64", "UINT64"}
+
+
+class ColumnPlan:
+    """One input column: how its values are decoded, checked and sent."""
+
+    __slots__ = ("decode", "family", "name", "nullable", "position", "wire")
+
+    def __init__(self, column: Column, position: int) -> None:
+        self.name = column.name
+        self.position = position
+        self.nullable = column.nullable
+        self.wire = str(column.datatype)
+        self.family = family(self.wire)
+        self.decode = msgspec.json.Decoder(list[_element(self.wire) | None]).decode  # type: ignore[misc]
+
+
+class OutputPlan:
+    """One output: how many numbers a row has, and whether it is logged as a vector."""
+
+    __slots__ = ("datatype", "kind", "name", "shape", "width")
+
+    def __init__(self, output: Output) -> None:
+        self.name = output.name
+        self.datatype = str(output.datatype)
+        self.shape = output.shape
+        self.width = int(np.prod(output.shape, dtype=np.int64))
+        self.kind: ValueKind = _kind(output.datatype, output.shape)
+
+
+class Plan:
+    """Everything the request path needs to know of a release; never changes."""
+
+    __slots__ = (
+        "by_name",
+        "columns",
+        "headers",
+        "matrix",
+        "name",
+        "number",
+        "output_index",
+        "outputs",
+        "release",
+        "same_inputs",
+        "signature",
+        "version",
+    )
+
+    def __init__(self, target: Target) -> None:
+        signature = target.signature
+        self.release = str(target.release)
+        self.name = target.name
+        self.number = target.number
+        self.version = str(target.number)
+        self.signature = signature
+        self.columns = tuple(ColumnPlan(c, i) for i, c in enumerate(signature.inputs))
+        self.by_name = {column.name: column for column in self.columns}
+        self.outputs = tuple(OutputPlan(output) for output in signature.outputs)
+        self.output_index = {output.name: i for i, output in enumerate(self.outputs)}
+        self.matrix = all(column.wire in _EXACT_IN_FP64 for column in self.columns)
+        self.headers = b"X-Trimtab-Release: %b\r\n" % target.name.encode()
+        self.same_inputs = tuple((c.name, c.wire, c.nullable) for c in self.columns)
+
+    def log_schema(self, deployment: str, key: str | None) -> LogSchema:
+        """The log's columns; a business key that is no input of the model comes last."""
+        inputs: list[tuple[str, ValueKind]] = [
+            (c.name, _kind(c.datatype, ())) for c in self.signature.inputs
+        ]
+        if key is not None and key not in self.by_name:
+            inputs.append((key, "text"))
+        outputs = tuple((output.name, output.kind) for output in self.outputs)
+        return LogSchema(deployment, self.release, tuple(inputs), outputs)
+
+
+def family(datatype: str) -> str:
+    """Datatypes of one family hold values of one another: `text`, `bool`, `integer`, `float`."""
+    if datatype == "BYTES":
+        return "text"
+    if datatype == "BOOL":
+        return "bool"
+    return "integer" if datatype in INTEGER_RANGES else "float"
+
+
+def _kind(datatype: Datatype, shape: tuple[int, ...]) -> ValueKind:
+    if not datatype.numeric:
+        return "text"
+    return "vector" if shape else "number"
+
+
+def _element(datatype: str) -> Any:
+    """The type whose msgspec decoder accepts exactly the plain values of `datatype`.
+
+    64-bit bounds are left to the caller where msgspec cannot state them.
+    """
+    if datatype == "BYTES":
+        return str
+    if datatype == "BOOL":
+        return bool
+    if datatype == "UINT64":
+        return Annotated[int, msgspec.Meta(ge=0)]
+    if datatype in INTEGER_RANGES:
+        low, high = INTEGER_RANGES[datatype]
+        return Annotated[int, msgspec.Meta(ge=low, le=high)]
+    limit = FLOAT_LIMITS.get(datatype)
+    return float if limit is None else Annotated[float, msgspec.Meta(ge=-limit, le=limit)]
