@@ -1,0 +1,94 @@
+"""How the worker says no: once at start, or per request.
+
+The codes are those of `trimtab.errors`, repeated here because that module is not where this runs.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Stage = Literal["input", "features", "model", "output"]
+
+EXIT_GOLDEN = 10
+EXIT_LOAD = 11
+EXIT_DIGEST = 12
+
+WRONG_FORMAT = "TT-203"
+BAD_REFERENCE = "TT-205"
+FEATURES_FAILED = "TT-206"
+MODEL_FAILED = "TT-207"
+TAMPERED = "TT-208"
+WORKER_FAILED = "TT-401"
+GOLDEN_FAILED = "TT-402"
+
+STAGE_CODES: dict[Stage, str] = {
+    "input": BAD_REFERENCE,
+    "features": FEATURES_FAILED,
+    "model": MODEL_FAILED,
+    "output": MODEL_FAILED,
+}
+
+_LONGEST_MESSAGE = 2000
+
+
+class Refusal(Exception):
+    """The worker must not serve this release; it ends with `exit_code` and says why."""
+
+    def __init__(
+        self, exit_code: int, code: str, message: str, difference: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.code = code
+        self.difference = difference
+
+    def line(self) -> str:
+        """The JSON object that is the last line on stderr."""
+        return json.dumps(
+            {"error": str(self), "code": self.code, "golden_difference": self.difference}
+        )
+
+
+class StageFailure(Exception):
+    """One request failed at `stage`; the others are not concerned."""
+
+    def __init__(self, stage: Stage, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+
+
+@contextmanager
+def failing_at(stage: Stage) -> Iterator[None]:
+    """Turn whatever the block raises into a `StageFailure`; the trace goes to stderr only.
+
+    `SystemExit` is caught as well: code of a release may not end the worker for one request.
+    """
+    try:
+        yield
+    except StageFailure:
+        raise
+    except (Exception, SystemExit) as error:
+        traceback.print_exc(file=sys.stderr)
+        raise StageFailure(stage, told(error)) from error
+
+
+@contextmanager
+def refusing(code: str, doing: str) -> Iterator[None]:
+    """Turn whatever the block raises into a `Refusal` to load; the trace goes to stderr only."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except (Exception, SystemExit) as error:
+        traceback.print_exc(file=sys.stderr)
+        raise Refusal(EXIT_LOAD, code, f"{doing}: {told(error)}") from error
+
+
+def told(error: BaseException) -> str:
+    """Type and text of an exception, without its trace and of bounded length."""
+    text = str(error)
+    message = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " …"

@@ -1,0 +1,173 @@
+"""The golden set: stored inputs and outputs, replayed to see whether the model still is itself."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import Signature
+from .failures import EXIT_GOLDEN, GOLDEN_FAILED, Refusal, StageFailure
+from .frames import FrameError, Kind, Tensor, decode_all, encode_tensors, tensors_of
+from .model import Model
+from .tensors import array_of, tensor_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenSet:
+    """Inputs of `rows` rows, with outputs unless a build is about to make them."""
+
+    rows: int
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`difference` is the largest absolute difference of two numbers; `problems` are all others:
+    another name or shape, a text that differs, a number that is missing on one side only."""
+
+    difference: float
+    problems: tuple[str, ...]
+
+    def within(self, tolerance: float) -> bool:
+        """Whether this counts as the same."""
+        return not self.problems and self.difference <= tolerance
+
+
+def read(path: Path) -> GoldenSet:
+    """The set in a GOLDEN file. Raises `FrameError` or `OSError`."""
+    frames = decode_all(path.read_bytes())
+    if len(frames) != 1 or frames[0].kind is not Kind.GOLDEN:
+        raise FrameError(f"{path.name} holds no golden set")
+    inputs, outputs = tensors_of(frames[0], "inputs", "outputs")
+    return GoldenSet(int(frames[0].header["rows"]), inputs, outputs)
+
+
+def write(path: Path, golden: GoldenSet) -> None:
+    """Write the set to `path`, which is replaced at once or not at all."""
+    lists = {"inputs": golden.inputs, "outputs": golden.outputs}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    with unfinished.open("wb") as file:
+        file.writelines(encode_tensors(Kind.GOLDEN, {"rows": golden.rows}, lists))
+    unfinished.replace(path)
+
+
+def answers(model: Model, golden: GoldenSet, batch: int = 0) -> list[Tensor]:
+    """The model's outputs for the set's inputs, asked `batch` rows at a time (0: all at once)."""
+    if batch <= 0 or batch >= golden.rows:
+        return model.predict(golden.inputs, golden.rows).outputs
+    columns = [(tensor, array_of(tensor)) for tensor in golden.inputs]
+    parts = []
+    for start in range(0, golden.rows, batch):
+        end = min(start + batch, golden.rows)
+        inputs = [tensor_of(each.name, rows[start:end], each.datatype) for each, rows in columns]
+        parts.append(model.predict(inputs, end - start).outputs)
+    return [_joined(each) for each in zip(*parts, strict=True)]
+
+
+def compare(
+    expected: Sequence[Tensor], got: Sequence[Tensor], signature: Signature, tolerance: float
+) -> Comparison:
+    """How far two lists of outputs are apart.
+
+    Texts must be equal, but the label of a row whose probabilities are within `tolerance` of a
+    decision may fall either way.
+    """
+    problems, difference = [], 0.0
+    found = {tensor.name: tensor for tensor in got}
+    undecided = _undecided(expected, signature, tolerance)
+    for tensor in expected:
+        other = found.pop(tensor.name, None)
+        if other is None or (other.shape, other.datatype) != (tensor.shape, tensor.datatype):
+            problems.append(f"{tensor.name!r} is missing or of another shape or type")
+            continue
+        decides = tensor.name == "label" and signature.task in {"binary", "multiclass"}
+        apart, mismatches = _apart(tensor, other, undecided if decides else None)
+        difference = max(difference, 0.0 if decides else apart)
+        mismatches += apart > 0 if decides else 0
+        if mismatches:
+            problems.append(f"{tensor.name!r} differs in {mismatches} of its values")
+    problems += [f"{name!r} is new" for name in found]
+    return Comparison(difference, tuple(problems))
+
+
+def verified(model: Model) -> float | None:
+    """Replay the release's golden set; returns the largest difference, None without a set.
+
+    Raises `Refusal` (exit code 10) when the outputs are not the stored ones within tolerance.
+    """
+    stored = model.config.golden
+    if stored is None:
+        return None
+    result = replayed(model)
+    if result.within(stored.tolerance):
+        return result.difference
+    why = "; ".join(result.problems) or (
+        f"the largest difference is {result.difference:.3g}, the tolerance {stored.tolerance:.3g}"
+    )
+    raise _not_reproduced(model, why, result.difference)
+
+
+def replayed(model: Model) -> Comparison:
+    """Replay the release's golden set and compare. Raises `Refusal` when it cannot be replayed."""
+    stored = model.config.golden
+    if stored is None:
+        raise _not_reproduced(model, "the release has no golden set", None)
+    try:
+        golden = read(stored.path)
+        got = answers(model, golden)
+    except StageFailure as failure:
+        raise _not_reproduced(model, f"at {failure.stage}: {failure}", None) from failure
+    except (OSError, FrameError, KeyError, ValueError) as error:
+        raise _not_reproduced(model, f"the golden set cannot be read: {error}", None) from error
+    return compare(golden.outputs, got, model.config.signature, stored.tolerance)
+
+
+def _not_reproduced(model: Model, why: str, difference: float | None) -> Refusal:
+    message = f"the golden set of {model.config.name} is not reproduced: {why}"
+    return Refusal(EXIT_GOLDEN, GOLDEN_FAILED, message, difference)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    import numpy as np
+
+    whole = np.concatenate([array_of(part) for part in parts])
+    return tensor_of(parts[0].name, whole, parts[0].datatype)
+
+
+def _apart(one: Tensor, other: Tensor, ignored: "NDArray[Any] | None") -> tuple[float, int]:
+    """Largest difference of numbers, and how many values cannot be compared but by being equal."""
+    import numpy as np
+
+    a, b = array_of(one), array_of(other)
+    if ignored is not None:
+        a, b = a[~ignored], b[~ignored]
+    if one.datatype == "BYTES":
+        return 0.0, int(np.count_nonzero(a != b))
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        apart = np.where(same, 0.0, np.abs(a - b))
+    finite = np.isfinite(apart)
+    return float(apart[finite].max(initial=0.0)), int(np.count_nonzero(~finite))
+
+
+def _undecided(
+    expected: Sequence[Tensor], signature: Signature, tolerance: float
+) -> "NDArray[Any] | None":
+    """Rows whose label hangs on less than the tolerance."""
+    import numpy as np
+
+    scores = {tensor.name: array_of(tensor) for tensor in expected if tensor.datatype != "BYTES"}
+    if signature.task == "binary" and "score" in scores:
+        return np.asarray(np.abs(scores["score"] - signature.threshold) <= tolerance)
+    if signature.task == "multiclass" and "scores" in scores:
+        best = np.sort(scores["scores"], axis=1)
+        lead = best[:, -1] - best[:, -2] if best.shape[1] > 1 else np.full(len(best), math.inf)
+        return np.asarray(lead <= 2 * tolerance)
+    return None

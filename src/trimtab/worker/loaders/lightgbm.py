@@ -1,0 +1,59 @@
+"""LightGBM's text model files."""
+
+from typing import Any
+
+from ..config import WorkerConfig
+from .contract import Facts, Probabilities
+from .formats import model_file, threads
+
+
+def load(config: WorkerConfig) -> "LightGBM":
+    """Load what `save_model` wrote."""
+    import lightgbm
+
+    path = model_file(config)
+    return LightGBM(lightgbm.Booster(model_file=str(path)), _objective(path.read_text("utf-8")))
+
+
+class LightGBM:
+    """A booster; classes are numbered, so their names come from the signature."""
+
+    def __init__(self, booster: Any, objective: str) -> None:
+        self._booster = booster
+        self._objective = objective
+
+    @property
+    def facts(self) -> Facts:
+        """The task that the objective means, and the names of the features."""
+        classes = {"binary": "binary", "multiclass": "multiclass", "multiclassova": "multiclass"}
+        regressions = {"regression", "regression_l1", "huber", "fair", "poisson", "quantile"}
+        regressions |= {"mape", "gamma", "tweedie"}
+        task = classes.get(
+            self._objective, "regression" if self._objective in regressions else "other"
+        )
+        return Facts(
+            task=task,
+            features=int(self._booster.num_feature()),
+            feature_names=tuple(self._booster.feature_name()),
+            probabilities=self._objective in classes,
+        )
+
+    def probabilities(self, given: Any) -> Probabilities:
+        """The prediction of an objective that is a probability."""
+        if not self.facts.probabilities:
+            raise TypeError(f"the objective {self._objective!r} gives no probabilities")
+        return Probabilities(self.values(given))
+
+    def values(self, given: Any) -> Any:
+        """The prediction, stopped at the best iteration when training found one."""
+        return self._booster.predict(given, num_threads=threads())
+
+
+def _objective(text: str) -> str:
+    """The first word of the header's `objective` line, which no method of a booster tells."""
+    for line in text.splitlines():
+        if line.startswith("objective="):
+            return line.removeprefix("objective=").split(" ")[0]
+        if line.startswith("Tree="):
+            break
+    return ""

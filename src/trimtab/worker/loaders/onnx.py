@@ -1,0 +1,131 @@
+"""ONNX models by ONNX Runtime on the CPU."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..config import WorkerConfig
+from ..tensors import text_of
+from .contract import Facts, Probabilities
+from .formats import model_file, threads
+
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(int16)": "int16",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+    "tensor(string)": "object",
+}
+_FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)"}
+
+
+def load(config: WorkerConfig) -> "Onnx":
+    """Open the model with as many threads as the execution profile allows."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads()
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(model_file(config)), options, providers=["CPUExecutionProvider"]
+    )
+    return Onnx(session, config.settings.get("output"))
+
+
+class Onnx:
+    """A session. `output` names the output to use where a model has several that could be it."""
+
+    def __init__(self, session: Any, output: str | None) -> None:
+        self._session = session
+        self._inputs = list(session.get_inputs())
+        self._outputs = list(session.get_outputs())
+        names = [each.name for each in self._outputs]
+        if output is not None and output not in names:
+            raise ValueError(f"the model has no output {output!r} but {names}")
+        self._output = output
+
+    @property
+    def facts(self) -> Facts:
+        """What the graph's inputs and outputs tell; class names are known only from answers."""
+        candidates = self._candidates()
+        single = len(self._inputs) == 1
+        width = self._inputs[0].shape[-1] if single and self._inputs[0].shape else None
+        classifies = len(candidates) == 1 and len(self._outputs) > 1
+        return Facts(
+            task=self._task(candidates[0]) if classifies else "other",
+            features=width if isinstance(width, int) else len(self._inputs) if not single else None,
+            feature_names=() if single else tuple(each.name for each in self._inputs),
+            probabilities=len(candidates) == 1,
+        )
+
+    def probabilities(self, given: Any) -> Probabilities:
+        """The float output, or the map of class to probability that converters write."""
+        name = self._chosen()
+        (answer,) = self._session.run([name], self._fed(given))
+        if isinstance(answer, list):
+            classes = tuple(answer[0])
+            values = [[row[key] for key in classes] for row in answer]
+            return Probabilities(values, tuple(text_of(key) or "" for key in classes))
+        return Probabilities(answer)
+
+    def values(self, given: Any) -> Any:
+        """Every output by name, or the one that was chosen."""
+        wanted = [self._output] if self._output else [each.name for each in self._outputs]
+        return dict(zip(wanted, self._session.run(wanted, self._fed(given)), strict=True))
+
+    def _candidates(self) -> list[Any]:
+        return [each for each in self._outputs if each.type in _FLOATS or "map(" in each.type]
+
+    def _chosen(self) -> str:
+        if self._output:
+            return self._output
+        candidates = self._candidates()
+        if len(candidates) != 1:
+            raise TypeError(
+                f"which of {[each.name for each in self._outputs]} holds the probabilities? "
+                "name it as 'output' in the config of the model"
+            )
+        name: str = candidates[0].name
+        return name
+
+    def _task(self, output: Any) -> str:
+        width = output.shape[-1] if len(output.shape or ()) == 2 else None
+        return "multiclass" if isinstance(width, int) and width > 2 else "binary"
+
+    def _fed(self, given: Any) -> dict[str, Any]:
+        if len(self._inputs) == 1:
+            only = self._inputs[0]
+            return {only.name: _cast(_stacked(given, only.name), only)}
+        missing = [each.name for each in self._inputs if each.name not in _names(given)]
+        if missing:
+            raise ValueError(f"the model's inputs {missing} are not among {_names(given)}")
+        return {each.name: _cast(given[each.name], each) for each in self._inputs}
+
+
+def _names(given: Any) -> Sequence[str]:
+    if isinstance(given, Mapping):
+        return list(given)
+    return list(getattr(given, "columns", ()))
+
+
+def _stacked(given: Any, name: str) -> Any:
+    """One array for a model with one input: that column, or all of them side by side."""
+    import numpy as np
+
+    if not isinstance(given, Mapping):
+        return given
+    return given[name] if list(given) == [name] else np.column_stack(list(given.values()))
+
+
+def _cast(values: Any, wanted: Any) -> Any:
+    """An array of the input's type; one column becomes [rows, 1] where the model wants two axes."""
+    import numpy as np
+
+    if wanted.type not in _TYPES:
+        raise ValueError(f"the model's input {wanted.name!r} is {wanted.type}, which has no column")
+    array = np.ascontiguousarray(values, dtype=_TYPES[wanted.type])
+    return array.reshape(-1, 1) if array.ndim == 1 and len(wanted.shape) == 2 else array

@@ -1,0 +1,179 @@
+"""From what a model returned to the outputs that its signature promises."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .config import Output, Signature
+from .failures import StageFailure
+from .frames import Tensor
+from .loaders.contract import Probabilities
+from .tensors import datatype_of, tensor_of, text_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ROUNDING = 1e-6
+"""How far a float32 probability may be outside [0, 1]."""
+
+
+def class_outputs(
+    signature: Signature, answer: Probabilities, rows: int, allow_nan: bool
+) -> list[Tensor]:
+    """`score` and `label` of a binary task, `scores` and `label` of a multiclass one."""
+    import numpy as np
+
+    values = _counted(np.asarray(answer.values, dtype=np.float64), rows)
+    classes = signature.classes or answer.classes
+    if signature.task == "binary":
+        score = _positive(values, answer.classes, classes or ("0", "1"))
+        chosen = (score >= signature.threshold).astype(np.intp)
+        first = conformed(_declared(signature, "score", "FP64"), score, allow_nan)
+        labels = _labels(signature, classes or ("0", "1"), chosen)
+    else:
+        classes = classes or tuple(map(str, range(values.shape[-1])))
+        scores = _every(values, answer.classes, classes)
+        shape = (len(classes),)
+        first = conformed(_declared(signature, "scores", "FP64", shape), scores, allow_nan)
+        labels = _labels(signature, classes, scores.argmax(axis=1))
+    _check_probabilities(np.asarray(values))
+    return [first, labels]
+
+
+def value_outputs(signature: Signature, answer: Any, rows: int, allow_nan: bool) -> list[Tensor]:
+    """`prediction` of a regression, or the named outputs of any other task."""
+    import numpy as np
+
+    named = _named(answer, signature)
+    if signature.task == "regression":
+        values = _counted(np.asarray(next(iter(named.values()))), rows)
+        one = values.reshape(rows) if values.shape == (rows, 1) else values
+        return [conformed(_declared(signature, "prediction", "FP64"), one, allow_nan)]
+    outputs = signature.outputs or _inferred(named)
+    if missing := [output.name for output in outputs if output.name not in named]:
+        raise StageFailure("output", f"the model gave {list(named)} and lacks {missing}")
+    return [
+        conformed(output, _counted(np.asarray(named[output.name]), rows), allow_nan)
+        for output in outputs
+    ]
+
+
+def conformed(output: Output, values: "NDArray[Any]", allow_nan: bool) -> Tensor:
+    """`values` as the declared output. Raises `StageFailure` for another shape, type, or NaN."""
+    import numpy as np
+
+    if values.shape[1:] != output.shape:
+        raise StageFailure(
+            "output",
+            f"{output.name!r} has the shape {list(values.shape[1:])} a row, "
+            f"not {list(output.shape)}",
+        )
+    if output.datatype != "BYTES" and values.dtype.kind not in "biuf":
+        raise StageFailure("output", f"{output.name!r} is {values.dtype}, not {output.datatype}")
+    if values.dtype.kind == "f" and not allow_nan and not np.isfinite(values).all():
+        bad = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
+        raise StageFailure("output", f"{output.name!r} is not finite in row {bad}")
+    return tensor_of(output.name, values, output.datatype)
+
+
+def same_classes(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two lists name the same classes, in whatever order and spelling of numbers."""
+    return sorted(map(_plain, one)) == sorted(map(_plain, other))
+
+
+def _counted(values: "NDArray[Any]", rows: int) -> "NDArray[Any]":
+    if values.ndim == 0 or len(values) != rows:
+        got = len(values) if values.ndim else "a single value instead of"
+        raise StageFailure("output", f"the model returned {got} rows for {rows}")
+    return values
+
+
+def _positive(
+    values: "NDArray[Any]", given: Sequence[str], classes: Sequence[str]
+) -> "NDArray[Any]":
+    """The probability of the positive class, which is the last of `classes`."""
+    if values.ndim == 1 or values.shape[1:] == (1,):
+        return values.reshape(len(values))
+    if values.shape[1:] != (2,):
+        raise StageFailure("output", f"a binary model returned the shape {list(values.shape)}")
+    return values[:, _order(given, classes)[-1] if given else 1]
+
+
+def _every(values: "NDArray[Any]", given: Sequence[str], classes: Sequence[str]) -> "NDArray[Any]":
+    if values.shape[1:] != (len(classes),):
+        raise StageFailure(
+            "output",
+            f"probabilities have the shape {list(values.shape)} for {len(classes)} classes",
+        )
+    return values[:, _order(given, classes)] if given else values
+
+
+def _order(given: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Positions in `given` of each of `classes`."""
+    if not same_classes(given, classes):
+        raise StageFailure("output", f"the model has the classes {[*given]}, not {[*classes]}")
+    places = {_plain(name): place for place, name in enumerate(given)}
+    return [places[_plain(name)] for name in classes]
+
+
+def _plain(name: str) -> str:
+    """The class as it would be written by `text_of`, so that `1.0` and `True` find their like."""
+    if name in {"True", "False"}:
+        return name.lower()
+    try:
+        return text_of(float(name)) or name
+    except (ValueError, OverflowError):
+        return name
+
+
+def _labels(signature: Signature, classes: Sequence[str], chosen: "NDArray[Any]") -> Tensor:
+    import numpy as np
+
+    output = _declared(signature, "label", "BYTES")
+    values: list[Any] = [_label(name, output.datatype) for name in classes]
+    names = np.empty(len(values), dtype=object)
+    names[:] = values
+    labels = names[chosen]
+    if output.datatype != "BYTES":
+        labels = np.array(labels.tolist())
+    return tensor_of("label", labels, output.datatype)
+
+
+def _label(name: str, datatype: str) -> str | float | bool:
+    if datatype == "BYTES":
+        return name
+    if datatype == "BOOL":
+        return _plain(name) in {"true", "1"}
+    return float(name) if datatype.startswith("FP") else int(_plain(name))
+
+
+def _declared(
+    signature: Signature, name: str, datatype: str, shape: tuple[int, ...] = ()
+) -> Output:
+    found = (output for output in signature.outputs if output.name == name)
+    return next(found, Output(name, datatype, shape))
+
+
+def _check_probabilities(values: "NDArray[Any]") -> None:
+    outside = (values < -_ROUNDING) | (values > 1 + _ROUNDING)
+    if outside.any():
+        worst = float(values[outside].flat[0])
+        raise StageFailure("output", f"{worst:g} is no probability")
+
+
+def _named(answer: Any, signature: Signature) -> dict[str, Any]:
+    """What the model returned, by name; a bare array has the name of the only output."""
+    if isinstance(answer, Mapping):
+        return dict(answer)
+    if hasattr(answer, "columns"):
+        return {str(name): answer[name] for name in answer.columns}
+    name = signature.outputs[0].name if signature.outputs else "prediction"
+    return {name: answer}
+
+
+def _inferred(named: Mapping[str, Any]) -> tuple[Output, ...]:
+    import numpy as np
+
+    arrays = {name: np.asarray(values) for name, values in named.items()}
+    return tuple(
+        Output(name, datatype_of(array), array.shape[1:]) for name, array in arrays.items()
+    )
