@@ -67,3 +67,12 @@ def largest_difference(one: Columns, other: Columns) -> float:
             gap = np.abs(values.astype(np.float64) - other[name].astype(np.float64))
             worst = max(worst, float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0)))
     return worst
+
+
+def tolerance(spread: float) -> float:
+    """The tolerance for a spread seen under perturbation; zero demands identical bits.
+
+    Raises `ValueError` never; an infinite spread (texts or NaN that differ) stays infinite and is
+    refused by the caller's check of the model, not hidden.
+    """
+    return spread * SAFETY

@@ -45,6 +45,7 @@ class Reference:
     inputs: dict[str, NDArray[Any]]
     labels: NDArray[np.object_] | None
     times: NDArray[np.float64] | None
+    segments: tuple[str, ...]
     manifest: DataManifest
 
     @property
@@ -69,6 +70,7 @@ def read_reference(data: ReferenceData) -> Reference:
         {column.name: _values(column, table.column(column.name)) for column in columns},
         _labels(table.column(data.target)) if data.target else None,
         epoch_seconds(table.column(data.time)) if data.time else None,
+        data.segments,
         _manifest(data, table),
     )
 
@@ -94,8 +96,6 @@ def texts(values: pa.ChunkedArray[Any]) -> NDArray[np.object_]:
     array: Any = values.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if pa.types.is_boolean(array.type):
-        array = pc.cast(array, pa.int8())
     if pa.types.is_floating(array.type):
         whole = pc.cast(array, pa.int64(), safe=False)
         if pc.all(pc.equal(pc.cast(whole, array.type), array)).as_py() is not False:

@@ -113,7 +113,9 @@ class Labelled:
 
 
 def label_text(value: str | float | bool) -> str:
-    """A label as the log keeps it, so that 1, 1.0, true and "1" are the same label."""
+    """A label as the log keeps it, so that 1, 1.0 and "1" are the same label."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, str):
         return value
     return str(int(value)) if float(value).is_integer() else repr(float(value))

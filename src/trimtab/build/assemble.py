@@ -1,0 +1,325 @@
+"""From a model, its code and its reference data to an immutable release."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import rfc8785
+from numpy.typing import NDArray
+
+from trimtab import errors
+from trimtab.build import golden
+from trimtab.build.reference import Reference, read_reference
+from trimtab.build.request import BuildRequest, Tools
+from trimtab.build.requirements import frame_for, requirement_lines
+from trimtab.build.staging import stage_code, stage_model
+from trimtab.domain.names import Digest, checked_name
+from trimtab.domain.release import CODE_FORMATS, EnvironmentLock, Frame, Golden, Manifest
+from trimtab.domain.signature import Column, Datatype, Output, Signature, Task
+from trimtab.judge import profile as judged
+from trimtab.worker import frames, tensors
+
+CONFIG = "worker.json"
+MOST_PROFILED = 50_000
+"""Reference rows that are scored for the profile; more are thinned out evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A release in the making: its files below `folder`, its environment and its contract."""
+
+    folder: Path
+    python: Path
+    request: BuildRequest
+    model_path: str
+    lock: EnvironmentLock
+    signature: Signature
+
+    @property
+    def frame(self) -> Frame:
+        """What the feature code or the model is given."""
+        return frame_for(self.lock, self.signature.inputs, self.request.features is not None)
+
+
+def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
+    """Make a release and store it; returns its digest. Nothing is visible before the last step.
+
+    Raises `Usage` for what was asked wrongly (TT-104, TT-203…205, TT-210, TT-301) and `Permanent`
+    when the environment, the model or the feature code fails (TT-206, TT-207, TT-303).
+    """
+    checked_name(request.name, "model")
+    _check_trust(request)
+    reference = read_reference(request.reference) if request.reference else None
+    if reference:
+        tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
+    with tempfile.TemporaryDirectory(dir=_scratch(tools), prefix="build-") as scratch:
+        stage = _staged(request, reference, Path(scratch) / "files", tools)
+        outputs = _scored(stage, reference, tools)
+        profile = _profiled(reference, stage.signature, outputs, tools)
+        gold = _golden(stage, reference, tools)
+        return _stored(stage, reference, profile, gold, tools)
+
+
+def _check_trust(request: BuildRequest) -> None:
+    if request.format in CODE_FORMATS and request.trust != "code":
+        raise errors.Usage(
+            errors.UNTRUSTED_FORMAT,
+            "build",
+            request.name,
+            f"the format {request.format} runs its author's code when it is loaded",
+            unchanged="no release was made and the file was not opened",
+            hint="if you trust where the file comes from: add --trust code",
+        )
+
+
+def _scratch(tools: Tools) -> Path:
+    tools.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return tools.scratch
+
+
+def _staged(
+    request: BuildRequest, reference: Reference | None, folder: Path, tools: Tools
+) -> Stage:
+    folder.mkdir()
+    if request.model is None:
+        model_path = request.entry or ""
+        stage_code(model_path.partition(":")[0], request.code, folder)
+    else:
+        model_path = stage_model(request.model, folder)
+    if request.features:
+        stage_code(request.features.partition(":")[0], request.code, folder)
+    has_features = request.features is not None
+    lines = requirement_lines(request.requirements, request.format, has_features)
+    lock = tools.environments.lock(lines)
+    python = tools.environments.materialise(lock)
+    tools.narrate(f"environment: {len(lock.packages)} locked packages")
+    inputs = reference.columns if reference else ()
+    stage = Stage(folder, python, request, model_path, lock, Signature(inputs, ()))
+    return _with_signature(stage, reference, tools)
+
+
+def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> Stage:
+    """Fill the signature by what the model tells about itself and what the labels hold."""
+    _configure(stage)
+    facts = json.loads(_worker(stage, tools, "describe"))
+    inputs = stage.signature.inputs or _named_inputs(facts)
+    task, classes = _task(facts, reference, stage.request)
+    signature = Signature(inputs, _outputs(task, classes), task, classes)
+    tools.narrate(f"signature: {len(inputs)} inputs, {task}")
+    ready = replace(stage, signature=signature)
+    _configure(ready)
+    return ready
+
+
+def _named_inputs(facts: Mapping[str, Any]) -> tuple[Column, ...]:
+    names = facts["feature_names"] or [f"x{index}" for index in range(facts["features"] or 0)]
+    if not names:
+        raise errors.Usage(
+            errors.BAD_REFERENCE,
+            "build",
+            "signature",
+            "the model does not tell its inputs and there is no reference data",
+            unchanged="no release was made",
+            hint="add --reference FILE (.parquet or .csv) --target COLUMN",
+        )
+    return tuple(Column(str(name), Datatype.FP64) for name in names)
+
+
+def _task(
+    facts: Mapping[str, Any], reference: Reference | None, request: BuildRequest
+) -> tuple[Task, tuple[str, ...]]:
+    task: Task = facts["task"]
+    if task not in {"binary", "multiclass"}:
+        return task, ()
+    classes = list(facts["classes"]) or _classes_of(reference)
+    positive = request.reference.positive if request.reference else None
+    if task == "binary" and positive is not None:
+        if positive not in classes:
+            raise errors.Usage(
+                errors.BAD_REFERENCE,
+                "build",
+                request.name,
+                f"the positive label {positive!r} is none of the model's classes {classes}",
+                unchanged="no release was made",
+                hint=f"--positive {classes[-1]}",
+            )
+        classes.sort(key=lambda name: name == positive)
+    return task, tuple(classes)
+
+
+def _classes_of(reference: Reference | None) -> list[str]:
+    if reference is None or reference.labels is None:
+        return ["0", "1"]
+    return sorted({label for label in reference.labels if label is not None})
+
+
+def _outputs(task: Task, classes: Sequence[str]) -> tuple[Output, ...]:
+    label = Output("label", Datatype.BYTES)
+    if task == "binary":
+        return (Output("score", Datatype.FP64), label)
+    if task == "multiclass":
+        return (Output("scores", Datatype.FP64, (len(classes),)), label)
+    if task == "regression":
+        return (Output("prediction", Datatype.FP64),)
+    return ()
+
+
+def _configure(stage: Stage) -> None:
+    """Write what the worker is told (docs/wire.md) among the files, for as long as it is built."""
+    request = stage.request
+    told = {
+        "release": f"sha256:{'0' * 64}",
+        "name": f"{request.name}@build",
+        "format": request.format,
+        "model_path": stage.model_path,
+        "features": request.features,
+        "frame": stage.frame,
+        "signature": msgspec.to_builtins(stage.signature),
+        "config": dict(request.config),
+        "golden": None,
+        "tree": [],
+    }
+    (stage.folder / CONFIG).write_bytes(msgspec.json.encode(told))
+
+
+def _worker(
+    stage: Stage,
+    tools: Tools,
+    *arguments: str,
+    execution: Mapping[str, str] | None = None,
+) -> str:
+    mode, *rest = arguments
+    config = ["--config", str(stage.folder / CONFIG)]
+    return tools.runner.run(stage.python, [mode, *config, *rest], execution or tools.serving)
+
+
+def _probe(
+    stage: Stage,
+    tools: Tools,
+    inputs: Sequence[frames.Tensor],
+    batches: Sequence[int],
+    execution: Mapping[str, str] | None = None,
+) -> list[dict[str, NDArray[Any]]]:
+    """The model's outputs for `inputs`, once per batch size, from one start of the worker."""
+    scratch = stage.folder.parent
+    rows = inputs[0].shape[0]
+    source = scratch / "inputs.bin"
+    header = {"rows": rows}
+    lists = {"inputs": inputs, "outputs": []}
+    source.write_bytes(b"".join(frames.encode_tensors(frames.Kind.GOLDEN, header, lists)))
+    results = [scratch / f"outputs-{batch}.bin" for batch in batches]
+    arguments = ["probe", "--inputs", str(source)]
+    for batch, result in zip(batches, results, strict=True):
+        arguments += ["--batch", str(batch), "--outputs", str(result)]
+    _worker(stage, tools, *arguments, execution=execution)
+    return [read_outputs(result.read_bytes()) for result in results]
+
+
+def read_outputs(data: bytes) -> dict[str, NDArray[Any]]:
+    """The outputs of a GOLDEN frame as arrays."""
+    decoder = frames.Decoder()
+    (frame,) = decoder.feed(data)
+    _, outputs = frames.tensors_of(frame, "inputs", "outputs")
+    return {tensor.name: tensors.array_of(tensor) for tensor in outputs}
+
+
+def _scored(
+    stage: Stage, reference: Reference | None, tools: Tools
+) -> dict[str, NDArray[Any]] | None:
+    if reference is None:
+        return None
+    positions = _profiled_rows(reference)
+    inputs = golden.input_tensors(stage.signature.inputs, reference.inputs, positions)
+    (outputs,) = _probe(stage, tools, inputs, [4096])
+    return outputs
+
+
+def _profiled_rows(reference: Reference) -> NDArray[np.int64]:
+    count = min(reference.rows, MOST_PROFILED)
+    return np.linspace(0, reference.rows - 1, count).round().astype(np.int64)
+
+
+def _profiled(
+    reference: Reference | None, signature: Signature, outputs: golden.Columns | None, tools: Tools
+) -> Digest | None:
+    """Store what the reference looked like to this model."""
+    if reference is None or outputs is None:
+        return None
+    positions = _profiled_rows(reference)
+    seen = judged.Reference(
+        signature,
+        {name: values[positions] for name, values in reference.inputs.items()},
+        outputs,
+        None if reference.labels is None else reference.labels[positions],
+        None if reference.times is None else reference.times[positions],
+        reference.segments,
+    )
+    profile = judged.build_profile(seen)
+    for quality in profile.quality:
+        tools.narrate(
+            f"reference {quality.metric}: {quality.value:.4f} [{quality.lower:.4f}, "
+            f"{quality.upper:.4f}] on {quality.n:,} rows"
+        )
+    return tools.blobs.put(canonical(profile))
+
+
+def _golden(stage: Stage, reference: Reference | None, tools: Tools) -> Golden:
+    """Store the golden set with the tolerance that the model's own numerics need."""
+    if reference is None:
+        empty = frames.encode_tensors(
+            frames.Kind.GOLDEN, {"rows": 0}, {"inputs": [], "outputs": []}
+        )
+        return Golden(tools.blobs.put(b"".join(empty)), 0, 0.0, True)
+    columns = stage.signature.inputs
+    positions = golden.golden_rows(columns, reference.inputs, reference.rows)
+    inputs = golden.input_tensors(columns, reference.inputs, positions)
+    base, *others = _probe(stage, tools, inputs, [64, 1, len(positions)])
+    for profile in tools.perturbed:
+        others += _probe(stage, tools, inputs, [64], profile)
+    spread = max(golden.largest_difference(base, other) for other in others)
+    tolerance = golden.tolerance(spread)
+    word = "bit-stable" if spread == 0.0 else f"tolerance {tolerance:.1e}"
+    tools.narrate(f"golden set: {len(positions)} rows, {word} over {len(others) + 1} profiles")
+    outputs = [tensors.tensor_of(name, values) for name, values in base.items()]
+    stored = frames.encode_tensors(
+        frames.Kind.GOLDEN, {"rows": len(positions)}, {"inputs": inputs, "outputs": outputs}
+    )
+    return Golden(tools.blobs.put(b"".join(stored)), len(positions), tolerance, spread == 0.0)
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON (RFC 8785) of a struct."""
+    return rfc8785.dumps(msgspec.to_builtins(value))
+
+
+def _stored(
+    stage: Stage,
+    reference: Reference | None,
+    profile: Digest | None,
+    gold: Golden,
+    tools: Tools,
+) -> tuple[Digest, Manifest]:
+    request = stage.request
+    (stage.folder / CONFIG).unlink()
+    manifest = Manifest(
+        model=request.name,
+        format=request.format,
+        model_path=stage.model_path,
+        features=request.features,
+        frame=stage.frame,
+        tree=tools.blobs.put_folder(stage.folder),
+        environment=stage.lock,
+        data=reference.manifest if reference else None,
+        signature=stage.signature,
+        execution=dict(tools.serving),
+        profile=profile,
+        golden=gold,
+        config=dict(request.config),
+        source=request.source,
+    )
+    return tools.blobs.put(canonical(manifest)), manifest
