@@ -1,6 +1,6 @@
 """The golden set: which rows it holds, and the tolerance that their outputs may differ by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,23 +56,14 @@ def input_tensors(
     return tensors
 
 
-def largest_difference(one: Columns, other: Columns) -> float:
+def largest_difference(one: Columns, other: Columns, ignored: Collection[str] = ()) -> float:
     """Largest absolute difference between two sets of outputs; infinite when texts differ."""
-    worst = 0.0
-    for name, values in one.items():
-        if values.dtype == object:
-            same = bool((values == other[name]).all())
-            worst = worst if same else float("inf")
-        else:
-            gap = np.abs(values.astype(np.float64) - other[name].astype(np.float64))
-            worst = max(worst, float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0)))
-    return worst
+    gaps = (_gap(values, other[name]) for name, values in one.items() if name not in ignored)
+    return max(gaps, default=0.0)
 
 
-def tolerance(spread: float) -> float:
-    """The tolerance for a spread seen under perturbation; zero demands identical bits.
-
-    Raises `ValueError` never; an infinite spread (texts or NaN that differ) stays infinite and is
-    refused by the caller's check of the model, not hidden.
-    """
-    return spread * SAFETY
+def _gap(one: NDArray[Any], other: NDArray[Any]) -> float:
+    if one.dtype == object:
+        return 0.0 if bool((one == other).all()) else float("inf")
+    gap = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    return float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0))
