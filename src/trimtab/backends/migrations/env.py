@@ -1,0 +1,14 @@
+"""Run the revisions on the connection that `database.open_database` hands over."""
+
+from alembic import context
+
+from trimtab.backends.database import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
