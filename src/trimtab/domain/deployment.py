@@ -111,6 +111,7 @@ class PipelineSpec(msgspec.Struct, frozen=True):
     segments: tuple[str, ...] = ()
     trust: Literal["none", "code"] = "none"
     params: dict[str, str] = {}
+    config: dict[str, str] = {}
 
 
 class ServerSpec(msgspec.Struct, frozen=True):

@@ -236,6 +236,7 @@ MODEL: tuple[Setting, ...] = (
     Setting("segments", "segments", TEXTS, "Columns to profile group by group."),
     Setting("trust", "trust", choice("none", "code"), "`code` allows formats that run code."),
     Setting("params", "params", PARAMS, "Parameters given to every step."),
+    Setting("config", "config", PARAMS, "Settings given to the worker, such as skops_trusted."),
 )
 
 TABLES: dict[str, tuple[Setting, ...]] = {

@@ -1,0 +1,59 @@
+"""Running the worker's one-off modes as subprocesses in a release's environment."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from trimtab import errors
+from trimtab.backends import shim
+
+_LAST_LINES = 20
+
+
+class SubprocessRunner:
+    """Starts the worker in another interpreter and waits for it.
+
+    What the worker writes to stderr goes to `log` as well, when there is one.
+    """
+
+    def __init__(self, home: Path, log: IO[str] | None = None) -> None:
+        self._shim = shim.install(home)
+        self._log = log
+
+    def run(self, python: Path, arguments: Sequence[str], execution: Mapping[str, str]) -> str:
+        """Standard output of the worker. Raises `Permanent` with its own code and words."""
+        done = subprocess.run(
+            shim.worker_argv(python, self._shim, arguments),
+            env=shim.worker_environment(execution),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if self._log is not None:
+            self._log.write(done.stderr)
+            self._log.flush()
+        if done.returncode == 0 or arguments[0] == "step":
+            return done.stdout
+        raise _refusal(arguments[0], done.returncode, done.stderr)
+
+
+def _refusal(mode: str, code: int, stderr: str) -> errors.Permanent:
+    """The worker's last line says why; a worker that was killed has said nothing."""
+    lines = stderr.strip().splitlines()
+    try:
+        said = json.loads(lines[-1])
+        return errors.Permanent(
+            said["code"], mode, "release", said["error"], unchanged="no release was made"
+        )
+    except (IndexError, ValueError, KeyError, TypeError):
+        tail = "\n".join(lines[-_LAST_LINES:]) or "it said nothing"
+        return errors.Permanent(
+            errors.WORKER_FAILED,
+            mode,
+            "release",
+            f"the worker ended with code {code}: {tail}",
+            unchanged="no release was made",
+        )
