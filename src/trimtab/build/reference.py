@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,11 @@ from trimtab.domain.release import DataManifest
 from trimtab.domain.signature import Column, Datatype
 
 MOST_CATEGORIES = 256
+
+if TYPE_CHECKING:
+    Chunked: TypeAlias = pa.ChunkedArray[Any]
+else:
+    Chunked = pa.ChunkedArray  # not subscriptable at run time
 
 _DATATYPES: dict[pa.DataType, Datatype] = {
     pa.bool_(): Datatype.BOOL,
@@ -91,7 +96,7 @@ def read_table(path: Path) -> pa.Table:
     raise _bad(path, f"files ending in {path.suffix!r} are not known; use .parquet or .csv")
 
 
-def texts(values: pa.ChunkedArray[Any]) -> NDArray[np.object_]:
+def texts(values: Chunked) -> NDArray[np.object_]:
     """Labels or categories as text: numbers in their shortest form (`1`, not `1.0`)."""
     array: Any = values.combine_chunks()
     if pa.types.is_dictionary(array.type):
@@ -103,7 +108,7 @@ def texts(values: pa.ChunkedArray[Any]) -> NDArray[np.object_]:
     return np.array(pc.cast(array, pa.string()).to_pylist(), dtype=object)
 
 
-def epoch_seconds(values: pa.ChunkedArray[Any]) -> NDArray[np.float64]:
+def epoch_seconds(values: Chunked) -> NDArray[np.float64]:
     """Times as epoch seconds; text is read as ISO 8601, times without a zone as UTC."""
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         values = pc.cast(values, pa.timestamp("us", tz="UTC"))
@@ -113,7 +118,7 @@ def epoch_seconds(values: pa.ChunkedArray[Any]) -> NDArray[np.float64]:
     return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _column(name: str, values: pa.ChunkedArray[Any], path: Path) -> Column:
+def _column(name: str, values: Chunked, path: Path) -> Column:
     kind = values.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -137,19 +142,19 @@ def _column(name: str, values: pa.ChunkedArray[Any], path: Path) -> Column:
     )
 
 
-def _categories(values: pa.ChunkedArray[Any]) -> tuple[str, ...]:
+def _categories(values: Chunked) -> tuple[str, ...]:
     names, counts = np.unique([v for v in texts(values) if v is not None], return_counts=True)
     order = np.lexsort((names, -counts))[:MOST_CATEGORIES]
     return tuple(str(names[index]) for index in order)
 
 
-def _values(column: Column, values: pa.ChunkedArray[Any]) -> NDArray[Any]:
+def _values(column: Column, values: Chunked) -> NDArray[Any]:
     if column.datatype is Datatype.BYTES:
         return texts(values)
     return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _labels(values: pa.ChunkedArray[Any]) -> NDArray[np.object_]:
+def _labels(values: Chunked) -> NDArray[np.object_]:
     return texts(values)
 
 

@@ -1,0 +1,152 @@
+"""Steps run once per content; a run that was stopped goes on where it was."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from trimtab import errors
+from trimtab.backends.blobs import ObjectBlobs
+from trimtab.build.pipeline import PipelineRun, run_steps
+from trimtab.build.request import Tools
+from trimtab.domain.deployment import PipelineSpec
+from trimtab.domain.release import EnvironmentLock
+from trimtab.ports import Environments
+
+PIPELINE = """
+def dataset(source, out): ...
+def model(dataset, params, out): ...
+"""
+
+
+class Steps:
+    """Stands in for the worker: writes what it was asked into the step's folder."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.fails: str | None = None
+
+    def run(self, python: Path, arguments: Sequence[str], execution: Mapping[str, str]) -> str:
+        options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
+        step = options["--function"]
+        self.ran.append(step)
+        inputs = json.loads(options["--inputs"])
+        Path(options["--out"], "made").write_text(
+            step + "".join(sorted(Path(p).name for p in inputs.values())) + options["--params"]
+        )
+        result = {"ok": step != self.fails, "seconds": 0.0, "error": "ValueError: no data"}
+        Path(options["--result"]).write_text(json.dumps(result))
+        return ""
+
+
+class NoEnvironments:
+    """The pipeline gets its environment ready-made."""
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps()
+
+
+@pytest.fixture
+def tools(steps: Steps, tmp_path: Path) -> Tools:
+    environments: Environments = NoEnvironments()  # type: ignore[assignment]
+    return Tools(ObjectBlobs.in_memory(), environments, steps, tmp_path, {}, (), lambda line: None)
+
+
+def a_run(folder: Path, number: int, **params: str) -> PipelineRun:
+    project = folder / "project"
+    if not project.exists():
+        project.mkdir()
+        (project / "pipeline.py").write_text(PIPELINE)
+        (project / "source.csv").write_text("x\n1\n")
+    spec = PipelineSpec("m", "pipeline.py", ("dataset", "model"), "r.txt", params=params)
+    return PipelineRun(
+        spec,
+        project,
+        {"source": project / "source.csv"},
+        folder / f"run-{number}",
+        folder / "cache",
+        EnvironmentLock("3.11.7", "linux", ()),
+        Path("python"),
+    )
+
+
+def test_steps_run_in_order_and_leave_their_output(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    records = run_steps(a_run(tmp_path, 1), tools)
+    assert steps.ran == ["dataset", "model"]
+    assert [record.cached for record in records] == [False, False]
+    assert (tmp_path / "run-1" / "model" / "made").exists()
+
+
+def test_a_step_whose_inputs_are_the_same_is_not_run_again(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    first = run_steps(a_run(tmp_path, 1), tools)
+    second = run_steps(a_run(tmp_path, 2), tools)
+    assert steps.ran == ["dataset", "model"]
+    assert [record.tree for record in second] == [record.tree for record in first]
+    assert all(record.cached for record in second)
+    assert (tmp_path / "run-2" / "model" / "made").exists()
+
+
+def test_changed_data_or_code_or_parameters_run_it_again(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    run_steps(a_run(tmp_path, 1), tools)
+    (tmp_path / "project" / "source.csv").write_text("x\n2\n")
+    run_steps(a_run(tmp_path, 2), tools)
+    (tmp_path / "project" / "pipeline.py").write_text(PIPELINE + "\nX = 1\n")
+    run_steps(a_run(tmp_path, 3), tools)
+    run_steps(a_run(tmp_path, 4, depth="3"), tools)
+    assert steps.ran.count("dataset") == 4
+
+
+def test_a_helper_module_of_the_pipeline_is_part_of_its_code(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    run = a_run(tmp_path, 1)
+    (run.project / "pipeline.py").write_text("import helper\n" + PIPELINE)
+    (run.project / "helper.py").write_text("A = 1\n")
+    run_steps(run, tools)
+    (run.project / "helper.py").write_text("A = 2\n")
+    run_steps(a_run(tmp_path, 2), tools)
+    assert steps.ran.count("dataset") == 2
+
+
+def test_a_run_that_failed_goes_on_after_the_finished_steps(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    steps.fails = "model"
+    with pytest.raises(errors.Permanent, match="no data") as caught:
+        run_steps(a_run(tmp_path, 1), tools)
+    assert caught.value.code == errors.RUN_FAILED
+    steps.fails = None
+    run_steps(a_run(tmp_path, 1), tools)
+    assert steps.ran == ["dataset", "model", "model"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("def model(dataset, out): ...", "no function 'dataset'"),
+        ("def dataset(origin, out): ...", "'origin' is no earlier step"),
+    ],
+)
+def test_a_pipeline_that_does_not_fit_says_where(
+    tmp_path: Path, tools: Tools, text: str, problem: str
+) -> None:
+    run = a_run(tmp_path, 1)
+    (run.project / "pipeline.py").write_text(text)
+    with pytest.raises(errors.Permanent, match=problem):
+        run_steps(run, tools)
+
+
+def test_a_missing_pipeline_file_is_named(tmp_path: Path, tools: Tools) -> None:
+    run = a_run(tmp_path, 1)
+    (run.project / "pipeline.py").unlink()
+    with pytest.raises(errors.Permanent, match=r"no pipeline\.py"):
+        run_steps(run, tools)

@@ -1,0 +1,107 @@
+"""Reference data is understood column by column, or refused with the reason."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trimtab import errors
+from trimtab.build.reference import read_reference
+from trimtab.build.request import ReferenceData
+from trimtab.domain.signature import Datatype
+
+
+def written(folder: Path, **columns: Any) -> Path:
+    path = folder / "reference.parquet"
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_types_nulls_ranges_and_categories_make_the_signature(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        carrier=["UA", "AA", "UA", None],
+        distance=[100, 200, 300, 400],
+        temp=[1.5, None, -3.0, 2.0],
+        rush=[True, False, True, True],
+    )
+    carrier, distance, temp, rush = read_reference(ReferenceData(path)).columns
+    assert (carrier.datatype, carrier.nullable) == (Datatype.BYTES, True)
+    assert carrier.categories == ("UA", "AA")
+    assert (distance.datatype, distance.nullable) == (Datatype.INT64, False)
+    assert (distance.minimum, distance.maximum) == (100, 400)
+    assert (temp.datatype, temp.nullable, temp.minimum) == (Datatype.FP64, True, -3.0)
+    assert rush.datatype is Datatype.BOOL
+
+
+def test_target_time_and_key_are_no_inputs(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        x=[1.0, 2.0],
+        late=[0, 1],
+        at=[datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC)],
+        key=["a", "b"],
+    )
+    reference = read_reference(ReferenceData(path, target="late", time="at", key="key"))
+    assert [column.name for column in reference.columns] == ["x"]
+    assert reference.labels is not None
+    assert reference.labels.tolist() == ["0", "1"]
+    assert reference.times is not None
+    assert reference.times.tolist() == [1356998400.0, 1357084800.0]
+    assert reference.manifest.since == "2013-01-01 00:00:00+00:00"
+
+
+def test_whole_numbers_are_the_same_label_however_stored(tmp_path: Path) -> None:
+    path = written(tmp_path, x=[1.0, 2.0], late=[0.0, 1.0])
+    labels = read_reference(ReferenceData(path, target="late")).labels
+    assert labels is not None
+    assert labels.tolist() == ["0", "1"]
+
+
+def test_a_csv_file_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_text("x,late,at\n1,yes,2013-01-01T00:00:00Z\n2,no,2013-01-02T00:00:00Z\n")
+    reference = read_reference(ReferenceData(path, target="late", time="at"))
+    assert reference.times is not None
+    assert np.isfinite(reference.times).all()
+    assert reference.rows == 2
+
+
+def test_dictionary_columns_are_texts(tmp_path: Path) -> None:
+    path = written(tmp_path, c=pa.array(["a", "b", "a"]).dictionary_encode())
+    assert read_reference(ReferenceData(path)).columns[0].categories == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("columns", "data", "problem"),
+    [
+        ({"x": pa.array([], pa.float64())}, {}, "no rows"),
+        ({"x": [1.0]}, {"target": "y"}, "no column 'y'"),
+        ({"x": [datetime(2013, 1, 1, tzinfo=UTC)]}, {}, "is of type timestamp"),
+    ],
+)
+def test_what_cannot_be_used_says_why(
+    tmp_path: Path, columns: dict[str, Any], data: dict[str, Any], problem: str
+) -> None:
+    path = written(tmp_path, **columns)
+    with pytest.raises(errors.Usage, match=problem) as caught:
+        read_reference(ReferenceData(path, **data))
+    assert caught.value.code == errors.BAD_REFERENCE
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(errors.Usage) as caught:
+        read_reference(ReferenceData(tmp_path / "none.parquet"))
+    assert caught.value.code == errors.MISSING_FILE
+
+
+@pytest.mark.parametrize("name", ["data.parquet", "data.xlsx"])
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"not a table")
+    with pytest.raises(errors.Usage) as caught:
+        read_reference(ReferenceData(tmp_path / name))
+    assert caught.value.code == errors.BAD_REFERENCE
