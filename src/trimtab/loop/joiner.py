@@ -1,0 +1,280 @@
+"""Predictions awaiting their labels, joined as labels arrive: late, doubled or out of order.
+
+A prediction is used once. The first label read for it counts; among labels that wait for a
+prediction not yet read, the one with the newest `at` counts. Everything is decided segment by
+segment in the log's order, so reading in other portions, or again after a restart, gives the same.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab import errors
+from trimtab.domain.records import Labelled, Labels, Outcome, Rows
+from trimtab.loop.watermark import JUMP_SECONDS
+from trimtab.ports.requestlog import Segment
+
+WAITING, USED = 1, 2
+Key = tuple[str, int] | str
+"""Request id with row, or a business key."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """How labels find predictions. `horizon` is how long predictions and early labels are kept,
+    seconds on the deployment's clock; `key` is the business-key column; `time` is the column that
+    dates a prediction on that clock."""
+
+    horizon: float
+    key: str | None = None
+    time: Literal["event_time", "received_at"] = "event_time"
+
+
+class WaitingLabel(msgspec.Struct, frozen=True):
+    """A label whose prediction was not read yet. `arrived` is on the deployment's clock."""
+
+    key: Key
+    label: str
+    at: float
+    arrived: float
+
+
+class SavedBatch(msgspec.Struct, frozen=True):
+    """Where a batch of predictions is in the log, and the mark of each (`WAITING`, `USED`)."""
+
+    segment: Segment
+    marks: bytes
+
+
+class SavedJoiner(msgspec.Struct, frozen=True):
+    """A joiner at rest: positions in the log, not the predictions themselves."""
+
+    terms: Terms
+    look: int = 0
+    batches: tuple[SavedBatch, ...] = ()
+    labels: tuple[WaitingLabel, ...] = ()
+
+
+@dataclass(slots=True)
+class _Batch:
+    segment: Segment
+    rows: Rows
+    marks: NDArray[np.uint8]
+    newest: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    batch: int
+    position: int
+    label: WaitingLabel
+
+
+@dataclass(slots=True)
+class Joiner:
+    """Joins one deployment's labels.
+
+    At most `capacity` predictions and as many labels wait; beyond, the oldest go (`evicted`).
+    """
+
+    terms: Terms
+    capacity: int = 400_000
+    evicted: int = 0
+    _batches: dict[int, _Batch] = field(default_factory=dict)
+    _next: int = 0
+    _look: int = 0
+    _rows: int = 0
+    _places: dict[Key, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    _labels: dict[Key, WaitingLabel] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> int:
+        """Predictions held."""
+        return self._rows
+
+    def add(self, segment: Segment, rows: Rows) -> list[Labelled]:
+        """Take the answered rows of a segment; returns those whose label came before them."""
+        answered = rows.take(rows.fixed["outcome"] == Outcome.OK)
+        if not len(answered):
+            return []
+        number = self._hold(segment, answered, np.full(len(answered), WAITING, dtype=np.uint8))
+        matches = []
+        for position, keys in enumerate(self._keys(answered)):
+            early = [self._labels[key] for key in keys if key in self._labels]
+            if early:
+                newest = max(early, key=lambda label: label.at)
+                matches.append(_Match(number, position, newest))
+        for match in matches:
+            self._labels.pop(match.label.key, None)
+        known = self._use(matches)
+        self._evict()
+        return known
+
+    def learn(self, labels: Labels, clock: float) -> list[Labelled]:
+        """Take a segment's labels; returns the predictions they belong to."""
+        matches: list[_Match] = []
+        for label in _newest(_waiting(labels, clock)):
+            places = self._places.get(label.key)
+            if places is None:
+                self._keep(label)
+                continue
+            matches += [
+                _Match(batch, position, label)
+                for batch, position in places
+                if self._batches[batch].marks[position] == WAITING
+            ]
+        return self._use(matches)
+
+    def expire(self, clock: float) -> None:
+        """Forget what no label or prediction can come for any more.
+
+        Looks once per 1/64 of the horizon, at the same segments whenever they are read. Labels
+        that came before the clock was known (0.0) are dated by the first look.
+        """
+        look = int(clock // (self.terms.horizon / 64))
+        if look == self._look:
+            return
+        self._look = look
+        oldest = clock - self.terms.horizon
+        for number in [n for n, batch in self._batches.items() if batch.newest < oldest]:
+            self._drop(number)
+        for key, label in list(self._labels.items()):
+            if label.arrived == 0.0:
+                self._labels[key] = msgspec.structs.replace(label, arrived=clock)
+            elif label.arrived < oldest:
+                del self._labels[key]
+
+    def dump(self) -> SavedJoiner:
+        """The state to save; small, because predictions stay in the log."""
+        batches = (SavedBatch(b.segment, b.marks.tobytes()) for b in self._batches.values())
+        return SavedJoiner(self.terms, self._look, tuple(batches), tuple(self._labels.values()))
+
+    def restore(self, saved: SavedJoiner, read: Callable[[Segment], Rows]) -> None:
+        """Read the predictions of `saved` again; those past the log's retention are gone."""
+        for batch in saved.batches:
+            try:
+                rows = read(batch.segment)
+            except errors.Permanent:
+                continue
+            answered = rows.take(rows.fixed["outcome"] == Outcome.OK)
+            marks = np.frombuffer(batch.marks, dtype=np.uint8).copy()
+            number = self._hold(batch.segment, answered, marks)
+            assert len(marks) == len(self._batches[number].rows)
+        self._look = saved.look
+        self._labels.update((label.key, label) for label in saved.labels)
+
+    def _hold(self, segment: Segment, rows: Rows, marks: NDArray[np.uint8]) -> int:
+        number = self._next
+        self._next += 1
+        times = rows.fixed[self.terms.time]
+        newest = float(min(times.max(), np.median(times) + JUMP_SECONDS))
+        self._batches[number] = _Batch(segment, rows, marks, newest)
+        self._rows += len(rows)
+        for position, keys in enumerate(self._keys(rows)):
+            for key in keys:
+                self._places[key] = (*self._places.get(key, ()), (number, position))
+        return number
+
+    def _keys(self, rows: Rows) -> Iterator[tuple[Key, ...]]:
+        """The keys by which a label may name each row."""
+        by_id = zip(rows.fixed["request_id"], rows.fixed["row"].tolist(), strict=True)
+        column = rows.inputs.get(self.terms.key) if self.terms.key is not None else None
+        if column is None:
+            return ((key,) for key in by_id)
+        return (
+            (identity, key_text(value)) if value is not None else (identity,)
+            for identity, value in zip(by_id, column.tolist(), strict=True)
+        )
+
+    def _keep(self, label: WaitingLabel) -> None:
+        known = self._labels.get(label.key)
+        if known is None or label.at > known.at:
+            self._labels[label.key] = label
+        if len(self._labels) > self.capacity:
+            del self._labels[next(iter(self._labels))]
+            self.evicted += 1
+
+    def _use(self, matches: list[_Match]) -> list[Labelled]:
+        """Mark and return matched predictions, as few tables as their columns allow."""
+        chosen: dict[tuple[int, int], WaitingLabel] = {}
+        for match in matches:
+            place = (match.batch, match.position)
+            if place not in chosen or match.label.at > chosen[place].at:
+                chosen[place] = match.label
+        by_batch: dict[int, list[int]] = defaultdict(list)
+        for number, position in sorted(chosen):
+            self._batches[number].marks[position] = USED
+            by_batch[number].append(position)
+        groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Labelled]] = defaultdict(list)
+        for number, positions in by_batch.items():
+            part = self._batches[number].rows.take(np.array(positions))
+            labels = [chosen[number, position] for position in positions]
+            groups[tuple(part.inputs), tuple(part.outputs)].append(_labelled(part, labels))
+        return [_joined(group) for group in groups.values()]
+
+    def _evict(self) -> None:
+        while self._rows > self.capacity and len(self._batches) > 1:
+            oldest = next(iter(self._batches))
+            self.evicted += int(np.sum(self._batches[oldest].marks == WAITING))
+            self._drop(oldest)
+
+    def _drop(self, number: int) -> None:
+        batch = self._batches.pop(number)
+        self._rows -= len(batch.rows)
+        for keys in self._keys(batch.rows):
+            for key in keys:
+                left = tuple(place for place in self._places.get(key, ()) if place[0] != number)
+                if left:
+                    self._places[key] = left
+                else:
+                    self._places.pop(key, None)
+
+
+def key_text(value: Any) -> str:
+    """A business key as labels write it: whole numbers without a fraction."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _waiting(labels: Labels, clock: float) -> Iterator[WaitingLabel]:
+    fixed = labels.fixed
+    columns = (fixed[name].tolist() for name in ("request_id", "row", "key", "label", "at"))
+    for request, row, key, label, at in zip(*columns, strict=True):
+        yield WaitingLabel((request, row) if request else str(key), label, at, clock)
+
+
+def _newest(labels: Iterable[WaitingLabel]) -> list[WaitingLabel]:
+    """One label per key, the one that became known last."""
+    newest: dict[Key, WaitingLabel] = {}
+    for label in labels:
+        known = newest.get(label.key)
+        if known is None or label.at > known.at:
+            newest[label.key] = label
+    return list(newest.values())
+
+
+def _labelled(rows: Rows, labels: list[WaitingLabel]) -> Labelled:
+    texts = np.array([label.label for label in labels], dtype=object)
+    return Labelled(rows, texts, np.array([label.at for label in labels], dtype=np.float64))
+
+
+def _joined(parts: list[Labelled]) -> Labelled:
+    """Labelled rows of equal columns as one."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0].rows
+    rows = Rows(
+        {name: np.concatenate([part.rows.fixed[name] for part in parts]) for name in first.fixed},
+        {name: np.concatenate([part.rows.inputs[name] for part in parts]) for name in first.inputs},
+        {
+            name: np.concatenate([part.rows.outputs[name] for part in parts])
+            for name in first.outputs
+        },
+    )
+    label = np.concatenate([part.label for part in parts])
+    return Labelled(rows, label, np.concatenate([part.labelled_at for part in parts]))

@@ -1,0 +1,369 @@
+"""The evidence of every deployment, from the segments of the request log: the `Evidence` port.
+
+Each segment is taken once and in order; what was taken (cursors), what waits (joiners) and what it
+amounts to (monitors, guards) are saved together, so that after a restart from an older save the
+same segments are read again and lead to the same evidence.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab import errors
+from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import NodeStatus
+from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.rollout import Phase, Standing
+from trimtab.domain.signature import Signature
+from trimtab.domain.state import DeploymentState
+from trimtab.domain.verdicts import Incident
+from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
+from trimtab.loop.traffic import Traffic, TrafficReport
+from trimtab.loop.watermark import Watermark
+from trimtab.ports import Blobs, Catalog, Clock, RequestLog
+from trimtab.ports.requestlog import Cursor, Segment
+
+SEGMENTS_PER_POLL = 500
+"""Bound of one `poll` per deployment, so that catching up does not hold the loop."""
+GOLDEN_CODE = errors.GOLDEN_FAILED
+
+
+class Watching(Protocol):
+    """What `judge.monitors.Monitors` and `judge.guard.Guard` have in common."""
+
+    def observe(self, rows: Rows) -> None:
+        """Count rows."""
+        ...
+
+    def learn(self, labelled: Labelled) -> None:
+        """Count predictions whose label is known."""
+        ...
+
+    def dump(self) -> bytes:
+        """The whole state."""
+        ...
+
+
+class MonitorsLike(Watching, Protocol):
+    """Monitors of one release in one deployment."""
+
+    def assess(
+        self, clock: float, open_incidents: Sequence[Incident], surroundings: Surroundings
+    ) -> MonitorReport:
+        """Judge everything counted so far."""
+        ...
+
+
+class GuardLike(Watching, Protocol):
+    """The guard of one rollout."""
+
+    def assess(self, phase: Phase, step: int, clock: float) -> GuardReport:
+        """Judge the candidate at this phase and step."""
+        ...
+
+
+StartMonitors = Callable[
+    [DeploymentSpec, Signature, ReferenceProfile | None, Standing, float], MonitorsLike
+]
+StartGuard = Callable[[RolloutPlan, DeploymentSpec, Standing, Standing, Signature], GuardLike]
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """How monitors and guards are started and read back."""
+
+    start_monitors: StartMonitors
+    load_monitors: Callable[[bytes], MonitorsLike]
+    start_guard: StartGuard
+    load_guard: Callable[[bytes], GuardLike]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where evidence comes from."""
+
+    log: RequestLog
+    catalog: Catalog
+    blobs: Blobs
+    clock: Clock
+
+
+class _SavedDeployment(msgspec.Struct, frozen=True, kw_only=True):
+    cursor: Cursor
+    watermark: Watermark
+    joiner: SavedJoiner
+    outcomes: dict[str, int]
+    unreadable: int
+    monitors: bytes | None
+    monitored: Standing | None
+    plan: MonitorPlan | None
+    guard: bytes | None
+    guarded: str | None
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    deployments: dict[str, _SavedDeployment]
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One deployment: what it should be (`state`) and what was seen of it."""
+
+    joiner: Joiner
+    state: DeploymentState | None = None
+    cursor: Cursor = field(default_factory=Cursor)
+    watermark: Watermark = field(default_factory=Watermark)
+    traffic: Traffic = field(default_factory=Traffic)
+    unreadable: int = 0
+    monitors: MonitorsLike | None = None
+    monitored: Standing | None = None
+    plan: MonitorPlan | None = None
+    guard: GuardLike | None = None
+    guarded: str | None = None
+    earlier_restarts: int = 0
+
+
+class Observer:
+    """`Evidence` over the request log. Not thread-safe: one controller owns it."""
+
+    def __init__(self, sources: Sources, judges: Judges) -> None:
+        self._sources = sources
+        self._judges = judges
+        self._watched: dict[str, _Watched] = {}
+        self._node = NodeStatus(())
+
+    def clock(self, deployment: str) -> float:
+        """The deployment's clock: host time, or the watermark of event times (0.0 before any)."""
+        watched = self._watched.get(deployment)
+        state = watched.state if watched else None
+        if watched is None or state is None or state.spec.clock == "wall":
+            return self._sources.clock.now()
+        return watched.watermark.value
+
+    def guard(self, deployment: str) -> GuardReport | None:
+        """The guard's report on the rollout in progress; None without one to compare."""
+        watched = self._watched.get(deployment)
+        if watched is None or watched.guard is None or watched.state is None:
+            return None
+        rollout = watched.state.rollout
+        if rollout is None:
+            return None
+        return watched.guard.assess(rollout.phase, rollout.step, self.clock(deployment))
+
+    def monitors(self, deployment: str) -> MonitorReport | None:
+        """The monitors' report on the stable release; None without one."""
+        watched = self._watched.get(deployment)
+        if watched is None or watched.monitors is None or watched.state is None:
+            return None
+        surroundings = self._surroundings(watched, watched.state)
+        incidents = watched.state.incidents
+        return watched.monitors.assess(self.clock(deployment), incidents, surroundings)
+
+    def traffic(self, deployment: str) -> TrafficReport:
+        """Counts, rate and latency of a deployment; zeros for one never seen."""
+        watched = self._watched.get(deployment)
+        return (watched.traffic if watched else Traffic()).report(self._sources.clock.now())
+
+    def unreadable(self, deployment: str) -> int:
+        """Segments that could not be read and were passed over."""
+        watched = self._watched.get(deployment)
+        return watched.unreadable if watched else 0
+
+    def notice(self, node: NodeStatus) -> None:
+        """What the node agent last said; part of the monitors' surroundings."""
+        self._node = node
+
+    def follow(self, states: Mapping[str, DeploymentState]) -> None:
+        """Watch these deployments as they are now: their stable releases and rollouts.
+
+        Call it before `poll`: rows of a rollout must find its guard."""
+        for name in set(self._watched) - set(states):
+            del self._watched[name]
+        for name, state in states.items():
+            watched = self._watched.get(name)
+            if watched is None:
+                watched = self._watched[name] = _Watched(Joiner(_terms(state.spec)))
+            watched.state = state
+            if watched.joiner.terms != _terms(state.spec):
+                watched.joiner = self._rejoined(watched.joiner, state.spec)
+            self._follow_stable(watched, state)
+            self._follow_rollout(watched, state)
+
+    def _follow_stable(self, watched: _Watched, state: DeploymentState) -> None:
+        stable, spec = state.stable, state.spec
+        if stable is None:
+            watched.monitors, watched.monitored = None, None
+        elif stable != watched.monitored or watched.plan != spec.monitor:
+            since = state.serving_since
+            started = since if since is not None else self.clock(spec.name)
+            manifest = self._sources.catalog.get(stable.digest).manifest
+            watched.monitors = self._judges.start_monitors(
+                spec, manifest.signature, self._profile(manifest.profile), stable, started
+            )
+            watched.monitored, watched.plan = stable, spec.monitor
+            watched.earlier_restarts = self._restarts(stable.digest)
+
+    def _follow_rollout(self, watched: _Watched, state: DeploymentState) -> None:
+        rollout = state.rollout
+        if rollout is None or rollout.previous is None:
+            watched.guard, watched.guarded = None, None
+        elif rollout.id != watched.guarded:
+            signature = self._sources.catalog.get(rollout.candidate.digest).manifest.signature
+            watched.guard = self._judges.start_guard(
+                state.spec.rollout, state.spec, rollout.candidate, rollout.previous, signature
+            )
+            watched.guarded = rollout.id
+
+    def _profile(self, digest: Digest | None) -> ReferenceProfile | None:
+        if digest is None:
+            return None
+        return msgspec.json.decode(self._sources.blobs.get(digest), type=ReferenceProfile)
+
+    def _rejoined(self, joiner: Joiner, spec: DeploymentSpec) -> Joiner:
+        """The same predictions and labels under a changed plan."""
+        changed = Joiner(_terms(spec))
+        changed.restore(joiner.dump(), self._sources.log.rows)
+        return changed
+
+    def _surroundings(self, watched: _Watched, state: DeploymentState) -> Surroundings:
+        digest = state.stable.digest if state.stable else None
+        failed = (
+            worker.slot.id
+            for worker in self._node.workers
+            if worker.slot.release == digest and worker.code == GOLDEN_CODE
+        )
+        restarts = self._restarts(digest) - watched.earlier_restarts
+        return Surroundings(
+            boundary=state.serving_since,
+            golden_failures=tuple(failed),
+            restarts=max(0, restarts),
+            candidate=state.rollout is not None and state.rollout.phase == "canary",
+        )
+
+    def _restarts(self, release: Digest | None) -> int:
+        return sum(w.restarts for w in self._node.workers if w.slot.release == release)
+
+    def poll(self) -> int:
+        """Read new segments of all deployments followed; returns how many were read."""
+        return sum(self._poll_one(name, watched) for name, watched in self._watched.items())
+
+    def _poll_one(self, name: str, watched: _Watched) -> int:
+        read = 0
+        for segment in islice(self._new(name, watched), SEGMENTS_PER_POLL):
+            try:
+                self._take(watched, segment)
+            except errors.Permanent as error:
+                if error.code != errors.LOG_FAILED:
+                    raise
+                watched.unreadable += 1
+            watched.cursor = watched.cursor.after(segment)
+            read += 1
+        return read
+
+    def _new(self, name: str, watched: _Watched) -> Iterator[Segment]:
+        return self._sources.log.segments(name, watched.cursor)
+
+    def _take(self, watched: _Watched, segment: Segment) -> None:
+        if segment.kind == "labels":
+            labels = self._sources.log.labels(segment)
+            known = watched.joiner.learn(labels, self.clock(segment.deployment))
+        else:
+            rows = self._sources.log.rows(segment)
+            self._observe(watched, rows)
+            known = watched.joiner.add(segment, rows)
+        for labelled in known:
+            self._learn(watched, labelled)
+        watched.joiner.expire(self.clock(segment.deployment))
+
+    def _observe(self, watched: _Watched, rows: Rows) -> None:
+        final = rows.fixed["final"]
+        watched.watermark = watched.watermark.after(
+            rows.fixed["event_time"][final], rows.fixed["request_id"][final]
+        )
+        watched.traffic.observe(rows)
+        for watching, mask in _audience(watched, rows):
+            watching.observe(rows.take(mask))
+
+    def _learn(self, watched: _Watched, labelled: Labelled) -> None:
+        for watching, mask in _audience(watched, labelled.rows):
+            part = labelled.rows.take(mask)
+            watching.learn(Labelled(part, labelled.label[mask], labelled.labelled_at[mask]))
+
+    def dump(self) -> bytes:
+        """Everything needed to go on after a restart, as bytes for `Journal.save`."""
+        saved = {name: _dumped(watched) for name, watched in self._watched.items()}
+        return msgspec.msgpack.encode(_Saved(saved))
+
+    def load(self, data: bytes) -> None:
+        """Go on from `dump`; call `follow` next."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._watched = {
+            name: self._loaded(deployment) for name, deployment in saved.deployments.items()
+        }
+
+    def _loaded(self, saved: _SavedDeployment) -> _Watched:
+        judges = self._judges
+        joiner = Joiner(saved.joiner.terms)
+        joiner.restore(saved.joiner, self._sources.log.rows)
+        return _Watched(
+            joiner,
+            cursor=saved.cursor,
+            watermark=saved.watermark,
+            traffic=Traffic(dict(saved.outcomes)),
+            unreadable=saved.unreadable,
+            monitors=judges.load_monitors(saved.monitors) if saved.monitors is not None else None,
+            monitored=saved.monitored,
+            plan=saved.plan,
+            guard=judges.load_guard(saved.guard) if saved.guard is not None else None,
+            guarded=saved.guarded,
+        )
+
+
+def _audience(watched: _Watched, rows: Rows) -> Iterator[tuple[Watching, NDArray[np.bool_]]]:
+    """Who counts which of `rows`.
+
+    Monitors get what the stable release answered as stable (a candidate's canary rows are never
+    counted twice after its promotion), the guard gets what belongs to its rollout.
+    """
+    if watched.monitors is not None and watched.monitored is not None:
+        mask = (rows.fixed["release"] == watched.monitored.digest) & (
+            rows.fixed["mode"] == "stable"
+        )
+        if mask.any():
+            yield watched.monitors, mask
+    if watched.guard is not None:
+        mask = rows.fixed["rollout"] == watched.guarded
+        if mask.any():
+            yield watched.guard, mask
+
+
+def _terms(spec: DeploymentSpec) -> Terms:
+    plan = spec.monitor
+    return Terms(
+        horizon=plan.maturity_seconds + plan.block_seconds,
+        key=plan.key,
+        time="event_time" if spec.clock == "event" else "received_at",
+    )
+
+
+def _dumped(watched: _Watched) -> _SavedDeployment:
+    return _SavedDeployment(
+        cursor=watched.cursor,
+        watermark=watched.watermark,
+        joiner=watched.joiner.dump(),
+        outcomes=watched.traffic.outcomes,
+        unreadable=watched.unreadable,
+        monitors=watched.monitors.dump() if watched.monitors else None,
+        monitored=watched.monitored,
+        plan=watched.plan,
+        guard=watched.guard.dump() if watched.guard else None,
+        guarded=watched.guarded,
+    )

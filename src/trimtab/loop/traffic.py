@@ -1,0 +1,65 @@
+"""What a deployment's callers got, for the status screen: counts, rate, latency."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trimtab.domain.records import Floats, Outcome, Rows
+
+WINDOW_SECONDS = 60.0
+SAMPLES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficReport:
+    """Requests since the log began, and rate and latency of the last minute of the host's clock.
+
+    `failed` are requests that got no answer for which the caller is not to blame: `failed` and
+    `shed`. Quantiles are None without a request in the window.
+    """
+
+    total: int
+    failed: int
+    outcomes: dict[str, int]
+    rate_per_second: float
+    p50_seconds: float | None
+    p99_seconds: float | None
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Counts the final answer of each request once, by its first row."""
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    _window: deque[tuple[Floats, Floats]] = field(default_factory=deque)
+
+    def observe(self, rows: Rows) -> None:
+        """Count a segment."""
+        final = rows.fixed["final"] & (rows.fixed["row"] == 0)
+        names, counts = np.unique(rows.fixed["outcome"][final].astype(str), return_counts=True)
+        for name, count in zip(names.tolist(), counts.tolist(), strict=True):
+            self.outcomes[name] = self.outcomes.get(name, 0) + count
+        received = np.array(rows.fixed["received_at"][final], dtype=np.float64)
+        self._window.append((received, np.array(rows.fixed["total_seconds"][final])))
+        while len(self._window) > 1 and sum(len(times) for times, _ in self._window) > SAMPLES:
+            self._window.popleft()
+
+    def report(self, now: float) -> TrafficReport:
+        """The counters at `now`, epoch seconds."""
+        while self._window and not (self._window[0][0] > now - WINDOW_SECONDS).any():
+            self._window.popleft()
+        empty = np.empty(0)
+        received = np.concatenate([empty, *(times for times, _ in self._window)])
+        seconds = np.concatenate([empty, *(spent for _, spent in self._window)])
+        recent = received > now - WINDOW_SECONDS
+        quantiles = np.quantile(seconds[recent], [0.5, 0.99]).tolist() if recent.any() else None
+        span = now - float(received[recent].min()) if recent.any() else WINDOW_SECONDS
+        return TrafficReport(
+            total=sum(self.outcomes.values()),
+            failed=self.outcomes.get(Outcome.FAILED, 0) + self.outcomes.get(Outcome.SHED, 0),
+            outcomes=dict(self.outcomes),
+            rate_per_second=float(recent.sum()) / max(1.0, span),
+            p50_seconds=quantiles[0] if quantiles else None,
+            p99_seconds=quantiles[1] if quantiles else None,
+        )

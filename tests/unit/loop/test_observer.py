@@ -1,0 +1,493 @@
+"""What the observer makes of the log's segments, and that a restart counts nothing twice."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.support.request_log import SegmentWriter
+
+from trimtab.backends.requestlog import FolderRequestLog
+from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import NodeStatus, WorkerSlot, WorkerStatus
+from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
+from trimtab.domain.rollout import Phase, Rollout, Standing
+from trimtab.domain.signature import Column, Datatype, Output, Signature
+from trimtab.domain.state import DeploymentState
+from trimtab.domain.verdicts import Incident
+from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.loop.joiner import Joiner, Terms
+from trimtab.loop.observer import Judges, Observer, Sources
+from trimtab.loop.watermark import Watermark
+
+OLD = Standing(Digest("sha256:aa"), "m@1", 1)
+NEW = Standing(Digest("sha256:bb"), "m@2", 2)
+DAY = 86_400.0
+START = 1_356_998_400.0
+SPEC = DeploymentSpec(
+    "flights", "m", clock="event", monitor=MonitorPlan(maturity_seconds=DAY, block_seconds=3600.0)
+)
+PROFILE = ReferenceProfile(rows=10, inputs=())
+
+
+@dataclass
+class Tape:
+    """A double of monitors and of a guard: remembers what it was given, in order."""
+
+    of: str
+    rows: list[str] = field(default_factory=list)
+    labels: list[tuple[str, str]] = field(default_factory=list)
+    seen: list[Any] = field(default_factory=list)
+
+    def observe(self, rows: Rows) -> None:
+        self.rows += rows.fixed["request_id"].tolist()
+
+    def learn(self, labelled: Labelled) -> None:
+        ids = labelled.rows.fixed["request_id"].tolist()
+        self.labels += list(zip(ids, labelled.label.tolist(), strict=True))
+
+    def dump(self) -> bytes:
+        return json.dumps([self.of, self.rows, self.labels]).encode()
+
+
+class TapeMonitors(Tape):
+    def assess(
+        self, clock: float, open_incidents: Sequence[Incident], surroundings: Surroundings
+    ) -> MonitorReport:
+        self.seen.append((clock, surroundings))
+        return MonitorReport(())
+
+
+class TapeGuard(Tape):
+    def assess(self, phase: Phase, step: int, clock: float) -> GuardReport:
+        self.seen.append((phase, step, clock))
+        return GuardReport("ok", "unknown", ())
+
+
+class Tapes:
+    """Starts and reads back doubles, and keeps the newest of each."""
+
+    def __init__(self) -> None:
+        self.monitors = TapeMonitors("none")
+        self.guard = TapeGuard("none")
+        self.started: list[tuple[str, float]] = []
+
+    def judges(self) -> Judges:
+        return Judges(self.start_monitors, self.load_monitors, self.start_guard, self.load_guard)
+
+    def start_monitors(
+        self,
+        spec: DeploymentSpec,
+        signature: Signature,
+        profile: ReferenceProfile | None,
+        release: Standing,
+        started: float,
+    ) -> TapeMonitors:
+        assert profile == PROFILE
+        self.started.append((release.name, started))
+        self.monitors = TapeMonitors(release.name)
+        return self.monitors
+
+    def load_monitors(self, data: bytes) -> TapeMonitors:
+        self.monitors = TapeMonitors(*_tape(data))
+        return self.monitors
+
+    def start_guard(
+        self,
+        plan: RolloutPlan,
+        spec: DeploymentSpec,
+        candidate: Standing,
+        stable: Standing,
+        signature: Signature,
+    ) -> TapeGuard:
+        self.guard = TapeGuard(f"{candidate.name} against {stable.name}")
+        return self.guard
+
+    def load_guard(self, data: bytes) -> TapeGuard:
+        self.guard = TapeGuard(*_tape(data))
+        return self.guard
+
+
+def _tape(data: bytes) -> tuple[str, list[str], list[tuple[str, str]]]:
+    of, rows, labels = json.loads(data)
+    return of, rows, [(request, label) for request, label in labels]
+
+
+class Releases:
+    """A catalog that holds one manifest for every digest, and its profile as a blob."""
+
+    def get(self, digest: Digest) -> Any:
+        if digest == "sha256:profile":
+            return msgspec.json.encode(PROFILE)
+        return Release(digest, "m", 1, 0.0, MANIFEST)
+
+
+class StoppedClock:
+    """The host's clock, standing still."""
+
+    def __init__(self, now: float) -> None:
+        self.value = now
+
+    def now(self) -> float:
+        return self.value
+
+    def monotonic(self) -> float:
+        return self.value
+
+    async def sleep(self, seconds: float) -> None:
+        self.value += seconds
+
+
+MANIFEST = Manifest(
+    model="m",
+    format="skops",
+    model_path="model.skops",
+    features=None,
+    frame="pandas",
+    tree=Digest("sha256:tree"),
+    environment=EnvironmentLock("3.11.7", "linux", ()),
+    data=None,
+    signature=Signature((Column("x", Datatype.FP64),), (Output("score", Datatype.FP64),)),
+    execution={},
+    profile=Digest("sha256:profile"),
+    golden=Golden(Digest("sha256:golden"), 1, 0.0, True),
+)
+
+
+@dataclass
+class Bench:
+    """An observer over a folder of segments, with doubles for what it feeds."""
+
+    home: Path
+    tapes: Tapes = field(default_factory=Tapes)
+    clock: StoppedClock = field(default_factory=lambda: StoppedClock(1_700_000_100.0))
+
+    def observer(self, saved: bytes | None = None) -> Observer:
+        releases: Any = Releases()
+        log = FolderRequestLog(self.home, settle_seconds=0.0)
+        observer = Observer(Sources(log, releases, releases, self.clock), self.tapes.judges())
+        if saved is not None:
+            observer.load(saved)
+        return observer
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> SegmentWriter:
+    return SegmentWriter(tmp_path, "flights")
+
+
+def stable(spec: DeploymentSpec = SPEC, **changes: Any) -> dict[str, DeploymentState]:
+    return {"flights": DeploymentState(spec=spec, stable=OLD, **changes)}
+
+
+def canary(phase: Phase = "canary") -> dict[str, DeploymentState]:
+    rollout = Rollout(
+        id="ro-1",
+        candidate=NEW,
+        previous=OLD,
+        strategy="canary",
+        phase=phase,
+        step=1,
+        weight=500,
+        paused=False,
+        started_clock=START,
+        phase_clock=START,
+    )
+    return stable(rollout=rollout)
+
+
+def at(request: str, seconds: float = 0.0, **changes: Any) -> dict[str, Any]:
+    """A row; a keyword `in_x` is the input column `in.x`."""
+    named = {name.replace("in_", "in."): value for name, value in changes.items()}
+    return {"request_id": request, "event_time": START + seconds, **named}
+
+
+def test_monitors_get_what_stable_answered_as_stable(bench: Bench, writer: SegmentWriter) -> None:
+    observer = bench.observer()
+    observer.follow(stable())
+    writer.rows(
+        at("a"),
+        at("b", release="sha256:bb", mode="canary"),
+        at("c", mode="shadow", final=False),
+    )
+    assert observer.poll() == 1
+    assert bench.tapes.monitors.rows == ["a"]
+    assert observer.poll() == 0
+    assert bench.tapes.monitors.rows == ["a"]
+
+
+def test_the_guard_gets_the_rows_of_its_rollout_only(bench: Bench, writer: SegmentWriter) -> None:
+    observer = bench.observer()
+    observer.follow(canary())
+    writer.rows(
+        at("a", rollout="ro-1"),
+        at("b", rollout="ro-1", release="sha256:bb", mode="canary"),
+        at("c", rollout="ro-0", release="sha256:bb", mode="canary"),
+        at("d", rollout=None),
+    )
+    writer.labels({"request_id": "b", "label": "1", "at": START}, {"request_id": "c", "at": START})
+    observer.poll()
+    assert bench.tapes.guard.of == "m@2 against m@1"
+    assert bench.tapes.guard.rows == ["a", "b"]
+    assert bench.tapes.guard.labels == [("b", "1")]
+    assert observer.guard("flights") == GuardReport("ok", "unknown", ())
+    assert bench.tapes.guard.seen == [("canary", 1, START)]
+
+
+def test_a_promoted_candidate_starts_with_no_rows_of_its_canary(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    observer.follow(canary())
+    writer.rows(at("a", rollout="ro-1", release="sha256:bb", mode="canary"))
+    observer.poll()
+    promoted = msgspec.structs.replace(stable()["flights"], stable=NEW, serving_since=START + 5.0)
+    observer.follow({"flights": promoted})
+    writer.rows(at("b", release="sha256:bb"))
+    writer.labels({"request_id": "a"}, {"request_id": "b"})
+    observer.poll()
+    assert bench.tapes.started == [("m@1", 0.0), ("m@2", START + 5.0)]
+    assert bench.tapes.monitors.rows == ["b"]
+    assert bench.tapes.monitors.labels == [("b", "1")]
+    assert observer.guard("flights") is None
+
+
+def test_labels_may_come_before_late_twice_and_out_of_order(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    observer.follow(stable())
+    writer.labels(
+        {"request_id": "early", "label": "second", "at": 2.0},
+        {"request_id": "early", "label": "first", "at": 1.0},
+    )
+    observer.poll()
+    writer.labels({"request_id": "early", "label": "older still", "at": 0.5})
+    writer.rows(at("early"), at("late"), at("failed", outcome="failed"))
+    observer.poll()
+    assert bench.tapes.monitors.labels == [("early", "second")]
+    writer.labels({"request_id": "late", "label": "0", "at": 5.0}, {"request_id": "failed"})
+    writer.labels({"request_id": "late", "label": "1", "at": 9.0}, {"request_id": "early"})
+    observer.poll()
+    assert bench.tapes.monitors.labels == [("early", "second"), ("late", "0")]
+
+
+def test_labels_by_business_key_join_every_prediction_of_the_key(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    spec = msgspec.structs.replace(SPEC, monitor=MonitorPlan(key="flight"))
+    observer = bench.observer()
+    observer.follow(stable(spec))
+    writer.rows(at("a", in_flight=7.0), at("b", in_flight=8.0), at("c", in_flight=7.0))
+    writer.labels({"request_id": None, "key": "7", "label": "1"})
+    observer.poll()
+    assert bench.tapes.monitors.labels == [("a", "1"), ("c", "1")]
+
+
+def test_a_key_set_later_joins_the_predictions_that_wait(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    observer.follow(stable())
+    writer.rows(at("a", in_flight="UA1"))
+    observer.poll()
+    plan = msgspec.structs.replace(SPEC.monitor, key="flight")
+    observer.follow(stable(msgspec.structs.replace(SPEC, monitor=plan)))
+    writer.labels({"request_id": None, "key": "UA1"})
+    observer.poll()
+    assert bench.tapes.monitors.labels == [("a", "1")]
+    assert len(bench.tapes.started) == 2
+
+
+def test_what_no_label_can_reach_is_forgotten() -> None:
+    from tests.support.request_log import LABEL, ROW, table
+
+    from trimtab.backends.requestlog_files import to_labels, to_rows
+    from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
+    from trimtab.ports.requestlog import Segment
+
+    joiner = Joiner(Terms(horizon=10.0), capacity=2)
+    for number, moment in enumerate((0.0, 5.0)):
+        row = {**ROW, "request_id": f"r{number}", "event_time": moment}
+        segment = Segment("flights", "rows", "g0-1", number, "")
+        joiner.add(segment, to_rows(table([row], FIXED_COLUMNS)))
+    joiner.expire(11.0)
+    assert joiner.waiting == 1
+    for number in range(2, 5):
+        row = {**ROW, "request_id": f"r{number}", "event_time": 11.0}
+        segment = Segment("flights", "rows", "g0-1", number, "")
+        joiner.add(segment, to_rows(table([row], FIXED_COLUMNS)))
+    assert (joiner.waiting, joiner.evicted) == (2, 2)
+    labels = [{**LABEL, "request_id": f"r{number}"} for number in range(9)]
+    known = joiner.learn(to_labels(table(labels, LABEL_COLUMNS)), 12.0)
+    assert [list(each.rows.fixed["request_id"]) for each in known] == [["r3", "r4"]]
+    joiner.expire(50.0)
+    assert joiner.dump().labels == ()
+    assert joiner.waiting == 0
+
+
+def test_the_event_clock_ignores_one_request_from_the_future(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    observer.follow(stable())
+    assert observer.clock("flights") == 0.0
+    writer.rows(at("a"), at("b", 5.0), at("c", 400 * DAY), at("d", 10.0, final=False))
+    observer.poll()
+    assert observer.clock("flights") == START + 0.0
+    writer.rows(at("e", 60.0))
+    observer.poll()
+    assert observer.clock("flights") == START + 60.0
+    writer.rows(at("f", 90 * DAY))
+    observer.poll()
+    assert observer.clock("flights") == START + 60.0
+    writer.rows(at("g", 30.0))
+    observer.poll()
+    assert observer.clock("flights") == START + 60.0
+
+
+def test_the_event_clock_jumps_as_far_as_two_requests_agree() -> None:
+    times, ids = np.array([START]), np.array(["a"], dtype=object)
+    first = Watermark().after(times, ids)
+    assert first.value == 0.0
+    second = first.after(times + 3.0, np.array(["b"], dtype=object))
+    assert second.value == START
+    quiet = second.after(times + 5 * DAY, ids).after(times + 9 * DAY, ids)
+    assert quiet.value == START + 5 * DAY
+    assert quiet.after(np.array([np.nan]), ids) == quiet
+
+
+def test_a_wall_clock_deployment_runs_on_the_hosts_clock(bench: Bench) -> None:
+    observer = bench.observer()
+    assert observer.clock("unknown") == 1_700_000_100.0
+    observer.follow(stable(msgspec.structs.replace(SPEC, clock="wall")))
+    assert observer.clock("flights") == 1_700_000_100.0
+
+
+def test_a_torn_segment_is_counted_and_passed_over(bench: Bench, writer: SegmentWriter) -> None:
+    observer = bench.observer()
+    observer.follow(stable())
+    torn = writer.rows(at("a"))
+    torn.write_bytes(b"torn")
+    writer.rows(at("b"))
+    assert observer.poll() == 2
+    assert bench.tapes.monitors.rows == ["b"]
+    assert observer.unreadable("flights") == 1
+    assert observer.poll() == 0
+
+
+def test_traffic_counts_each_request_by_its_final_answer(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    observer.follow(stable())
+    now = bench.clock.value
+    writer.rows(
+        at("old", received_at=now - 90.0, total_seconds=9.0),
+        at("a", received_at=now - 20.0, total_seconds=0.010),
+        at("a", row=1, received_at=now - 20.0, total_seconds=0.010),
+        at("b", received_at=now - 10.0, final=False, outcome="failed"),
+        at("b", received_at=now - 10.0, attempt=1, total_seconds=0.030),
+        at("c", received_at=now - 5.0, outcome="shed", total_seconds=0.020),
+        at("d", received_at=now - 5.0, outcome="rejected", total_seconds=0.020),
+    )
+    observer.poll()
+    report = observer.traffic("flights")
+    assert (report.total, report.failed) == (5, 1)
+    assert report.outcomes == {"ok": 3, "shed": 1, "rejected": 1}
+    assert report.rate_per_second == pytest.approx(4 / 20)
+    assert report.p50_seconds == pytest.approx(0.020)
+    bench.clock.value += 120.0
+    later = observer.traffic("flights")
+    assert (later.total, later.rate_per_second, later.p99_seconds) == (5, 0.0, None)
+    assert observer.traffic("unknown").total == 0
+
+
+def test_surroundings_tell_what_rows_cannot(bench: Bench, writer: SegmentWriter) -> None:
+    observer = bench.observer()
+    assert observer.monitors("flights") is None
+    slot = WorkerSlot(OLD.digest, 0)
+    observer.notice(NodeStatus((WorkerStatus(slot, "ready", restarts=2),)))
+    states = canary()
+    states["flights"] = msgspec.structs.replace(states["flights"], serving_since=START)
+    observer.follow(states)
+    failed = WorkerStatus(slot, "failed", restarts=5, code="TT-402")
+    observer.notice(NodeStatus((failed,)))
+    observer.monitors("flights")
+    (seen,) = bench.tapes.monitors.seen
+    assert seen == (0.0, Surroundings(START, (slot.id,), 3, True))
+
+
+def test_a_deployment_that_is_gone_is_not_watched(bench: Bench, writer: SegmentWriter) -> None:
+    observer = bench.observer()
+    observer.follow(stable())
+    observer.follow({})
+    writer.rows(at("a"))
+    assert observer.poll() == 0
+
+
+def _script(writer: SegmentWriter) -> None:
+    """Segments in which labels are early, late and doubled, and two releases answer."""
+    writer.labels({"request_id": "r3", "label": "early", "at": START})
+    for number in range(8):
+        writer.rows(
+            at(f"r{number}", number * 60.0, rollout="ro-1"),
+            at(f"c{number}", number * 60.0, rollout="ro-1", release="sha256:bb", mode="canary"),
+        )
+        if number >= 2:
+            writer.labels(
+                {"request_id": f"r{number - 2}", "label": "1", "at": START},
+                {"request_id": f"c{number - 1}", "label": "0", "at": START},
+                {"request_id": f"r{number - 1}", "label": "1", "at": START},
+            )
+
+
+def test_a_kill_between_any_two_steps_gives_the_same_evidence(tmp_path: Path) -> None:
+    plain = Bench(tmp_path)
+    _script(SegmentWriter(tmp_path, "flights"))
+    whole = plain.observer()
+    whole.follow(canary())
+    segments = whole.poll()
+    assert segments == 15
+    for saved_after in range(segments + 1):
+        bench = Bench(tmp_path)
+        before = bench.observer()
+        before.follow(canary())
+        _poll_some(before, saved_after)
+        saved = before.dump()
+        before.poll()
+        if saved_after == 7:
+            FolderRequestLog(tmp_path, settle_seconds=0.0).roll("flights")
+        after = bench.observer(saved)
+        after.follow(canary())
+        assert after.poll() == segments - saved_after
+        for mine, expected in (
+            (bench.tapes.monitors, plain.tapes.monitors),
+            (bench.tapes.guard, plain.tapes.guard),
+        ):
+            assert (mine.of, mine.rows, mine.labels) == (
+                expected.of,
+                expected.rows,
+                expected.labels,
+            )
+        assert after.clock("flights") == whole.clock("flights")
+        assert after.traffic("flights").outcomes == whole.traffic("flights").outcomes
+
+
+def _poll_some(observer: Observer, segments: int) -> None:
+    """Read exactly so many segments."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trimtab.loop.observer.SEGMENTS_PER_POLL", segments)
+        assert observer.poll() == segments
