@@ -71,7 +71,7 @@ class GuardLike(Watching, Protocol):
 
 
 StartMonitors = Callable[
-    [DeploymentSpec, Signature, ReferenceProfile | None, Standing, float], MonitorsLike
+    [DeploymentSpec, Signature, ReferenceProfile | None, str, float], MonitorsLike
 ]
 StartGuard = Callable[[RolloutPlan, DeploymentSpec, Standing, Standing, Signature], GuardLike]
 
@@ -206,7 +206,7 @@ class Observer:
             started = since if since is not None else self.clock(spec.name)
             manifest = self._sources.catalog.get(stable.digest).manifest
             watched.monitors = self._judges.start_monitors(
-                spec, manifest.signature, self._profile(manifest.profile), stable, started
+                spec, manifest.signature, self._profile(manifest.profile), stable.digest, started
             )
             watched.monitored, watched.plan = stable, spec.monitor
             watched.earlier_restarts = self._restarts(stable.digest)

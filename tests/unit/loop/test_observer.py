@@ -87,12 +87,12 @@ class Tapes:
         spec: DeploymentSpec,
         signature: Signature,
         profile: ReferenceProfile | None,
-        release: Standing,
+        release: str,
         started: float,
     ) -> TapeMonitors:
         assert profile == PROFILE
-        self.started.append((release.name, started))
-        self.monitors = TapeMonitors(release.name)
+        self.started.append((release, started))
+        self.monitors = TapeMonitors(release)
         return self.monitors
 
     def load_monitors(self, data: bytes) -> TapeMonitors:
@@ -258,7 +258,7 @@ def test_a_promoted_candidate_starts_with_no_rows_of_its_canary(
     writer.rows(at("b", release="sha256:bb"))
     writer.labels({"request_id": "a"}, {"request_id": "b"})
     observer.poll()
-    assert bench.tapes.started == [("m@1", 0.0), ("m@2", START + 5.0)]
+    assert bench.tapes.started == [("sha256:aa", 0.0), ("sha256:bb", START + 5.0)]
     assert bench.tapes.monitors.rows == ["b"]
     assert bench.tapes.monitors.labels == [("b", "1")]
     assert observer.guard("flights") is None
