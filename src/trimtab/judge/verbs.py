@@ -10,6 +10,7 @@ from trimtab.domain.rollout import Rollout, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState, rollback_target
 from trimtab.errors import (
+    BAD_VALUE,
     INCOMPATIBLE,
     NO_ROLLBACK_TARGET,
     RETRAIN_HELD,
@@ -18,7 +19,9 @@ from trimtab.errors import (
     RUN_IN_PROGRESS,
     WORKER_FAILED,
     Refused,
+    Usage,
 )
+from trimtab.judge import schedule
 from trimtab.judge.decide import advance, end, revert, start
 from trimtab.judge.draft import Author, Decision, Draft, Observation
 from trimtab.judge.response import inputs_broken, request_run
@@ -29,10 +32,21 @@ _SAME = "what serves is as it was"
 def apply_spec(
     state: DeploymentState | None, spec: DeploymentSpec, seen: Observation, author: Author
 ) -> Decision:
-    """Set the desired state. Raises `Refused` TT-609 when the model of a served deployment changes.
+    """Set the desired state; a rollout in progress goes on by the new plan.
 
-    A rollout in progress goes on by the new plan."""
+    Raises `Refused` TT-609 when the model of a served deployment changes, and `Usage` TT-102 when
+    the retraining schedule cannot be read."""
     draft = Draft(state or DeploymentState(spec=spec), seen, author)
+    wrong = schedule.fault(spec.retrain.schedule) if spec.retrain.schedule else ""
+    if wrong:
+        raise Usage(
+            BAD_VALUE,
+            "configure",
+            f"deployment.{spec.name}.retrain.schedule",
+            wrong,
+            unchanged="no setting was changed",
+            hint='schedule = "0 4 * * 1" is Monday at 4:00',
+        )
     if state is not None and state.spec == spec:
         return draft.decision()
     if state is not None and state.stable is not None and state.spec.model != spec.model:

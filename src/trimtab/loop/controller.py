@@ -1,0 +1,262 @@
+"""One tick after another: look, decide, record, route, act, place.
+
+Everything a tick does follows from the journal, the files on disk and the node's status, so a
+controller that is killed anywhere goes on by simply starting again. All changes of state happen
+between two awaits of one event loop; that is the lock.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import WantedWorkers, WorkerSlot
+from trimtab.domain.state import DeploymentState
+from trimtab.errors import Conflict, TrimtabError, Unavailable
+from trimtab.judge.decide import decide
+from trimtab.judge.draft import Author, Decision, FinishedRun, Observation
+from trimtab.judge.placement import routing, workers_wanted
+from trimtab.loop.effects import Outbox
+from trimtab.loop.evidence import Evidence
+from trimtab.loop.health import Health
+from trimtab.loop.publisher import Publisher
+from trimtab.loop.retirement import Retirement
+from trimtab.loop.runs import Place, Runs, RunStatus
+from trimtab.loop.store import Store, standing
+from trimtab.ports.blobs import Blobs
+from trimtab.ports.catalog import Catalog
+from trimtab.ports.clock import Clock
+from trimtab.ports.journal import Journal
+from trimtab.ports.node import Node
+from trimtab.ports.notifier import Notifier
+
+log = logging.getLogger(__name__)
+
+EVIDENCE = "evidence"
+"""Key of the observer's snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The ports that a controller works with."""
+
+    journal: Journal
+    catalog: Catalog
+    blobs: Blobs
+    node: Node
+    notifier: Notifier
+    clock: Clock
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """Seconds: between ticks while something is in progress and otherwise, until a worker is
+    stopped although a gateway did not acknowledge, and between dumps of the evidence."""
+
+    busy: float = 0.1
+    idle: float = 0.25
+    patience: float = 5.0
+    dump: float = 5.0
+
+
+class Controller:
+    """The reconciler. `lead` once, then `run`, or `tick` by hand."""
+
+    def __init__(self, parts: Parts, place: Place, tempo: Tempo | None = None) -> None:
+        self.store = Store(parts.journal, parts.catalog, parts.blobs, parts.clock)
+        self.health = Health()
+        self.runs = Runs(place)
+        self._parts = parts
+        self._tempo = tempo or Tempo()
+        self._publisher = Publisher(place.home)
+        self._retirement = Retirement(self._tempo.patience)
+        self._outbox = Outbox(parts.journal, parts.node, parts.notifier, self.runs)
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._met = False
+        self._reached = False
+        self._blind = False
+        self._dumped_at = parts.clock.monotonic()
+
+    def lead(self, holder: str) -> None:
+        """Take over from whoever led before. Raises `Permanent` TT-503."""
+        self.store.lead(holder)
+        saved = self._parts.journal.load(EVIDENCE)
+        if saved is not None:
+            self._parts.evidence.restore(saved)
+        self._follow()
+
+    def wake(self) -> None:
+        """Tick at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `run` return after its present tick. Workers and gateways go on."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tick until stopped. Raises `Conflict` TT-502 when another controller leads."""
+        while not self._stopping:
+            busy = True
+            try:
+                busy = await self.tick()
+            except Conflict:
+                raise
+            except Exception:
+                log.exception("a tick failed; the next one begins from what is recorded")
+            await self._rest(self._tempo.busy if busy else self._tempo.idle)
+
+    async def _rest(self, seconds: float) -> None:
+        pause = asyncio.ensure_future(self._parts.clock.sleep(seconds))
+        woken = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait((pause, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+            woken.cancel()
+            self._wake.clear()
+
+    async def tick(self) -> bool:
+        """One step; returns whether anything is in progress."""
+        await self._look()
+        for name in sorted(self.store.deployments):
+            self._decide(name)
+        self._follow()
+        routed = self._publish()
+        node = self.health.status if self._reached else None
+        left = await self._outbox.carry_out(self.store.epoch, self.store.state, node)
+        await self._place(routed)
+        self._dump()
+        moving = any(state.rollout or state.run for state in self.store.deployments.values())
+        return moving or left or not routed or self._retirement.waiting
+
+    async def _look(self) -> None:
+        """An agent that does not answer leaves its last status: workers outlive it."""
+        try:
+            self.health.see(await self._parts.node.status())
+            self._met = self._reached = True
+        except Unavailable as error:
+            self._reached = False
+            log.warning("the node agent does not answer: %s", error)
+        try:
+            await self._parts.evidence.refresh()
+            self._blind = False
+        except (TrimtabError, OSError) as error:
+            log.warning("no evidence can be read: %s", error)
+            self._blind = True
+
+    def _decide(self, name: str) -> None:
+        """Decide about one deployment; what cannot be recorded did not happen, and comes again."""
+        state = self.store.deployments[name]
+        try:
+            decision = decide(state, self.observe(name, self._finished(state)))
+            if decision.entries:
+                self.store.commit(decision.entries, decision.effects)
+            if not self._blind:
+                self._parts.evidence.settled(name)
+        except Conflict:
+            raise
+        except TrimtabError as error:
+            log.warning("%s stays as it is: %s", name, error)
+
+    def observe(self, name: str, finished: tuple[FinishedRun, ...] = ()) -> Observation:
+        """What is known about a deployment now. Without evidence everything is unknown."""
+        evidence = self._parts.evidence
+        return Observation(
+            clock=evidence.clock(name),
+            now=self._parts.clock.now(),
+            guard=None if self._blind else evidence.guard(name),
+            monitors=None if self._blind else evidence.monitors(name),
+            ready={release: len(slots) for release, slots in self.health.ready().items()},
+            failed=self.health.failed(),
+            finished=finished,
+        )
+
+    def record(self, name: str, decision: Decision) -> DeploymentState:
+        """Commit what a person ordered and wake the loop. Raises as `Store.commit`."""
+        if decision.entries:
+            self.store.commit(decision.entries, decision.effects)
+            self.wake()
+        return self.store.deployments[name]
+
+    def _finished(self, state: DeploymentState) -> tuple[FinishedRun, ...]:
+        if state.run is None:
+            return ()
+        result = self.runs.result(state.run, self.health.status)
+        return () if result is None else (self._ended(state.run.id, result),)
+
+    def _ended(self, run: str, result: RunStatus) -> FinishedRun:
+        """The run's end, with its release registered; one that cannot be read is a failed run."""
+        if result.state == "failed" or result.release is None:
+            error = result.error or "the run made no release"
+            return FinishedRun(run, None, result.seconds, error)
+        try:
+            release = self.store.register(Digest(result.release), Author(reason=f"made by {run}"))
+        except TrimtabError as error:
+            if error.retryable or error.code in ("TT-502", "TT-503"):
+                raise
+            return FinishedRun(run, None, result.seconds, str(error))
+        return FinishedRun(run, standing(release), result.seconds)
+
+    def _follow(self) -> None:
+        states = self.store.deployments
+        self._parts.evidence.follow(states, self.health.surroundings(states))
+
+    def _wanted(self) -> frozenset[WorkerSlot]:
+        return frozenset().union(*map(workers_wanted, self.store.deployments.values()))
+
+    def _publish(self) -> bool:
+        """Route by the present state; False when it could not be written.
+
+        Before the agent has ever answered, the snapshot on disk knows more than this process."""
+        if not self._met:
+            return True
+        wanted = self._wanted()
+        ready = {
+            release: tuple(slot for slot in slots if slot in wanted)
+            for release, slots in self.health.ready().items()
+        }
+        store = self.store
+        try:
+            make = partial(routing, store.deployments, store.releases, ready)
+            self._publisher.publish(make, store.epoch)
+        except OSError as error:
+            log.warning("the routing snapshot cannot be written: %s", error)
+            return False
+        return True
+
+    async def _place(self, routed: bool) -> None:
+        """Ask for the workers; those that leave stay until no gateway names them."""
+        wanted = self._wanted()
+        present = {worker.slot for worker in self.health.status.workers}
+        unwanted = frozenset(present - wanted)
+        kept = unwanted
+        if routed:
+            kept = self._retirement.keep(
+                unwanted,
+                version=self._publisher.version,
+                acknowledged=self._publisher.acknowledged(self.health.status.gateways),
+                now=self._parts.clock.monotonic(),
+            )
+        slots = tuple(sorted(wanted | kept))
+        try:
+            status = await self._parts.node.apply(WantedWorkers(self.store.epoch, slots))
+            self.health.see(status)
+            self._met = True
+        except Unavailable as error:
+            log.warning("the node agent does not answer: %s", error)
+
+    def _dump(self) -> None:
+        now = self._parts.clock.monotonic()
+        if now - self._dumped_at < self._tempo.dump:
+            return
+        self._dumped_at = now
+        try:
+            self._parts.journal.save(self.store.epoch, EVIDENCE, self._parts.evidence.dump())
+        except Conflict:
+            raise
+        except TrimtabError as error:
+            log.warning("the evidence is not saved: %s", error)

@@ -1,0 +1,49 @@
+"""What the control loop needs of whoever reads the request log and runs the monitors."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from trimtab.domain.state import DeploymentState
+from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+
+
+class Evidence(Protocol):
+    """The observer as the controller sees it. The calls come in this order in every tick:
+    `refresh`, then per deployment `clock`, `guard`, `monitors` and `settled`, then `follow`."""
+
+    async def refresh(self) -> None:
+        """Read what the gateways logged since the last call. An error means: nothing is known."""
+        ...
+
+    def clock(self, deployment: str) -> float:
+        """The deployment's clock in seconds: event time or the host's, never going back."""
+        ...
+
+    def guard(self, deployment: str) -> GuardReport | None:
+        """The judgement of the candidate at its present phase and step, by `follow`'s state."""
+        ...
+
+    def monitors(self, deployment: str) -> MonitorReport | None:
+        """The verdicts, and all incidents that opened, changed or closed since `settled`.
+
+        The same incident may be reported again after a crash; its id makes that harmless."""
+        ...
+
+    def settled(self, deployment: str) -> None:
+        """What `monitors` last reported is in the journal and need not be reported again."""
+        ...
+
+    def follow(
+        self, states: Mapping[str, DeploymentState], surroundings: Mapping[str, Surroundings]
+    ) -> None:
+        """The deployments as they are now: which releases and rollouts to judge, and which
+        incidents are open (the state is right where it differs). Idempotent."""
+        ...
+
+    def dump(self) -> bytes:
+        """Monitor state, cursors and unsettled reports, to go on from after a restart."""
+        ...
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a dump. One that cannot be read is as good as none: read the log again."""
+        ...

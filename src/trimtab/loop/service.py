@@ -1,0 +1,222 @@
+"""The verbs that the admin API calls: read the catalog, ask the judge, record, wake the loop."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from trimtab import errors
+from trimtab.domain import events as e
+from trimtab.domain.deployment import DeploymentSpec, ProjectConfig
+from trimtab.domain.names import Digest, ReleaseRef
+from trimtab.domain.processes import NodeStatus
+from trimtab.domain.release import Release
+from trimtab.domain.rollout import Standing
+from trimtab.domain.state import DeploymentState, SystemState
+from trimtab.domain.verdicts import Incident
+from trimtab.judge import verbs
+from trimtab.judge.draft import Author, Observation
+from trimtab.loop.controller import Controller
+from trimtab.loop.store import standing
+
+STRATEGIES = ("canary", "shadow", "now")
+ALL = 2**62
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline run, going on or ended. Times are epoch seconds."""
+
+    id: str
+    deployment: str
+    model: str
+    cause: str
+    requested_at: float
+    state: str
+    step: str = ""
+    release: str = ""
+    error: str = ""
+    seconds: float | None = None
+    incident: str | None = None
+
+
+class Control:
+    """People's side of the controller. Every order carries its author; all raise `TrimtabError`."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._store = controller.store
+        self._pipelines: frozenset[str] = frozenset()
+
+    async def apply(self, config: ProjectConfig, author: Author) -> SystemState:
+        """Bring all deployments of a configuration to their specs; others stay as they are."""
+        self._pipelines = frozenset(pipeline.model for pipeline in config.pipelines)
+        for spec in config.deployments:
+            await self.configure(spec, author)
+        return self._store.state
+
+    async def configure(self, spec: DeploymentSpec, author: Author) -> DeploymentState:
+        """Set one deployment's desired state."""
+        state = self._store.deployments.get(spec.name)
+        seen = self._seen(spec.name)
+        return self._controller.record(spec.name, verbs.apply_spec(state, spec, seen, author))
+
+    async def register(self, digest: Digest, author: Author) -> Release:
+        """Register a built release by the digest of its manifest; idempotent."""
+        return self._store.register(digest, author)
+
+    async def deploy(
+        self, name: str, release: str, author: Author, strategy: str | None = None
+    ) -> DeploymentState:
+        """Begin a rollout of `release` (`model@7` or a digest prefix)."""
+        if strategy is not None and strategy not in STRATEGIES:
+            raise errors.Usage(
+                errors.BAD_VALUE,
+                "deploy",
+                name,
+                f"{strategy!r} is no strategy",
+                unchanged="what serves is as it was",
+                hint=f"one of {', '.join(STRATEGIES)}",
+            )
+        state = self.deployment(name)
+        found = self._store.find(ReleaseRef.parse(release))
+        candidate = standing(found)
+        verbs.check_fit(state.spec, found.model, candidate)
+        if state.stable is not None and strategy != "now":
+            old = self._store.releases[state.stable.digest].manifest.signature
+            verbs.check_callers(candidate, found.manifest.signature, old)
+        decision = verbs.deploy(state, self._seen(name), author, candidate, strategy)
+        return self._controller.record(name, decision)
+
+    async def promote(
+        self, name: str, author: Author, *, full: bool = False, override: bool = False
+    ) -> DeploymentState:
+        """Go to the next step now, or with `full` to all traffic."""
+        state, seen = self.deployment(name), self._seen(name)
+        decision = verbs.promote(state, seen, author, full=full, override=override)
+        return self._controller.record(name, decision)
+
+    async def pause(self, name: str, author: Author) -> DeploymentState:
+        """Stop advancing; the guard stays on."""
+        decision = verbs.pause(self.deployment(name), self._seen(name), author)
+        return self._controller.record(name, decision)
+
+    async def resume(self, name: str, author: Author) -> DeploymentState:
+        """Allow advancing again."""
+        decision = verbs.resume(self.deployment(name), self._seen(name), author)
+        return self._controller.record(name, decision)
+
+    async def abort(self, name: str, author: Author) -> DeploymentState:
+        """Give the rollout up; stable keeps serving."""
+        decision = verbs.abort(self.deployment(name), self._seen(name), author)
+        return self._controller.record(name, decision)
+
+    async def rollback(self, name: str, author: Author, to: str | None = None) -> DeploymentState:
+        """Go back now, to a proven and ready release."""
+        state = self.deployment(name)
+        target: Standing | None = None
+        if to is not None:
+            target = standing(self._store.find(ReleaseRef.parse(to)))
+        decision = verbs.rollback(state, self._seen(name), author, target)
+        return self._controller.record(name, decision)
+
+    async def retrain(self, name: str, author: Author) -> DeploymentState:
+        """Make the deployment's release again through its pipeline."""
+        state = self.deployment(name)
+        if state.spec.model not in self._pipelines:
+            raise errors.NotFound(
+                errors.NO_PIPELINE,
+                "retrain",
+                name,
+                f"model {state.spec.model} has no pipeline",
+                unchanged="what serves is as it was",
+                hint=f"add a [model.{state.spec.model}] table to trimtab.toml",
+            )
+        return self._controller.record(name, verbs.retrain(state, self._seen(name), author))
+
+    def deployment(self, name: str) -> DeploymentState:
+        """One deployment. Raises `NotFound` TT-601."""
+        state = self._store.deployments.get(name)
+        if state is not None:
+            return state
+        known = ", ".join(sorted(self._store.deployments)) or "none"
+        raise errors.NotFound(
+            errors.NO_SUCH_DEPLOYMENT,
+            "find",
+            name,
+            f"there is no deployment of that name (there are: {known})",
+            hint=f"add [deployment.{name}] to trimtab.toml, or trimtab status",
+        )
+
+    def snapshot(self) -> SystemState:
+        """The state as it is recorded."""
+        return self._store.state
+
+    def node(self) -> NodeStatus:
+        """Workers, jobs and gateways as the agent last reported them."""
+        return self._controller.health.status
+
+    def releases(self, model: str | None = None) -> tuple[Release, ...]:
+        """Registered releases, oldest first."""
+        return self._store.catalog.releases(model)
+
+    def history(
+        self, name: str | None = None, after: int = 0, limit: int = 1000
+    ) -> tuple[e.Entry, ...]:
+        """The newest `limit` entries after `after`, in order; of one deployment if named."""
+        entries = self._store.journal.entries(after)
+        chosen = [entry for entry in entries if name in (None, entry.deployment)]
+        return tuple(chosen[-limit:])
+
+    def incidents(self, name: str | None = None) -> tuple[Incident, ...]:
+        """All incidents, oldest first, closed ones with `closed_at`."""
+        return _incidents(self.history(name, limit=ALL))
+
+    def runs(self, name: str | None = None) -> tuple[RunView, ...]:
+        """All pipeline runs, oldest first."""
+        views = _runs(self.history(name, limit=ALL))
+        return tuple(self._live(view) for view in views)
+
+    def _live(self, view: RunView) -> RunView:
+        told = self._controller.runs.status(view.id) if view.state == "running" else None
+        if told is None:
+            return view
+        return msgspec.structs.replace(view, step=told.step, seconds=told.seconds)
+
+    def _seen(self, name: str) -> Observation:
+        return self._controller.observe(name)
+
+
+def _incidents(entries: Iterable[e.Entry]) -> tuple[Incident, ...]:
+    found: dict[str, Incident] = {}
+    for entry in entries:
+        match entry.event:
+            case e.IncidentOpened(incident=incident) | e.IncidentUpdated(incident=incident):
+                found[incident.id] = incident
+            case e.IncidentClosed(incident=gone, clock=clock):
+                found[gone] = msgspec.structs.replace(found[gone], closed_at=clock)
+            case _:
+                pass
+    return tuple(found.values())
+
+
+def _runs(entries: Iterable[e.Entry]) -> tuple[RunView, ...]:
+    found: dict[str, RunView] = {}
+    for entry in entries:
+        match entry.event:
+            case e.RunRequested(run=run, model=model, cause=cause, incident=incident):
+                found[run] = RunView(
+                    id=run,
+                    deployment=entry.deployment,
+                    model=model,
+                    cause=cause,
+                    requested_at=entry.at,
+                    state="running",
+                    incident=incident,
+                )
+            case e.RunSucceeded(run=run, release=release, seconds=seconds):
+                ended = {"state": "succeeded", "release": release.name, "seconds": seconds}
+                found[run] = msgspec.structs.replace(found[run], **ended)
+            case e.RunFailed(run=run, error=error):
+                found[run] = msgspec.structs.replace(found[run], state="failed", error=error)
+            case _:
+                pass
+    return tuple(found.values())
