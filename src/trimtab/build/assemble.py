@@ -4,6 +4,7 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def _probe(
     execution: Mapping[str, str] | None = None,
 ) -> list[dict[str, NDArray[Any]]]:
     """The model's outputs for `inputs`, once per batch size, from one start of the worker."""
-    scratch = stage.folder.parent
+    scratch = Path(tempfile.mkdtemp(dir=stage.folder.parent, prefix="probe-"))
     rows = inputs[0].shape[0]
     source = scratch / "inputs.bin"
     header = {"rows": rows}
@@ -280,8 +281,10 @@ def _golden(stage: Stage, reference: Reference | None, tools: Tools) -> Golden:
     positions = golden.golden_rows(columns, reference.inputs, reference.rows)
     inputs = golden.input_tensors(columns, reference.inputs, positions)
     base, *others = _probe(stage, tools, inputs, [64, 1, len(positions)])
-    for profile in tools.perturbed:
-        others += _probe(stage, tools, inputs, [64], profile)
+    profiles = list(tools.perturbed)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        probes = pool.map(lambda profile: _probe(stage, tools, inputs, [64], profile), profiles)
+        others += [outputs for probe in probes for outputs in probe]
     # A score next to the threshold may decide either way, so labels say nothing of their own.
     decided = ("label",) if stage.signature.classes else ()
     spread = max(golden.largest_difference(base, other, decided) for other in others)
