@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from trimtab.domain.release import Format
+
 ClockKind = Literal["wall", "event"]
 
 
@@ -102,7 +104,7 @@ class PipelineSpec(msgspec.Struct, frozen=True):
     requirements: str
     source: str | None = None
     features: str | None = None
-    format: str = "skops"
+    format: Format = "skops"
     model_file: str = "model.skops"
     target: str = "label"
     positive: str | None = None
