@@ -1,0 +1,246 @@
+"""Screens that are read from the journal alone: history, incidents, runs, traffic over time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from trimtab import errors
+from trimtab.domain import events as e
+from trimtab.domain.names import short
+from trimtab.domain.routing import TOTAL_WEIGHT
+from trimtab.domain.state import DeploymentState, SystemState, evolve
+from trimtab.domain.verdicts import Incident
+from trimtab.views.seen import maybe, moment
+from trimtab.views.shapes import (
+    CauseView,
+    EventView,
+    HistoryView,
+    IncidentView,
+    RuledOutView,
+    RunsView,
+    RunView,
+    SharePoint,
+    TrafficView,
+    WhyView,
+)
+from trimtab.views.status import build_verdict, candidate_weight
+
+
+def build_history(
+    entries: Sequence[e.Entry], deployment: str | None = None, limit: int | None = None
+) -> HistoryView:
+    """The newest `limit` entries (of one deployment), oldest first."""
+    chosen = [entry for entry in entries if deployment in (None, entry.deployment)]
+    kept = chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
+    return HistoryView(tuple(build_event(entry) for entry in kept))
+
+
+def build_event(entry: e.Entry) -> EventView:
+    """One entry, with a sentence for a person."""
+    return EventView(
+        seq=entry.seq,
+        at=moment(entry.at),
+        kind=kind_of(entry.event),
+        actor=entry.actor,
+        deployment=entry.deployment,
+        release=entry.release,
+        reason=entry.reason,
+        evidence=entry.evidence,
+        hash=entry.hash,
+        clock_at=maybe(_clock(entry.event)),
+        summary=summary(entry.event),
+    )
+
+
+def kind_of(event: e.AnyEvent) -> str:
+    """The event's name in the journal."""
+    return str(event.__struct_config__.tag)
+
+
+def _clock(event: e.AnyEvent) -> float | None:
+    clock = getattr(event, "clock", None)
+    if clock is None and isinstance(event, e.IncidentOpened):
+        return event.incident.opened_at
+    return clock
+
+
+def summary(event: e.AnyEvent) -> str:
+    """What happened, in a few words."""
+    match event:
+        case e.ReleaseRegistered(release=release):
+            return f"{release.name} registered ({short(release.digest)})"
+        case e.SpecApplied():
+            return "configuration applied"
+        case e.IncidentOpened(incident=incident) | e.IncidentUpdated(incident=incident):
+            word = "opened" if isinstance(event, e.IncidentOpened) else "updated"
+            return f"incident {incident.id} {word}: {_first_cause(incident)}"
+        case e.IncidentClosed(incident=gone):
+            return f"incident {gone} closed"
+        case e.RunRequested(run=run, cause=cause):
+            return f"retraining {run} requested ({cause})"
+        case e.RunSucceeded(run=run, release=release, seconds=seconds):
+            return f"{run} made {release.name} in {seconds:.0f} s"
+        case e.RunFailed(run=run, error=error):
+            return f"{run} failed: {error}"
+        case _:
+            return _rollout_summary(event)
+
+
+def _rollout_summary(event: e.AnyEvent) -> str:
+    match event:
+        case e.RolloutStarted(candidate=candidate, strategy=strategy):
+            return f"rollout of {candidate.name} started ({strategy})"
+        case e.RolloutAdvanced(phase=phase, weight=weight):
+            share = f" at {weight / TOTAL_WEIGHT:.0%}" if phase == "canary" else ""
+            return f"rollout entered {phase}{share}"
+        case e.RolloutPaused():
+            return "rollout paused"
+        case e.RolloutResumed():
+            return "rollout resumed"
+        case e.RolloutEnded(candidate=candidate, outcome=outcome):
+            return f"{candidate.name} {outcome.replace('_', ' ')}"
+        case e.Proven(release=release):
+            return f"{release.name} is proven"
+        case e.RolledBackTo(left=left, to=to):
+            return f"rolled back from {left.name} to {to.name}"
+        case _:
+            return kind_of(event).replace("_", " ")
+
+
+def _first_cause(incident: Incident) -> str:
+    return str(incident.causes[0].cause) if incident.causes else "unknown"
+
+
+def known_incidents(entries: Sequence[e.Entry]) -> tuple[Incident, ...]:
+    """Every incident the journal knows as it was last recorded, oldest first."""
+    known: dict[str, Incident] = {}
+    for entry in entries:
+        match entry.event:
+            case e.IncidentOpened(incident=incident) | e.IncidentUpdated(incident=incident):
+                known[incident.id] = incident
+            case e.IncidentClosed(incident=gone, clock=clock) if gone in known:
+                known[gone] = msgspec.structs.replace(known[gone], closed_at=clock)
+            case _:
+                pass
+    return tuple(known.values())
+
+
+def build_why(
+    entries: Sequence[e.Entry], deployment: str | None = None, only: str | None = None
+) -> WhyView:
+    """Incidents, newest first; `only` names one (raises `NotFound` TT-612)."""
+    chosen = [
+        incident
+        for incident in known_incidents(entries)
+        if deployment in (None, incident.deployment) and only in (None, incident.id)
+    ]
+    if only is not None and not chosen:
+        raise errors.NotFound(
+            errors.NO_SUCH_INCIDENT,
+            "explain",
+            only,
+            "no incident has that id",
+            hint="trimtab why",
+        )
+    newest_first = sorted(chosen, key=lambda incident: incident.opened_at, reverse=True)
+    return WhyView(tuple(build_incident(incident) for incident in newest_first))
+
+
+def build_incident(incident: Incident) -> IncidentView:
+    """An incident for people and machines."""
+    return IncidentView(
+        id=incident.id,
+        deployment=incident.deployment,
+        release=incident.release,
+        opened_at=moment(incident.opened_at),
+        first_evidence_at=moment(incident.first_evidence_at),
+        closed_at=maybe(incident.closed_at),
+        tier=incident.tier,
+        signals=incident.signals,
+        severity=incident.severity,
+        causes=tuple(CauseView(c.cause, c.rank, c.evidence) for c in incident.causes),
+        ruled_out=tuple(RuledOutView(r.cause, r.by) for r in incident.ruled_out),
+        action=incident.action,
+        undo=incident.undo,
+        verdicts=tuple(build_verdict(verdict) for verdict in incident.verdicts),
+    )
+
+
+def build_runs(entries: Sequence[e.Entry], deployment: str | None = None) -> RunsView:
+    """Pipeline runs, newest first."""
+    runs: dict[str, RunView] = {}
+    for entry in entries:
+        if deployment not in (None, entry.deployment):
+            continue
+        match entry.event:
+            case e.RunRequested() as asked:
+                runs[asked.run] = _requested(entry, asked)
+            case e.RunSucceeded(run=run, release=release, seconds=seconds) if run in runs:
+                runs[run] = msgspec.structs.replace(
+                    runs[run], state="succeeded", release=release.name, seconds=seconds
+                )
+            case e.RunFailed(run=run, error=error) if run in runs:
+                runs[run] = msgspec.structs.replace(runs[run], state="failed", error=error)
+            case _:
+                pass
+    return RunsView(tuple(reversed(runs.values())))
+
+
+def _requested(entry: e.Entry, asked: e.RunRequested) -> RunView:
+    return RunView(
+        id=asked.run,
+        deployment=entry.deployment,
+        model=asked.model,
+        cause=asked.cause,
+        state="running",
+        requested_at=moment(entry.at),
+        incident=asked.incident,
+    )
+
+
+def build_traffic(
+    entries: Sequence[e.Entry], deployment: str, now: float | None = None
+) -> TrafficView:
+    """Set shares since the first release, on the deployment's clock; `now` is that clock."""
+    state = SystemState()
+    points: list[SharePoint] = []
+    for entry in entries:
+        if entry.deployment != deployment:
+            continue
+        state = evolve(state, entry)
+        clock = getattr(entry.event, "clock", None)
+        current = state.deployments.get(deployment)
+        if clock is None or current is None:
+            continue
+        shares = shares_of(current)
+        if shares and (not points or shares != points[-1].shares):
+            points.append(SharePoint(moment(clock), shares, _note(entry.event)))
+    return TrafficView(deployment, tuple(points), _end(points, now))
+
+
+def _end(points: Sequence[SharePoint], now: float | None) -> datetime | None:
+    until = maybe(now)
+    if not points:
+        return until
+    return max(until, points[-1].at) if until else points[-1].at
+
+
+def shares_of(state: DeploymentState) -> dict[str, float]:
+    """Each release's set share of the deployment's traffic, candidate last."""
+    rollout = state.rollout
+    weight = candidate_weight(rollout) if rollout and rollout.phase != "bake" else 0
+    shares = {}
+    if state.stable is not None:
+        shares[state.stable.name] = (TOTAL_WEIGHT - weight) / TOTAL_WEIGHT
+    if rollout is not None and weight:
+        shares[rollout.candidate.name] = weight / TOTAL_WEIGHT
+    return shares
+
+
+def _note(event: e.AnyEvent) -> str:
+    if isinstance(event, e.RolledBackTo):
+        return "rolled back"
+    if isinstance(event, e.RolloutEnded):
+        return event.outcome.replace("_", " ")
+    return ""

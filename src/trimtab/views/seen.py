@@ -1,0 +1,72 @@
+"""What a screen is made from: the recorded state and what was last seen of the running system."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import NodeStatus, WorkerStatus
+from trimtab.domain.release import Release
+from trimtab.domain.state import SystemState
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge.reports import GuardReport
+
+EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficCounts:
+    """Requests since the log began; rate and latency of the last minute (None without traffic)."""
+
+    total: int = 0
+    failed: int = 0
+    rate_per_second: float = 0.0
+    p50_seconds: float | None = None
+    p99_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The last rollback that was carried out or rehearsed; `at` in epoch seconds."""
+
+    seconds: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One look at the system. Mappings are by deployment, `releases` by digest.
+
+    `now` and `observed_at` (the last tick of the control loop, None before the first) are host
+    epoch seconds; `clocks` are the deployments' own clocks, absent before the first event.
+    """
+
+    state: SystemState
+    now: float
+    observed_at: float | None = None
+    releases: Mapping[Digest, Release] = field(default_factory=dict)
+    node: NodeStatus = field(default_factory=lambda: NodeStatus(()))
+    guards: Mapping[str, GuardReport] = field(default_factory=dict)
+    verdicts: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
+    traffic: Mapping[str, TrafficCounts] = field(default_factory=dict)
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
+
+    def workers(self, release: Digest) -> tuple[WorkerStatus, ...]:
+        """The workers of a release that are not on their way out."""
+        return tuple(
+            worker
+            for worker in self.node.workers
+            if worker.slot.release == release and worker.state != "stopping"
+        )
+
+
+def moment(seconds: float) -> datetime:
+    """Epoch seconds as a UTC time, to the millisecond, for JSON."""
+    bounded = min(max(seconds, EARLIEST), LATEST)
+    return datetime.fromtimestamp(round(bounded, 3), UTC)
+
+
+def maybe(seconds: float | None) -> datetime | None:
+    """`moment`, or None for no time."""
+    return None if seconds is None else moment(seconds)

@@ -1,0 +1,446 @@
+"""The shapes of `--json` and `/api`: a contract. Fields are added, never renamed or removed.
+
+Times are RFC 3339 in UTC, durations end in `_seconds`, shares in `_ratio`. A field that may be
+null says when.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from trimtab.domain.signature import Signature
+from trimtab.domain.verdicts import Cause, Tier, Word
+from trimtab.errors import Report
+
+Health = Literal["healthy", "progressing", "paused", "degraded", "down"]
+Fact = str | int | float | bool | None
+
+
+class BuildView(msgspec.Struct, frozen=True, kw_only=True):
+    """What `trimtab build` made."""
+
+    release: str
+    model: str
+    number: int
+    digest: str
+    engine: str
+    signature: Signature
+    seconds: float
+
+
+class RolloutView(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollout. `outcome` is null while it goes on, `step` and `steps` count canary steps.
+
+    `state` is the phase, also while `paused`. `waiting_for` says which evidence is missing.
+    """
+
+    id: str
+    release: str
+    strategy: str
+    state: Literal["preparing", "shadow", "canary", "bake", "ended"]
+    step: int
+    outcome: Literal["promoted", "rolled_back", "aborted", "superseded"] | None = None
+    paused: bool = False
+    weight_ratio: float = 0.0
+    steps: tuple[float, ...] = ()
+    started_at: datetime | None = None
+    since: datetime | None = None
+    verdict: Word = "unknown"
+    advance: Word = "unknown"
+    waiting_for: str = ""
+
+
+class DeployView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order to a deployment led to. `changed` is false when it was so already."""
+
+    deployment: str
+    release: str | None
+    rollout: RolloutView | None
+    undo: str
+    action: str = "deploy"
+    changed: bool = True
+    run: str | None = None
+    seconds: float = 0.0
+
+
+class ServingView(msgspec.Struct, frozen=True, kw_only=True):
+    """A release in a deployment. `weight_ratio` is its set share of the traffic."""
+
+    release: str
+    digest: str
+    weight_ratio: float
+    workers: int
+    ready_workers: int
+    problem: str = ""
+
+
+class RollbackView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one command goes back now. `seconds` and `rehearsed_at` are null before a drill."""
+
+    ready: bool
+    target: str | None
+    seconds: float | None = None
+    rehearsed_at: datetime | None = None
+
+
+class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
+    """One signal's judgement; `estimate`, `lower`, `upper` are null without observations."""
+
+    signal: str
+    scope: dict[str, str]
+    tier: Tier
+    verdict: Word
+    reason: str
+    release: str
+    evidence_log10: float
+    threshold_log10: float
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    reference: float | None
+    tolerance: float | None
+    n: int
+    since: datetime | None
+
+    @property
+    def label(self) -> str:
+        """The signal with its scope, as a person reads it."""
+        scope = ", ".join(f"{name}={value}" for name, value in self.scope.items())
+        return f"{self.signal} {scope}" if scope else self.signal
+
+
+class RequestsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests since the log began; `failed` got no answer and the caller is not to blame."""
+
+    total: int
+    failed: int
+    rate_per_second: float
+
+
+class LatencyView(msgspec.Struct, frozen=True, kw_only=True):
+    """Latency of the last minute, null without a request in it."""
+
+    p50_seconds: float | None
+    p99_seconds: float | None
+
+
+class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """One deployment. `at` is its clock: event time when `clock` is `event`, null before any."""
+
+    name: str
+    state: Health
+    model: str
+    clock: str
+    at: datetime | None
+    reason: str
+    stable: ServingView | None
+    candidate: ServingView | None
+    rollout: RolloutView | None
+    last_rollout: RolloutView | None
+    rollback: RollbackView
+    verdicts: tuple[VerdictView, ...]
+    requests: RequestsView
+    latency: LatencyView
+    incidents: tuple[str, ...]
+    run: str | None = None
+    offered: str | None = None
+    serving_since: datetime | None = None
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """All deployments. `observed_at` is when the control loop last looked, null before it did."""
+
+    deployments: tuple[DeploymentView, ...]
+    seq: int = 0
+    at: datetime | None = None
+    observed_at: datetime | None = None
+
+
+class CauseView(msgspec.Struct, frozen=True):
+    """A cause with its rank, 1 being the likeliest, and what speaks for it."""
+
+    cause: Cause
+    rank: int
+    evidence: tuple[str, ...]
+
+
+class RuledOutView(msgspec.Struct, frozen=True):
+    """A cause that cannot be, and why."""
+
+    cause: Cause
+    by: str
+
+
+class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident. `closed_at` is null while it is open."""
+
+    id: str
+    deployment: str
+    release: str
+    opened_at: datetime
+    first_evidence_at: datetime
+    closed_at: datetime | None
+    tier: Tier
+    signals: tuple[str, ...]
+    severity: str
+    causes: tuple[CauseView, ...]
+    ruled_out: tuple[RuledOutView, ...]
+    action: str
+    undo: str
+    verdicts: tuple[VerdictView, ...] = ()
+
+
+class WhyView(msgspec.Struct, frozen=True):
+    """Incidents, newest first."""
+
+    incidents: tuple[IncidentView, ...]
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the journal. `kind` is the event's name, `clock_at` the deployment's clock."""
+
+    seq: int
+    at: datetime
+    kind: str
+    actor: str
+    deployment: str
+    release: str
+    reason: str
+    evidence: dict[str, float | str | None]
+    hash: str
+    clock_at: datetime | None = None
+    summary: str = ""
+
+
+class HistoryView(msgspec.Struct, frozen=True):
+    """Entries of the journal, oldest first."""
+
+    events: tuple[EventView, ...]
+
+
+class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered release. `roles` are what it is to deployments, e.g. `flight-delay: stable`."""
+
+    release: str
+    model: str
+    number: int
+    digest: str
+    format: str
+    engine: str
+    created_at: datetime
+    source: str | None
+    roles: tuple[str, ...]
+
+
+class ReleasesView(msgspec.Struct, frozen=True):
+    """Releases, newest first."""
+
+    releases: tuple[ReleaseView, ...]
+
+
+class EnvironmentView(msgspec.Struct, frozen=True):
+    """The locked environment of a release."""
+
+    python: str
+    platform: str
+    packages: dict[str, str]
+
+
+class DataView(msgspec.Struct, frozen=True):
+    """The reference data of a release."""
+
+    name: str
+    digest: str | None
+    rows: int
+    since: str | None
+    until: str | None
+
+
+class GoldenView(msgspec.Struct, frozen=True):
+    """The golden set of a release."""
+
+    rows: int
+    tolerance: float
+    bit_stable: bool
+
+
+class ShowView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one release."""
+
+    release: str
+    model: str
+    number: int
+    digest: str
+    format: str
+    engine: str
+    created_at: datetime
+    source: str | None
+    roles: tuple[str, ...]
+    signature: Signature
+    features: str | None
+    environment: EnvironmentView
+    data: DataView | None
+    golden: GoldenView
+    execution: dict[str, str]
+    config: dict[str, str]
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline run. `release` is null unless it succeeded, `seconds` while it runs."""
+
+    id: str
+    deployment: str
+    model: str
+    cause: str
+    state: Literal["running", "succeeded", "failed"]
+    requested_at: datetime
+    seconds: float | None = None
+    release: str | None = None
+    error: str = ""
+    incident: str | None = None
+
+
+class RunsView(msgspec.Struct, frozen=True):
+    """Pipeline runs, newest first."""
+
+    runs: tuple[RunView, ...]
+
+
+class ReproduceView(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of making a release again. `retrain` is null when only the release was replayed."""
+
+    release: str
+    integrity: Literal["ok", "tampered", "missing"]
+    environment: Literal["identical", "equivalent", "drifted", "unbuildable"]
+    behaviour: Literal["bit_identical", "within_tolerance", "divergent"] | None
+    max_difference: float | None
+    tolerance: float
+    retrain: Literal["bit", "prediction", "metric", "different", "source_gone"] | None = None
+    seconds: float = 0.0
+
+
+class ActView(msgspec.Struct, frozen=True):
+    """One act of the demo and what was measured in it."""
+
+    act: str
+    ok: bool
+    facts: dict[str, Fact]
+
+
+class DemoRollbackView(msgspec.Struct, frozen=True):
+    """How the bad release was caught: requests it saw, seconds to detect and to restore."""
+
+    requests_exposed: int
+    detect_seconds: float
+    restore_seconds: float
+
+
+class TotalsView(msgspec.Struct, frozen=True):
+    """Requests of the whole demo."""
+
+    total: int
+    failed: int
+
+
+class DemoView(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole demo. `rollback` is null when no rollback happened."""
+
+    ok: bool
+    acts: tuple[ActView, ...]
+    requests: TotalsView
+    rollback: DemoRollbackView | None
+    incidents: tuple[IncidentView, ...]
+    false_alarms: int
+    releases: tuple[ReleaseView, ...]
+    seconds: float
+
+
+class InitView(msgspec.Struct, frozen=True):
+    """A new project: its folder, its files, and what to do next."""
+
+    folder: str
+    files: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+class UpView(msgspec.Struct, frozen=True):
+    """Where a running system listens."""
+
+    inference: str
+    admin: str
+    pid: int
+    home: str
+
+
+class LabelView(msgspec.Struct, frozen=True):
+    """Labels that are durably stored."""
+
+    deployment: str
+    accepted: int
+    seconds: float
+
+
+class ProblemView(msgspec.Struct, frozen=True):
+    """Something `trimtab check` found."""
+
+    code: str
+    subject: str
+    message: str
+    hint: str
+
+
+class CheckView(msgspec.Struct, frozen=True):
+    """What `trimtab check` read, and what is wrong with it."""
+
+    ok: bool
+    folder: str
+    deployments: tuple[str, ...]
+    models: tuple[str, ...]
+    problems: tuple[ProblemView, ...]
+
+
+class ErrorView(msgspec.Struct, frozen=True):
+    """An error as `--json` and `/api` say it."""
+
+    error: Report
+
+
+class EvidencePoint(msgspec.Struct, frozen=True):
+    """Evidence of one signal at a moment of the deployment's clock."""
+
+    at: datetime
+    evidence_log10: float
+    threshold_log10: float
+
+
+class EvidenceSeries(msgspec.Struct, frozen=True):
+    """The recent evidence of one signal of one release."""
+
+    signal: str
+    release: str
+    tier: Tier
+    points: tuple[EvidencePoint, ...]
+
+
+class EvidenceView(msgspec.Struct, frozen=True):
+    """The recent evidence of a deployment's signals."""
+
+    deployment: str
+    series: tuple[EvidenceSeries, ...]
+
+
+class SharePoint(msgspec.Struct, frozen=True):
+    """From `at` on, each release's set share of the traffic."""
+
+    at: datetime
+    shares: dict[str, float]
+    note: str = ""
+
+
+class TrafficView(msgspec.Struct, frozen=True):
+    """Which release got which share, and when. `until` is the deployment's clock now."""
+
+    deployment: str
+    points: tuple[SharePoint, ...]
+    until: datetime | None

@@ -1,0 +1,421 @@
+"""Views as text for a terminal: tables and trees of rich, plain where there is no colour."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import singledispatch
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from trimtab.domain.names import short
+from trimtab.views import shapes as s
+from trimtab.views import words
+from trimtab.views.words import Mark
+
+TONES = {
+    "good": "green",
+    "busy": "cyan",
+    "held": "yellow",
+    "bad": "bold red",
+    "warn": "yellow",
+    "quiet": "dim",
+}
+
+
+@singledispatch
+def render(view: object) -> RenderableType:
+    """What a person sees of a view."""
+    raise TypeError(f"no text for {type(view).__name__}")
+
+
+def marked(mark: Mark, word: str) -> Text:
+    """Icon, word and colour of a state."""
+    return Text(f"{mark.icon} {words.plain(word)}", style=TONES[mark.tone])
+
+
+def quiet(text: str) -> Text:
+    """Text that matters less."""
+    return Text(text, style="dim")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
+    """A table without lines; a column whose name starts with `>` is aligned right."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        justify = "right" if column.startswith(">") else "left"
+        made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def pairs(items: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Names with their values."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in items:
+        made.add_row(name, value)
+    return made
+
+
+@render.register
+def _(view: s.StatusView) -> RenderableType:
+    if not view.deployments:
+        return Text("no deployments yet: add a [deployment.NAME] table to trimtab.toml")
+    return Group(*(_deployment(deployment, view.at) for deployment in view.deployments))
+
+
+def _deployment(view: s.DeploymentView, now: datetime | None) -> Tree:
+    head = Text.assemble((view.name, "bold"), "  ", marked(words.HEALTH[view.state], view.state))
+    head.append(f"  {view.reason}", style="dim")
+    tree = Tree(head, guide_style="dim")
+    for role, serving in (("stable", view.stable), ("candidate", view.candidate)):
+        if serving is not None:
+            tree.add(_serving(role, serving))
+    if view.rollout is not None:
+        tree.add(_rollout(view.rollout, view.at))
+    elif view.last_rollout is not None:
+        tree.add(_ended(view.last_rollout, view.at))
+    tree.add(_traffic(view))
+    tree.add(_rollback(view.rollback))
+    if view.incidents:
+        tree.add(Text(f"incidents  {', '.join(view.incidents)}", style=TONES["bad"]))
+    if view.run or view.offered:
+        tree.add(Text(f"retraining  {view.run or f'{view.offered} is offered'}"))
+    if view.verdicts:
+        tree.add(quiet("verdicts")).add(_verdicts(view.verdicts))
+    return tree
+
+
+def _serving(role: str, view: s.ServingView) -> Text:
+    line = Text.assemble(f"{role}  ", (view.release, "bold"), f" {short(view.digest)}")
+    line.append(f"  {words.percent(view.weight_ratio)} of requests", style="")
+    workers = f"  {view.ready_workers}/{view.workers} workers ready"
+    line.append(workers, style="" if view.ready_workers == view.workers else TONES["warn"])
+    if view.problem:
+        line.append(f"  ⚠ {view.problem}", style=TONES["warn"])
+    return line
+
+
+def _rollout(view: s.RolloutView, now: datetime | None) -> Group:
+    steps = " → ".join(
+        f"[{words.percent(step)}]"
+        if view.state == "canary" and at == view.step
+        else words.percent(step)
+        for at, step in enumerate(view.steps)
+    )
+    age = words.ago(view.since, now)
+    line = Text(f"rollout {view.id}  {'॥ paused in ' if view.paused else ''}{view.state}")
+    line.append(f" {age}" if age else "")
+    line.append(f"  steps {steps}" if view.strategy == "canary" else "", style="dim")
+    parts: list[RenderableType] = [line]
+    if view.waiting_for:
+        parts.append(Text(f"why not yet: {view.waiting_for}", style=TONES["held"]))
+    return Group(*parts)
+
+
+def _ended(view: s.RolloutView, now: datetime | None) -> Text:
+    outcome = view.outcome or "ended"
+    line = Text(f"last rollout {view.id}  {view.release} ")
+    line.append_text(marked(words.OUTCOME.get(outcome, words.QUIET), outcome))
+    return line.append(f"  {words.ago(view.since, now)}", style="dim")
+
+
+def _traffic(view: s.DeploymentView) -> Text:
+    counts, latency = view.requests, view.latency
+    line = Text(f"requests  {counts.total} total, ")
+    line.append(f"{counts.failed} failed", style=TONES["bad"] if counts.failed else "")
+    line.append(f", {counts.rate_per_second:.1f}/s")
+    if latency.p50_seconds is not None and latency.p99_seconds is not None:
+        line.append(f"  p50 {words.span(latency.p50_seconds)}")
+        line.append(f"  p99 {words.span(latency.p99_seconds)}")
+    return line
+
+
+def _rollback(view: s.RollbackView) -> Text:
+    if view.target is None:
+        return quiet("rollback  no proven release to go back to yet")
+    if not view.ready:
+        return Text(f"rollback  ⚠ {view.target} has no ready worker", style=TONES["warn"])
+    took = f" (last took {words.span(view.seconds)})" if view.seconds is not None else ""
+    return Text(f"rollback  ready: {view.target}{took}")
+
+
+def _verdicts(verdicts: Sequence[s.VerdictView]) -> Table:
+    return table(
+        ("signal", "verdict", ">estimate", "interval", ">evidence", ">n", "reason"),
+        (
+            (
+                view.label,
+                marked(words.VERDICT[view.verdict], view.verdict),
+                words.number(view.estimate),
+                words.interval(view.lower, view.upper),
+                f"{view.evidence_log10:.1f}/{view.threshold_log10:.1f}",
+                str(view.n),
+                quiet(view.reason),
+            )
+            for view in verdicts
+        ),
+    )
+
+
+@render.register
+def _(view: s.DeployView) -> RenderableType:
+    if not view.changed:
+        return Text(f"{view.deployment}: already so, nothing changed")
+    parts = [Text(f"✔ {view.action} {view.deployment}", style=TONES["good"])]
+    if view.rollout is not None and view.rollout.outcome is not None:
+        parts.append(Text(f"  {view.rollout.release} {words.plain(view.rollout.outcome)}"))
+    elif view.rollout is not None:
+        rollout = view.rollout
+        phase = f"{rollout.state}{', paused' if rollout.paused else ''}"
+        parts.append(Text(f"  {rollout.release}: rollout {rollout.id} in {phase}"))
+    if view.run:
+        parts.append(Text(f"  run {view.run}"))
+    parts.append(quiet(f"  took {words.span(view.seconds)}"))
+    if view.undo:
+        parts.append(Text(f"  undo: {view.undo}"))
+    return Group(*parts)
+
+
+@render.register
+def _(view: s.WhyView) -> RenderableType:
+    if not view.incidents:
+        return Text("no incidents: nothing needed an explanation so far")
+    return Group(*(_incident(incident) for incident in view.incidents))
+
+
+def _incident(view: s.IncidentView) -> Tree:
+    mark = words.TIER[view.tier]
+    head = Text.assemble(marked(mark, view.tier), "  ", (view.id, "bold"))
+    head.append(f"  {view.deployment} {view.release}")
+    state = f"closed {words.clock(view.closed_at)}" if view.closed_at else "open"
+    head.append(f"  {state}", style="dim" if view.closed_at else TONES["bad"])
+    tree = Tree(head, guide_style="dim")
+    tree.add(Text(view.severity))
+    tree.add(quiet(_timeline(view)))
+    for cause in view.causes:
+        branch = tree.add(Text(f"{cause.rank}. {words.plain(cause.cause)}", style="bold"))
+        for sentence in cause.evidence:
+            branch.add(Text(sentence))
+    for excluded in view.ruled_out:
+        tree.add(quiet(f"not {words.plain(excluded.cause)}: {excluded.by}"))
+    if view.action:
+        tree.add(Text(f"action: {view.action}"))
+    if view.undo:
+        tree.add(Text(f"undo: {view.undo}"))
+    return tree
+
+
+def _timeline(view: s.IncidentView) -> str:
+    delay = words.span(max(0.0, (view.opened_at - view.first_evidence_at).total_seconds()))
+    return (
+        f"first evidence {words.clock(view.first_evidence_at)}, "
+        f"found {words.clock(view.opened_at)} ({delay} later)"
+    )
+
+
+@render.register
+def _(view: s.HistoryView) -> RenderableType:
+    if not view.events:
+        return Text("the journal is empty")
+    return table(
+        (">seq", "at (UTC)", "deployment", "what", "who", "why"),
+        (
+            (
+                str(event.seq),
+                words.clock(event.at),
+                event.deployment,
+                event.summary,
+                event.actor,
+                quiet(event.reason),
+            )
+            for event in view.events
+        ),
+    )
+
+
+@render.register
+def _(view: s.ReleasesView) -> RenderableType:
+    if not view.releases:
+        return Text("no releases yet: trimtab build NAME --model FILE")
+    return table(
+        ("release", "digest", "format", "made (UTC)", "is"),
+        (
+            (
+                Text(release.release, style="bold"),
+                short(release.digest),
+                release.format,
+                words.clock(release.created_at),
+                ", ".join(release.roles),
+            )
+            for release in view.releases
+        ),
+    )
+
+
+@render.register
+def _(view: s.ShowView) -> RenderableType:
+    lock = view.environment
+    head = pairs(
+        (
+            ("release", Text(view.release, style="bold")),
+            ("digest", view.digest),
+            ("made", f"{words.clock(view.created_at)} UTC by {view.source or 'build'}"),
+            ("is", ", ".join(view.roles) or "not deployed"),
+            ("model", f"{view.format}, engine {view.engine}, features {view.features or 'none'}"),
+            (
+                "environment",
+                f"Python {lock.python} on {lock.platform}, {len(lock.packages)} pinned",
+            ),
+            ("data", _data(view.data)),
+            ("golden set", _golden(view.golden)),
+        )
+    )
+    return Group(head, Text(), _columns(view))
+
+
+def _data(view: s.DataView | None) -> str:
+    if view is None:
+        return "none"
+    span = f", {view.since} to {view.until}" if view.since and view.until else ""
+    return f"{view.name}, {view.rows} rows{span}"
+
+
+def _golden(view: s.GoldenView) -> str:
+    how = "bit-stable" if view.bit_stable else f"tolerance {view.tolerance:.3g}"
+    return f"{view.rows} rows, {how}"
+
+
+def _columns(view: s.ShowView) -> Table:
+    inputs = (
+        (
+            "in",
+            column.name,
+            column.datatype.value + ("?" if column.nullable else ""),
+            words.interval(column.minimum, column.maximum)
+            or (f"{len(column.categories)} categories" if column.categories else ""),
+        )
+        for column in view.signature.inputs
+    )
+    outputs = (("out", output.name, output.datatype.value, "") for output in view.signature.outputs)
+    return table(("", "column", "type", "seen at build"), (*inputs, *outputs))
+
+
+@render.register
+def _(view: s.RunsView) -> RenderableType:
+    if not view.runs:
+        return Text("no runs yet: trimtab retrain NAME")
+    return table(
+        ("run", "state", "cause", "asked (UTC)", ">seconds", "release", ""),
+        (
+            (
+                run.id,
+                marked(words.RUN[run.state], run.state),
+                run.cause,
+                words.clock(run.requested_at),
+                words.number(run.seconds),
+                run.release or "–",
+                quiet(run.error),
+            )
+            for run in view.runs
+        ),
+    )
+
+
+@render.register
+def _(view: s.BuildView) -> RenderableType:
+    columns = len(view.signature.inputs)
+    return Group(
+        Text(f"✔ built {view.release} in {words.span(view.seconds)}", style=TONES["good"]),
+        Text(f"  {view.digest}"),
+        quiet(f"  {columns} input columns, {view.signature.task}, engine {view.engine}"),
+    )
+
+
+@render.register
+def _(view: s.ReproduceView) -> RenderableType:
+    difference = words.number(view.max_difference)
+    return pairs(
+        (
+            ("release", Text(view.release, style="bold")),
+            ("integrity", marked(_agree(view.integrity == "ok"), view.integrity)),
+            (
+                "environment",
+                marked(_agree(view.environment in ("identical", "equivalent")), view.environment),
+            ),
+            (
+                "behaviour",
+                marked(
+                    _agree(view.behaviour not in (None, "divergent")), view.behaviour or "unknown"
+                ),
+            ),
+            ("difference", f"{difference} at most (tolerance {view.tolerance:.3g})"),
+            ("retrain", words.plain(view.retrain or "not asked for")),
+        )
+    )
+
+
+def _agree(good: bool) -> Mark:
+    return words.VERDICT["ok" if good else "bad"]
+
+
+@render.register
+def _(view: s.DemoView) -> RenderableType:
+    acts = table(
+        ("act", "result", "facts"),
+        (
+            (
+                act.act,
+                marked(_agree(act.ok), "as it should" if act.ok else "not as it should"),
+                ", ".join(f"{words.plain(name)} {value}" for name, value in act.facts.items()),
+            )
+            for act in view.acts
+        ),
+    )
+    facts: list[tuple[str, RenderableType]] = [
+        ("requests", f"{view.requests.total} total, {view.requests.failed} failed"),
+        ("false alarms", str(view.false_alarms)),
+    ]
+    if view.rollback is not None:
+        back = view.rollback
+        took = f"{words.span(back.detect_seconds)} to detect, {words.span(back.restore_seconds)}"
+        facts.append(("rollback", f"{back.requests_exposed} requests exposed, {took} to restore"))
+    releases = render(s.ReleasesView(view.releases))
+    incidents = render(s.WhyView(view.incidents))
+    verdict = marked(_agree(view.ok), f"demo {'done' if view.ok else 'failed'}")
+    verdict.append(f" in {words.span(view.seconds)}")
+    return Group(acts, Text(), releases, Text(), incidents, Text(), pairs(facts), verdict)
+
+
+@render.register
+def _(view: s.InitView) -> RenderableType:
+    files = [Text(f"  {name}") for name in view.files]
+    steps = [Text(f"  {step}", style="bold") for step in view.next]
+    return Group(Text(f"✔ made {view.folder}", style=TONES["good"]), *files, Text("next:"), *steps)
+
+
+@render.register
+def _(view: s.UpView) -> RenderableType:
+    return pairs((("models", view.inference), ("dashboard", view.admin), ("state", view.home)))
+
+
+@render.register
+def _(view: s.LabelView) -> RenderableType:
+    line = f"✔ {view.accepted} labels of {view.deployment} stored in {words.span(view.seconds)}"
+    return Text(line, style=TONES["good"])
+
+
+@render.register
+def _(view: s.CheckView) -> RenderableType:
+    names = f"{len(view.deployments)} deployments, {len(view.models)} models"
+    if view.ok:
+        return Text(f"✔ trimtab.toml is in order: {names}", style=TONES["good"])
+    parts: list[RenderableType] = []
+    for problem in view.problems:
+        parts.append(Text(f"✖ {problem.subject}: {problem.message}", style=TONES["bad"]))
+        parts.append(Text(f"  hint: {problem.hint}"))
+    return Group(*parts)
