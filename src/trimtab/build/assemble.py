@@ -95,14 +95,18 @@ def _staged(
         model_path = stage_model(request.model, folder)
     if request.features:
         stage_code(request.features.partition(":")[0], request.code, folder)
-    has_features = request.features is not None
-    lines = requirement_lines(request.requirements, request.format, has_features)
-    lock = tools.environments.lock(lines)
+    lock = request.lock or _locked(request, tools)
     python = tools.environments.materialise(lock)
     tools.narrate(f"environment: {len(lock.packages)} locked packages")
     inputs = reference.columns if reference else ()
     stage = Stage(folder, python, request, model_path, lock, Signature(inputs, ()))
     return _with_signature(stage, reference, tools)
+
+
+def _locked(request: BuildRequest, tools: Tools) -> EnvironmentLock:
+    has_features = request.features is not None
+    lines = requirement_lines(request.requirements, request.format, has_features)
+    return tools.environments.lock(lines)
 
 
 def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> Stage:

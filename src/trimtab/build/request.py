@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from trimtab.domain.release import Format
+from trimtab.domain.release import EnvironmentLock, Format
 from trimtab.ports import Blobs, Environments
 
 Narrate = Callable[[str], None]
@@ -40,6 +40,8 @@ class BuildRequest:
     features: str | None = None
     reference: ReferenceData | None = None
     requirements: Path | None = None
+    lock: EnvironmentLock | None = None
+    """An environment that is resolved already; goes before `requirements`."""
     trust: Literal["none", "code"] = "none"
     config: Mapping[str, str] = field(default_factory=dict)
     source: str = "build"

@@ -40,7 +40,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class RunJob:
-    """A run: which pipeline, in which project, with which labelled rows (None: none were served)."""
+    """A run: which pipeline, in which project, with which labelled rows (None: none served)."""
 
     id: str
     spec: PipelineSpec
@@ -67,7 +67,7 @@ def run(job: RunJob, tools: Tools) -> RunStatus:
         tell("running", step="steps")
         run_steps(pipeline, tools)
         tell("running", step="build")
-        digest, _ = build(_request(job), tools)
+        digest, _ = build(_request(job, pipeline.lock), tools)
     except errors.TrimtabError as problem:
         chain = " <- ".join([str(problem), *problem.causes()])
         return tell("failed", error=chain, hint=problem.hint)
@@ -129,7 +129,7 @@ def _files(job: RunJob) -> dict[str, Path]:
     return files
 
 
-def _request(job: RunJob) -> BuildRequest:
+def _request(job: RunJob, lock: EnvironmentLock) -> BuildRequest:
     spec = job.spec
     output = job.folder / spec.steps[-1]
     reference = ReferenceData(
