@@ -117,7 +117,7 @@ def apply(state: DeploymentState, event: e.AnyEvent) -> DeploymentState:
             return _apply_incident(state, event)
         case e.RunRequested() | e.RunSucceeded() | e.RunFailed():
             return _apply_run(state, event)
-        case e.ReleaseRegistered():
+        case _:
             return state
 
 
@@ -152,7 +152,7 @@ def _apply_rollout(state: DeploymentState, event: RolloutEvent) -> DeploymentSta
                 rejected=_dropped(state.rejected, release.digest),
                 automatic_rollbacks=0,
             )
-        case e.RolledBackTo():
+        case _:
             return _reverted(state, event)
 
 

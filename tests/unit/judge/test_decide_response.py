@@ -1,0 +1,231 @@
+"""What decide does about incidents and finished runs: the action that is right for the cause."""
+
+import msgspec
+import pytest
+from tests.support.control import ANN, BAD, GOOD, Story, incident, kinds, release, spec, verdict
+
+from trimtab.domain import events as e
+from trimtab.domain.deployment import RetrainPlan
+from trimtab.domain.state import DeploymentState
+from trimtab.domain.verdicts import Cause, Tier
+from trimtab.judge import verbs
+from trimtab.judge.draft import FinishedRun
+from trimtab.judge.reports import MonitorReport
+
+AUTO = RetrainPlan(("quality", "drift"), "auto", cooldown_seconds=1000.0)
+HUMAN = RetrainPlan(("quality",), "human", cooldown_seconds=1000.0)
+
+
+def served(plan: RetrainPlan = AUTO) -> Story:
+    """A deployment that serves m@1, proven."""
+    story = Story(DeploymentState(spec=spec(retrain=plan)))
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(1))).tick()
+    return story
+
+
+def opened(*args: object) -> MonitorReport:
+    """A report of one new incident."""
+    return MonitorReport((), opened=(incident(*args),))  # type: ignore[arg-type]
+
+
+def test_concept_drift_starts_one_run_on_the_labels_known_by_now() -> None:
+    story = served().tick(monitors=opened())
+    assert kinds(story.last) == ["IncidentOpened", "RunRequested"]
+    start = story.last.effects[0]
+    assert start.id == "run:d-run1"
+    assert start.what == e.StartRun("d-run1", "m", "d", story.clock)
+    assert story.last.effects[1].id == "notify:i1:opened"
+    assert story.state.incidents[0].action == "retrain: d-run1"
+    assert story.state.incidents[0].undo == "trimtab rollback d --to m@1"
+    assert kinds(story.tick().last) == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "tier", "plan", "action"),
+    [
+        (Cause.DATA_DRIFT, "ticket", AUTO, "retrain: d-run1"),
+        (Cause.DATA_DRIFT, "note", AUTO, "watch: the inputs changed, no harm is shown"),
+        (Cause.DATA_DRIFT, "page", HUMAN, "alert owner: retrain.when does not name drift"),
+        (Cause.INFRASTRUCTURE, "page", AUTO, "alert owner: the machine or a process"),
+        (Cause.UPSTREAM_BREAK, "page", AUTO, "alert owner and hold"),
+        (Cause.LABEL_FAULT, "page", AUTO, "alert owner: the labels are at fault"),
+        (Cause.UNKNOWN, "page", AUTO, "alert owner"),
+    ],
+)
+def test_every_cause_has_its_action(
+    cause: Cause, tier: Tier, plan: RetrainPlan, action: str
+) -> None:
+    story = served(plan).tick(monitors=opened("i", cause, tier))
+    assert story.state.incidents[0].action.startswith(action)
+    assert (story.state.run is not None) == action.startswith("retrain:")
+
+
+def test_incident_without_a_cause_alerts_and_notes_tell_nobody() -> None:
+    bare = msgspec.structs.replace(incident(tier="note"), causes=())
+    story = served().tick(monitors=MonitorReport((), opened=(bare,)))
+    assert story.state.incidents[0].action == "alert owner"
+    assert story.last.effects == ()
+
+
+def test_no_retraining_while_an_upstream_break_is_open_and_then_it_starts() -> None:
+    story = served()
+    both = MonitorReport((), opened=(incident(), incident("feed", Cause.UPSTREAM_BREAK)))
+    story.tick(monitors=both)
+    assert story.state.run is None
+    waiting = {i.id: i.action for i in story.state.incidents}
+    assert waiting["i1"] == "retrain waits: an upstream break is open"
+    story.tick(monitors=MonitorReport((), closed=("feed", "never-opened")))
+    assert kinds(story.last) == ["IncidentClosed", "IncidentUpdated", "RunRequested"]
+    assert "notify:feed:closed" in [effect.id for effect in story.last.effects]
+
+
+def test_finished_run_goes_out_by_itself_when_approval_is_auto() -> None:
+    story = served().tick(monitors=opened())
+    story.tick(finished=(FinishedRun("d-run1", release(2), 60.0),))
+    assert kinds(story.last) == ["RunSucceeded", "RolloutStarted"]
+    assert (story.state.run, story.state.offered) == (None, None)
+    assert story.state.rollout is not None
+    assert story.state.rollout.candidate == release(2)
+    for _ in range(6):
+        story.tick(3600.0, guard=GOOD)
+    assert story.state.stable == release(2)
+    assert story.state.incidents == (), "the release that caused it serves no more"
+
+
+def test_finished_run_waits_for_a_person_otherwise() -> None:
+    story = served(HUMAN).tick(monitors=opened())
+    story.tick(finished=(FinishedRun("d-run1", release(2), 60.0),))
+    assert kinds(story.last) == ["RunSucceeded"]
+    assert story.last.entries[0].reason == "waits for trimtab deploy d --release m@2"
+    story.tick(5000.0)
+    assert (story.state.offered, story.state.runs) == (release(2), 1)
+    assert story.state.incidents[0].action == "retrain: d-run1"
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(2)))
+    assert story.state.offered is None
+
+
+def test_run_that_made_the_same_release_again_changes_nothing() -> None:
+    story = served().tick(monitors=opened())
+    story.tick(finished=(FinishedRun("d-run1", release(1), 60.0),))
+    assert (story.state.offered, story.state.rollout) == (None, None)
+
+
+def test_failed_run_is_tried_again_after_the_cooldown() -> None:
+    story = served().tick(monitors=opened())
+    story.tick(finished=(FinishedRun("d-run1", None, 1.0, "no labels"),))
+    assert kinds(story.last) == ["RunFailed"]
+    assert kinds(story.tick(500.0).last) == []
+    story.tick(500.0)
+    assert kinds(story.last) == ["IncidentUpdated", "RunRequested"]
+    assert story.state.run is not None
+    assert story.state.run.id == "d-run2"
+
+
+def test_results_of_other_runs_are_ignored() -> None:
+    story = served()
+    assert kinds(story.tick(finished=(FinishedRun("x", None, 1.0),)).last) == []
+    story.tick(monitors=opened()).tick(finished=(FinishedRun("x", None, 1.0),))
+    assert story.state.run is not None
+
+
+def test_new_drift_waits_for_the_cooldown_a_rollout_and_a_run() -> None:
+    story = served().tick(monitors=opened())
+    story.tick(monitors=opened("i2", Cause.DATA_DRIFT))
+    assert story.state.incidents[-1].action == "retrain waits: a run is in progress"
+    story.tick(finished=(FinishedRun("d-run1", release(2), 60.0),))
+    story.tick()
+    assert {i.action for i in story.state.incidents} == {
+        "retrain: d-run1",
+        "retrain waits: a rollout is in progress",
+    }
+    story.tick(guard=BAD).tick()
+    assert {i.action for i in story.state.incidents} == {
+        "retrain: d-run1",
+        "retrain waits: the cooldown has not passed",
+    }
+
+
+def test_three_automatic_rollbacks_hold_retrained_releases_and_page() -> None:
+    story = served().tick(monitors=opened())
+    for number in (2, 3, 4):
+        run = story.state.run
+        assert run is not None
+        story.tick(finished=(FinishedRun(run.id, release(number), 60.0),))
+        story.tick(guard=BAD)
+        story.tick(2000.0)
+    assert story.state.automatic_rollbacks == 3
+    assert "d-rollbacks-4" in [i.id for i in story.state.incidents]
+    run = story.state.run
+    assert run is not None
+    story.tick(finished=(FinishedRun(run.id, release(5), 60.0),)).tick(5000.0)
+    assert (story.state.rollout, story.state.offered) == (None, release(5))
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(5))).tick()
+    assert story.state.automatic_rollbacks == 0
+    assert "d-rollbacks-4" not in [i.id for i in story.state.incidents]
+
+
+def test_release_that_was_rolled_back_is_not_deployed_by_itself_again() -> None:
+    story = served().tick(monitors=opened())
+    story.tick(finished=(FinishedRun("d-run1", release(2), 60.0),)).tick(guard=BAD)
+    story.tick(2000.0)
+    story.tick(finished=(FinishedRun("d-run2", release(2), 60.0),)).tick()
+    assert (story.state.rollout, story.state.offered) == (None, release(2))
+
+
+def test_same_report_twice_changes_nothing() -> None:
+    story = served().tick(monitors=opened("feed", Cause.UPSTREAM_BREAK))
+    assert kinds(story.tick(monitors=opened("feed", Cause.UPSTREAM_BREAK)).last) == []
+    story.tick(monitors=MonitorReport((), closed=("feed",)))
+    late = MonitorReport(
+        (),
+        opened=(incident("feed", Cause.UPSTREAM_BREAK),),
+        updated=(incident("feed", Cause.UPSTREAM_BREAK),),
+        closed=("feed",),
+    )
+    assert kinds(story.tick(monitors=late).last) == []
+
+
+def test_update_with_another_first_cause_changes_the_action() -> None:
+    story = served().tick(monitors=opened("i", Cause.UNKNOWN))
+    changed = incident("i", Cause.INFRASTRUCTURE)
+    story.tick(monitors=MonitorReport((), updated=(changed,)))
+    assert kinds(story.last) == ["IncidentUpdated"]
+    assert story.last.effects == ()
+    assert "the machine" in story.state.incidents[0].action
+
+
+def test_stored_verdicts_are_finite() -> None:
+    wild = verdict("bad", evidence_log10=float("inf"))
+    reported = msgspec.structs.replace(incident(), verdicts=(wild,))
+    story = served().tick(monitors=MonitorReport((), opened=(reported,)))
+    assert story.state.incidents[0].verdicts[0].evidence_log10 == 9999.0
+
+
+def test_broken_feed_outlives_the_release_and_drift_does_not() -> None:
+    story = served(HUMAN)
+    about_gone = (
+        incident("drift", Cause.DATA_DRIFT, "note", "m@9"),
+        incident("feed", Cause.UPSTREAM_BREAK, "page", "m@9"),
+        incident("host", Cause.UNKNOWN, "page", ""),
+    )
+    story.tick(monitors=MonitorReport((), opened=about_gone))
+    assert {i.id for i in story.state.incidents} == {"feed", "host"}
+
+
+def test_page_about_the_candidate_is_left_to_the_guard_and_told_by_it() -> None:
+    story = served()
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(2))).tick()
+    story.tick(monitors=opened("bad", Cause.BAD_RELEASE, "page", "m@2"))
+    assert story.state.incidents[0].action == "hold: the guard decides about the candidate"
+    story.tick(guard=BAD)
+    assert kinds(story.last) == ["RolloutEnded", "IncidentUpdated", "IncidentClosed"]
+    told = story.last.effects[0].what
+    assert isinstance(told, e.Notify)
+    assert (told.incident.action, told.incident.closed_at) == ("rolled back to m@1", story.clock)
+
+
+def test_incident_before_the_first_release_is_kept() -> None:
+    story = Story().tick(monitors=opened())
+    assert story.state.incidents[0].action == "alert owner: retrain.when does not name quality"
+    early = Story(DeploymentState(spec=spec(retrain=AUTO))).tick(monitors=opened())
+    assert (early.state.incidents[0].undo, early.state.runs) == ("", 1)

@@ -1,0 +1,97 @@
+"""Which workers exist, and who is routed to."""
+
+import pytest
+from tests.support.control import ANN, GOOD, Story, manifest, release, spec
+
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import WorkerSlot
+from trimtab.domain.release import Release
+from trimtab.domain.routing import Route
+from trimtab.domain.state import DeploymentState
+from trimtab.judge import verbs
+from trimtab.judge.placement import Stamp, routing, workers_wanted
+
+RELEASES = {
+    release(n).digest: Release(release(n).digest, "m", n, 0.0, manifest(n)) for n in range(1, 9)
+}
+ONE, TWO = release(1).digest, release(2).digest
+
+
+def rolling(until: str, workers: int = 2) -> Story:
+    """m@1 serves, m@2 is on its way."""
+    story = Story(DeploymentState(spec=spec(workers=workers)))
+    story.ready = dict.fromkeys(story.ready, workers)
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(1))).tick()
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(2)))
+    while story.phase != until:
+        story.tick(3600.0, guard=GOOD)
+    return story
+
+
+def counts(story: Story) -> dict[Digest, int]:
+    """Wanted workers per release."""
+    wanted = workers_wanted(story.state)
+    return {slot.release: sum(s.release == slot.release for s in wanted) for slot in wanted}
+
+
+def routes(story: Story, *ready: Digest) -> tuple[Route, ...]:
+    """The routes when one worker of each of `ready` is ready."""
+    slots = {digest: (WorkerSlot(digest, 0),) for digest in ready}
+    snapshot = routing({"d": story.state}, RELEASES, slots, Stamp(7, 3))
+    assert (snapshot.version, snapshot.epoch) == (7, 3)
+    return snapshot.deployments[0].routes
+
+
+def test_nothing_is_wanted_before_anything_is_deployed() -> None:
+    assert workers_wanted(DeploymentState(spec=spec())) == frozenset()
+
+
+def test_candidate_gets_its_workers_before_any_weight() -> None:
+    assert counts(rolling("preparing0")) == {ONE: 2, TWO: 2}
+
+
+def test_old_release_stays_at_full_strength_in_bake_and_warm_after_it() -> None:
+    story = rolling("bake1")
+    assert counts(story) == {ONE: 2, TWO: 2}
+    assert counts(story.tick(3600.0, guard=GOOD)) == {ONE: 1, TWO: 2}
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"),
+    [
+        ("preparing0", (Route(ONE, "stable", 10_000),)),
+        ("shadow0", (Route(ONE, "stable", 10_000), Route(TWO, "shadow", 0))),
+        ("canary1", (Route(ONE, "stable", 7_500), Route(TWO, "canary", 2_500))),
+        ("bake1", (Route(TWO, "stable", 10_000),)),
+    ],
+)
+def test_each_phase_has_its_shares(until: str, expected: tuple[Route, ...]) -> None:
+    assert routes(rolling(until), ONE, TWO) == expected
+
+
+@pytest.mark.parametrize("until", ["shadow0", "canary0"])
+def test_candidate_without_a_ready_worker_gets_nothing(until: str) -> None:
+    assert routes(rolling(until), ONE) == (Route(ONE, "stable", 10_000),)
+
+
+def test_stable_keeps_its_route_without_a_worker_and_nobody_else_gets_it() -> None:
+    story = rolling("bake1").tick(3600.0, guard=GOOD)
+    assert routes(story, ONE) == (Route(TWO, "stable", 10_000),)
+
+
+def test_deployment_without_a_release_is_known_and_has_no_routes() -> None:
+    story = Story()
+    assert routes(story) == ()
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(1)))
+    assert routes(story, ONE) == ()
+
+
+def test_resident_releases_are_named_with_their_sockets() -> None:
+    story = rolling("canary0")
+    ready = {ONE: (WorkerSlot(ONE, 1), WorkerSlot(ONE, 0))}
+    snapshot = routing({"d": story.state}, RELEASES, ready, Stamp(1, 1))
+    assert [target.name for target in snapshot.releases] == ["m@1"]
+    assert snapshot.releases[0].workers == tuple(
+        f"run/w/{WorkerSlot(ONE, index).id}.sock" for index in (0, 1)
+    )
+    assert snapshot.deployments[0].rollout == "d-r2"
