@@ -4,15 +4,11 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-import msgspec
-
 import trimtab.worker
-from trimtab import errors
 from trimtab.domain import layout
 
 PACKAGE = "trimtab_worker"
@@ -116,54 +112,6 @@ def worker_environment(
     known = os.environ if parent is None else parent
     kept = {name: known[name] for name in _INHERITED if name in known}
     return {**kept, "PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1", **execution}
-
-
-class WorkerRunner:
-    """Runs the one-off modes of the worker (`probe`, `verify`, `describe`) to their end."""
-
-    def __init__(self, home: Path) -> None:
-        self._shim = install(home)
-
-    def run(self, python: Path, arguments: Sequence[str], execution: Mapping[str, str]) -> str:
-        """Standard output of the worker started with `arguments`.
-
-        Raises `Permanent` with the code and the words by which the worker refused."""
-        done = subprocess.run(
-            worker_argv(python, self._shim, arguments),
-            env=worker_environment(execution),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return done.stdout
-        refusal = refusal_in(done.stderr)
-        tail = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise errors.Permanent(
-            refusal.code if refusal else errors.WORKER_FAILED,
-            arguments[0],
-            "the release",
-            refusal.error if refusal else f"the worker ended with {done.returncode}: {tail[0]}",
-            unchanged="no release was made or changed",
-        )
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """The last line of a worker that refused to serve (docs/wire.md)."""
-
-    error: str
-    code: str
-    golden_difference: float | None = None
-
-
-def refusal_in(stderr: str) -> Refused | None:
-    """Why a worker refused, read from the end of its stderr; None when it does not say."""
-    lines = stderr.strip().splitlines()
-    try:
-        return msgspec.json.decode(lines[-1], type=Refused) if lines else None
-    except msgspec.DecodeError:
-        return None
 
 
 def _sources() -> dict[str, bytes]:

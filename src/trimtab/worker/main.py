@@ -129,7 +129,9 @@ def _verify(model: Model, _: argparse.Namespace) -> Any:
 
 
 def _describe(model: Model, _: argparse.Namespace) -> Any:
-    return model.predictor.facts.described()
+    """The model's facts; the setting `task` says what its format cannot."""
+    facts = model.predictor.facts.described()
+    return {**facts, "task": model.config.settings.get("task", facts["task"])}
 
 
 def _step(options: argparse.Namespace) -> int:

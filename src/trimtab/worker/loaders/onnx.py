@@ -50,16 +50,20 @@ class Onnx:
 
     @property
     def facts(self) -> Facts:
-        """What the graph's inputs and outputs tell; class names are known only from answers."""
-        candidates = self._candidates()
+        """What the graph tells, and the answer to one row of zeros where it does not.
+
+        A lone output of one number a row is taken for a regression: a graph does not say whether
+        it is a probability."""
         single = len(self._inputs) == 1
-        width = self._inputs[0].shape[-1] if single and self._inputs[0].shape else None
-        classifies = len(candidates) == 1 and len(self._outputs) > 1
+        shape = self._inputs[0].shape
+        width = len(self._inputs) if not single else shape[-1] if shape else None
+        classes, task = self._sampled()
         return Facts(
-            task=self._task(candidates[0]) if classifies else "other",
-            features=width if isinstance(width, int) else len(self._inputs) if not single else None,
+            task=task,
+            classes=classes,
+            features=width if isinstance(width, int) else None,
             feature_names=() if single else tuple(each.name for each in self._inputs),
-            probabilities=len(candidates) == 1,
+            probabilities=task in {"binary", "multiclass"},
         )
 
     def probabilities(self, given: Any) -> Probabilities:
@@ -92,9 +96,32 @@ class Onnx:
         name: str = candidates[0].name
         return name
 
-    def _task(self, output: Any) -> str:
-        width = output.shape[-1] if len(output.shape or ()) == 2 else None
-        return "multiclass" if isinstance(width, int) and width > 2 else "binary"
+    def _sampled(self) -> tuple[tuple[str, ...], str]:
+        """Classes and task, as the answer to one row shows them."""
+        import numpy as np
+
+        if self._output is None and len(self._candidates()) != 1:
+            return (), "other"
+        zeros = {each.name: _zeros(each) for each in self._inputs}
+        name = self._chosen()
+        try:
+            (answer,) = self._session.run([name], zeros)
+        except Exception:  # a model may reject zeros and empty texts
+            return (), self._declared_task(name)
+        if isinstance(answer, list):
+            classes = tuple(text_of(key) or "" for key in answer[0])
+            return classes, "binary" if len(classes) == 2 else "multiclass"
+        return (), self._task(np.asarray(answer).size)
+
+    def _declared_task(self, output: str) -> str:
+        (shape,) = (each.shape for each in self._outputs if each.name == output)
+        width = shape[-1] if shape else None
+        return self._task(width) if isinstance(width, int) else "other"
+
+    def _task(self, columns: int) -> str:
+        if columns == 1 and len(self._outputs) == 1:
+            return "regression"
+        return "binary" if columns <= 2 else "multiclass"
 
     def _fed(self, given: Any) -> dict[str, Any]:
         if len(self._inputs) == 1:
@@ -129,3 +156,13 @@ def _cast(values: Any, wanted: Any) -> Any:
         raise ValueError(f"the model's input {wanted.name!r} is {wanted.type}, which has no column")
     array = np.ascontiguousarray(values, dtype=_TYPES[wanted.type])
     return array.reshape(-1, 1) if array.ndim == 1 and len(wanted.shape) == 2 else array
+
+
+def _zeros(wanted: Any) -> Any:
+    """One row of zeros, or of empty texts, for an input."""
+    import numpy as np
+
+    shape = [size if isinstance(size, int) and size > 0 else 1 for size in wanted.shape]
+    if wanted.type == "tensor(string)":
+        return np.full(shape, "", dtype=object)
+    return np.zeros(shape, dtype=_TYPES.get(wanted.type, "float32"))
