@@ -1,0 +1,31 @@
+"""What the agent needs of the outside to start a worker; `app` makes it of environments, blobs
+and the copy of the worker package."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from trimtab.domain.names import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRelease:
+    """A release that is on this machine, verified: environment and checkout.
+
+    `argv` makes the command line of a worker from its own arguments (`--config …`); `config` is
+    the path of `worker.json`; `environment` is the whole environment of the process."""
+
+    config: Path
+    argv: Callable[[Sequence[str]], Sequence[str]]
+    environment: Mapping[str, str]
+
+
+class Hands(Protocol):
+    """Makes releases startable."""
+
+    def prepare(self, release: Digest) -> PreparedRelease:
+        """Materialise environment and checkout; blocks, is called in a thread, idempotent.
+
+        Raises `Integrity` TT-208/TT-302, `Permanent` TT-303 and other `TrimtabError`s."""
+        ...

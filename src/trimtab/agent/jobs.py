@@ -1,0 +1,88 @@
+"""One-off processes (pipeline runs): started once per id, whatever happens to the controller."""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from trimtab import errors
+from trimtab.agent.options import AgentEvent, Report
+from trimtab.agent.process import Child, Launch, Nursery
+from trimtab.domain import layout
+from trimtab.domain.processes import JobStatus
+
+LOST = -9
+"""Exit code of a job that was killed together with its agent."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Jobs:
+    """Jobs of this state folder; their status is kept in `runs/<id>/job.json`."""
+
+    def __init__(self, home: Path, nursery: Nursery, report: Report) -> None:
+        self._folder = home / layout.RUNS
+        self._nursery = nursery
+        self._report = report
+        self._children: dict[str, Child] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._known = {job.id: self._recovered(job) for job in self._stored()}
+
+    def _stored(self) -> list[JobStatus]:
+        found = []
+        for path in sorted(self._folder.glob("*/job.json")):
+            try:
+                found.append(msgspec.json.decode(path.read_bytes(), type=JobStatus))
+            except msgspec.DecodeError:
+                continue
+        return found
+
+    def _recovered(self, job: JobStatus) -> JobStatus:
+        """A job without an exit code ended with the agent that had started it."""
+        if job.exit_code is not None:
+            return job
+        return self._store(msgspec.structs.replace(job, pid=None, exit_code=LOST))
+
+    def start(self, job: str, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start a job unless its id is known. Raises `Usage` TT-102, `Permanent` TT-701."""
+        if not _ID.fullmatch(job) or not argv:
+            raise errors.Usage(errors.BAD_VALUE, "start job", repr(job), "not a job id with argv")
+        if job in self._known:
+            return
+        launch = Launch(f"job-{job}", argv, {**os.environ, **environment})
+        child = self._nursery.spawn(launch)
+        self._children[job] = child
+        self._known[job] = self._store(JobStatus(job, child.pid, None, time.time()))
+        self._report(AgentEvent("started", job, "started", child.pid))
+        watcher = asyncio.ensure_future(self._watch(job, child))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+
+    async def _watch(self, job: str, child: Child) -> None:
+        code = await child.wait()
+        del self._children[job]
+        ended = msgspec.structs.replace(self._known[job], pid=None, exit_code=code)
+        self._known[job] = self._store(ended)
+        self._report(AgentEvent("ended", job, f"ended with {code}", child.pid))
+
+    def _store(self, job: JobStatus) -> JobStatus:
+        folder = self._folder / job.id
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = folder / ".job.json"
+        unfinished.write_bytes(msgspec.json.encode(job))
+        unfinished.rename(folder / "job.json")
+        return job
+
+    @property
+    def status(self) -> tuple[JobStatus, ...]:
+        """All jobs known, by id."""
+        return tuple(self._known[job] for job in sorted(self._known))
+
+    async def stop(self, drain: float) -> None:
+        """End all jobs."""
+        await asyncio.gather(*(child.stop(drain) for child in self._children.values()))
+        if self._watchers:
+            await asyncio.wait(self._watchers)

@@ -1,0 +1,70 @@
+"""Keeping one gateway or the controller alive."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from trimtab import errors
+from trimtab.agent.backoff import Backoff
+from trimtab.agent.options import AgentEvent, Patience, Report
+from trimtab.agent.process import Child, Launch, Nursery
+
+CANNOT_START = 3
+"""Exit code of a process that would fail the same way again."""
+
+
+class Keeper:
+    """Starts a process, and again whenever it ends, until it is stopped."""
+
+    def __init__(
+        self, launch: Callable[[], Launch], nursery: Nursery, patience: Patience, report: Report
+    ) -> None:
+        self._launch = launch
+        self._nursery = nursery
+        self._patience = patience
+        self._report = report
+        self._backoff = Backoff(patience)
+        self._stopping = asyncio.Event()
+        self._settled = False
+        self.child: Child | None = None
+
+    async def run(self) -> None:
+        """Keep it alive. Raises `Unavailable` TT-701 when its first start ends with code 3."""
+        while not self._stopping.is_set():
+            launch, started = self._launch(), time.monotonic()
+            self.child = child = self._nursery.spawn(launch)
+            self._report(AgentEvent("started", launch.name, "started", child.pid))
+            code = await child.wait()
+            lived = time.monotonic() - started
+            self._settled = self._settled or lived >= self._patience.settled
+            if self._stopping.is_set():
+                return
+            if code == CANNOT_START and not self._settled:
+                raise _cannot_start(launch.name, child.last_lines)
+            text = f"ended with {code} and is started again"
+            self._report(AgentEvent("ended", launch.name, text, child.pid))
+            await self._sleep(self._backoff.pause(lived))
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            try:
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+            except TimeoutError:
+                return
+
+    async def stop(self) -> None:
+        """Drain it and do not start it again."""
+        self._stopping.set()
+        if self.child is not None:
+            await self.child.stop(self._patience.drain)
+
+
+def _cannot_start(name: str, lines: tuple[str, ...]) -> errors.Unavailable:
+    return errors.Unavailable(
+        errors.SPAWN_FAILED,
+        "start",
+        name,
+        "\n".join(lines[-10:]) or "it ended at once and said nothing",
+        unchanged="everything that had been started was stopped again",
+        hint="trimtab check",
+    )

@@ -1,0 +1,52 @@
+"""What a process wrote to its stderr, on disk and bounded, and its last lines in memory."""
+
+from collections import deque
+from pathlib import Path
+
+LIMIT = 10_000_000
+LINE = 8192
+TAIL = 50
+
+
+class LogFile:
+    """`<name>.log`, and `<name>.log.1` once it grew past `limit` bytes."""
+
+    def __init__(self, path: Path, limit: int = LIMIT) -> None:
+        self._path = path
+        self._limit = limit
+        self._file = path.open("ab", buffering=0)
+        self._size = path.stat().st_size
+        self._tail: deque[bytes] = deque(maxlen=TAIL)
+        self._partial = b""
+
+    def write(self, data: bytes) -> None:
+        """Append; a disk that is full loses the text, not the process that wrote it."""
+        self._remember(data)
+        try:
+            if self._size > self._limit:
+                self._rotate()
+            self._file.write(data)
+            self._size += len(data)
+        except OSError:
+            return
+
+    def _rotate(self) -> None:
+        self._file.close()
+        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        self._file = self._path.open("ab", buffering=0)
+        self._size = 0
+
+    def _remember(self, data: bytes) -> None:
+        *lines, partial = (self._partial + data).split(b"\n")
+        self._tail.extend(line[:LINE] for line in lines if line.strip())
+        self._partial = partial[-LINE:]
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines, oldest first, without empty ones."""
+        lines = [*self._tail, self._partial] if self._partial.strip() else self._tail
+        return tuple(line.decode(errors="replace") for line in lines)
+
+    def close(self) -> None:
+        """No more."""
+        self._file.close()

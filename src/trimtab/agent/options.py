@@ -1,0 +1,70 @@
+"""What the node agent is told, and how it tells what happens."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Command lines of the processes next to the workers; their options are appended.
+
+    `-P` keeps the state folder, in which they run, off their import path."""
+
+    gateway: tuple[str, ...] = (sys.executable, "-P", "-m", "trimtab.gateway")
+    controller: tuple[str, ...] = (sys.executable, "-P", "-m", "trimtab.loop")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Durations in seconds.
+
+    A process that lives `settled` is no quick death. `refused` are the pauses after the first,
+    second and every later start that a worker refused."""
+
+    drain: float = 30.0
+    settled: float = 10.0
+    shortest_pause: float = 0.1
+    longest_pause: float = 5.0
+    refused: tuple[float, ...] = (1.0, 5.0, 60.0)
+    start: float = 300.0
+    leftover: float = 5.0
+    """How long the ports of an agent that was killed may stay taken by its dying gateways."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """`inference` and `admin` are `host:port`; port 0 takes a free one."""
+
+    home: Path
+    project: Path
+    inference: str = "127.0.0.1:8080"
+    admin: str = "127.0.0.1:8090"
+    gateways: int = 1
+    flush_seconds: float = 0.25
+    programs: Programs = field(default_factory=Programs)
+    patience: Patience = field(default_factory=Patience)
+
+
+Kind = Literal["listening", "started", "ready", "ended", "failed", "stopping", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEvent:
+    """Something that happened to `name` (`gateway-0`, `controller`, a slot id, a job id, `agent`).
+
+    `text` is one sentence for people; `pid` is None where no process is meant."""
+
+    kind: Kind
+    name: str
+    text: str
+    pid: int | None = None
+
+
+Report = Callable[[AgentEvent], None]
+
+
+def silent(event: AgentEvent) -> None:
+    """Tell nobody."""

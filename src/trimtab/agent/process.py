@@ -1,0 +1,192 @@
+"""One child process: its own process group, its stderr in a log, its end awaited and complete."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trimtab import errors
+from trimtab.agent import nanny
+from trimtab.agent.logfile import LogFile
+from trimtab.domain import layout
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start. `name` is also the name of its log."""
+
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    fds: tuple[int, ...] = ()
+
+
+class Nursery:
+    """Starts children so that none outlives the agent, even one that is killed.
+
+    Children hold the read end of `lifeline`, a pipe whose write end only the agent has; and the
+    nanny, a small process, kills the groups of those that do not watch it.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.lifeline, self._life = os.pipe()
+        self._nanny = subprocess.Popen(
+            [sys.executable, "-I", "-S", nanny.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def spawn(self, launch: Launch) -> "Child":
+        """Start a process in the state folder. Raises `Permanent` TT-701."""
+        log = LogFile(self.home / layout.PROCESS_LOGS / f"{launch.name}.log")
+        reader, writer = os.pipe()
+        try:
+            process = subprocess.Popen(
+                launch.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                cwd=self.home,
+                env=dict(launch.environment),
+                pass_fds=(self.lifeline, *launch.fds),
+                start_new_session=True,
+            )
+        except OSError as cause:
+            os.close(reader)
+            log.close()
+            raise errors.Permanent(errors.SPAWN_FAILED, "start", launch.name, str(cause)) from cause
+        finally:
+            os.close(writer)
+        self._tell(f"+{process.pid}\n")
+        return Child(process, reader, log, self)
+
+    def forget(self, pid: int) -> None:
+        """A child has ended and is no longer anybody's to clean up."""
+        self._tell(f"-{pid}\n")
+
+    def _tell(self, line: str) -> None:
+        pipe = self._nanny.stdin
+        with contextlib.suppress(OSError):
+            if pipe is not None:
+                pipe.write(line.encode())
+                pipe.flush()
+
+    def close(self) -> None:
+        """End the lifeline and wait for the nanny, which kills what is left."""
+        for handle in (self.lifeline, self._life):
+            os.close(handle)
+        with contextlib.suppress(OSError):
+            if self._nanny.stdin is not None:
+                self._nanny.stdin.close()
+        self._nanny.wait()
+
+
+class Child:
+    """A running process. `wait` may be called any number of times."""
+
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", reader: int, log: LogFile, nursery: Nursery
+    ) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._log = log
+        self._nursery = nursery
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._reader: int | None = reader
+        os.set_blocking(reader, False)
+        self._loop.add_reader(reader, self._read)
+        self._watch()
+
+    def _watch(self) -> None:
+        if not hasattr(os, "pidfd_open"):
+            threading.Thread(target=self._watch_blocking, daemon=True).start()
+            return
+        handle = os.pidfd_open(self.pid)
+        self._loop.add_reader(handle, self._reap, handle)
+
+    def _watch_blocking(self) -> None:
+        self._process.wait()
+        self._loop.call_soon_threadsafe(self._finish)
+
+    def _reap(self, handle: int) -> None:
+        self._loop.remove_reader(handle)
+        os.close(handle)
+        self._process.wait()
+        self._finish()
+
+    def _finish(self) -> None:
+        self.signal(signal.SIGKILL)
+        self._nursery.forget(self.pid)
+        while self._read():
+            pass
+        self._close_reader()
+        self._log.close()
+        if not self._ended.done():
+            self._ended.set_result(self._process.returncode)
+
+    def _read(self) -> bool:
+        """Take what the process wrote; False when there is nothing (more) now."""
+        if self._reader is None:
+            return False
+        try:
+            data = os.read(self._reader, 65536)
+        except BlockingIOError:
+            return False
+        if data:
+            self._log.write(data)
+        else:
+            self._close_reader()
+        return bool(data)
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._loop.remove_reader(self._reader)
+            os.close(self._reader)
+            self._reader = None
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """The end of what it wrote."""
+        return self._log.last_lines
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return not self._ended.done()
+
+    def signal(self, number: int) -> None:
+        """Signal the whole process group; nothing happens when it is gone."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def wait(self) -> int:
+        """The exit code, negative for a signal; everything it wrote is in the log by then."""
+        return await asyncio.shield(self._ended)
+
+    async def stop(self, drain: float) -> int:
+        """SIGTERM, and SIGKILL to the group after `drain` seconds; returns the exit code."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(self.wait(), drain)
+            self.signal(signal.SIGKILL)
+        return await self.wait()
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process; 0 where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,177 @@
+"""The node agent: holds the sockets, keeps gateways, workers and the controller alive."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from trimtab.agent.control import Control
+from trimtab.agent.hands import Hands
+from trimtab.agent.jobs import Jobs
+from trimtab.agent.keeper import Keeper
+from trimtab.agent.listeners import Listener, open_admin, open_listener
+from trimtab.agent.lock import hold_home
+from trimtab.agent.options import AgentEvent, AgentOptions, Report, silent
+from trimtab.agent.process import Launch, Nursery
+from trimtab.agent.workforce import Workforce
+from trimtab.domain import layout
+
+
+class AgentFacts(msgspec.Struct, frozen=True):
+    """`run/agent.json`: where a running agent is reached. `started_at` is epoch seconds."""
+
+    pid: int
+    inference: str
+    admin: str
+    started_at: float
+
+
+async def serve(options: AgentOptions, hands: Hands, report: Report = silent) -> None:
+    """Run until SIGTERM or SIGINT, then drain and return.
+
+    Changes the working directory to the state folder for the time it runs. Raises `Unavailable`
+    TT-107 (folder in use), TT-108 (port taken) and TT-701 (a gateway or the controller cannot
+    start), `Refused` TT-110 (admin listener beyond loopback); nothing is then left running.
+    """
+    with contextlib.ExitStack() as stack:
+        home = options.home.absolute()
+        stack.enter_context(hold_home(home))
+        stack.enter_context(contextlib.chdir(home))
+        _make_folders()
+        listeners = stack.enter_context(_listeners(options))
+        nursery = Nursery(home)
+        stack.callback(nursery.close)
+        await _Agent(options, hands, report, nursery, listeners).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Listeners:
+    inference: Listener
+    admin: Listener
+
+
+def _make_folders() -> None:
+    for name in (layout.WORKER_SOCKETS, layout.PROCESS_LOGS, layout.RUNS):
+        Path(name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    for stale in Path(layout.WORKER_SOCKETS).iterdir():
+        stale.unlink()
+
+
+@contextlib.contextmanager
+def _listeners(options: AgentOptions) -> Iterator[_Listeners]:
+    """Both sockets. Facts left behind mean a killed agent, whose gateways are about to end."""
+    wait = options.patience.leftover if Path(layout.AGENT_FACTS).exists() else 0.0
+    admin = open_admin(options.admin, wait)
+    with admin.socket:
+        inference = open_listener(options.inference, "inference", wait)
+        with inference.socket:
+            yield _Listeners(inference, admin)
+
+
+class _Agent:
+    def __init__(
+        self,
+        options: AgentOptions,
+        hands: Hands,
+        report: Report,
+        nursery: Nursery,
+        listeners: _Listeners,
+    ) -> None:
+        self._options = options
+        self._report = report
+        self._nursery = nursery
+        self._listeners = listeners
+        patience = options.patience
+        self._workforce = Workforce(hands, nursery, patience, report)
+        self._jobs = Jobs(nursery.home, nursery, report)
+        self._gateways = [
+            Keeper(partial(self._gateway, index), nursery, patience, report)
+            for index in range(options.gateways)
+        ]
+        self._controller = Keeper(self._controller_launch, nursery, patience, report)
+        self._control = Control(self._workforce, self._jobs, self._gateway_pids)
+
+    def _gateway_pids(self) -> tuple[int, ...]:
+        children = (keeper.child for keeper in self._gateways)
+        return tuple(child.pid for child in children if child is not None and child.running)
+
+    def _gateway(self, index: int) -> Launch:
+        fd = self._listeners.inference.socket.fileno()
+        argv = (
+            *self._options.programs.gateway,
+            *("--home", str(self._nursery.home)),
+            *("--index", str(index)),
+            *("--fd", str(fd)),
+            *("--parent-fd", str(self._nursery.lifeline)),
+            *("--flush-seconds", f"{self._options.flush_seconds:g}"),
+        )
+        return Launch(f"gateway-{index}", argv, os.environ, (fd,))
+
+    def _controller_launch(self) -> Launch:
+        fd = self._listeners.admin.socket.fileno()
+        argv = (
+            *self._options.programs.controller,
+            *("--home", str(self._nursery.home)),
+            *("--project", str(self._options.project.absolute())),
+            *("--fd", str(fd)),
+            *("--parent-fd", str(self._nursery.lifeline)),
+        )
+        return Launch("controller", argv, os.environ, (fd,))
+
+    async def run(self) -> None:
+        """Everything up, until a signal or a start-up failure; then everything down."""
+        await self._control.listen()
+        keepers = [asyncio.ensure_future(k.run()) for k in (*self._gateways, self._controller)]
+        stop = asyncio.Event()
+        facts = Path(layout.AGENT_FACTS)
+        try:
+            with _signals(stop):
+                self._write_facts(facts)
+                asked = asyncio.ensure_future(stop.wait())
+                await asyncio.wait([asked, *keepers], return_when=asyncio.FIRST_COMPLETED)
+                asked.cancel()
+                self._report(AgentEvent("stopping", "agent", "draining"))
+                await self._stop()
+        finally:
+            facts.unlink(missing_ok=True)
+        ends = await asyncio.gather(*keepers, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+        self._report(AgentEvent("stopped", "agent", "everything has ended"))
+
+    def _write_facts(self, path: Path) -> None:
+        inference, admin = self._listeners.inference.url, self._listeners.admin.url
+        facts = AgentFacts(os.getpid(), inference, admin, time.time())
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_bytes(msgspec.json.encode(facts))
+        unfinished.rename(path)
+        self._report(AgentEvent("listening", "agent", f"{inference} and {admin}", os.getpid()))
+
+    async def _stop(self) -> None:
+        """Gateways first, for they answer what is in flight; the controller sees the rest go."""
+        self._listeners.inference.socket.close()
+        await asyncio.gather(*(keeper.stop() for keeper in self._gateways))
+        await asyncio.gather(self._workforce.stop(), self._jobs.stop(self._options.patience.drain))
+        await self._controller.stop()
+        await self._control.close()
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    caught = (signal.SIGTERM, signal.SIGINT)
+    for number in caught:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
