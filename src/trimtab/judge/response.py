@@ -114,10 +114,9 @@ def _act(draft: Draft, incident: Incident) -> None:
 
 
 def _outlived(state: DeploymentState, incident: Incident) -> bool:
-    """A broken feed outlives releases; what a release did wrong ends with it."""
+    """Whether the release it is about serves no more. A feed that is still broken is reported
+    again by the monitors of the release that serves now, against that one's own profile."""
     if not incident.release or state.rollout is not None or state.stable is None:
-        return False
-    if first_cause(incident) in (Cause.UPSTREAM_BREAK, Cause.INFRASTRUCTURE):
         return False
     return not means(incident.release, state.stable)
 

@@ -201,14 +201,14 @@ def test_stored_verdicts_are_finite() -> None:
     assert story.state.incidents[0].verdicts[0].evidence_log10 == 9999.0
 
 
-def test_broken_feed_outlives_the_release_and_drift_does_not() -> None:
+def test_incident_about_a_release_that_serves_no_more_is_closed() -> None:
     story = served(HUMAN)
-    about_gone = (
+    reported = (
         incident("drift", Cause.DATA_DRIFT, "note", "m@9"),
-        incident("feed", Cause.UPSTREAM_BREAK, "page", "m@9"),
+        incident("feed", Cause.UPSTREAM_BREAK, "page", release(1).digest),
         incident("host", Cause.UNKNOWN, "page", ""),
     )
-    story.tick(monitors=MonitorReport((), opened=about_gone))
+    story.tick(monitors=MonitorReport((), opened=reported))
     assert {i.id for i in story.state.incidents} == {"feed", "host"}
 
 

@@ -1,0 +1,201 @@
+"""Whatever happens in whatever order: the invariants of the control loop."""
+
+from contextlib import suppress
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.support.control import ANN, incident, manifest, release, spec, verdict
+
+from trimtab.backends.memory import MemoryJournal
+from trimtab.domain.deployment import RetrainPlan
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import WorkerSlot
+from trimtab.domain.release import Release
+from trimtab.domain.routing import TOTAL_WEIGHT
+from trimtab.domain.state import DeploymentState, SystemState, evolve, replay
+from trimtab.domain.verdicts import Cause, Word
+from trimtab.errors import TrimtabError
+from trimtab.judge import verbs
+from trimtab.judge.decide import decide
+from trimtab.judge.draft import Decision, FinishedRun, Observation, WorkerFailure
+from trimtab.judge.placement import Stamp, routing, workers_wanted
+from trimtab.judge.reports import GuardReport, MonitorReport
+
+NUMBERS = st.integers(1, 6)
+WORDS = st.sampled_from(["ok", "bad", "unknown"])
+RELEASES = {
+    release(n).digest: Release(release(n).digest, "m", n, 0.0, manifest(n)) for n in range(1, 7)
+}
+RETRAIN = RetrainPlan(("quality", "drift"), "auto", cooldown_seconds=100.0)
+
+
+def exposure(state: DeploymentState) -> int:
+    """The weight of a release that is not proven yet."""
+    if state.rollout is None:
+        return 0
+    return state.rollout.weight
+
+
+class Loop(RuleBasedStateMachine):
+    """One deployment, its journal, and everything that people and the world may do to it."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.journal = MemoryJournal()
+        self.epoch = self.journal.lead("test", 0.0)
+        self.system = SystemState()
+        self.clock = 0.0
+        self.guard: GuardReport | None = None
+        self.ready: dict[Digest, int] = dict.fromkeys(RELEASES, 2)
+        self.failed: dict[Digest, WorkerFailure] = {}
+        self.record(verbs.apply_spec(None, spec(retrain=RETRAIN, workers=2), self.seen(), ANN))
+
+    @property
+    def state(self) -> DeploymentState:
+        return self.system.deployments["d"]
+
+    def seen(self, **what: object) -> Observation:
+        base: dict[str, object] = {
+            "guard": self.guard,
+            "ready": dict(self.ready),
+            "failed": dict(self.failed),
+        }
+        return Observation(clock=self.clock, now=self.clock, **{**base, **what})  # type: ignore[arg-type]
+
+    def record(self, decision: Decision) -> None:
+        for entry in self.journal.commit(self.epoch, decision.entries, decision.effects):
+            self.system = evolve(self.system, entry)
+
+    def order(self, verb: object, *what: object, **how: object) -> None:
+        with suppress(TrimtabError):
+            self.record(verb(self.state, self.seen(), ANN, *what, **how))  # type: ignore[operator]
+
+    def decide(self, **what: object) -> None:
+        """One tick, and what must hold of every tick."""
+        before, seen = self.state, self.seen(**what)
+        self.record(decide(before, seen))
+        after = self.state
+        rollout = before.rollout
+        if rollout is None or before.stable is None:
+            return
+        same = after.rollout is not None and after.rollout.id == rollout.id
+        guard = seen.guard
+        if guard is not None and guard.verdict == "bad":
+            stuck = rollout.phase == "bake" and after.stable == before.stable
+            assert not same or stuck, "the guard acts in every phase, also paused"
+        shown = guard is not None and guard.advance == "ok"
+        entering = rollout.phase == "preparing"
+        rose = same and exposure(after) > exposure(before)
+        assert not rose or shown or (entering and rollout.strategy == "now")
+        if same and rollout.paused:
+            assert after.rollout is not None
+            assert after.rollout.phase == rollout.phase
+        assert seen.workers(rollout.candidate) > 0 or not rose
+
+    @rule(seconds=st.sampled_from([1.0, 70.0, 700.0, 4000.0, 90_000.0]))
+    def tick(self, seconds: float) -> None:
+        self.clock += seconds
+        self.decide()
+
+    @rule(word=WORDS, advance=st.booleans())
+    def judge(self, word: Word, advance: bool) -> None:
+        found = () if word == "unknown" else (verdict(word),)
+        self.guard = GuardReport(word, "ok" if advance and word == "ok" else "unknown", found)
+        self.decide()
+
+    @rule(number=NUMBERS, count=st.integers(0, 2))
+    def workers(self, number: int, count: int) -> None:
+        self.ready[release(number).digest] = count
+        self.decide()
+
+    @rule(number=NUMBERS, broken=st.booleans())
+    def failure(self, number: int, broken: bool) -> None:
+        self.failed.pop(release(number).digest, None)
+        if broken:
+            self.failed[release(number).digest] = WorkerFailure("TT-401", "it does not start")
+        self.decide()
+
+    @rule(
+        key=st.sampled_from(["a", "b", "c"]),
+        cause=st.sampled_from(list(Cause)),
+        about=NUMBERS,
+        tier=st.sampled_from(["page", "ticket", "note"]),
+    )
+    def trouble(self, key: str, cause: Cause, about: int, tier: str) -> None:
+        found = incident(key, cause, tier, f"m@{about}")  # type: ignore[arg-type]
+        self.decide(monitors=MonitorReport((), opened=(found,)))
+
+    @rule(key=st.sampled_from(["a", "b", "c"]))
+    def recovery(self, key: str) -> None:
+        self.decide(monitors=MonitorReport((), closed=(key,)))
+
+    @precondition(lambda self: self.state.run is not None)
+    @rule(number=NUMBERS, worked=st.booleans())
+    def run_ends(self, number: int, worked: bool) -> None:
+        assert self.state.run is not None
+        made = release(number) if worked else None
+        self.decide(finished=(FinishedRun(self.state.run.id, made, 1.0, "no"),))
+
+    @rule(number=NUMBERS, strategy=st.sampled_from([None, "now", "shadow"]))
+    def deploy(self, number: int, strategy: str | None) -> None:
+        self.order(verbs.deploy, release(number), strategy)
+
+    @rule(full=st.booleans(), override=st.booleans())
+    def promote(self, full: bool, override: bool) -> None:
+        before = exposure(self.state)
+        self.order(verbs.promote, full=full, override=override)
+        if exposure(self.state) > before:
+            assert self.guard is None or self.guard.verdict != "bad"
+
+    @rule(verb=st.sampled_from([verbs.pause, verbs.resume, verbs.abort, verbs.retrain]))
+    def simple(self, verb: object) -> None:
+        self.order(verb)
+
+    @rule(number=st.none() | NUMBERS)
+    def rollback(self, number: int | None) -> None:
+        before = self.state.stable
+        self.order(verbs.rollback, release(number) if number else None)
+        if self.state.stable != before:
+            assert self.state.stable in self.state.proven
+            assert self.state.stable is not None
+            assert self.ready[self.state.stable.digest] > 0
+
+    @rule()
+    def take_over(self) -> None:
+        self.epoch = self.journal.lead("another", self.clock)
+        self.system = replay(self.journal.entries())
+
+    @invariant()
+    def replay_is_the_state(self) -> None:
+        if hasattr(self, "journal"):
+            assert replay(self.journal.entries()) == self.system
+            assert self.journal.verify() == self.system.seq
+
+    @invariant()
+    def never_more_than_three_automatic_rollbacks(self) -> None:
+        if hasattr(self, "journal"):
+            assert self.state.automatic_rollbacks <= 3
+
+    @invariant()
+    def only_ready_candidates_get_weight_and_weights_are_whole(self) -> None:
+        if not hasattr(self, "journal"):
+            return
+        slots = {
+            digest: tuple(WorkerSlot(digest, index) for index in range(count))
+            for digest, count in self.ready.items()
+            if count
+        }
+        snapshot = routing({"d": self.state}, RELEASES, slots, Stamp(1, 1))
+        routes = snapshot.deployments[0].routes
+        assert sum(route.weight for route in routes) == (TOTAL_WEIGHT if routes else 0)
+        assert bool(routes) == (self.state.stable is not None)
+        for route in routes:
+            assert route.weight >= 0
+            assert route.mode == "stable" or self.ready[route.release] > 0
+        wanted = {slot.release for slot in workers_wanted(self.state)}
+        assert {route.release for route in routes} <= wanted
+
+
+Loop.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLoop = Loop.TestCase
