@@ -13,7 +13,9 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     the same order, the last mass being "all others". `spread` is the largest distance in CDF
     (continuous) or share (categorical) between one reference day and the whole that is normal
     (99 % quantile over days), None when the reference has no time. `jump` is the same between
-    neighbouring days. `n` counts reference rows.
+    neighbouring days. `n` counts reference rows. `values` are all values of a continuous column
+    that takes few of them (a rounded measurement), empty when it takes many: a change of unit
+    shows as values that were never seen.
     """
 
     name: str
@@ -28,6 +30,7 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     maximum: float | None = None
     spread: float | None = None
     jump: float | None = None
+    values: tuple[float, ...] = ()
 
 
 class QualityProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,3 +60,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[str, ...] = ()
     since: float | None = None
     until: float | None = None
+    days: int = 0
+    """Days of the reference that hold rows; 0 when it has no time."""
+    calibration: float | None = None
+    """Mean of label minus score on the reference, for `binary`."""

@@ -1,0 +1,223 @@
+"""Abrupt breaks upstream: a column that goes missing or turns impossible from one day to the next.
+
+Drift is slow against the recent past, a broken feed is not. So each stream (a column, over all rows
+and over each segment) is compared with its own last blocks: the share of missing values, and the
+share of *strange* ones. A number is strange when it lies farther outside the range of the recent
+past than half of its width, or when the column takes only certain values (a rounded measurement)
+and this is none of them: a change of unit shows so at once. A text is strange when it was never
+seen.
+"""
+
+import math
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import ColumnProfile
+from trimtab.judge.quality import texts
+from trimtab.judge.watch import Bet
+from trimtab.stats.bets import BernoulliBlock
+
+Kind = Literal["missing", "strange"]
+
+RECENT = 7
+"""Blocks of the recent past."""
+
+AGEING = 60
+"""Blocks of a break in which the past grows old by the width of its range."""
+
+QUARANTINE = 3
+"""Blocks after which a new value is known: a break is found before it is taken for normal."""
+
+JUMP = 0.25
+"""A share may rise by this much over its recent past without being called a break."""
+
+CLUSTERS = 24
+"""At most this many rows of a block count as independent: feeds fail for hours, not for rows."""
+
+FEWEST_ROWS = 16
+LARGEST_KNOWN = 1024
+MENDED = 2.0
+"""log10 of the evidence that ends a break."""
+
+
+class Cell(msgspec.Struct):
+    """What one stream saw in a block that is still open."""
+
+    n: int = 0
+    missing: int = 0
+    strange: int = 0
+
+    def add(self, missing: NDArray[np.bool_], strange: NDArray[np.bool_]) -> None:
+        """Count rows."""
+        self.n += missing.size
+        self.missing += int(missing.sum())
+        self.strange += int(strange.sum())
+
+
+class Recent(msgspec.Struct):
+    """What is normal for a column: the range of its last blocks and the values it is known to take.
+
+    `known` is empty when the column takes too many values to tell a strange one; `waiting` holds
+    new values per closed block until their quarantine ends.
+    """
+
+    known: list[float] = []
+    names: list[str] = []
+    lows: list[float] = []
+    highs: list[float] = []
+    waiting: list[list[float]] = []
+    waiting_names: list[list[str]] = []
+    stale: int = 0
+
+    @classmethod
+    def of(cls, profile: ColumnProfile) -> "Recent":
+        """Start with what the reference held."""
+        if profile.minimum is None or profile.maximum is None:
+            return cls(names=list(profile.categories))
+        return cls(known=list(profile.values), lows=[profile.minimum], highs=[profile.maximum])
+
+    def strange(self, profile: ColumnProfile, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of the values are strange; missing ones are not."""
+        if profile.kind == "categorical":
+            found = texts(values)
+            return ~np.isin(found.astype(np.str_), ["", *self.names])
+        if not self.lows:
+            return np.zeros(values.size, dtype=np.bool_)
+        low, high = min(self.lows), max(self.highs)
+        # The reference's own range keeps a calm week from making an ordinary day impossible; while
+        # a break lasts, the past that it is compared with grows old.
+        width = max(high - low, _limit(profile.maximum) - _limit(profile.minimum))
+        reach = width * (0.5 + self.stale / AGEING)
+        outside = (values < low - reach) | (values > high + reach)
+        if not self.known:
+            return np.asarray(outside)
+        among = (values >= self.known[0]) & (values <= self.known[-1])
+        return np.asarray(outside | (among & ~np.isin(values, self.known)))
+
+    def close(self, seen: "Seen") -> None:
+        """Take in what a closed block without a break held."""
+        self.stale = 0
+        if seen.low is not None and seen.high is not None:
+            self.lows = [*self.lows, seen.low][-RECENT:]
+            self.highs = [*self.highs, seen.high][-RECENT:]
+        self.waiting = [*self.waiting, seen.values]
+        self.waiting_names = [*self.waiting_names, seen.names]
+        if len(self.waiting) > QUARANTINE:
+            self._learn(self.waiting.pop(0), self.waiting_names.pop(0))
+
+    def _learn(self, values: list[float], names: list[str]) -> None:
+        self.names = sorted({*self.names, *names})[:LARGEST_KNOWN]
+        if self.known:
+            known = sorted({*self.known, *values})
+            self.known = known if len(known) <= LARGEST_KNOWN else []
+
+    def quarantine(self) -> None:
+        """A break began: what the last blocks brought is not to be learned."""
+        self.waiting, self.waiting_names = [], []
+        self.stale += 1
+
+
+def _limit(value: float | None) -> float:
+    return 0.0 if value is None else value
+
+
+class Seen(msgspec.Struct):
+    """Range of the ordinary values of a column in an open block, and the values not known yet."""
+
+    low: float | None = None
+    high: float | None = None
+    values: list[float] = []
+    names: list[str] = []
+
+    def add(self, recent: Recent, values: NDArray[Any], strange: NDArray[np.bool_]) -> None:
+        """Take in values; order does not matter."""
+        if values.dtype.kind != "f":
+            new = set(texts(values[strange]).tolist())
+            self.names = sorted({*self.names, *new})[:LARGEST_KNOWN]
+            return
+        known = values[np.isfinite(values)]
+        ordinary = known[~strange[np.isfinite(values)]]
+        if ordinary.size:
+            low, high = float(ordinary.min()), float(ordinary.max())
+            self.low = low if self.low is None else min(self.low, low)
+            self.high = high if self.high is None else max(self.high, high)
+        if recent.known:
+            new = set(known[~np.isin(known, recent.known)].tolist())
+            self.values = sorted({*self.values, *new})[:LARGEST_KNOWN]
+
+
+class BreakWatch(msgspec.Struct):
+    """Evidence that a share jumped above its recent past, in one stream.
+
+    The evidence is an e-detector whose border moves with the past: each block is bet on with the
+    border known before it, so the promise of the e-detector holds.
+    """
+
+    column: str
+    kind: Kind
+    segment: str
+    base: float
+    recent: list[float] = []
+    bet: Bet = msgspec.field(default_factory=lambda: Bet(0.5, "above"))
+    back: Bet | None = None
+    evidence: float = 0.0
+    since: float | None = None
+    started: float | None = None
+    before: float = 0.0
+    share: float = 0.0
+    n: int = 0
+
+    def take(self, start: float, share: float, n: int, log10_threshold: float) -> None:
+        """Take in the share of a closed block of `n` rows that began at `start`."""
+        self.share, self.n = share, n
+        trials = min(n, CLUSTERS)
+        if self.back is not None:
+            self._mend(self.back, BernoulliBlock(math.ceil(share * trials), trials))
+            return
+        if self.segment and len(self.recent) < QUARANTINE:
+            # The reference knows no segments: they are judged by their own past only.
+            self.recent = [*self.recent, share]
+            return
+        # The newest block is left out: it may hold the first hours of a break.
+        self.before = max([self.base, *self.recent[:-1]])
+        self.bet.m = min(self.before + JUMP, 0.95)
+        self.started = (self.started or start) if share > self.bet.m else None
+        self.bet.take(BernoulliBlock(math.floor(share * trials), trials))
+        self.evidence = self.bet.detector().log10_evidence
+        if self.evidence >= log10_threshold and share > self.bet.m:
+            # Half-way back is enough: what a feed brings after a break need not be quite as before.
+            self.since, self.back = self.started, Bet((self.bet.m + share) / 2.0, "below")
+        else:
+            self.recent = [*self.recent, share][-RECENT:]
+
+    def _mend(self, back: Bet, block: BernoulliBlock) -> None:
+        back.take(block)
+        if back.detector().log10_evidence >= MENDED:
+            self.back, self.since, self.started = None, None, None
+            self.bet.forget()
+            self.evidence = 0.0
+
+    @property
+    def key(self) -> str:
+        """Where a block counts the rows of this stream."""
+        return f"{self.column}\n{self.segment}"
+
+    @property
+    def broken(self) -> bool:
+        """Whether the stream is broken and has not recovered."""
+        return self.back is not None
+
+
+def watches(profile: ColumnProfile, segments: list[str]) -> list[BreakWatch]:
+    """The streams of a column: all rows, and each segment, for each kind of break."""
+    spread = profile.missing_spread or 0.0
+    unlisted = profile.masses[-1] if profile.kind == "categorical" else 0.0
+    bases: dict[Kind, float] = {"missing": profile.missing + spread, "strange": unlisted}
+    return [
+        BreakWatch(profile.name, kind, segment, base)
+        for segment in ["", *segments]
+        for kind, base in bases.items()
+    ]

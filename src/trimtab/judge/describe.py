@@ -1,0 +1,165 @@
+"""Watches as verdicts: numbers with their interval, and a reason that a person can read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from trimtab.domain.verdicts import Tier, Verdict
+from trimtab.judge.breaks import BreakWatch
+from trimtab.judge.watch import Point, Watch, Zone, interval
+
+TIERS: dict[str, Tier] = {
+    "errors": "page",
+    "latency": "page",
+    "quality": "page",
+    "upstream": "page",
+    "prediction": "ticket",
+    "positive_rate": "ticket",
+    "input": "note",
+}
+"""Tier of each group of signals; the group of `input:temp` is `input`."""
+
+LATELY = 7
+"""Blocks that describe a stream that is not in alarm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a watch is about: a name for people, its reference value, and a remark.
+
+    With `distance`, what is shown is how far the shares have moved, not a share.
+    """
+
+    name: str
+    reference: float | None
+    note: str = ""
+    distance: bool = False
+
+
+def group(signal: str) -> str:
+    """The group of a signal: `input:temp` is `input`, `upstream:temp` is `upstream`."""
+    return signal.partition(":")[0]
+
+
+def day(at: float) -> str:
+    """Event time as a person reads it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def verdict(signal: str, watch: Watch, release: str, subject: Subject) -> Verdict:
+    """The verdict of a watch."""
+    column = signal.partition(":")[2]
+    bare = Verdict(
+        signal=signal,
+        tier=TIERS[group(signal)],
+        verdict="unknown",
+        reason=subject.note or "no block of evidence has closed yet",
+        release=release,
+        scope={"column": column} if column else {},
+        threshold_log10=watch.log10_threshold,
+        reference=subject.reference,
+    )
+    if not watch.history:
+        return bare
+    return _judged(bare, watch, subject)
+
+
+def _judged(bare: Verdict, watch: Watch, subject: Subject) -> Verdict:
+    bad = watch.since is not None
+    points = [p for p in watch.history if p.start >= (watch.since or 0.0)]
+    shown = points if bad else points[-LATELY:]
+    mean, lower, upper = interval(shown, watch.grain)
+    ends: tuple[float | None, float | None] = (lower, upper)
+    if subject.distance:
+        mean, ends = sum(p.excess for p in shown) / len(shown), (None, None)
+    return Verdict(
+        signal=bare.signal,
+        tier=bare.tier,
+        verdict="bad" if bad else "ok",
+        reason=_reason(watch, subject, shown, (mean, lower, upper)),
+        release=bare.release,
+        scope=bare.scope,
+        evidence_log10=watch.log10_evidence,
+        threshold_log10=bare.threshold_log10,
+        estimate=mean,
+        lower=ends[0],
+        upper=ends[1],
+        reference=bare.reference,
+        tolerance=_tolerance(watch.zones[0], bare.reference),
+        n=sum(p.n for p in points) if bad else watch.n,
+        since=watch.since,
+    )
+
+
+def _tolerance(zone: Zone, reference: float | None) -> float | None:
+    border = zone.low if zone.high is None else zone.high
+    return None if reference is None or border is None else abs(border - reference)
+
+
+def _reason(
+    watch: Watch, subject: Subject, shown: list[Point], numbers: tuple[float, float, float]
+) -> str:
+    since = f"since {day(watch.since)}" if watch.since is not None else "lately"
+    note = f"; {subject.note}" if subject.note else ""
+    mean, lower, upper = numbers
+    if subject.distance:
+        place = "outside" if mean > 0.0 else "inside"
+        return f"shares are {abs(mean):.3f} {place} the band of the reference {since}{note}"
+    zone = watch.zones[0]
+    low = [] if zone.low is None else [f"from {zone.low:.4g}"]
+    high = [] if zone.high is None else [f"up to {zone.high:.4g}"]
+    band = " ".join(low + high)
+    n = sum(point.n for point in shown)
+    measured = f"{subject.name} {mean:.4g} [{lower:.4g}, {upper:.4g}] {since}"
+    return f"{measured} (n={n}), harmless {band}{note}"
+
+
+def upstream(watches: Sequence[BreakWatch], release: str, limit: float) -> list[Verdict]:
+    """One bad verdict for each broken column, or a single one that nothing is broken."""
+    columns = dict.fromkeys(watch.column for watch in watches if watch.broken)
+    if columns:
+        return [_broken(column, watches, release, limit) for column in columns]
+    n = max((watch.n for watch in watches), default=0)
+    return [
+        Verdict(
+            signal="upstream",
+            tier=TIERS["upstream"],
+            verdict="ok" if n else "unknown",
+            reason="no column jumped against its recent past" if n else "no block has closed yet",
+            release=release,
+            evidence_log10=max((watch.evidence for watch in watches), default=0.0),
+            threshold_log10=limit,
+            n=n,
+        )
+    ]
+
+
+def _broken(column: str, watches: Sequence[BreakWatch], release: str, limit: float) -> Verdict:
+    mine = [watch for watch in watches if watch.column == column]
+    broken = [watch for watch in mine if watch.broken]
+    segments = {watch.segment for watch in broken} - {""}
+    intact = {watch.segment for watch in mine if not watch.broken} - segments - {""}
+    local = bool(segments) and bool(intact)
+    worst = max(broken, key=lambda watch: (watch.evidence, watch.share))
+    name, _, values = ",".join(sorted(segments)).partition("=")
+    scope = {"column": column} | ({name: values.replace(f"{name}=", "")} if local else {})
+    what = "missing" if worst.kind == "missing" else "impossible or never seen"
+    where = f" where {name} is {scope[name]}" if local else ""
+    since = min(watch.since or 0.0 for watch in broken)
+    return Verdict(
+        signal=f"upstream:{column}",
+        tier=TIERS["upstream"],
+        verdict="bad",
+        reason=(
+            f"{column} is {worst.share:.0%} {what}{where} since {day(since)}, "
+            f"at most {worst.before:.0%} before"
+        ),
+        release=release,
+        scope=scope,
+        evidence_log10=worst.evidence,
+        threshold_log10=limit,
+        estimate=worst.share,
+        reference=worst.before,
+        n=worst.n,
+        since=since,
+    )

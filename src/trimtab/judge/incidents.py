@@ -1,0 +1,101 @@
+"""Verdicts that belong together: one incident per cause, opened, updated and closed."""
+
+from collections.abc import Sequence
+
+from trimtab.domain.verdicts import Incident, Tier, Verdict
+from trimtab.judge.describe import group
+from trimtab.judge.diagnose import Calibration, Case, diagnose
+from trimtab.judge.reports import MonitorReport
+
+__all__ = ["Calibration", "Case", "reconcile"]
+
+KINDS = {
+    "upstream": "upstream",
+    "errors": "service",
+    "latency": "service",
+    "quality": "quality",
+    "prediction": "drift",
+    "positive_rate": "drift",
+    "input": "drift",
+}
+"""Kind of the incident that a group of signals belongs to."""
+
+ORDER: tuple[Tier, ...] = ("page", "ticket", "note")
+
+
+def reconcile(
+    case: Case, verdicts: Sequence[Verdict], open_incidents: Sequence[Incident]
+) -> MonitorReport:
+    """Put bad verdicts into incidents: those already open are kept, changed or closed."""
+    ours = [incident for incident in open_incidents if incident.release == case.release]
+    known = {kind_of(incident): incident for incident in ours if kind_of(incident)}
+    wanted = _grouped(verdicts, known)
+    opened: list[Incident] = []
+    updated: list[Incident] = []
+    for kind, bad in wanted.items():
+        made = _incident(kind, case, bad, verdicts, known.get(kind), len(opened))
+        if kind not in known:
+            opened.append(made)
+        elif _differs(made, known[kind]):
+            updated.append(made)
+    closed = tuple(incident.id for kind, incident in known.items() if kind not in wanted)
+    return MonitorReport(tuple(verdicts), tuple(opened), tuple(updated), closed)
+
+
+def kind_of(incident: Incident) -> str:
+    """The kind of an incident, from its first signal."""
+    return KINDS.get(group(incident.signals[0]), "")
+
+
+def _grouped(verdicts: Sequence[Verdict], known: dict[str, Incident]) -> dict[str, list[Verdict]]:
+    """Bad verdicts by kind. Quality that falls while a feed is broken belongs to the break."""
+    wanted: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.verdict == "bad":
+            wanted.setdefault(KINDS[group(verdict.signal)], []).append(verdict)
+    if "upstream" in wanted and "quality" in wanted and "quality" not in known:
+        wanted["upstream"] += wanted.pop("quality")
+    return wanted
+
+
+def _incident(
+    kind: str,
+    case: Case,
+    bad: Sequence[Verdict],
+    every: Sequence[Verdict],
+    known: Incident | None,
+    earlier: int,
+) -> Incident:
+    diagnosis = diagnose(kind, case, bad, every)
+    name = f"{case.deployment}-{case.release.removeprefix('sha256:')[:24]}-{kind}"
+    began = min(verdict.since or case.clock for verdict in bad)
+    tiers = [verdict.tier for verdict in bad] + ([] if known is None else [known.tier])
+    loudest = max(bad, key=lambda verdict: verdict.evidence_log10 - verdict.threshold_log10)
+    return Incident(
+        id=f"{name}-{case.opened + earlier + 1}" if known is None else known.id,
+        deployment=case.deployment,
+        release=case.release,
+        tier=min(tiers, key=ORDER.index),
+        opened_at=case.clock if known is None else known.opened_at,
+        first_evidence_at=began if known is None else min(began, known.first_evidence_at),
+        signals=_signals(kind, bad, known),
+        severity=loudest.reason,
+        causes=diagnosis.causes,
+        ruled_out=diagnosis.ruled_out,
+        action="" if known is None else known.action,
+        undo="" if known is None else known.undo,
+        verdicts=tuple(bad),
+    )
+
+
+def _signals(kind: str, bad: Sequence[Verdict], known: Incident | None) -> tuple[str, ...]:
+    """All signals so far, those of the incident's own kind first, since they tell its kind."""
+    before = () if known is None else known.signals
+    names = dict.fromkeys([*before, *(verdict.signal for verdict in bad)])
+    return tuple(sorted(names, key=lambda name: KINDS[group(name)] != kind))
+
+
+def _differs(made: Incident, known: Incident) -> bool:
+    """Whether there is news: severity in numbers changes with every block and is none."""
+    first = made.causes[0].cause, known.causes[0].cause
+    return made.signals != known.signals or made.tier != known.tier or first[0] is not first[1]

@@ -1,0 +1,287 @@
+"""What the reference looked like: the profile that goes into a release at build."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import ColumnProfile, QualityProfile, ReferenceProfile
+from trimtab.domain.records import Floats, Ints, Texts
+from trimtab.domain.signature import Signature
+from trimtab.judge.quality import (
+    AUC_BINS,
+    METRICS,
+    Metric,
+    auc_of_counts,
+    losses,
+    positives,
+    score_bins,
+    texts,
+)
+from trimtab.stats.confidence import clopper_pearson
+
+DAY = 86_400.0
+FEWEST_DAYS = 5
+"""Below this many days nothing is learned about how days differ: rows are then the observations."""
+
+CUTS = 9
+LARGEST_CATEGORIES = 64
+LARGEST_LATTICE = 512
+ROWS_PER_LATTICE_VALUE = 50
+Z99 = 2.5758
+
+Column = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Out-of-time data of a release, as equally long columns.
+
+    `inputs` are the signature's input columns and `outputs` what the release answered on them,
+    float64 (missing = NaN) or object arrays of str | None; `label` is the target as text, None
+    without labels; `time` is epoch seconds, None when the rows have no order in time.
+    """
+
+    signature: Signature
+    inputs: Mapping[str, Column]
+    outputs: Mapping[str, Column] = field(default_factory=dict)
+    label: Texts | None = None
+    time: Floats | None = None
+    segments: tuple[str, ...] = ()
+
+
+def build_profile(reference: Reference) -> ReferenceProfile:
+    """The profile of `reference`. Rows must be at least one; nothing is random."""
+    rows = len(next(iter(reference.inputs.values())))
+    day = day_index(reference.time)
+    score = score_column(reference.signature, reference.outputs)
+    return ReferenceProfile(
+        rows=rows,
+        inputs=tuple(column_profile(name, x, day) for name, x in reference.inputs.items()),
+        score=None if score is None else column_profile("score", score, day),
+        positive_rate=_positive_rate(reference),
+        quality=_qualities(reference, day),
+        segments=reference.segments,
+        since=None if reference.time is None else float(reference.time.min()),
+        until=None if reference.time is None else float(reference.time.max()),
+        days=0 if reference.time is None else len(np.unique(reference.time // DAY)),
+        calibration=_calibration(reference),
+    )
+
+
+def day_index(time: Floats | None) -> Ints | None:
+    """The day of each row, counted from 0; None when there are too few days to learn from."""
+    if time is None:
+        return None
+    _, index = np.unique(time // DAY, return_inverse=True)
+    return index.astype(np.int64) if index.max() + 1 >= FEWEST_DAYS else None
+
+
+def score_column(signature: Signature, outputs: Mapping[str, Column]) -> Column | None:
+    """What stands for the prediction: the score, the predicted number, or the class as text."""
+    if signature.task == "binary":
+        return outputs.get("score")
+    if signature.task == "regression":
+        return outputs.get("prediction")
+    if signature.task == "multiclass" and "label" in outputs:
+        return texts(outputs["label"])
+    return None
+
+
+def column_profile(name: str, values: Column, day: Ints | None) -> ColumnProfile:
+    """The profile of one column: float64 is continuous, everything else categorical."""
+    return (_continuous if values.dtype.kind == "f" else _categorical)(name, values, day)
+
+
+def _continuous(name: str, values: Column, day: Ints | None) -> ColumnProfile:
+    missing = np.isnan(values)
+    known = values[~missing]
+    cuts = _cuts(known)
+    bins = np.searchsorted(cuts, known, side="left")
+    spread, jump = _by_day(bins, len(cuts) + 1, None if day is None else day[~missing], True)
+    distinct = np.unique(known)
+    lattice = distinct.size <= min(LARGEST_LATTICE, known.size / ROWS_PER_LATTICE_VALUE)
+    return ColumnProfile(
+        name=name,
+        kind="continuous",
+        n=values.size,
+        missing=float(missing.mean()),
+        missing_spread=_missing_spread(missing, day),
+        cuts=tuple(cuts.tolist()),
+        masses=_masses(bins, len(cuts) + 1),
+        minimum=float(known.min()) if known.size else None,
+        maximum=float(known.max()) if known.size else None,
+        spread=spread,
+        jump=jump,
+        values=tuple(distinct.tolist()) if lattice else (),
+    )
+
+
+def _categorical(name: str, values: Column, day: Ints | None) -> ColumnProfile:
+    missing = np.array([value is None for value in values.tolist()], dtype=np.bool_)
+    known = texts(values[~missing])
+    names, counts = np.unique(known.astype(np.str_), return_counts=True)
+    order = np.lexsort((names, -counts))[:LARGEST_CATEGORIES]
+    categories = tuple(str(names[i]) for i in order)
+    bins = category_bins(categories, known)
+    spread, jump = _by_day(bins, len(categories) + 1, None if day is None else day[~missing], False)
+    return ColumnProfile(
+        name=name,
+        kind="categorical",
+        n=values.size,
+        missing=float(missing.mean()),
+        missing_spread=_missing_spread(missing, day),
+        categories=categories,
+        masses=_masses(bins, len(categories) + 1),
+        spread=spread,
+        jump=jump,
+    )
+
+
+def category_bins(categories: tuple[str, ...], values: Texts) -> Ints:
+    """The position of each value among `categories`, `len(categories)` for all others."""
+    place = {category: i for i, category in enumerate(categories)}
+    others = len(categories)
+    return np.array([place.get(value, others) for value in values.tolist()], dtype=np.int64)
+
+
+def _cuts(known: Floats) -> Floats:
+    finite = known[np.isfinite(known)]
+    if not finite.size:
+        return np.empty(0)
+    levels = np.arange(1, CUTS + 1) / (CUTS + 1)
+    return np.unique(np.quantile(finite, levels, method="inverted_cdf"))
+
+
+def _masses(bins: Ints, size: int) -> tuple[float, ...]:
+    return tuple((np.bincount(bins, minlength=size) / max(bins.size, 1)).tolist())
+
+
+def _by_day(
+    bins: Ints, size: int, day: Ints | None, cumulative: bool
+) -> tuple[float | None, float | None]:
+    """Distance of a day from the whole, and of a day from the day before (99 % quantiles)."""
+    if day is None or not bins.size:
+        return None, None
+    counts = np.bincount(day * size + bins, minlength=(day.max() + 1) * size).reshape(-1, size)
+    shares = counts[counts.sum(axis=1) > 0].astype(np.float64)
+    shares /= shares.sum(axis=1, keepdims=True)
+    if cumulative:
+        shares = np.cumsum(shares, axis=1)
+    from_whole = np.abs(shares - shares.mean(axis=0)).max(axis=1)
+    steps = np.abs(np.diff(shares, axis=0)).max(axis=1, initial=0.0)
+    return float(np.quantile(from_whole, 0.99)), float(np.quantile([0.0, *steps], 0.99))
+
+
+def _missing_spread(missing: NDArray[np.bool_], day: Ints | None) -> float | None:
+    if day is None:
+        return None
+    daily = np.bincount(day, weights=missing) / np.bincount(day)
+    return float(np.quantile(np.abs(daily - missing.mean()), 0.99))
+
+
+def _positive_rate(reference: Reference) -> float | None:
+    score = reference.outputs.get("score")
+    if reference.signature.task != "binary" or score is None:
+        return None
+    return float((score >= reference.signature.threshold).mean())
+
+
+def _calibration(reference: Reference) -> float | None:
+    score = reference.outputs.get("score")
+    if reference.signature.task != "binary" or score is None or reference.label is None:
+        return None
+    return float((positives(reference.signature, reference.label) - score).mean())
+
+
+def _qualities(reference: Reference, day: Ints | None) -> tuple[QualityProfile, ...]:
+    if reference.label is None or not reference.outputs:
+        return ()
+    return tuple(_quality(metric, reference, day) for metric in METRICS[reference.signature.task])
+
+
+def _quality(metric: Metric, reference: Reference, day: Ints | None) -> QualityProfile:
+    label = np.asarray(reference.label, dtype=object)
+    loss = losses(metric, reference.signature, reference.outputs, label)
+    scale = _scale(metric, loss)
+    loss = np.minimum(loss / scale, 1.0)
+
+    def measure(rows: NDArray[np.bool_]) -> float | None:
+        if metric != "roc_auc":
+            return float(loss[rows].mean())
+        truth = positives(reference.signature, label)
+        return _auc(truth[rows], reference.outputs["score"][rows])
+
+    made = None if day is None else _of_days(day, measure)
+    if made is None:
+        made = _of_rows(metric, loss, _pairs(metric, reference, label), measure)
+    return QualityProfile(
+        metric=metric,
+        value=made.value,
+        lower=max(made.lower, 0.0),
+        upper=min(made.upper, 1.0),
+        n=label.size,
+        spread=made.spread,
+        scale=scale,
+    )
+
+
+Measure = Callable[[NDArray[np.bool_]], float | None]
+
+
+class _Measured(NamedTuple):
+    """A quality with its 99 % interval, and the spread of days."""
+
+    value: float
+    lower: float
+    upper: float
+    spread: float | None
+
+
+def _of_days(day: Ints, measure: Measure) -> _Measured | None:
+    """Quality as the mean over days, because that is what live days are compared with."""
+    measured = [measure(day == index) for index in range(int(day.max()) + 1)]
+    daily = np.array([value for value in measured if value is not None])
+    if daily.size < FEWEST_DAYS:
+        return None
+    value = float(daily.mean())
+    # Cornish–Fisher: the quantile of Student's t from that of the normal distribution.
+    t = Z99 * (1.0 + (Z99**2 + 1.0) / (4.0 * (daily.size - 1)))
+    half = t * float(daily.std(ddof=1)) / math.sqrt(daily.size)
+    return _Measured(
+        value, value - half, value + half, float(np.quantile(np.abs(daily - value), 0.99))
+    )
+
+
+def _of_rows(metric: Metric, loss: Floats, pairs: int, measure: Measure) -> _Measured:
+    value = measure(np.ones(loss.size, dtype=np.bool_)) or 0.0
+    if metric in ("roc_auc", "error"):
+        trials = pairs if metric == "roc_auc" else loss.size
+        interval = clopper_pearson(round(value * trials), trials, 0.99)
+        return _Measured(value, interval.lower, interval.upper, None)
+    half = Z99 * float(loss.std()) / math.sqrt(loss.size)
+    return _Measured(value, value - half, value + half, None)
+
+
+def _pairs(metric: Metric, reference: Reference, label: Texts) -> int:
+    if metric != "roc_auc":
+        return 0
+    truth = positives(reference.signature, label)
+    return int(min(truth.sum(), (~truth).sum()))
+
+
+def _auc(truth: NDArray[np.bool_], score: Floats) -> float | None:
+    if truth.all() or not truth.any():
+        return None
+    bins = score_bins(score)
+    up, down = (np.bincount(bins[mask], minlength=AUC_BINS) for mask in (truth, ~truth))
+    return auc_of_counts(up, down)
+
+
+def _scale(metric: Metric, loss: Floats) -> float:
+    if metric not in ("squared_error", "absolute_error"):
+        return 1.0
+    return float(np.quantile(loss, 0.99)) or 1.0
