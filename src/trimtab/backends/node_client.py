@@ -1,6 +1,7 @@
 """The `Node` port over the control socket of a node agent on this machine."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,8 @@ class NodeClient:
             _, writer = self._streams
             self._streams = None
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _ask(self, question: Mapping[str, Any]) -> NodeStatus:
         async with self._turn:

@@ -1,0 +1,126 @@
+"""The small parts of the agent: pauses, logs, births, greetings."""
+
+import asyncio
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trimtab import errors
+from trimtab.agent import nanny
+from trimtab.agent.backoff import Backoff
+from trimtab.agent.lock import hold_home
+from trimtab.agent.logfile import LogFile
+from trimtab.agent.options import Patience
+from trimtab.agent.process import resident_bytes
+from trimtab.agent.readiness import greeted
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import WorkerSlot
+
+SLOT = WorkerSlot(Digest("sha256:aaaaaaaaaaaabb"), 0)
+
+
+def test_the_first_quick_death_is_forgiven_and_the_next_ones_cost_ever_more() -> None:
+    backoff = Backoff(Patience())
+    assert [backoff.pause(0.1) for _ in range(9)] == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
+    assert backoff.pause(10.0) == 0.0
+    assert backoff.pause(0.1) == 0.0
+
+
+def test_a_log_is_bounded_and_remembers_the_last_lines(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "w.log", limit=100)
+    for number in range(40):
+        log.write(f"line {number}\nhal".encode())
+        log.write(b"f\n\n")
+    log.write(b"no newline")
+    assert log.last_lines[-3:] == ("line 39", "half", "no newline")
+    log.close()
+    sizes = [(tmp_path / name).stat().st_size for name in ("w.log", "w.log.1")]
+    assert all(0 < size <= 120 for size in sizes)
+
+
+def test_a_full_disk_loses_log_text_only(tmp_path: Path) -> None:
+    path = tmp_path / "w.log"
+    path.symlink_to("/dev/full")
+    log = LogFile(path)
+    log.write(b"lost\n")
+    assert log.last_lines == ("lost",)
+    log.close()
+
+
+def test_a_birth_names_one_life_of_a_process_id() -> None:
+    assert nanny.birth(os.getpid()) == nanny.birth(os.getpid()) != ""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert nanny.birth(child.pid) == ""
+    assert not nanny.exists(child.pid)
+
+
+def test_the_nanny_kills_a_group_but_not_a_stranger_of_the_same_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nanny, "GRACE_SECONDS", 0.0)
+    code = "import sys; sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True
+    ) as child:
+        nanny.clean_up({child.pid: "another birth"})
+        assert child.poll() is None
+        nanny.clean_up({child.pid: nanny.birth(child.pid)})
+        assert child.wait() == -9
+
+
+def test_resident_memory_is_that_of_the_process() -> None:
+    assert resident_bytes(os.getpid()) > 1_000_000
+    assert resident_bytes(2**30) == 0
+
+
+def test_a_folder_is_held_by_one_agent(tmp_path: Path) -> None:
+    with hold_home(tmp_path):
+        with pytest.raises(errors.Unavailable) as caught, hold_home(tmp_path):
+            pass
+        assert caught.value.code == errors.HOME_IN_USE
+    with hold_home(tmp_path):
+        pass
+
+
+def greet(tmp_path: Path, **changes: object) -> None:
+    """Wait for a worker that greets with `changes`."""
+    hello = {
+        "protocol": 1,
+        "release": SLOT.release,
+        "name": "m@1",
+        "worker": SLOT.id,
+        "pid": 7,
+        **changes,
+    }
+    asyncio.run(_greet(tmp_path / "w.sock", json.dumps(hello).encode()))
+
+
+async def _greet(path: Path, header: bytes) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(struct.pack("<IBI", 5 + len(header), 1, len(header)) + header)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_unix_server(answer, path=str(path)), asyncio.timeout(10):
+        await greeted(path, SLOT, 7)
+
+
+def test_a_worker_is_ready_when_it_greets_as_the_right_one(tmp_path: Path) -> None:
+    greet(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"release": "sha256:other"}, {"pid": 8}, {"worker": "x-1"}, {"protocol": 2}]
+)
+def test_another_worker_at_the_socket_is_not_taken_for_it(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    with pytest.raises(errors.Permanent) as caught:
+        greet(tmp_path, **change)
+    assert caught.value.code == errors.WORKER_FAILED
