@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class SegmentLog:
         self._size = 0
         self._sealed = 0
         self._schemas: dict[LogSchema, int] = {}
-        self._next: defaultdict[str, int] = defaultdict(int)
+        self._next: defaultdict[str, int] = defaultdict(int)  # by folder of segments
         self._encode = msgspec.msgpack.Encoder().encode
 
     def spool(self, blocks: Sequence[Block]) -> None:
@@ -143,9 +143,9 @@ class SegmentLog:
 
     def _reserve(self, blocks: Sequence[Block], labels: Sequence[LabelBlock]) -> dict[str, int]:
         first = {}
-        for deployment, segments in _planned(blocks, labels).items():
-            first[deployment] = self._next[deployment]
-            self._next[deployment] += segments
+        for folder, segments in _planned(blocks, labels).items():
+            first[folder] = self._next[folder]
+            self._next[folder] += segments
         return first
 
     def _recover_file(self, path: Path) -> int:
@@ -237,11 +237,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _planned(blocks: Sequence[Block], labels: Sequence[LabelBlock]) -> dict[str, int]:
-    """How many segments each deployment gets."""
-    planned = {name: len(groups) for name, groups in _row_groups(blocks).items()}
-    for name in _by_deployment(labels):
-        planned[name] = planned.get(name, 0) + 1
-    return planned
+    """How many segments each folder gets: rows and labels are counted apart."""
+    groups = _row_groups(blocks).items()
+    planned = {layout.segments(name, "rows"): len(each) for name, each in groups}
+    return planned | {layout.segments(name, "labels"): 1 for name in _by_deployment(labels)}
 
 
 def _by_deployment(labels: Sequence[LabelBlock]) -> dict[str, list[LabelBlock]]:
@@ -278,28 +277,36 @@ def _column_kinds(schema: LogSchema) -> dict[str, ValueKind]:
 def _publish(
     home: Path,
     writer: str,
-    first: Any,
+    first: Mapping[str, int],
     blocks: Sequence[Block],
     labels: Sequence[LabelBlock],
 ) -> None:
     """Write the segments in the order of their sequences; those that exist already are skipped."""
-    groups = _row_groups(blocks)
-    for deployment, groups_of_rows in groups.items():
-        for offset, group in enumerate(groups_of_rows):
-            name = f"{writer}-{first[deployment] + offset}.arrow"
-            path = home / layout.segments(deployment, "rows") / name
-            _write_segment(path, lambda group=group: _rows_table(group), durable=False)
-    for deployment, blocks_of_labels in _by_deployment(labels).items():
-        sequence = first[deployment] + len(groups.get(deployment, ()))
-        path = home / layout.segments(deployment, "labels") / f"{writer}-{sequence}.arrow"
-        _write_segment(path, lambda each=blocks_of_labels: _labels_table(each), durable=True)
+    for deployment, groups in _row_groups(blocks).items():
+        folder = layout.segments(deployment, "rows")
+        for number, group in enumerate(groups, first[folder]):
+            if not _published(home / folder, writer, number):
+                _write_segment(home / folder / f"{writer}-{number}.arrow", _rows_table(group))
+    for deployment, each in _by_deployment(labels).items():
+        folder = layout.segments(deployment, "labels")
+        if not _published(home / folder, writer, first[folder]):
+            path = home / folder / f"{writer}-{first[folder]}.arrow"
+            _write_segment(path, _labels_table(each), durable=True)
 
 
-def _write_segment(path: Path, build: Any, *, durable: bool) -> None:
-    if path.exists():
-        return
+def _published(folder: Path, writer: str, number: int) -> bool:
+    """Whether a segment exists, as itself or rolled into `<writer>-<first>-<last>.parquet`."""
+    if (folder / f"{writer}-{number}.arrow").exists():
+        return True
+    for rolled in folder.glob(f"date=*/{writer}-*-*.parquet"):
+        start, end = rolled.stem.rsplit("-", 2)[1:]
+        if int(start) <= number <= int(end):
+            return True
+    return False
+
+
+def _write_segment(path: Path, table: pa.Table, *, durable: bool = False) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    table = build()
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         with pa.ipc.new_file(file, table.schema) as out:

@@ -47,7 +47,7 @@ class LabelBlock:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A finished spool: its file, and the first sequence reserved for each deployment."""
+    """A finished spool: its file, and the first sequence reserved in each folder of segments."""
 
     path: str
     descriptor: int

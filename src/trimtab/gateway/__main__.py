@@ -1,0 +1,31 @@
+"""`python -m trimtab.gateway`: the entry of a gateway process, and so its composition root."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from trimtab.backends.segments import SegmentLog
+from trimtab.gateway.main import GatewayOptions, serve
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the arguments and serve; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m trimtab.gateway")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--index", type=int, required=True)
+    parser.add_argument("--fd", type=int, required=True, help="an inherited listening socket")
+    parser.add_argument("--flush-seconds", type=float, default=0.5)
+    parser.add_argument("--parent-fd", type=int, default=None)
+    given = parser.parse_args(arguments)
+    options = GatewayOptions(
+        home=given.home,
+        index=given.index,
+        listener=given.fd,
+        flush_seconds=given.flush_seconds,
+        parent=given.parent_fd,
+    )
+    return serve(options, SegmentLog)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

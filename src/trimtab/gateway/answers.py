@@ -1,0 +1,87 @@
+"""Answers of the Open Inference Protocol: values to bytes."""
+
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from trimtab.gateway.call import Call
+from trimtab.gateway.plan import OutputPlan, Plan
+from trimtab.gateway.wire import OutputValues
+
+JSON = b"Content-Type: application/json\r\n"
+encode_json = msgspec.json.Encoder().encode
+
+
+class OutputTensor(msgspec.Struct, frozen=True, gc=False):
+    """One entry of `outputs`; `data` is flat, row-major."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[Any]
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The body of an inference answer. A number that is not finite becomes null."""
+
+    model_name: str
+    model_version: str
+    id: str
+    outputs: list[OutputTensor]
+
+
+def answer_body(call: Call, values: list[OutputValues], start: int) -> bytes:
+    """The answer to a call whose rows begin at `start` in the batch's values."""
+    plan = call.plan
+    positions = range(len(plan.outputs)) if call.outputs is None else call.outputs
+    rows = call.rows
+    tensors = [_tensor(plan.outputs[p], values[p], start, rows) for p in positions]
+    return encode_json(Answer(call.route.name, plan.version, call.request_id, tensors))
+
+
+def _tensor(output: OutputPlan, values: OutputValues, start: int, rows: int) -> OutputTensor:
+    width = values.width
+    data = values.flat[start * width : (start + rows) * width]
+    if output.datatype == "FP16":
+        # FP16 cannot travel as JSON; FP32 holds every FP16 value.
+        return OutputTensor(output.name, "FP32", [rows, *output.shape], data)
+    return OutputTensor(output.name, output.datatype, [rows, *output.shape], data)
+
+
+def id_header(request_id: str) -> bytes:
+    """The X-Request-Id line; what cannot stand in a header is percent-encoded."""
+    return b"X-Request-Id: %b\r\n" % quote(request_id, safe="!#$&'()*+,/:;=?@[]~ ").encode()
+
+
+def answer_headers(plan: Plan, request_id: str) -> bytes:
+    """The header lines of an inference answer."""
+    return JSON + plan.headers + id_header(request_id)
+
+
+@lru_cache(maxsize=256)
+def _metadata_cached(plan: Plan, deployment: str, versions: tuple[int, ...]) -> bytes:
+    inputs = [
+        {"name": c.name, "datatype": c.wire, "shape": [-1], "parameters": {"nullable": c.nullable}}
+        for c in plan.columns
+    ]
+    outputs = [
+        {"name": output.name, "datatype": output.datatype, "shape": [-1, *output.shape]}
+        for output in plan.outputs
+    ]
+    return encode_json(
+        {
+            "name": deployment,
+            "versions": [str(number) for number in versions],
+            "platform": "trimtab_release",
+            "inputs": inputs,
+            "outputs": outputs,
+            "properties": {"release": plan.name, "digest": plan.release},
+        }
+    )
+
+
+def metadata(plan: Plan, deployment: str, versions: tuple[int, ...]) -> bytes:
+    """The model metadata of a release in a deployment."""
+    return _metadata_cached(plan, deployment, versions)

@@ -1,0 +1,288 @@
+"""Which release is tried, what follows when it fails, and that each request is answered once.
+
+A canary's failure is the canary's in the log and nobody's at the client: the request is repeated
+once on stable, within its deadline. To leave time for that, an attempt at a canary may use half of
+what is left.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from trimtab.domain import telemetry
+from trimtab.domain.records import Outcome
+from trimtab.gateway.answers import answer_body, answer_headers, id_header
+from trimtab.gateway.assign import goes_to_canary, goes_to_shadow
+from trimtab.gateway.call import Call
+from trimtab.gateway.faults import Fault, internal, late, shed, unavailable
+from trimtab.gateway.logs import Log
+from trimtab.gateway.metrics import Histogram, Meter
+from trimtab.gateway.oip import columns_of, wanted_outputs
+from trimtab.gateway.plan import Plan
+from trimtab.gateway.pool import Batch, Pool, Pools, Timing
+from trimtab.gateway.record import Ended, Recorder
+from trimtab.gateway.wire import OutputValues
+
+CANARY_SHARE = 0.5
+"""Of the time left, how much an attempt at a canary may use before stable is asked."""
+
+LAYERS = ("queue", "features", "model", "total")
+
+
+class Dispatcher:
+    """Implements `Attempts` for the pools. `pools` is set right after both were made."""
+
+    pools: Pools
+
+    def __init__(self, recorder: Recorder, meter: Meter, log: Log) -> None:
+        self._recorder = recorder
+        self._meter = meter
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._histograms: dict[tuple[str, str, str], tuple[Histogram, ...]] = {}
+
+    def submit(self, call: Call, explicit: Plan | None) -> None:
+        """Assign a call, read its values for the assigned release, and queue it.
+
+        Raises a `Fault` (400, 503) that the caller gives to `refuse`.
+        """
+        route = call.route
+        call.weight = route.weight if route.canary is not None else 0
+        if explicit is not None:
+            call.plan, call.mode = explicit, "explicit"
+        elif route.stable is None:
+            raise unavailable(f"{route.name} has no release that can answer")
+        else:
+            canary = route.canary
+            chosen = canary is not None and goes_to_canary(call.unit, call.weight)
+            call.plan = canary if chosen and canary is not None else route.stable
+            call.mode = "canary" if chosen else "stable"
+        if self._read(call):
+            self._attempt(call)
+
+    def refuse(self, call: Call, fault: Fault) -> None:
+        """Answer a call that never reached a queue, and log it as its outcome."""
+        outcome = Outcome.REJECTED if fault.status < 500 else Outcome.FAILED
+        self._end(call, outcome, fault, sent=False, error=fault.text)
+
+    def expire(self, call: Call) -> None:
+        """The time of the attempt is over."""
+        call.timer = None
+        sent = not call.waiting
+        if call.waiting and call.pool is not None:
+            call.pool.withdraw(call)
+        if call.cancelled:
+            call.finish()
+            return
+        if call.mode == "canary" and self._loop.time() < call.deadline:
+            self._fall_back(call, "deadline", sent=sent)
+            return
+        outcome = Outcome.FAILED if sent else Outcome.SHED
+        self._end(call, outcome, late(), sent=sent, error="deadline")
+
+    def succeeded(self, batch: Batch, values: list[OutputValues], timing: Timing) -> None:
+        """Every call of a batch was answered."""
+        now = self._loop.time()
+        for call, start in batch.current():
+            self._succeed(call, values, start, timing, now)
+
+    def failed(self, call: Call, stage: str, message: str) -> None:
+        """The release failed a call on its own: asking it again would fail again."""
+        error = f"{stage}: {message}"
+        self._log.error(
+            "attempt.failed",
+            request_id=call.request_id,
+            deployment=call.route.name,
+            release=call.plan.name,
+            worker=call.worker,
+            error=error,
+        )
+        if call.mode == "canary":
+            self._fall_back(call, error)
+        else:
+            self._end(call, Outcome.FAILED, internal(call.request_id), error=error)
+
+    def worker_died(self, call: Call, reason: str) -> None:
+        """Once, another worker of the release is asked; then stable."""
+        call.deaths += 1
+        pool = call.pool
+        if call.mode == "canary" and (call.deaths > 1 or pool is None or not pool.connected):
+            self._fall_back(call, reason)
+        elif call.deaths > 1 or call.mode == "shadow" or pool is None or not pool.workers:
+            self._end(call, Outcome.FAILED, internal(call.request_id), error=reason)
+        else:
+            self._record(call, Ended(Outcome.FAILED, False, self._loop.time(), reason))
+            self._meter.count(telemetry.RETRIES, (call.route.name, "worker"))
+            call.attempt += 1
+            pool.retry(call)
+
+    def stranded(self, call: Call) -> None:
+        """The release has no workers any more; the call has not been sent."""
+        if call.mode == "canary":
+            self._fall_back(call, "no worker", sent=False)
+        else:
+            fault = unavailable(f"{call.plan.name} has no workers")
+            self._end(call, Outcome.FAILED, fault, sent=False, error="no worker")
+
+    def _read(self, call: Call) -> bool:
+        """Take the values for the assigned release; False when the call went on to stable.
+
+        Input that stable takes and the canary does not is the canary's breach of contract.
+        """
+        try:
+            _take_values(call, call.plan)
+        except Fault as fault:
+            stable = call.route.stable
+            if call.mode != "canary" or stable is None:
+                raise
+            _take_values(call, stable)
+            call.rows = 0
+            self._fall_back(call, f"input: {fault.text}", sent=False)
+            return False
+        return True
+
+    def _attempt(self, call: Call) -> None:
+        pool = self.pools.get(call.plan.release)
+        if call.mode == "canary":
+            if pool is None or not pool.connected:
+                self._fall_back(call, "no worker", sent=False)
+                return
+        elif pool is None or not pool.workers:
+            self.stranded(call)
+            return
+        self._start_timer(call)
+        if not pool.offer(call, call.lane):
+            self._full(call)
+
+    def _full(self, call: Call) -> None:
+        if call.mode == "canary":
+            self._fall_back(call, "queue full", sent=False, outcome=Outcome.SHED)
+            return
+        self._meter.count(telemetry.SHED, (call.route.name, call.lane))
+        self._end(call, Outcome.SHED, shed(), sent=False, error="queue full")
+
+    def _start_timer(self, call: Call) -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+        limit = call.deadline
+        if call.mode == "canary":
+            now = self._loop.time()
+            limit = now + (limit - now) * CANARY_SHARE
+        call.timer = self._loop.call_at(limit, self.expire, call)
+
+    def _fall_back(
+        self, call: Call, error: str, *, sent: bool = True, outcome: Outcome = Outcome.FAILED
+    ) -> None:
+        """Log the canary's attempt and ask stable instead."""
+        self._record(call, Ended(outcome, False, self._loop.time(), error, sent))
+        self._meter.count(telemetry.RETRIES, (call.route.name, "canary"))
+        stable = call.route.stable
+        assert stable is not None  # a canary is only chosen beside a stable release
+        call.attempt += 1
+        call.deaths = 0
+        call.worker = None
+        call.mode = "stable"
+        before, call.plan = call.plan, stable
+        try:
+            if call.rows and stable.same_inputs == before.same_inputs:
+                call.outputs = wanted_outputs(call.body, stable)
+            else:
+                _take_values(call, stable)
+        except Fault as fault:
+            call.rows = 0
+            self.refuse(call, fault)
+            return
+        self._attempt(call)
+
+    def _succeed(
+        self, call: Call, values: list[OutputValues], start: int, timing: Timing, now: float
+    ) -> None:
+        call.finish()
+        final = call.mode != "shadow"
+        ended = Ended(Outcome.OK, final, now, model_seconds=timing.model)
+        self._recorder.add(call, ended, values, start)
+        self._observe(call, timing, now)
+        if not final:
+            return
+        self._count(call, 200)
+        if call.exchange is not None and not call.cancelled:
+            self._recorder.then(_answer(call, answer_body(call, values, start)))
+        self._shadow(call)
+
+    def _end(
+        self, call: Call, outcome: Outcome, fault: Fault, *, error: str, sent: bool = True
+    ) -> None:
+        """The last attempt did not answer: log it and tell the client."""
+        call.finish()
+        final = call.mode != "shadow"
+        self._record(call, Ended(outcome, final, self._loop.time(), error, sent))
+        if not final:
+            return
+        self._count(call, fault.status)
+        exchange = call.exchange
+        if exchange is not None:
+            headers = call.plan.headers + id_header(call.request_id)
+            self._recorder.then(lambda: exchange.refuse(fault, headers))
+
+    def _record(self, call: Call, ended: Ended) -> None:
+        self._recorder.add(call, ended)
+
+    def _count(self, call: Call, code: int) -> None:
+        labels = (call.route.name, call.plan.name, call.mode, call.lane, str(code))
+        self._meter.count(telemetry.REQUESTS, labels)
+
+    def _observe(self, call: Call, timing: Timing, now: float) -> None:
+        labels = (call.route.name, call.plan.name, call.lane)
+        found = self._histograms.get(labels)
+        if found is None:
+            found = self._histograms[labels] = tuple(
+                self._meter.histogram(telemetry.DURATION, (*labels, layer)) for layer in LAYERS
+            )
+        found[0].observe(call.sent_at - call.queued_at)
+        found[1].observe(timing.features)
+        found[2].observe(timing.model)
+        found[3].observe(now - call.started_at)
+
+    def _shadow(self, call: Call) -> None:
+        """Send copies to the shadow releases, after the answer was handed over."""
+        route = call.route
+        if not route.shadows or call.mode == "explicit":
+            return
+        if goes_to_shadow(call.unit, route.shadow_ratio):
+            for plan in route.shadows:
+                self._recorder.then(self._copy_to(plan, call))
+
+    def _copy_to(self, plan: Plan, call: Call) -> Callable[[], None]:
+        return lambda: self._send_copy(call.shadow_copy(plan), call.plan)
+
+    def _send_copy(self, copy: Call, answered: Plan) -> None:
+        pool: Pool | None = self.pools.get(copy.plan.release)
+        copy.started_at = self._loop.time()
+        copy.deadline = copy.started_at + copy.route.deadline
+        try:
+            if copy.plan.same_inputs != answered.same_inputs:
+                copy.take(columns_of(copy.body, copy.plan, copy.route.key))
+        except Fault as fault:
+            copy.queued_at = 0.0
+            self._end(copy, Outcome.FAILED, fault, sent=False, error=f"input: {fault.text}")
+            return
+        if pool is None or not pool.connected or not pool.offer(copy, "shadow"):
+            self._meter.count(telemetry.SHADOW_DROPPED, (copy.route.name,))
+            return
+        copy.timer = self._loop.call_at(copy.deadline, self.expire, copy)
+
+
+def _answer(call: Call, body: bytes) -> Callable[[], None]:
+    exchange, headers = call.exchange, answer_headers(call.plan, call.request_id)
+
+    def respond() -> None:
+        if exchange is not None:
+            exchange.respond(200, body, headers)
+
+    return respond
+
+
+def _take_values(call: Call, plan: Plan) -> None:
+    """Read the request as `plan` wants it; raises a 400 `Fault`."""
+    outputs = wanted_outputs(call.body, plan)
+    call.take(columns_of(call.body, plan, call.route.key))
+    call.outputs = outputs

@@ -1,0 +1,310 @@
+"""The endpoints of the inference listener: from an exchange to its answer."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from trimtab import __version__
+from trimtab.domain import telemetry
+from trimtab.domain.routing import TOTAL_WEIGHT
+from trimtab.gateway.answers import encode_json, metadata
+from trimtab.gateway.assign import unit_hash
+from trimtab.gateway.call import Call
+from trimtab.gateway.dispatch import Dispatcher
+from trimtab.gateway.faults import Fault, bad, internal, not_found, unavailable
+from trimtab.gateway.http11 import Exchange
+from trimtab.gateway.labels import parse_feedback
+from trimtab.gateway.logs import Log
+from trimtab.gateway.metrics import Meter
+from trimtab.gateway.oip import asked, parse_body
+from trimtab.gateway.openapi import description
+from trimtab.gateway.plan import Plan
+from trimtab.gateway.pool import Pools
+from trimtab.gateway.record import Recorder
+from trimtab.gateway.table import RouteView, Table, View
+
+EXTENSIONS = ["model_configuration", "schedule_policy", "statistics", "parameters"]
+_READS = (b"GET", b"HEAD")
+_METRICS_TYPE = b"Content-Type: text/plain; version=1.0.0; charset=utf-8\r\n"
+
+Handler = Callable[[Exchange, RouteView, Plan | None], None]
+
+
+class Front:
+    """Routes exchanges. Everything that goes wrong becomes an error answer here."""
+
+    def __init__(
+        self, table: Table, dispatcher: Dispatcher, recorder: Recorder, meter: Meter, log: Log
+    ) -> None:
+        self._table = table
+        self._dispatcher = dispatcher
+        self._recorder = recorder
+        self._meter = meter
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._id_prefix = os.urandom(6).hex()
+        self._made_ids = 0
+        self._openapi = encode_json(description())
+        self._fixed: dict[bytes, Callable[[Exchange], None]] = {
+            b"/v2": self._server,
+            b"/v2/": self._server,
+            b"/v2/health/live": self._live,
+            b"/v2/health/ready": self._all_ready,
+            b"/metrics": self._metrics,
+            b"/openapi.json": lambda exchange: exchange.respond(200, self._openapi),
+        }
+        self._reading: dict[str, Handler] = {
+            "": self._metadata,
+            "ready": self._ready,
+            "config": self._config,
+            "stats": self._stats,
+        }
+        self._writing: dict[str, Handler] = {"infer": self._infer, "feedback": self._feedback}
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer an exchange, now or later."""
+        try:
+            self._route(exchange)
+        except Fault as fault:
+            exchange.refuse(fault)
+        except Exception as error:  # a bug must cost one request, not the connection
+            request_id = self._make_id()
+            self._log.error("request.failed", request_id=request_id, error=repr(error))
+            exchange.refuse(internal(request_id))
+
+    async def finish(self) -> None:
+        """Wait for answers that are being made by tasks."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _route(self, exchange: Exchange) -> None:
+        fixed = self._fixed.get(exchange.path)
+        if fixed is not None:
+            _allow(exchange, _READS)
+            fixed(exchange)
+            return
+        model, version, verb = _model_path(exchange.path)
+        handler = self._reading.get(verb)
+        if handler is not None:
+            _allow(exchange, _READS)
+        else:
+            handler = self._writing.get(verb)
+            if handler is None or (verb == "feedback" and version is not None):
+                raise not_found("no such path; GET /openapi.json lists them")
+            _allow(exchange, (b"POST",))
+            _check_content(exchange)
+        route = self._deployment(model)
+        handler(exchange, route, None if version is None else _explicit(route, version))
+
+    def _view(self) -> View:
+        view = self._table.view
+        if view is None:
+            raise unavailable("the gateway has no routes yet")
+        return view
+
+    def _deployment(self, name: str) -> RouteView:
+        route = self._view().deployments.get(name)
+        if route is None:
+            raise not_found(f"no deployment {name[:64]!r}")
+        return route
+
+    def _infer(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
+        call = Call(exchange, route, "")
+        call.received_at = call.event_time = time.time()
+        call.started_at = self._loop.time()
+        call.deadline = call.started_at + route.deadline
+        plan = explicit or route.stable
+        if plan is None:
+            raise unavailable(f"{route.name} has no release that can answer")
+        call.plan = plan
+        if explicit is not None:
+            call.mode = "explicit"
+        try:
+            self._read_request(call, exchange)
+            self._dispatcher.submit(call, explicit)
+        except Fault as fault:
+            call.request_id = call.request_id or self._make_id()
+            self._dispatcher.refuse(call, fault)
+
+    def _read_request(self, call: Call, exchange: Exchange) -> None:
+        body = call.body = parse_body(exchange.body)
+        call.request_id = body.id or self._make_id()
+        wanted = asked(body)
+        if wanted.event_time is not None:
+            call.event_time = wanted.event_time
+        if wanted.timeout is not None:
+            limit = call.started_at + wanted.timeout
+            call.deadline = min(call.deadline, limit)
+        call.lane = wanted.lane
+        call.unit = unit_hash(call.route.rollout, wanted.unit or call.request_id)
+
+    def _make_id(self) -> str:
+        self._made_ids += 1
+        return f"{self._id_prefix}-{self._made_ids}"
+
+    def _feedback(self, exchange: Exchange, route: RouteView, _: Plan | None) -> None:
+        block = parse_feedback(exchange.body, route.name, time.time())
+        if not len(block):
+            exchange.respond(200, b'{"accepted":0}')
+            return
+
+        async def accept() -> None:
+            try:
+                await self._recorder.add_labels(block)
+            except OSError as error:
+                self._log.error("labels.failed", deployment=route.name, error=str(error))
+                exchange.refuse(unavailable("the labels could not be stored; nothing was accepted"))
+            else:
+                exchange.respond(200, encode_json({"accepted": len(block)}))
+
+        task = self._loop.create_task(accept())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _server(self, exchange: Exchange) -> None:
+        facts = {"name": "trimtab", "version": __version__, "extensions": EXTENSIONS}
+        exchange.respond(200, encode_json(facts))
+
+    def _live(self, exchange: Exchange) -> None:
+        exchange.respond(200, b'{"live":true}')
+
+    def _all_ready(self, exchange: Exchange) -> None:
+        view = self._table.view
+        ready = view is not None and all(
+            self._can_answer(route.stable) for route in view.deployments.values()
+        )
+        body = encode_json({"live": True, "ready": ready})
+        exchange.respond(200 if ready else 503, body)
+
+    def _can_answer(self, plan: Plan | None) -> bool:
+        pool = self._dispatcher.pools.get(plan.release) if plan is not None else None
+        return pool is not None and pool.connected > 0
+
+    def _ready(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
+        ready = self._can_answer(explicit or route.stable)
+        exchange.respond(200 if ready else 503, encode_json({"name": route.name, "ready": ready}))
+
+    def _metadata(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
+        plan = _answering(route, explicit)
+        exchange.respond(200, metadata(plan, route.name, tuple(sorted(route.by_number))))
+
+    def _config(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
+        plan = _answering(route, explicit)
+        canary = route.weight if route.canary is not None else 0
+        weights = {"stable": TOTAL_WEIGHT - canary, "canary": canary, "shadow": 0}
+        routes = [
+            {
+                "release": routed.name,
+                "mode": route.mode_of(routed),
+                "weight_ratio": weights[route.mode_of(routed)] / TOTAL_WEIGHT,
+            }
+            for routed in route.routed()
+        ]
+        facts = {
+            "name": route.name,
+            "platform": "trimtab_release",
+            "release": plan.name,
+            "deadline_seconds": route.deadline,
+            "key": route.key,
+            "routes": routes,
+        }
+        exchange.respond(200, encode_json(facts))
+
+    def _stats(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
+        """Counts since this process started, one entry per release."""
+        counts: dict[str, dict[str, int]] = {}
+        for labels, count in self._meter.counted(telemetry.REQUESTS).items():
+            deployment, release, _, _, code = labels
+            if deployment == route.name and (explicit is None or explicit.name == release):
+                entry = counts.setdefault(release, {"success": 0, "fail": 0})
+                entry["success" if code == "200" else "fail"] += count
+        stats = [
+            {
+                "name": route.name,
+                "version": release.rpartition("@")[2],
+                "inference_stats": {
+                    "success": {"count": entry["success"]},
+                    "fail": {"count": entry["fail"]},
+                },
+            }
+            for release, entry in counts.items()
+        ]
+        exchange.respond(200, encode_json({"model_stats": stats}))
+
+    def _metrics(self, exchange: Exchange) -> None:
+        exchange.respond(200, self._meter.exposition(), _METRICS_TYPE)
+
+
+def register_gauges(meter: Meter, table: Table, pools: Pools) -> None:
+    """Where the gauges are read when `/metrics` is asked."""
+    lanes = ("realtime", "batch", "shadow")
+    meter.gauge(
+        telemetry.QUEUE_DEPTH,
+        lambda: [((p.plan.name, lane), p.depth(lane)) for p in pools for lane in lanes],
+    )
+    meter.gauge(telemetry.IN_FLIGHT, lambda: [((p.plan.name,), p.in_flight) for p in pools])
+    meter.gauge(telemetry.WORKERS, lambda: [((p.plan.name,), p.connected) for p in pools])
+    meter.gauge(
+        telemetry.ROUTING_VERSION,
+        lambda: [((), table.view.snapshot.version)] if table.view else [],
+    )
+    meter.gauge(
+        telemetry.RELEASE_INFO,
+        lambda: [
+            ((route.name, plan.name, plan.release, route.mode_of(plan)), 1)
+            for route in (table.view.deployments.values() if table.view else ())
+            for plan in route.routed()
+        ],
+    )
+
+
+def _answering(route: RouteView, explicit: Plan | None) -> Plan:
+    plan = explicit or route.stable
+    if plan is None:
+        raise unavailable(f"{route.name} has no release that can answer")
+    return plan
+
+
+def _model_path(path: bytes) -> tuple[str, str | None, str]:
+    """Model, version and verb of `/v2/models/{m}[/versions/{n}][/verb]`; raises a 404 `Fault`."""
+    parts = path.split(b"/")
+    if parts[:3] != [b"", b"v2", b"models"] or not 4 <= len(parts) <= 7 or not parts[3]:
+        raise not_found("no such path; GET /openapi.json lists them")
+    model, rest = _text(parts[3]), parts[4:]
+    version = None
+    if rest[:1] == [b"versions"] and len(rest) >= 2:
+        version, rest = _text(rest[1]), rest[2:]
+    if len(rest) > 1 or rest == [b""]:
+        raise not_found("no such path; GET /openapi.json lists them")
+    return model, version, _text(rest[0]) if rest else ""
+
+
+def _text(part: bytes) -> str:
+    text = part.decode("ascii", "replace")
+    return unquote(text) if "%" in text else text
+
+
+def _explicit(route: RouteView, version: str) -> Plan:
+    plan = route.by_number.get(int(version)) if version.isascii() and version.isdigit() else None
+    if plan is None:
+        raise not_found(f"{route.name} has no resident release {version[:20]!r}")
+    return plan
+
+
+def _allow(exchange: Exchange, methods: tuple[bytes, ...]) -> None:
+    if exchange.method not in methods:
+        allowed = b", ".join(methods)
+        text = f"the path takes {allowed.decode()}"
+        raise Fault(405, text, b"Allow: %b\r\n" % allowed)
+
+
+def _check_content(exchange: Exchange) -> None:
+    headers = exchange.headers
+    content = headers.get(b"content-type")
+    if content is not None and b"json" not in content.lower():
+        raise Fault(415, "the body must be application/json")
+    if b"inference-header-content-length" in headers:
+        raise bad("binary tensor data is not supported here; send the tensors as JSON")

@@ -1,0 +1,389 @@
+"""HTTP/1.1 on an asyncio protocol: parsing, limits, order of pipelined answers, timeouts.
+
+What a request means is decided by the handler given to `Connection`; it answers by calling
+`Exchange.respond`, at once or later, in any order. Answers leave in the order of the requests.
+"""
+
+import asyncio
+import zlib
+from collections import deque
+from collections.abc import Callable
+from email.utils import formatdate
+from http import HTTPStatus
+
+import httptools
+import msgspec
+
+from trimtab.gateway.faults import Fault, bad
+
+MAX_BODY = 64 * 1024 * 1024
+MAX_HEAD = 64 * 1024
+HEAD_SECONDS = 5.0
+BODY_IDLE_SECONDS = 10.0
+KEEP_ALIVE_SECONDS = 75.0
+LINGER_SECONDS = 2.0
+MAX_PIPELINED = 64
+
+_STATUS = {s.value: b"HTTP/1.1 %d %b\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_JSON = b"Content-Type: application/json\r\n"
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Exchange:
+    """One request and the place of its answer."""
+
+    __slots__ = ("_answer", "_connection", "body", "headers", "keep_alive", "method", "path")
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._answer: bytes | None = None
+        self.method = b""
+        self.path = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+        self.keep_alive = True
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client has gone."""
+        return self._connection.closed
+
+    @property
+    def answer(self) -> bytes | None:
+        """The bytes to send, once there are any."""
+        return self._answer
+
+    def respond(self, status: int, body: bytes, headers: bytes = _JSON) -> None:
+        """Answer with `body`; `headers` are whole lines. Only the first answer counts."""
+        if self._answer is not None:
+            return
+        if self._connection.server.draining:
+            self.keep_alive = False
+        close = b"" if self.keep_alive else b"Connection: close\r\n"
+        head = b"%b%b%b%bContent-Length: %d\r\n\r\n" % (
+            _STATUS[status],
+            self._connection.server.date,
+            headers,
+            close,
+            len(body),
+        )
+        self._answer = head if self.method == b"HEAD" else head + body
+        self._connection.flush()
+
+    def refuse(self, fault: Fault, headers: bytes = b"") -> None:
+        """Answer with an error."""
+        self.respond(
+            fault.status, _encode_json({"error": fault.text}), _JSON + fault.headers + headers
+        )
+
+
+class HttpServer:
+    """What all connections share: the handler, the clock's tick, and whether it is closing."""
+
+    def __init__(self, handle: Callable[[Exchange], None]) -> None:
+        self.handle = handle
+        self.draining = False
+        self.date = b""
+        self.connections: set[Connection] = set()
+
+    def connection(self) -> "Connection":
+        """A protocol for one accepted socket."""
+        return Connection(self)
+
+    def tick(self, now: float) -> None:
+        """Twice a second: the Date header, and the end of connections that are too slow."""
+        self.date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
+        for connection in list(self.connections):
+            connection.expire(now)
+
+    def drain(self) -> None:
+        """Take no further requests on kept connections; end those that are idle."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.end_if_idle()
+
+    @property
+    def busy(self) -> bool:
+        """Whether some client still waits for an answer, or its answer is not sent yet."""
+        return any(connection.busy for connection in self.connections)
+
+
+class Connection(asyncio.Protocol):
+    """One client. After a protocol error it answers and closes; what else arrives is ignored."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self.server = server
+        self.closed = False
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._pending: deque[Exchange] = deque()
+        self._current: Exchange | None = None
+        self._url = b""
+        self._head_size = 0
+        self._held_back = 0
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._in_head = True
+        self._ignore = False
+        self._unread = False
+        self._wants_continue = False
+        self._body_without_parser = 0
+        self._paused = False
+        self._limit = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is due or still in the send buffer."""
+        unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
+        return not self.closed and (bool(self._pending) or unsent)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first request's header has to come within its time."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._limit = self._loop.time() + HEAD_SECONDS
+        self.server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever still works for this client may stop."""
+        self.closed = True
+        self._transport = None
+        self.server.connections.discard(self)
+
+    def eof_received(self) -> bool:
+        """A client that sends no more is taken to be gone: nothing else would tell of its end."""
+        return False
+
+    def pause_writing(self) -> None:
+        """A client that does not read gets nothing more to read into."""
+        self._pause(True)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._pause(False)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; anything wrong becomes an error answer and the end."""
+        if self._ignore:
+            return
+        try:
+            self._feed(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._after_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._break(cause if isinstance(cause, Fault) else bad(f"not HTTP/1.1: {error}"))
+
+    def expire(self, now: float) -> None:
+        """End the connection when its current wait has lasted too long."""
+        if now < self._limit or (self._pending and self._current is None):
+            return
+        if self._current is not None and not self._ignore:
+            self._break(Fault(408, "the request did not arrive in time"))
+        elif self._transport is not None:
+            if self._transport.is_closing():
+                self._transport.abort()
+            self._transport.close()
+            self._limit = now + LINGER_SECONDS
+
+    def end_if_idle(self) -> None:
+        """Close unless a request is arriving or waits for its answer."""
+        if self._transport is not None and not self._pending and self._current is None:
+            self._transport.close()
+
+    def flush(self) -> None:
+        """Send the answers that are due, in order."""
+        pending = self._pending
+        while pending and (answer := pending[0].answer) is not None:
+            exchange = pending.popleft()
+            if self._transport is None or self._transport.is_closing():
+                continue
+            self._transport.write(answer)
+            if not exchange.keep_alive:
+                self._close_after_answer()
+                return
+        if not pending:
+            self._limit = self._loop.time() + KEEP_ALIVE_SECONDS
+            if self._wants_continue:
+                self._continue()
+        if self._paused and len(pending) < MAX_PIPELINED:
+            self._pause(False)
+
+    def _close_after_answer(self) -> None:
+        """Closing while a client still sends would reset the connection under its answer."""
+        assert self._transport is not None
+        self._ignore = True
+        self._limit = self._loop.time() + LINGER_SECONDS
+        if self._unread:
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def on_message_begin(self) -> None:
+        """Parser callback: a request starts."""
+        self._current = Exchange(self)
+        self._url = b""
+        self._head_size = self._held_back = 0
+        self._body = []
+        self._body_size = 0
+        self._in_head = True
+        self._limit = self._loop.time() + HEAD_SECONDS
+
+    def on_url(self, url: bytes) -> None:
+        """Parser callback: a piece of the target."""
+        self._url += url
+        self._grow_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Parser callback: one header."""
+        self._grow_head(len(name) + len(value) + 4)
+        assert self._current is not None
+        self._current.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """Parser callback: the head is there; refuse what is too large before it arrives."""
+        exchange = self._current
+        assert exchange is not None
+        self._in_head = False
+        self._head_size = 0
+        self._limit = self._loop.time() + BODY_IDLE_SECONDS
+        exchange.method = self._parser.get_method()
+        exchange.path = self._url.partition(b"?")[0]
+        length = exchange.headers.get(b"content-length")
+        if length is not None and int(length) > MAX_BODY:
+            raise _too_large()
+        expect = exchange.headers.get(b"expect")
+        if expect is not None:
+            self._expected(expect)
+        if self._parser.should_upgrade():
+            self._body_without_parser = int(length or 0)
+            if b"transfer-encoding" in exchange.headers:
+                raise bad("an upgrade request cannot have a chunked body here")
+
+    def on_body(self, body: bytes) -> None:
+        """Parser callback: a piece of the body."""
+        self._body_size += len(body)
+        if self._body_size > MAX_BODY:
+            raise _too_large()
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Parser callback: hand the request over."""
+        if not self._body_without_parser:
+            self._complete(self._parser.should_keep_alive())
+
+    def _complete(self, keep_alive: bool) -> None:
+        exchange, self._current = self._current, None
+        assert exchange is not None
+        self._wants_continue = False
+        exchange.keep_alive = keep_alive
+        self._pending.append(exchange)
+        if len(self._pending) >= MAX_PIPELINED:
+            self._pause(True)
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []
+        try:
+            exchange.body = decoded(body, exchange.headers.get(b"content-encoding"))
+        except Fault as fault:
+            exchange.refuse(fault)
+            return
+        self.server.handle(exchange)
+
+    def _feed(self, data: bytes) -> None:
+        if self._body_without_parser:
+            self._after_upgrade(data)
+            return
+        before = self._current
+        self._parser.feed_data(data)
+        if self._current is None:
+            return
+        if not self._in_head:
+            self._limit = self._loop.time() + BODY_IDLE_SECONDS
+        elif self._current is before:  # the parser holds an unfinished header back
+            self._held_back += len(data)
+            if self._held_back > MAX_HEAD:
+                self._break(_head_too_large())
+
+    def _after_upgrade(self, data: bytes) -> None:
+        """No upgrade is offered, so the request is answered as if it had not asked for one."""
+        taken = data[: self._body_without_parser]
+        self._body.append(taken)
+        self._body_without_parser -= len(taken)
+        if self._body_without_parser:
+            return
+        self._parser = httptools.HttpRequestParser(self)
+        if self._current is not None:
+            self._complete(True)
+        if rest := data[len(taken) :]:
+            self.data_received(rest)
+
+    def _grow_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > MAX_HEAD:
+            raise _head_too_large()
+
+    def _expected(self, expect: bytes) -> None:
+        if expect.lower() != b"100-continue":
+            raise Fault(417, "only Expect: 100-continue is understood")
+        self._wants_continue = True
+        if not self._pending:
+            self._continue()
+
+    def _continue(self) -> None:
+        self._wants_continue = False
+        if self._transport is not None:
+            self._transport.write(_CONTINUE)
+
+    def _pause(self, pause: bool) -> None:
+        if self._transport is None or self._transport.is_closing() or pause == self._paused:
+            return
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _break(self, fault: Fault) -> None:
+        """Answer the request that could not be read, after those before it, and close."""
+        self._ignore = self._unread = True
+        exchange = self._current or Exchange(self)
+        self._current = None
+        exchange.keep_alive = False
+        self._pending.append(exchange)
+        exchange.refuse(fault)
+
+
+def decoded(body: bytes, encoding: bytes | None) -> bytes:
+    """The body without its Content-Encoding; raises a `Fault` (415, 413 or 400)."""
+    name = encoding.strip().lower() if encoding else b"identity"
+    if name == b"identity":
+        return body
+    if name in (b"gzip", b"x-gzip"):
+        return _inflated(body, 16 + zlib.MAX_WBITS)
+    if name == b"deflate":
+        raw = len(body) < 2 or (body[0] & 0x0F) != 8 or int.from_bytes(body[:2]) % 31 != 0
+        return _inflated(body, -zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
+    raise Fault(415, "the content encoding must be gzip, deflate or identity")
+
+
+def _inflated(body: bytes, window: int) -> bytes:
+    inflater = zlib.decompressobj(window)
+    try:
+        data = inflater.decompress(body, MAX_BODY + 1)
+    except zlib.error as error:
+        raise bad(f"the body cannot be decompressed: {error}") from None
+    if len(data) > MAX_BODY:
+        raise _too_large()
+    if not inflater.eof or inflater.unused_data:
+        raise bad("the body's compressed data ends too early or too late")
+    return data
+
+
+def _head_too_large() -> Fault:
+    return Fault(431, f"the header is larger than {MAX_HEAD} bytes")
+
+
+def _too_large() -> Fault:
+    return Fault(413, f"the body is larger than {MAX_BODY} bytes")

@@ -1,0 +1,171 @@
+"""One worker's socket: connect, check who answers, one batch at a time, reconnect."""
+
+import asyncio
+from typing import Any, Protocol
+
+import msgspec
+
+from trimtab.gateway.logs import Log
+from trimtab.worker.frames import PROTOCOL, Bytes, Decoder, Frame, FrameError, Kind
+
+FIRST_BACKOFF = 0.02
+LAST_BACKOFF = 0.5
+HELLO_SECONDS = 5.0
+
+
+class Owner(Protocol):
+    """Who uses the link."""
+
+    def link_idle(self, link: "Link") -> None:
+        """The link can take a batch."""
+
+    def link_answered(self, link: "Link", frame: Frame) -> None:
+        """RESULT or FAILURE of the batch in flight."""
+
+    def link_lost(self, link: "Link", reason: str) -> None:
+        """The connection ended; a batch in flight will not be answered."""
+
+
+class Link(asyncio.Protocol):
+    """A connection to one worker that is made again whenever it ends, until `retire`.
+
+    `ready` is true between the worker's HELLO and its BYE or death; `busy` while a batch is out.
+    """
+
+    def __init__(self, path: str, release: str, owner: Owner, log: Log) -> None:
+        self.path = path
+        self.worker = path.rpartition("/")[2].removesuffix(".sock")
+        self.ready = False
+        self.busy = False
+        self._release = release
+        self._owner = owner
+        self._log = log
+        self._transport: asyncio.Transport | None = None
+        self._decoder = Decoder(loads=msgspec.json.decode)
+        self._retired = False
+        self._leaving = False
+        self._greeted = False
+        self._reason = ""
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._lost = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    def send(self, frame: list[Bytes], give_up_after: float) -> None:
+        """Send a batch; a worker that has not answered after `give_up_after` s is given up."""
+        assert self._transport is not None  # only ready links are sent to
+        self.busy = True
+        loop = asyncio.get_running_loop()
+        self._watchdog = loop.call_later(give_up_after, self._drop, "the worker hangs")
+        self._transport.writelines(frame)
+
+    def retire(self) -> None:
+        """End the connection once nothing is in flight, and make no other."""
+        self._retired = True
+        if not self.busy:
+            self._end()
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._retired = True
+        self._end()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for HELLO."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._decoder = Decoder(loads=msgspec.json.decode)
+        self._leaving = False
+        self._reason = "the worker's connection ended"
+        loop = asyncio.get_running_loop()
+        self._watchdog = loop.call_later(HELLO_SECONDS, self._drop, "no HELLO came")
+
+    def data_received(self, data: bytes) -> None:
+        """Frames, whatever the pieces."""
+        try:
+            for frame in self._decoder.feed(data):
+                self._take(frame)
+        except FrameError as error:
+            self._drop(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the owner, then connect again."""
+        self._stop_watchdog()
+        self._transport = None
+        self.ready = False
+        was_busy, self.busy = self.busy, False
+        self._lost.set()
+        if was_busy or not self._retired:
+            self._owner.link_lost(self, self._reason)
+
+    def _take(self, frame: Frame) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if frame.kind in (Kind.RESULT, Kind.FAILURE):
+            self._answered(frame)
+        elif frame.kind is Kind.HELLO:
+            self._hello(frame.header)
+        elif frame.kind is Kind.BYE:
+            self.ready = False
+            self._leaving = True
+            if not self.busy:
+                self._end()
+        else:
+            self._drop(f"an unexpected {frame.kind.name} came")
+
+    def _hello(self, header: dict[str, Any]) -> None:
+        self._stop_watchdog()
+        if header.get("protocol") != PROTOCOL or header.get("release") != self._release:
+            self._log.error("worker.refused", path=self.path, hello=header, wanted=self._release)
+            self._drop("another release answered")
+            return
+        self.ready = self._greeted = True
+        self._owner.link_idle(self)
+
+    def _answered(self, frame: Frame) -> None:
+        if not self.busy:
+            self._drop("an answer came that nobody asked for")
+            return
+        self._stop_watchdog()
+        self.busy = False
+        self._owner.link_answered(self, frame)
+        if self._retired or self._leaving:
+            self._end()
+        elif self.ready and not self.busy:
+            self._owner.link_idle(self)
+
+    def _drop(self, reason: str) -> None:
+        self._reason = reason
+        self._log.error("worker.dropped", path=self.path, reason=reason)
+        self._end(abort=True)
+
+    def _end(self, *, abort: bool = False) -> None:
+        self._stop_watchdog()
+        if self._transport is not None:
+            self.ready = False
+            if abort:
+                self._transport.abort()
+            else:
+                self._transport.close()
+        if self._retired:
+            self._task.cancel()
+
+    def _stop_watchdog(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    async def _keep(self) -> None:
+        """Connect again and again; the pause grows while nobody answers as expected."""
+        pause = FIRST_BACKOFF
+        loop = asyncio.get_running_loop()
+        while not self._retired:
+            self._lost.clear()
+            self._greeted = False
+            try:
+                await loop.create_unix_connection(lambda: self, self.path)
+            except OSError:
+                pass
+            else:
+                await self._lost.wait()
+            pause = FIRST_BACKOFF if self._greeted else min(pause * 2, LAST_BACKOFF)
+            await asyncio.sleep(pause)

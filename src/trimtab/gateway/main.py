@@ -1,0 +1,193 @@
+"""A gateway process: from the inherited socket to the last answer."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import uvloop
+
+from trimtab.domain import layout
+from trimtab.gateway.dispatch import Dispatcher
+from trimtab.gateway.front import Front, register_gauges
+from trimtab.gateway.http11 import HttpServer
+from trimtab.gateway.logs import Log
+from trimtab.gateway.metrics import Meter
+from trimtab.gateway.pool import Limits, Pools
+from trimtab.gateway.record import Recorder
+from trimtab.gateway.table import Table, View
+from trimtab.ports.logsink import LogSink
+
+TICK_SECONDS = 0.5
+PREPARE_SECONDS = 1.0
+"""How long a new snapshot waits for the workers of its routes before it is used anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """How a gateway runs. `listener` is the number of an inherited listening socket; the process
+    drains when the other end of the pipe `parent` closes."""
+
+    home: Path
+    index: int
+    listener: int
+    flush_seconds: float = 0.5
+    parent: int | None = None
+    drain_seconds: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class RecoverableSink(LogSink, Protocol):
+    """A sink that can also finish what dead writers of the same index left."""
+
+    def recover(self, index: int) -> int:
+        """Publish leftovers; returns the rows."""
+        ...
+
+
+OpenLog = Callable[[Path, str], RecoverableSink]
+"""Opens the request log of a writer in a state folder."""
+
+
+def serve(options: GatewayOptions, open_log: OpenLog) -> int:
+    """Run until told to stop; returns the exit code. Changes directory to the state folder."""
+    os.chdir(options.home)
+    return uvloop.run(_serve(options, open_log))
+
+
+async def _serve(options: GatewayOptions, open_log: OpenLog) -> int:
+    log = Log()
+    writer = f"g{options.index}-{int(time.time() * 1000)}"
+    sink = open_log(Path(), writer)
+    _recover(sink, options.index, log)
+    gateway = Gateway(options, sink, log)
+    await gateway.start()
+    log.info("gateway.started", writer=writer, pid=os.getpid())
+    await gateway.told_to_stop()
+    await gateway.stop()
+    log.info("gateway.stopped", writer=writer)
+    return 0
+
+
+def _recover(sink: RecoverableSink, index: int, log: Log) -> None:
+    """A disk that cannot be written keeps nobody from being served."""
+    try:
+        rows = sink.recover(index)
+    except OSError as error:
+        log.error("log.recover_failed", error=str(error))
+        return
+    if rows:
+        log.info("log.recovered", rows=rows)
+
+
+class Gateway:
+    """All parts of one process, wired. `start`, `told_to_stop`, `stop`, once each."""
+
+    def __init__(self, options: GatewayOptions, sink: LogSink, log: Log) -> None:
+        self._options = options
+        self._log = log
+        self._stop = asyncio.Event()
+        meter = Meter()
+        self.recorder = Recorder(sink, meter, log)
+        dispatcher = Dispatcher(self.recorder, meter, log)
+        self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log)
+        self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
+        self._front = Front(self.table, dispatcher, self.recorder, meter, log)
+        self.http = HttpServer(self._front.handle)
+        self._server: asyncio.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        register_gauges(meter, self.table, self.pools)
+
+    async def start(self) -> None:
+        """Route by what is on disk, then accept."""
+        loop = asyncio.get_running_loop()
+        Path(layout.gateway_facts(0)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        if self._options.parent is not None:
+            loop.add_reader(self._options.parent, self._parent_event)
+        self.http.tick(loop.time())
+        try:
+            await self.table.refresh()
+        except OSError as error:
+            self._log.error("routing.failed", error=str(error))
+        listener = socket.socket(fileno=self._options.listener)
+        self._server = await loop.create_server(self.http.connection, sock=listener, backlog=1024)
+        gc.collect()
+        gc.freeze()
+        for work in (self.table.follow(), self._tick(), self._flush()):
+            self._tasks.append(loop.create_task(work))
+
+    async def told_to_stop(self) -> None:
+        """Return on SIGTERM, SIGINT, or when the parent is gone."""
+        await self._stop.wait()
+
+    async def stop(self) -> None:
+        """Accept no more, answer what was accepted, make the log whole."""
+        assert self._server is not None
+        self._server.close()
+        self.http.drain()
+        try:
+            async with asyncio.timeout(self._options.drain_seconds):
+                await self._drained()
+        except TimeoutError:
+            self._log.error("gateway.drain_timed_out")
+        for task in self._tasks:
+            task.cancel()
+        self.table.forget()
+        self.pools.abort()
+        await self.recorder.close()
+
+    async def _drained(self) -> None:
+        await self._front.finish()
+        while self.http.busy:  # noqa: ASYNC110 - only the kernel knows when a buffer is sent
+            await asyncio.sleep(0.01)
+
+    def _parent_event(self) -> None:
+        assert self._options.parent is not None
+        if not os.read(self._options.parent, 4096):
+            asyncio.get_running_loop().remove_reader(self._options.parent)
+            self._stop.set()
+
+    async def _prepare(self, view: View) -> None:
+        """Connect before routing, so that a swap meets no unready worker.
+
+        Releases of the old snapshot stay connected until the new one is in use.
+        """
+        old = self.table.view
+        plans = (old.plans if old else {}) | view.plans
+        workers = (old.workers if old else {}) | view.workers
+        self.pools.apply(plans, workers)
+        new = _routed(view) - (_routed(old) if old else set())
+        pools = [self.pools.get(release) for release in new if view.workers[release]]
+        waits = [pool.wait_connected() for pool in pools if pool is not None]
+        if waits:
+            try:
+                async with asyncio.timeout(PREPARE_SECONDS):
+                    await asyncio.gather(*waits)
+            except TimeoutError:
+                self._log.error("routing.workers_missing", version=view.snapshot.version)
+
+    def _swapped(self, view: View) -> None:
+        self.pools.apply(view.plans, view.workers)
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.http.tick(loop.time())
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.flush_seconds)
+            await self.recorder.flush()
+
+
+def _routed(view: View) -> set[str]:
+    return {plan.release for route in view.deployments.values() for plan in route.routed()}
