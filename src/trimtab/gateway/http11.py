@@ -139,6 +139,11 @@ class Connection(asyncio.Protocol):
         unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
         return not self.closed and (bool(self._pending) or unsent)
 
+    @property
+    def receiving(self) -> bool:
+        """Whether part of a request has arrived."""
+        return self._current is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The first request's header has to come within its time."""
         assert isinstance(transport, asyncio.Transport)

@@ -1,0 +1,210 @@
+"""HTTP as clients really speak it, good and bad, over raw sockets."""
+
+import asyncio
+import gzip
+import json
+import zlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.gateway.harness import Harness, running
+from tests.unit.gateway.support import request, stop_workers
+from tests.unit.gateway.test_serving import STABLE, times, worker
+from trimtab.gateway import http11
+from trimtab.gateway.faults import Fault
+
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def serving(tmp_path: Path, scenario: Callable[[Harness], Awaitable[None]]) -> None:
+    """Run `scenario` against a gateway with one worker."""
+
+    async def bounded() -> None:
+        try:
+            async with asyncio.timeout(20):
+                await worker(tmp_path, 1, times(1))
+                async with running(tmp_path, STABLE) as it:
+                    await scenario(it)
+        finally:
+            await stop_workers()
+
+    asyncio.run(bounded())
+
+
+async def exchange(it: Harness, *pieces: bytes, answers: int = 1) -> list[tuple[int, bytes]]:
+    """Send the pieces one by one; returns status and body of the answers, in order."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        return [await one_answer(reader) for _ in range(answers)]
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def one_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = 0
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    return int(head.split()[1]), await reader.readexactly(length)
+
+
+def post(body: bytes, *headers: str, path: str = "/v2/models/d/infer") -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
+    """Also when a later one is ready before an earlier one."""
+
+    async def scenario(it: Harness) -> None:
+        body = request([4.0], id="first")
+        answers = await exchange(it, post(body) + LIVE + post(body), answers=3)
+        assert [status for status, _ in answers] == [200, 200, 200]
+        assert json.loads(answers[0][1])["id"] == "first"
+        assert json.loads(answers[1][1]) == {"live": True}
+        assert json.loads(answers[2][1])["id"] == "first"
+
+    serving(tmp_path, scenario)
+
+
+def test_a_request_may_come_byte_by_byte(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        whole = post(request())
+        answers = await exchange(it, *(whole[i : i + 1] for i in range(len(whole))))
+        assert answers[0][0] == 200
+
+    serving(tmp_path, scenario)
+
+
+def test_bodies_may_be_chunked_compressed_or_both(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        body = request()
+        packed = zlib.compress(body)
+        raw = zlib.compressobj(wbits=-15)
+        for data, encoding in (
+            (gzip.compress(body), "gzip"),
+            (packed, "deflate"),
+            (raw.compress(body) + raw.flush(), "deflate"),
+        ):
+            answers = await exchange(it, post(data, f"Content-Encoding: {encoding}"))
+            assert answers[0][0] == 200
+        head = b"POST /v2/models/d/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        head += b"Content-Encoding: deflate\r\n\r\n"
+        chunks = [b"%x\r\n%b\r\n" % (1, packed[i : i + 1]) for i in range(len(packed))]
+        answers = await exchange(it, head, *chunks, b"0\r\n\r\n")
+        assert answers[0][0] == 200
+
+    serving(tmp_path, scenario)
+
+
+def test_expect_continue_is_answered_before_the_body_is_sent(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        whole = post(request(), "Expect: 100-continue")
+        head, _, body = whole.partition(b"\r\n\r\n")
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        writer.write(head + b"\r\n\r\n")
+        assert (await one_answer(reader))[0] == 100
+        writer.write(body)
+        assert (await one_answer(reader))[0] == 200
+        writer.close()
+
+    serving(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nbad header\r\n\r\n", 400),
+        (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (b"DELETE /v2 HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"GET /v2/models/d/infer HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (post(b"{}", "Content-Type: text/csv"), 415),
+        (post(b"{}", "Content-Encoding: br"), 415),
+        (post(b"{}", "Content-Encoding: gzip"), 400),
+        (post(gzip.compress(b"{}")[:-4], "Content-Encoding: gzip"), 400),
+        (post(b"{}", "Inference-Header-Content-Length: 2"), 400),
+        (post(b"{}", "Expect: magic"), 417),
+        (post(b"{not json"), 400),
+        (b"POST /v2/models/d/infer HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", 413),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000 + b"\r\n", 431),
+    ],
+)
+def test_what_cannot_be_served_gets_a_status_and_an_error(
+    tmp_path: Path, sent: bytes, status: int
+) -> None:
+    async def scenario(it: Harness) -> None:
+        ((code, body),) = await exchange(it, sent)
+        assert code == status
+        assert set(json.loads(body)) == {"error"}
+        assert (await it.infer(request())).status_code == 200
+
+    serving(tmp_path, scenario)
+
+
+def test_a_gzip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http11, "MAX_BODY", 1000)
+    with pytest.raises(Fault) as caught:
+        http11.decoded(gzip.compress(b"0" * 1001), b"gzip")
+    assert caught.value.status == 413
+
+
+def test_head_is_get_without_the_body(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        answer = await it.client.head("/v2/health/live")
+        assert answer.status_code == 200
+        assert answer.headers["content-length"] == "13"
+        assert answer.content == b""
+
+    serving(tmp_path, scenario)
+
+
+def test_an_offered_upgrade_is_ignored(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        upgrade = post(request(), "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c")
+        answers = await exchange(it, upgrade, LIVE, answers=2)
+        assert [status for status, _ in answers] == [200, 200]
+
+    serving(tmp_path, scenario)
+
+
+def test_slow_and_silent_clients_are_ended(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        connections = it.gateway.http.connections
+        half_reader, half = await asyncio.open_connection("127.0.0.1", it.port)
+        half.write(b"GET / HTTP/1.1\r\nHost:")
+        silent_reader, silent = await asyncio.open_connection("127.0.0.1", it.port)
+        while len(connections) < 2 or not any(c.receiving for c in connections):
+            await asyncio.sleep(0.002)
+        it.gateway.http.tick(asyncio.get_running_loop().time() + 6)
+        assert (await one_answer(half_reader))[0] == 408
+        assert await silent_reader.read() == b""
+        half.close()
+        silent.close()
+
+    serving(tmp_path, scenario)
+
+
+def test_draining_answers_what_came_and_closes(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        writer.write(post(request()))
+        while not any(connection.busy for connection in it.gateway.http.connections):
+            await asyncio.sleep(0)
+        it.gateway.http.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b"Connection: close" in head
+        await reader.read()
+        writer.close()
+
+    serving(tmp_path, scenario)
