@@ -7,6 +7,7 @@ from .formats import model_file
 
 def load(config: WorkerConfig) -> Estimator:
     """Load a file that `joblib.dump` wrote."""
+    path = model_file(config)
     import joblib
 
-    return Estimator(joblib.load(model_file(config)))
+    return Estimator(joblib.load(path))

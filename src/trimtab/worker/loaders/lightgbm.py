@@ -9,9 +9,9 @@ from .formats import model_file, threads
 
 def load(config: WorkerConfig) -> "LightGBM":
     """Load what `save_model` wrote."""
+    path = model_file(config)
     import lightgbm
 
-    path = model_file(config)
     return LightGBM(lightgbm.Booster(model_file=str(path)), _objective(path.read_text("utf-8")))
 
 

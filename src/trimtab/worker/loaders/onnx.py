@@ -25,14 +25,13 @@ _FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)"}
 
 def load(config: WorkerConfig) -> "Onnx":
     """Open the model with as many threads as the execution profile allows."""
+    path = model_file(config)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(model_file(config)), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return Onnx(session, config.settings.get("output"))
 
 

@@ -9,13 +9,13 @@ from .formats import model_file, wrong_format
 
 def load(config: WorkerConfig) -> Estimator:
     """Load a `.skops` file, trusting the types in the setting `skops_trusted` and no others."""
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
     path = model_file(config)
     with zipfile.ZipFile(path) as archive:
         if "schema.json" not in archive.namelist():
             raise wrong_format(config, "a zip archive without skops' schema.json")
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
     trusted = [name.strip() for name in config.settings.get("skops_trusted", "").split(",")]
     try:
         return Estimator(skops.io.load(path, trusted=[name for name in trusted if name]))

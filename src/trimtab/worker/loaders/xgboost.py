@@ -10,9 +10,10 @@ from .formats import model_file, threads
 
 def load(config: WorkerConfig) -> "XGBoost":
     """Load what `save_model` wrote."""
+    path = model_file(config)
     import xgboost
 
-    booster = xgboost.Booster(model_file=str(model_file(config)))
+    booster = xgboost.Booster(model_file=str(path))
     booster.set_param({"nthread": threads(), "device": "cpu"})
     return XGBoost(booster)
 
