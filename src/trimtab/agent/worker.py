@@ -22,6 +22,8 @@ from trimtab.domain.processes import WorkerSlot, WorkerState, WorkerStatus
 TRIES = 3
 """Starts that may fail before the worker counts as failed; it is still tried again after."""
 REFUSALS = (10, 11, 12)
+FINAL = (errors.GOLDEN_FAILED, errors.TAMPERED)
+"""Failures that the next start would repeat: one is enough."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -52,7 +54,7 @@ class WorkerKeeper:
         self._refusal: Refusal | None = None
         self._hello: Hello | None = None
         self._child: Child | None = None
-        self._starts = 0
+        self._ends = 0
         self._failed_starts = 0
         self._started_seconds = 0.0
         self._backoff = Backoff(equipment.patience)
@@ -66,9 +68,9 @@ class WorkerKeeper:
         difference = hello.golden_difference if hello else None
         return WorkerStatus(
             slot=self.slot,
-            state=self._state,
+            state="starting" if self._state == "ready" and child is None else self._state,
             pid=child.pid if child else None,
-            restarts=max(0, self._starts - 1),
+            restarts=self._ends,
             error=refusal.error if refusal else "",
             code=refusal.code if refusal else "",
             rss_bytes=resident_bytes(child.pid) if child else 0,
@@ -122,6 +124,7 @@ class WorkerKeeper:
             return 0.0
         if self._hello is None:
             return self._failed(problem or _refusal(child, code))
+        self._ends += 1
         self._tell("ended", f"ended with {code} and is started again", child.pid)
         return self._backoff.pause(time.monotonic() - born)
 
@@ -148,7 +151,6 @@ class WorkerKeeper:
         environment = {**prepared.environment, "PYTHONDONTWRITEBYTECODE": "1"}
         child = nursery.spawn(Launch(f"worker-{self.slot.id}", argv, environment))
         self._child = child
-        self._starts += 1
         self._move("starting")
         self._tell("started", "started", child.pid)
         return child
@@ -187,9 +189,10 @@ class WorkerKeeper:
         self._tell("ready", f"verified and ready after {seconds:.1f} s", child.pid)
 
     def _failed(self, why: Refusal) -> float:
+        self._ends += 1
         self._failed_starts += 1
         self._refusal = why
-        if self._failed_starts >= TRIES:
+        if self._failed_starts >= TRIES or why.code in FINAL:
             self._state = "failed"
         self._tell("failed", f"{why.code}: {why.error}", None)
         pauses = self._with.patience.refused

@@ -1,11 +1,13 @@
-"""The evidence of every deployment, from the segments of the request log: the `Evidence` port.
+"""The evidence of every deployment, from the segments of the request log: `Evidence` made real.
 
 Each segment is taken once and in order; what was taken (cursors), what waits (joiners) and what it
 amounts to (monitors, guards) are saved together, so that after a restart from an older save the
 same segments are read again and lead to the same evidence.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -17,7 +19,6 @@ from numpy.typing import NDArray
 from trimtab import errors
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import NodeStatus
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.rollout import Phase, Standing
@@ -31,9 +32,9 @@ from trimtab.loop.watermark import Watermark
 from trimtab.ports import Blobs, Catalog, Clock, RequestLog
 from trimtab.ports.requestlog import Cursor, Segment
 
-SEGMENTS_PER_POLL = 500
-"""Bound of one `poll` per deployment, so that catching up does not hold the loop."""
-GOLDEN_CODE = errors.GOLDEN_FAILED
+SEGMENTS_PER_POLL = 20
+"""Bound of one `poll` per deployment: other work of the loop runs between polls."""
+POLLS_PER_REFRESH = 50
 
 
 class Watching(Protocol):
@@ -56,7 +57,7 @@ class MonitorsLike(Watching, Protocol):
     """Monitors of one release in one deployment."""
 
     def assess(
-        self, clock: float, open_incidents: Sequence[Incident], surroundings: Surroundings
+        self, clock: float, open_incidents: tuple[Incident, ...], surroundings: Surroundings
     ) -> MonitorReport:
         """Judge everything counted so far."""
         ...
@@ -73,7 +74,8 @@ class GuardLike(Watching, Protocol):
 StartMonitors = Callable[
     [DeploymentSpec, Signature, ReferenceProfile | None, str, float], MonitorsLike
 ]
-StartGuard = Callable[[RolloutPlan, DeploymentSpec, Standing, Standing, Signature], GuardLike]
+StartGuard = Callable[[RolloutPlan, DeploymentSpec, str, str, Signature], GuardLike]
+"""Releases are named by their digests, as rows name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,28 @@ class Sources:
     clock: Clock
 
 
+class Unsettled(msgspec.Struct, frozen=True):
+    """What monitors reported of incidents and the journal may not have yet."""
+
+    opened: dict[str, Incident] = {}
+    updated: dict[str, Incident] = {}
+    closed: tuple[str, ...] = ()
+
+    def with_report(self, report: MonitorReport) -> "Unsettled":
+        """This and a newer report."""
+        opened = {**self.opened, **{each.id: each for each in report.opened}}
+        updated = dict(self.updated)
+        for incident in report.updated:
+            (opened if incident.id in opened else updated)[incident.id] = incident
+        return Unsettled(opened, updated, tuple(dict.fromkeys((*self.closed, *report.closed))))
+
+    def applied_to(self, incidents: tuple[Incident, ...]) -> tuple[Incident, ...]:
+        """Open incidents as they will be once this is in the journal."""
+        known = {**{each.id: each for each in incidents}, **self.opened}
+        known.update((name, each) for name, each in self.updated.items() if name in known)
+        return tuple(each for name, each in known.items() if name not in self.closed)
+
+
 class _SavedDeployment(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Cursor
     watermark: Watermark
@@ -107,6 +131,7 @@ class _SavedDeployment(msgspec.Struct, frozen=True, kw_only=True):
     plan: MonitorPlan | None
     guard: bytes | None
     guarded: str | None
+    unsettled: Unsettled
 
 
 class _Saved(msgspec.Struct, frozen=True):
@@ -128,7 +153,9 @@ class _Watched:
     plan: MonitorPlan | None = None
     guard: GuardLike | None = None
     guarded: str | None = None
-    earlier_restarts: int = 0
+    unsettled: Unsettled = field(default_factory=Unsettled)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    latest: float = 0.0
 
 
 class Observer:
@@ -138,15 +165,18 @@ class Observer:
         self._sources = sources
         self._judges = judges
         self._watched: dict[str, _Watched] = {}
-        self._node = NodeStatus(())
 
     def clock(self, deployment: str) -> float:
-        """The deployment's clock: host time, or the watermark of event times (0.0 before any)."""
+        """The deployment's clock: host time, or the watermark of event times (0.0 before any).
+
+        It does not go back when the host's clock does."""
         watched = self._watched.get(deployment)
-        state = watched.state if watched else None
-        if watched is None or state is None or state.spec.clock == "wall":
+        if watched is None or watched.state is None:
             return self._sources.clock.now()
-        return watched.watermark.value
+        if watched.state.spec.clock == "event":
+            return watched.watermark.value
+        watched.latest = max(watched.latest, self._sources.clock.now())
+        return watched.latest
 
     def guard(self, deployment: str) -> GuardReport | None:
         """The guard's report on the rollout in progress; None without one to compare."""
@@ -159,13 +189,23 @@ class Observer:
         return watched.guard.assess(rollout.phase, rollout.step, self.clock(deployment))
 
     def monitors(self, deployment: str) -> MonitorReport | None:
-        """The monitors' report on the stable release; None without one."""
+        """The monitors' report on the stable release; None without one.
+
+        Incidents are reported until `settled`, so that one whose record failed is not lost."""
         watched = self._watched.get(deployment)
         if watched is None or watched.monitors is None or watched.state is None:
             return None
-        surroundings = self._surroundings(watched, watched.state)
-        incidents = watched.state.incidents
-        return watched.monitors.assess(self.clock(deployment), incidents, surroundings)
+        incidents = watched.unsettled.applied_to(watched.state.incidents)
+        report = watched.monitors.assess(self.clock(deployment), incidents, watched.surroundings)
+        watched.unsettled = waiting = watched.unsettled.with_report(report)
+        opened, updated = tuple(waiting.opened.values()), tuple(waiting.updated.values())
+        return MonitorReport(report.verdicts, opened, updated, waiting.closed)
+
+    def settled(self, deployment: str) -> None:
+        """What `monitors` last reported is in the journal."""
+        watched = self._watched.get(deployment)
+        if watched is not None:
+            watched.unsettled = Unsettled()
 
     def traffic(self, deployment: str) -> TrafficReport:
         """Counts, rate and latency of a deployment; zeros for one never seen."""
@@ -177,14 +217,12 @@ class Observer:
         watched = self._watched.get(deployment)
         return watched.unreadable if watched else 0
 
-    def notice(self, node: NodeStatus) -> None:
-        """What the node agent last said; part of the monitors' surroundings."""
-        self._node = node
-
-    def follow(self, states: Mapping[str, DeploymentState]) -> None:
+    def follow(
+        self, states: Mapping[str, DeploymentState], surroundings: Mapping[str, Surroundings]
+    ) -> None:
         """Watch these deployments as they are now: their stable releases and rollouts.
 
-        Call it before `poll`: rows of a rollout must find its guard."""
+        Nothing is read before the first call, because rows of a rollout must find its guard."""
         for name in set(self._watched) - set(states):
             del self._watched[name]
         for name, state in states.items():
@@ -192,6 +230,7 @@ class Observer:
             if watched is None:
                 watched = self._watched[name] = _Watched(Joiner(_terms(state.spec)))
             watched.state = state
+            watched.surroundings = surroundings.get(name, Surroundings())
             if watched.joiner.terms != _terms(state.spec):
                 watched.joiner = self._rejoined(watched.joiner, state.spec)
             self._follow_stable(watched, state)
@@ -209,7 +248,6 @@ class Observer:
                 spec, manifest.signature, self._profile(manifest.profile), stable.digest, started
             )
             watched.monitored, watched.plan = stable, spec.monitor
-            watched.earlier_restarts = self._restarts(stable.digest)
 
     def _follow_rollout(self, watched: _Watched, state: DeploymentState) -> None:
         rollout = state.rollout
@@ -218,7 +256,11 @@ class Observer:
         elif rollout.id != watched.guarded:
             signature = self._sources.catalog.get(rollout.candidate.digest).manifest.signature
             watched.guard = self._judges.start_guard(
-                state.spec.rollout, state.spec, rollout.candidate, rollout.previous, signature
+                state.spec.rollout,
+                state.spec,
+                rollout.candidate.digest,
+                rollout.previous.digest,
+                signature,
             )
             watched.guarded = rollout.id
 
@@ -233,27 +275,17 @@ class Observer:
         changed.restore(joiner.dump(), self._sources.log.rows)
         return changed
 
-    def _surroundings(self, watched: _Watched, state: DeploymentState) -> Surroundings:
-        digest = state.stable.digest if state.stable else None
-        failed = (
-            worker.slot.id
-            for worker in self._node.workers
-            if worker.slot.release == digest and worker.code == GOLDEN_CODE
-        )
-        restarts = self._restarts(digest) - watched.earlier_restarts
-        return Surroundings(
-            boundary=state.serving_since,
-            golden_failures=tuple(failed),
-            restarts=max(0, restarts),
-            candidate=state.rollout is not None and state.rollout.phase == "canary",
-        )
-
-    def _restarts(self, release: Digest | None) -> int:
-        return sum(w.restarts for w in self._node.workers if w.slot.release == release)
+    async def refresh(self) -> None:
+        """Read what is new, without holding the loop. Raises `TrimtabError` or `OSError`."""
+        for _ in range(POLLS_PER_REFRESH):
+            if not self.poll():
+                return
+            await asyncio.sleep(0)
 
     def poll(self) -> int:
         """Read new segments of all deployments followed; returns how many were read."""
-        return sum(self._poll_one(name, watched) for name, watched in self._watched.items())
+        followed = [(name, each) for name, each in self._watched.items() if each.state]
+        return sum(self._poll_one(name, watched) for name, watched in followed)
 
     def _poll_one(self, name: str, watched: _Watched) -> int:
         read = 0
@@ -302,12 +334,14 @@ class Observer:
         saved = {name: _dumped(watched) for name, watched in self._watched.items()}
         return msgspec.msgpack.encode(_Saved(saved))
 
-    def load(self, data: bytes) -> None:
-        """Go on from `dump`; call `follow` next."""
-        saved = msgspec.msgpack.decode(data, type=_Saved)
-        self._watched = {
-            name: self._loaded(deployment) for name, deployment in saved.deployments.items()
-        }
+    def restore(self, data: bytes) -> None:
+        """Go on from `dump`; call `follow` next. Without a readable dump the log is read anew."""
+        self._watched = {}
+        with contextlib.suppress(msgspec.DecodeError):
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+            self._watched = {
+                name: self._loaded(deployment) for name, deployment in saved.deployments.items()
+            }
 
     def _loaded(self, saved: _SavedDeployment) -> _Watched:
         judges = self._judges
@@ -324,6 +358,7 @@ class Observer:
             plan=saved.plan,
             guard=judges.load_guard(saved.guard) if saved.guard is not None else None,
             guarded=saved.guarded,
+            unsettled=saved.unsettled,
         )
 
 
@@ -366,4 +401,5 @@ def _dumped(watched: _Watched) -> _SavedDeployment:
         plan=watched.plan,
         guard=watched.guard.dump() if watched.guard else None,
         guarded=watched.guarded,
+        unsettled=watched.unsettled,
     )

@@ -1,7 +1,7 @@
 """What the observer makes of the log's segments, and that a restart counts nothing twice."""
 
+import asyncio
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from tests.support.request_log import SegmentWriter
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import NodeStatus, WorkerSlot, WorkerStatus
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
@@ -23,6 +22,7 @@ from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Incident
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.loop.evidence import Evidence
 from trimtab.loop.joiner import Joiner, Terms
 from trimtab.loop.observer import Judges, Observer, Sources
 from trimtab.loop.watermark import Watermark
@@ -45,6 +45,7 @@ class Tape:
     rows: list[str] = field(default_factory=list)
     labels: list[tuple[str, str]] = field(default_factory=list)
     seen: list[Any] = field(default_factory=list)
+    reports: list[MonitorReport] = field(default_factory=list)
 
     def observe(self, rows: Rows) -> None:
         self.rows += rows.fixed["request_id"].tolist()
@@ -59,10 +60,10 @@ class Tape:
 
 class TapeMonitors(Tape):
     def assess(
-        self, clock: float, open_incidents: Sequence[Incident], surroundings: Surroundings
+        self, clock: float, open_incidents: tuple[Incident, ...], surroundings: Surroundings
     ) -> MonitorReport:
-        self.seen.append((clock, surroundings))
-        return MonitorReport(())
+        self.seen.append((clock, [incident.id for incident in open_incidents], surroundings))
+        return self.reports.pop(0) if self.reports else MonitorReport(())
 
 
 class TapeGuard(Tape):
@@ -103,11 +104,11 @@ class Tapes:
         self,
         plan: RolloutPlan,
         spec: DeploymentSpec,
-        candidate: Standing,
-        stable: Standing,
+        candidate: str,
+        stable: str,
         signature: Signature,
     ) -> TapeGuard:
-        self.guard = TapeGuard(f"{candidate.name} against {stable.name}")
+        self.guard = TapeGuard(f"{candidate} against {stable}")
         return self.guard
 
     def load_guard(self, data: bytes) -> TapeGuard:
@@ -174,7 +175,7 @@ class Bench:
         log = FolderRequestLog(self.home, settle_seconds=0.0)
         observer = Observer(Sources(log, releases, releases, self.clock), self.tapes.judges())
         if saved is not None:
-            observer.load(saved)
+            observer.restore(saved)
         return observer
 
 
@@ -216,7 +217,7 @@ def at(request: str, seconds: float = 0.0, **changes: Any) -> dict[str, Any]:
 
 def test_monitors_get_what_stable_answered_as_stable(bench: Bench, writer: SegmentWriter) -> None:
     observer = bench.observer()
-    observer.follow(stable())
+    observer.follow(stable(), {})
     writer.rows(
         at("a"),
         at("b", release="sha256:bb", mode="canary"),
@@ -230,7 +231,7 @@ def test_monitors_get_what_stable_answered_as_stable(bench: Bench, writer: Segme
 
 def test_the_guard_gets_the_rows_of_its_rollout_only(bench: Bench, writer: SegmentWriter) -> None:
     observer = bench.observer()
-    observer.follow(canary())
+    observer.follow(canary(), {})
     writer.rows(
         at("a", rollout="ro-1"),
         at("b", rollout="ro-1", release="sha256:bb", mode="canary"),
@@ -239,7 +240,7 @@ def test_the_guard_gets_the_rows_of_its_rollout_only(bench: Bench, writer: Segme
     )
     writer.labels({"request_id": "b", "label": "1", "at": START}, {"request_id": "c", "at": START})
     observer.poll()
-    assert bench.tapes.guard.of == "m@2 against m@1"
+    assert bench.tapes.guard.of == "sha256:bb against sha256:aa"
     assert bench.tapes.guard.rows == ["a", "b"]
     assert bench.tapes.guard.labels == [("b", "1")]
     assert observer.guard("flights") == GuardReport("ok", "unknown", ())
@@ -250,11 +251,11 @@ def test_a_promoted_candidate_starts_with_no_rows_of_its_canary(
     bench: Bench, writer: SegmentWriter
 ) -> None:
     observer = bench.observer()
-    observer.follow(canary())
+    observer.follow(canary(), {})
     writer.rows(at("a", rollout="ro-1", release="sha256:bb", mode="canary"))
     observer.poll()
     promoted = msgspec.structs.replace(stable()["flights"], stable=NEW, serving_since=START + 5.0)
-    observer.follow({"flights": promoted})
+    observer.follow({"flights": promoted}, {})
     writer.rows(at("b", release="sha256:bb"))
     writer.labels({"request_id": "a"}, {"request_id": "b"})
     observer.poll()
@@ -268,7 +269,7 @@ def test_labels_may_come_before_late_twice_and_out_of_order(
     bench: Bench, writer: SegmentWriter
 ) -> None:
     observer = bench.observer()
-    observer.follow(stable())
+    observer.follow(stable(), {})
     writer.labels(
         {"request_id": "early", "label": "second", "at": 2.0},
         {"request_id": "early", "label": "first", "at": 1.0},
@@ -289,7 +290,7 @@ def test_labels_by_business_key_join_every_prediction_of_the_key(
 ) -> None:
     spec = msgspec.structs.replace(SPEC, monitor=MonitorPlan(key="flight"))
     observer = bench.observer()
-    observer.follow(stable(spec))
+    observer.follow(stable(spec), {})
     writer.rows(at("a", in_flight=7.0), at("b", in_flight=8.0), at("c", in_flight=7.0))
     writer.labels({"request_id": None, "key": "7", "label": "1"})
     observer.poll()
@@ -300,11 +301,11 @@ def test_a_key_set_later_joins_the_predictions_that_wait(
     bench: Bench, writer: SegmentWriter
 ) -> None:
     observer = bench.observer()
-    observer.follow(stable())
+    observer.follow(stable(), {})
     writer.rows(at("a", in_flight="UA1"))
     observer.poll()
     plan = msgspec.structs.replace(SPEC.monitor, key="flight")
-    observer.follow(stable(msgspec.structs.replace(SPEC, monitor=plan)))
+    observer.follow(stable(msgspec.structs.replace(SPEC, monitor=plan)), {})
     writer.labels({"request_id": None, "key": "UA1"})
     observer.poll()
     assert bench.tapes.monitors.labels == [("a", "1")]
@@ -342,7 +343,7 @@ def test_the_event_clock_ignores_one_request_from_the_future(
     bench: Bench, writer: SegmentWriter
 ) -> None:
     observer = bench.observer()
-    observer.follow(stable())
+    observer.follow(stable(), {})
     assert observer.clock("flights") == 0.0
     writer.rows(at("a"), at("b", 5.0), at("c", 400 * DAY), at("d", 10.0, final=False))
     observer.poll()
@@ -372,13 +373,13 @@ def test_the_event_clock_jumps_as_far_as_two_requests_agree() -> None:
 def test_a_wall_clock_deployment_runs_on_the_hosts_clock(bench: Bench) -> None:
     observer = bench.observer()
     assert observer.clock("unknown") == 1_700_000_100.0
-    observer.follow(stable(msgspec.structs.replace(SPEC, clock="wall")))
+    observer.follow(stable(msgspec.structs.replace(SPEC, clock="wall")), {})
     assert observer.clock("flights") == 1_700_000_100.0
 
 
 def test_a_torn_segment_is_counted_and_passed_over(bench: Bench, writer: SegmentWriter) -> None:
     observer = bench.observer()
-    observer.follow(stable())
+    observer.follow(stable(), {})
     torn = writer.rows(at("a"))
     torn.write_bytes(b"torn")
     writer.rows(at("b"))
@@ -392,7 +393,7 @@ def test_traffic_counts_each_request_by_its_final_answer(
     bench: Bench, writer: SegmentWriter
 ) -> None:
     observer = bench.observer()
-    observer.follow(stable())
+    observer.follow(stable(), {})
     now = bench.clock.value
     writer.rows(
         at("old", received_at=now - 90.0, total_seconds=9.0),
@@ -415,25 +416,84 @@ def test_traffic_counts_each_request_by_its_final_answer(
     assert observer.traffic("unknown").total == 0
 
 
-def test_surroundings_tell_what_rows_cannot(bench: Bench, writer: SegmentWriter) -> None:
+def incident(name: str, severity: str = "mild") -> Incident:
+    return Incident(
+        id=name,
+        deployment="flights",
+        release=OLD.digest,
+        tier="page",
+        opened_at=START,
+        first_evidence_at=START,
+        signals=("quality",),
+        severity=severity,
+        causes=(),
+    )
+
+
+def test_incidents_are_reported_until_they_are_settled(bench: Bench) -> None:
     observer = bench.observer()
     assert observer.monitors("flights") is None
-    slot = WorkerSlot(OLD.digest, 0)
-    observer.notice(NodeStatus((WorkerStatus(slot, "ready", restarts=2),)))
-    states = canary()
-    states["flights"] = msgspec.structs.replace(states["flights"], serving_since=START)
-    observer.follow(states)
-    failed = WorkerStatus(slot, "failed", restarts=5, code="TT-402")
-    observer.notice(NodeStatus((failed,)))
-    observer.monitors("flights")
-    (seen,) = bench.tapes.monitors.seen
-    assert seen == (0.0, Surroundings(START, (slot.id,), 3, True))
+    around = Surroundings(boundary=START, candidate=True)
+    observer.follow(stable(), {"flights": around})
+    worse = incident("i1", "severe")
+    bench.tapes.monitors.reports = [
+        MonitorReport((), opened=(incident("i1"),)),
+        MonitorReport((), updated=(worse,)),
+    ]
+    assert observer.monitors("flights") == MonitorReport((), opened=(incident("i1"),))
+    assert observer.monitors("flights") == MonitorReport((), opened=(worse,))
+    again = bench.observer(observer.dump())
+    again.follow(stable(), {"flights": around})
+    bench.tapes.monitors.reports = [MonitorReport((), closed=("i1",))]
+    assert again.monitors("flights") == MonitorReport((), opened=(worse,), closed=("i1",))
+    assert bench.tapes.monitors.seen == [(0.0, ["i1"], around)]
+    again.settled("flights")
+    assert again.monitors("flights") == MonitorReport(())
+    again.follow(stable(incidents=(incident("i2"),)), {})
+    bench.tapes.monitors.reports = [MonitorReport((), updated=(incident("i2", "severe"),))]
+    report = again.monitors("flights")
+    assert report is not None
+    assert [each.severity for each in report.updated] == ["severe"]
+    assert bench.tapes.monitors.seen[-1] == (0.0, ["i2"], Surroundings())
+
+
+def test_a_dump_that_cannot_be_read_means_reading_the_log_again(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    writer.rows(at("a"))
+    observer = bench.observer(b"of another version")
+    assert observer.poll() == 0
+    observer.follow(stable(), {})
+    asyncio.run(observer.refresh())
+    assert bench.tapes.monitors.rows == ["a"]
+
+
+def test_nothing_is_read_after_a_restart_before_the_state_is_known(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    first = bench.observer()
+    first.follow(stable(), {})
+    saved = first.dump()
+    writer.rows(at("a", rollout="ro-1"))
+    second = bench.observer(saved)
+    assert second.poll() == 0
+    second.follow(canary(), {})
+    assert second.poll() == 1
+    assert bench.tapes.guard.rows == ["a"]
+
+
+def test_the_clock_does_not_go_back_with_the_host(bench: Bench) -> None:
+    observer = bench.observer()
+    observer.follow(stable(msgspec.structs.replace(SPEC, clock="wall")), {})
+    before = observer.clock("flights")
+    bench.clock.value -= 3600.0
+    assert observer.clock("flights") == before
 
 
 def test_a_deployment_that_is_gone_is_not_watched(bench: Bench, writer: SegmentWriter) -> None:
     observer = bench.observer()
-    observer.follow(stable())
-    observer.follow({})
+    observer.follow(stable(), {})
+    observer.follow({}, {})
     writer.rows(at("a"))
     assert observer.poll() == 0
 
@@ -458,20 +518,20 @@ def test_a_kill_between_any_two_steps_gives_the_same_evidence(tmp_path: Path) ->
     plain = Bench(tmp_path)
     _script(SegmentWriter(tmp_path, "flights"))
     whole = plain.observer()
-    whole.follow(canary())
-    segments = whole.poll()
-    assert segments == 15
+    whole.follow(canary(), {})
+    asyncio.run(whole.refresh())
+    segments = 15
     for saved_after in range(segments + 1):
         bench = Bench(tmp_path)
         before = bench.observer()
-        before.follow(canary())
+        before.follow(canary(), {})
         _poll_some(before, saved_after)
         saved = before.dump()
-        before.poll()
+        asyncio.run(before.refresh())
         if saved_after == 7:
             FolderRequestLog(tmp_path, settle_seconds=0.0).roll("flights")
         after = bench.observer(saved)
-        after.follow(canary())
+        after.follow(canary(), {})
         assert after.poll() == segments - saved_after
         for mine, expected in (
             (bench.tapes.monitors, plain.tapes.monitors),
@@ -491,3 +551,8 @@ def _poll_some(observer: Observer, segments: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trimtab.loop.observer.SEGMENTS_PER_POLL", segments)
         assert observer.poll() == segments
+
+
+def test_the_observer_is_the_evidence_of_the_loop(bench: Bench) -> None:
+    evidence: Evidence = bench.observer()
+    assert evidence.guard("flights") is None
