@@ -1,0 +1,111 @@
+"""Environments are what their lock says, or they are not used."""
+
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from trimtab import errors
+from trimtab.backends import environments
+from trimtab.backends.environments import UvEnvironments
+from trimtab.domain.release import EnvironmentLock, LockedPackage
+
+SIX = LockedPackage("six", "1.17.0", ("a" * 64, "b" * 64))
+LOCK = EnvironmentLock("3.11.7", "linux-x86_64", (SIX,))
+
+
+def test_a_lock_has_one_digest_whatever_index_it_came_from() -> None:
+    again = msgspec.json.decode(msgspec.json.encode(LOCK), type=EnvironmentLock)
+    assert environments.lock_digest(again) == environments.lock_digest(LOCK)
+    moved = msgspec.structs.replace(LOCK, platform="linux-aarch64")
+    assert environments.lock_digest(moved) != environments.lock_digest(LOCK)
+
+
+def test_a_lock_is_a_requirements_file_with_every_hash() -> None:
+    assert environments.requirements_text(LOCK) == (
+        f"six==1.17.0 \\\n    --hash=sha256:{'a' * 64} \\\n    --hash=sha256:{'b' * 64}\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[UvEnvironments, EnvironmentLock]:
+    made = UvEnvironments(tmp_path_factory.mktemp("home"))
+    return made, made.lock(["six==1.17.0"])
+
+
+@pytest.mark.e2e
+def test_an_environment_is_made_once_by_many_and_runs(
+    made: tuple[UvEnvironments, EnvironmentLock],
+) -> None:
+    backend, lock = made
+    assert [(each.name, each.version) for each in lock.packages] == [("six", "1.17.0")]
+    pythons: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: pythons.append(backend.materialise(lock))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(pythons)) == 1
+    command = [str(pythons[0]), "-c", "import six, sys; print(six.__version__, sys.prefix)"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert printed == ["1.17.0", str(pythons[0].parents[1])]
+
+
+@pytest.mark.e2e
+def test_a_rebuilt_environment_has_the_same_fingerprint(
+    made: tuple[UvEnvironments, EnvironmentLock], tmp_path: Path
+) -> None:
+    backend, lock = made
+    first = backend.materialise(lock).parents[1]
+    second = backend.rebuild(lock, tmp_path / "again").parents[1]
+    assert environments.fingerprint(first) == environments.fingerprint(second)
+
+
+@pytest.mark.e2e
+def test_an_environment_that_was_changed_is_not_used(
+    made: tuple[UvEnvironments, EnvironmentLock], tmp_path: Path
+) -> None:
+    _, lock = made
+    backend = UvEnvironments(tmp_path)
+    folder = backend.materialise(lock).parents[1]
+    (installed,) = folder.glob("lib/python*/site-packages/six-1.17.0.dist-info")
+    record = installed / "RECORD"
+    content = record.read_text()
+    record.unlink()
+    record.write_text(content + "six_more.py,,\n")
+    with pytest.raises(errors.Integrity, match=r"six 1\.17\.0 was changed"):
+        backend.materialise(lock)
+    shutil.copytree(installed, installed.with_name("other-2.0.dist-info"))
+    installed.rename(installed.with_name("six-1.16.0.dist-info"))
+    with pytest.raises(
+        errors.Integrity, match=r"other 2\.0 is not in the lock; six 1\.16\.0, locked"
+    ):
+        backend.materialise(lock)
+    (folder / environments.FINGERPRINT).unlink()
+    with pytest.raises(errors.Integrity) as caught:
+        backend.materialise(lock)
+    assert caught.value.code == errors.LOCK_MISMATCH
+
+
+@pytest.mark.e2e
+def test_wheels_that_do_not_match_the_lock_make_no_environment(tmp_path: Path) -> None:
+    backend = UvEnvironments(tmp_path)
+    lock = msgspec.structs.replace(backend.lock(["six"]), packages=(SIX,))
+    with pytest.raises(errors.Permanent, match="Hash mismatch") as caught:
+        backend.materialise(lock)
+    assert caught.value.code == errors.ENVIRONMENT_FAILED
+    assert [path for path in (tmp_path / "envs").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("line", ["six==99", "six @ file:///nowhere/six.whl", ">>"])
+def test_requirements_that_cannot_be_locked_are_refused(line: str, tmp_path: Path) -> None:
+    with pytest.raises(errors.Usage) as caught:
+        UvEnvironments(tmp_path).lock([line])
+    assert caught.value.code == errors.LOCK_FAILED
+    assert caught.value.message

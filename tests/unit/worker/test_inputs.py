@@ -1,0 +1,111 @@
+"""Tensors become columns, frames and matrices of exactly the declared types."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trimtab.worker.config import Column, Signature
+from trimtab.worker.failures import StageFailure
+from trimtab.worker.inputs import cast, given
+from trimtab.worker.tensors import tensor_of
+
+SIGNATURE = Signature(
+    inputs=(
+        Column("count", "INT32", False),
+        Column("age", "INT64", True),
+        Column("carrier", "BYTES", True),
+    ),
+    outputs=(),
+    task="other",
+    classes=(),
+    threshold=0.5,
+)
+NUMBERS = Signature(SIGNATURE.inputs[:2], (), "other", (), 0.5)
+
+
+def texts(*values: str | None) -> Any:
+    return np.array(values, dtype=object)
+
+
+def columns() -> list[Any]:
+    return [
+        tensor_of("carrier", texts("AA", None)),
+        tensor_of("age", np.array([3.0, np.nan])),
+        tensor_of("count", np.array([1.0, 2.0])),
+    ]
+
+
+def test_columns_have_the_order_and_types_of_the_signature() -> None:
+    got = given("columns", SIGNATURE, columns(), 2)
+    assert list(got) == ["count", "age", "carrier"]
+    assert got["count"].dtype == np.int32
+    assert got["carrier"].tolist() == ["AA", None]
+
+
+def test_a_nullable_whole_number_has_one_type_whether_or_not_one_is_missing() -> None:
+    without = [*columns()[::2], tensor_of("age", np.array([3, 4]))]
+    assert given("columns", SIGNATURE, columns(), 2)["age"].dtype == np.float64
+    assert given("columns", SIGNATURE, without, 2)["age"].dtype == np.float64
+
+
+def test_a_data_frame_has_texts_as_pandas_reads_them() -> None:
+    frame = given("pandas", SIGNATURE, columns(), 2)
+    assert frame.dtypes.astype(str).to_dict() == {
+        "count": "int32",
+        "age": "float64",
+        "carrier": "str",
+    }
+    assert frame["carrier"].isna().tolist() == [False, True]
+
+
+def test_a_matrix_and_its_columns_are_the_same_rows() -> None:
+    matrix = tensor_of("", np.array([[1.0, 3.0], [2.0, np.nan]]))
+    for frame in ("matrix", "columns"):
+        one = given(frame, NUMBERS, [matrix], 2)
+        other = given(frame, NUMBERS, columns()[1:], 2)
+        np.testing.assert_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "nullable", "values", "words"),
+    [
+        ("INT64", False, [1.5], "no INT64"),
+        ("UINT8", False, [300.0], "no UINT8"),
+        ("INT8", False, [np.inf], "no INT8"),
+        ("BOOL", False, [2.0], "no BOOL"),
+        ("INT64", False, [np.nan], "may not be missing"),
+        ("BYTES", False, [1.0], "must be BYTES"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_never_made_to(
+    datatype: str, nullable: bool, values: list[float], words: str
+) -> None:
+    with pytest.raises(StageFailure, match=words):
+        cast(Column("x", datatype, nullable), np.array(values))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ([tensor_of("nobody", np.array([1.0]))], "unknown columns"),
+        ([tensor_of("count", np.array([1.0, 2.0])), *columns()[:2]], "shape"),
+        ([tensor_of("count", np.array([1.0]))] * 2, "twice"),
+        ([tensor_of("", np.array([[1.0]]))], "matrix"),
+    ],
+)
+def test_tensors_that_are_not_the_signature_are_refused(tensors: list[Any], words: str) -> None:
+    with pytest.raises(StageFailure, match=words) as failure:
+        given("columns", SIGNATURE, tensors, 1)
+    assert failure.value.stage == "input"
+
+
+def test_text_fits_into_no_matrix() -> None:
+    with pytest.raises(StageFailure, match="text"):
+        given("matrix", SIGNATURE, columns(), 2)
+
+
+def test_feature_code_may_change_what_it_is_given() -> None:
+    got = given("columns", SIGNATURE, columns(), 2)
+    got["count"][0] = 7
+    assert given("columns", SIGNATURE, columns(), 2)["count"][0] == 1
