@@ -50,6 +50,9 @@ class Loop(RuleBasedStateMachine):
         self.ready: dict[Digest, int] = dict.fromkeys(RELEASES, 2)
         self.failed: dict[Digest, WorkerFailure] = {}
         self.record(verbs.apply_spec(None, spec(retrain=RETRAIN, workers=2), self.seen(), ANN))
+        self.order(verbs.deploy, release(1))
+        self.decide()
+        self.order(verbs.deploy, release(2))
 
     @property
     def state(self) -> DeploymentState:
@@ -98,18 +101,26 @@ class Loop(RuleBasedStateMachine):
         self.clock += seconds
         self.decide()
 
+    @rule(seconds=st.sampled_from([70.0, 700.0, 4000.0]), steps=st.integers(1, 5))
+    def go_well(self, seconds: float, steps: int) -> None:
+        self.guard = GuardReport("ok", "ok", (verdict("ok"),))
+        self.ready = dict.fromkeys(RELEASES, 2)
+        self.failed = {}
+        for _ in range(steps):
+            self.tick(seconds)
+
     @rule(word=WORDS, advance=st.booleans())
     def judge(self, word: Word, advance: bool) -> None:
         found = () if word == "unknown" else (verdict(word),)
         self.guard = GuardReport(word, "ok" if advance and word == "ok" else "unknown", found)
         self.decide()
 
-    @rule(number=NUMBERS, count=st.integers(0, 2))
+    @rule(number=NUMBERS, count=st.sampled_from([2, 2, 1, 0]))
     def workers(self, number: int, count: int) -> None:
         self.ready[release(number).digest] = count
         self.decide()
 
-    @rule(number=NUMBERS, broken=st.booleans())
+    @rule(number=NUMBERS, broken=st.sampled_from([False, False, True]))
     def failure(self, number: int, broken: bool) -> None:
         self.failed.pop(release(number).digest, None)
         if broken:
@@ -137,7 +148,7 @@ class Loop(RuleBasedStateMachine):
         made = release(number) if worked else None
         self.decide(finished=(FinishedRun(self.state.run.id, made, 1.0, "no"),))
 
-    @rule(number=NUMBERS, strategy=st.sampled_from([None, "now", "shadow"]))
+    @rule(number=NUMBERS, strategy=st.sampled_from([None, None, "now", "shadow"]))
     def deploy(self, number: int, strategy: str | None) -> None:
         self.order(verbs.deploy, release(number), strategy)
 
@@ -197,5 +208,5 @@ class Loop(RuleBasedStateMachine):
         assert {route.release for route in routes} <= wanted
 
 
-Loop.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Loop.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestLoop = Loop.TestCase

@@ -1,0 +1,95 @@
+"""The metadata database: its schema, and what it refuses."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from trimtab import errors
+from trimtab.backends.database import (
+    WAL_SAFE,
+    metadata,
+    open_database,
+    reading,
+    sqlite_engine,
+    writing,
+)
+
+
+def test_migrations_lead_to_the_declared_tables(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "control.db")
+    with engine.connect() as db:
+        assert compare_metadata(MigrationContext.configure(db), metadata) == []
+    engine.dispose()
+
+
+def test_connection_is_durable_and_avoids_write_ahead_logging_where_it_corrupts(
+    tmp_path: Path,
+) -> None:
+    engine = open_database(tmp_path / "control.db")
+    with engine.connect() as db:
+        values = [
+            db.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("synchronous", "foreign_keys", "busy_timeout", "journal_mode")
+        ]
+    mode = "wal" if sqlite3.sqlite_version_info >= WAL_SAFE else "delete"
+    assert values == [2, 1, 10_000, mode]
+    engine.dispose()
+
+
+def test_write_lock_is_taken_when_a_transaction_begins(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "control.db")
+    other = sqlite3.connect(tmp_path / "control.db", timeout=0)
+    with writing(engine, "write"), pytest.raises(sqlite3.OperationalError):
+        other.execute("BEGIN IMMEDIATE")
+    with reading(engine, "read"):
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+    engine.dispose()
+
+
+def test_newer_schema_is_refused(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "control.db")
+    with engine.begin() as db:
+        db.exec_driver_sql("update alembic_version set version_num = '9999'")
+    engine.dispose()
+    with pytest.raises(errors.Unavailable) as caught:
+        open_database(tmp_path / "control.db")
+    assert caught.value.code == errors.HOME_TOO_NEW
+
+
+def test_file_that_is_no_database_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "control.db"
+    path.write_bytes(b"not a database, but long enough to be one " * 100)
+    before = path.read_bytes()
+    with pytest.raises(errors.Unavailable) as caught:
+        open_database(path)
+    assert caught.value.code == errors.HOME_NOT_WRITABLE
+    assert path.read_bytes() == before
+
+
+def test_failing_statement_is_one_kind_of_error_and_leaves_nothing(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "control.db")
+
+    def half() -> None:
+        with writing(engine, "write") as db:
+            db.exec_driver_sql("insert into leader values (1, 'one', 0.0)")
+            db.exec_driver_sql("insert into nothing values (1)")
+
+    with pytest.raises(errors.Permanent) as caught:
+        half()
+    assert caught.value.code == errors.STORE_FAILED
+    with pytest.raises(errors.Permanent), reading(engine, "read") as db:
+        db.exec_driver_sql("select * from nothing")
+    with reading(engine, "read") as db:
+        assert db.exec_driver_sql("select count(*) from leader").scalar_one() == 0
+    engine.dispose()
+
+
+def test_engine_alone_does_not_touch_the_schema(tmp_path: Path) -> None:
+    engine = sqlite_engine(tmp_path / "control.db")
+    with engine.connect() as db:
+        assert db.exec_driver_sql("select count(*) from sqlite_master").scalar_one() == 0
+    engine.dispose()
