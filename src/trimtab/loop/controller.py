@@ -68,6 +68,10 @@ class Controller:
         self.store = Store(parts.journal, parts.catalog, parts.blobs, parts.clock)
         self.health = Health()
         self.runs = Runs(place)
+        self.seen: dict[str, Observation] = {}
+        """What the last decision about each deployment was made from, for the screens."""
+        self.ticked_at: float | None = None
+        """Host epoch seconds of the last completed tick."""
         self._parts = parts
         self._tempo = tempo or Tempo()
         self._publisher = Publisher(place.home)
@@ -130,6 +134,7 @@ class Controller:
         left = await self._outbox.carry_out(self.store.epoch, self.store.state, node)
         await self._place(routed)
         self._dump()
+        self.ticked_at = self._parts.clock.now()
         moving = any(state.rollout or state.run for state in self.store.deployments.values())
         return moving or left or not routed or self._retirement.waiting
 
@@ -152,7 +157,8 @@ class Controller:
         """Decide about one deployment; what cannot be recorded did not happen, and comes again."""
         state = self.store.deployments[name]
         try:
-            decision = decide(state, self.observe(name, self._finished(state)))
+            seen = self.seen[name] = self.observe(name, self._finished(state))
+            decision = decide(state, seen)
             if decision.entries:
                 self.store.commit(decision.entries, decision.effects)
             if not self._blind:

@@ -41,11 +41,12 @@ class Runs:
     def argv(self, order: StartRun) -> tuple[str, ...]:
         """The command of a run. `--until` is event time in epoch seconds."""
         words = (
-            *(sys.executable, "-m", "trimtab.build", "run"),
+            *(sys.executable, "-P", "-m", "trimtab.app", "run"),
             *("--home", str(self._place.home)),
             *("--project", str(self._place.project)),
             *("--run", order.run),
             *("--model", order.model),
+            *("--deployment", order.deployment),
         )
         return words if order.until is None else (*words, "--until", repr(order.until))
 
