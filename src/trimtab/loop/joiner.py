@@ -20,6 +20,8 @@ from trimtab.loop.watermark import JUMP_SECONDS
 from trimtab.ports.requestlog import Segment
 
 WAITING, USED = 1, 2
+RECENT = 20_000
+"""Used labels kept during a rollout: the shadow copy of a request may be logged after its label."""
 Key = tuple[str, int] | str
 """Request id with row, or a business key."""
 
@@ -57,6 +59,7 @@ class SavedJoiner(msgspec.Struct, frozen=True):
     look: int = 0
     batches: tuple[SavedBatch, ...] = ()
     labels: tuple[WaitingLabel, ...] = ()
+    recent: tuple[WaitingLabel, ...] = ()
 
 
 @dataclass(slots=True)
@@ -90,6 +93,7 @@ class Joiner:
     _rows: int = 0
     _places: dict[Key, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     _labels: dict[Key, WaitingLabel] = field(default_factory=dict)
+    _recent: dict[Key, WaitingLabel] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
@@ -104,7 +108,7 @@ class Joiner:
         number = self._hold(segment, answered, np.full(len(answered), WAITING, dtype=np.uint8))
         matches = []
         for position, keys in enumerate(self._keys(answered)):
-            early = [self._labels[key] for key in keys if key in self._labels]
+            early = [label for key in keys if (label := self._known(key)) is not None]
             if early:
                 newest = max(early, key=lambda label: label.at)
                 matches.append(_Match(number, position, newest))
@@ -147,11 +151,18 @@ class Joiner:
                 self._labels[key] = msgspec.structs.replace(label, arrived=clock)
             elif label.arrived < oldest:
                 del self._labels[key]
+        self._recent = {k: each for k, each in self._recent.items() if each.arrived >= oldest}
 
     def dump(self) -> SavedJoiner:
         """The state to save; small, because predictions stay in the log."""
         batches = (SavedBatch(b.segment, b.marks.tobytes()) for b in self._batches.values())
-        return SavedJoiner(self.terms, self._look, tuple(batches), tuple(self._labels.values()))
+        return SavedJoiner(
+            self.terms,
+            self._look,
+            tuple(batches),
+            tuple(self._labels.values()),
+            tuple(self._recent.values()),
+        )
 
     def restore(self, saved: SavedJoiner, read: Callable[[Segment], Rows]) -> None:
         """Read the predictions of `saved` again; those past the log's retention are gone."""
@@ -166,6 +177,7 @@ class Joiner:
             assert len(marks) == len(self._batches[number].rows)
         self._look = saved.look
         self._labels.update((label.key, label) for label in saved.labels)
+        self._recent.update((label.key, label) for label in saved.recent)
 
     def _hold(self, segment: Segment, rows: Rows, marks: NDArray[np.uint8]) -> int:
         number = self._next
@@ -190,6 +202,16 @@ class Joiner:
             for identity, value in zip(by_id, column.tolist(), strict=True)
         )
 
+    def _known(self, key: Key) -> WaitingLabel | None:
+        return self._labels.get(key) or self._recent.get(key)
+
+    def _remember(self, match: _Match) -> None:
+        """Keep the label of a prediction in a rollout for the shadow copy that may follow."""
+        if self._batches[match.batch].rows.fixed["rollout"][match.position]:
+            self._recent[match.label.key] = match.label
+            if len(self._recent) > RECENT:
+                del self._recent[next(iter(self._recent))]
+
     def _keep(self, label: WaitingLabel) -> None:
         known = self._labels.get(label.key)
         if known is None or label.at > known.at:
@@ -205,6 +227,7 @@ class Joiner:
             place = (match.batch, match.position)
             if place not in chosen or match.label.at > chosen[place].at:
                 chosen[place] = match.label
+            self._remember(match)
         by_batch: dict[int, list[int]] = defaultdict(list)
         for number, position in sorted(chosen):
             self._batches[number].marks[position] = USED

@@ -74,8 +74,7 @@ class GuardLike(Watching, Protocol):
 StartMonitors = Callable[
     [DeploymentSpec, Signature, ReferenceProfile | None, str, float], MonitorsLike
 ]
-StartGuard = Callable[[RolloutPlan, DeploymentSpec, str, str, Signature], GuardLike]
-"""Releases are named by their digests, as rows name them."""
+StartGuard = Callable[[RolloutPlan, DeploymentSpec, Standing, Standing, Signature], GuardLike]
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +257,8 @@ class Observer:
             watched.guard = self._judges.start_guard(
                 state.spec.rollout,
                 state.spec,
-                rollout.candidate.digest,
-                rollout.previous.digest,
+                rollout.candidate,
+                rollout.previous,
                 signature,
             )
             watched.guarded = rollout.id

@@ -104,11 +104,11 @@ class Tapes:
         self,
         plan: RolloutPlan,
         spec: DeploymentSpec,
-        candidate: str,
-        stable: str,
+        candidate: Standing,
+        stable: Standing,
         signature: Signature,
     ) -> TapeGuard:
-        self.guard = TapeGuard(f"{candidate} against {stable}")
+        self.guard = TapeGuard(f"{candidate.name} against {stable.name}")
         return self.guard
 
     def load_guard(self, data: bytes) -> TapeGuard:
@@ -240,7 +240,7 @@ def test_the_guard_gets_the_rows_of_its_rollout_only(bench: Bench, writer: Segme
     )
     writer.labels({"request_id": "b", "label": "1", "at": START}, {"request_id": "c", "at": START})
     observer.poll()
-    assert bench.tapes.guard.of == "sha256:bb against sha256:aa"
+    assert bench.tapes.guard.of == "m@2 against m@1"
     assert bench.tapes.guard.rows == ["a", "b"]
     assert bench.tapes.guard.labels == [("b", "1")]
     assert observer.guard("flights") == GuardReport("ok", "unknown", ())
@@ -283,6 +283,28 @@ def test_labels_may_come_before_late_twice_and_out_of_order(
     writer.labels({"request_id": "late", "label": "1", "at": 9.0}, {"request_id": "early"})
     observer.poll()
     assert bench.tapes.monitors.labels == [("early", "second"), ("late", "0")]
+
+
+def test_a_shadow_copy_logged_after_the_label_of_its_request_is_joined(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    observer.follow(canary("shadow"), {})
+    writer.rows(at("a", rollout="ro-1"), at("b", rollout=None))
+    writer.labels({"request_id": "a"}, {"request_id": "b"})
+    observer.poll()
+    again = bench.observer(observer.dump())
+    again.follow(canary("shadow"), {})
+    shadow: dict[str, Any] = {
+        "mode": "shadow",
+        "release": "sha256:bb",
+        "final": False,
+        "rollout": "ro-1",
+    }
+    writer.rows(at("a", **shadow), at("b", **shadow))
+    again.poll()
+    assert bench.tapes.guard.labels == [("a", "1"), ("a", "1")]
+    assert bench.tapes.monitors.labels == [("a", "1"), ("b", "1")]
 
 
 def test_labels_by_business_key_join_every_prediction_of_the_key(
