@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -71,7 +72,8 @@ class Parent:
         self._stop = stop
 
     def _watch(self, fd: int) -> None:
-        while os.read(fd, 1):
+        # The pipe is shared with processes that may have made it non-blocking.
+        while select.select([fd], [], []) and os.read(fd, 1):
             pass
         if self._stop is not None:
             self._stop()
