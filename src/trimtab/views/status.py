@@ -18,6 +18,7 @@ from trimtab.views.shapes import (
     StatusView,
     VerdictView,
 )
+from trimtab.views.words import plain
 
 _LOUDNESS = {"bad": 0, "unknown": 1, "ok": 2}
 _TIERS = {"page": 0, "ticket": 1, "note": 2}
@@ -207,7 +208,7 @@ def _trouble(state: DeploymentState, stable: ServingView | None, seen: Seen) -> 
     pages = [incident for incident in state.incidents if incident.tier == "page"]
     if pages:
         causes = pages[0].causes
-        return f"incident {pages[0].id}: {causes[0].cause if causes else 'unknown'}"
+        return f"incident {pages[0].id}: {plain(causes[0].cause) if causes else 'unknown cause'}"
     bad = [
         verdict
         for verdict in seen.verdicts.get(state.spec.name, ())

@@ -64,7 +64,7 @@ def traffic(view: TrafficView) -> str:
     """Set share of the traffic by release over time, stacked; empty without a release."""
     if not view.points or view.until is None:
         return ""
-    box = Box()
+    box = Box(width=960.0)
     span = Span(view.points[0].at, view.until)
     releases = list(dict.fromkeys(name for point in view.points for name in point.shares))
     bands = "".join(
@@ -119,7 +119,7 @@ def evidence(series: EvidenceSeries) -> str:
     points = series.points
     if not points:
         return ""
-    box = Box(width=320.0, height=110.0, left=34.0)
+    box = Box(width=270.0, height=112.0, left=30.0)
     span = Span(points[0].at, points[-1].at)
     values = [point.evidence_log10 for point in points]
     limits = [point.threshold_log10 for point in points]

@@ -1,0 +1,89 @@
+"""`python -m trimtab.web`: the controller process, with the admin listener on an inherited socket.
+
+Exit codes: 0 told to stop · 1 another controller leads · 3 cannot start.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from trimtab import errors
+from trimtab.app import ControlRoom, control_room
+from trimtab.judge.draft import Author
+from trimtab.web.server import create_app, serve
+from trimtab.web.source import RoomSource
+
+ROLL_SECONDS = 60.0
+log = logging.getLogger("trimtab.controller")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the controller until it is told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m trimtab.web")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--project", type=Path, required=True)
+    parser.add_argument("--fd", type=int, required=True, help="an inherited listening socket")
+    parser.add_argument("--parent-fd", type=int, default=None)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.chdir(given.home)
+    try:
+        room = control_room(given.home, given.project)
+        return asyncio.run(_run(room, given.fd, given.parent_fd))
+    except errors.Conflict as problem:
+        log.error("%s", problem)  # noqa: TRY400 - the chain says nothing more
+        return 1
+    except errors.TrimtabError as problem:
+        for line in (f"error: {problem}", *problem.causes(), f"hint: {problem.hint}"):
+            print(line, file=sys.stderr)
+        return 3
+
+
+async def _run(room: ControlRoom, fd: int, parent: int | None) -> int:
+    controller = room.controller
+    controller.lead(f"controller-{os.getpid()}")
+    await room.control.apply(room.project.config, Author("trimtab.toml"))
+    _stop_on_signals(room, parent)
+    app = create_app(room.control, RoomSource(room))
+    others = [asyncio.create_task(serve(app, fd)), asyncio.create_task(_roll(room))]
+    try:
+        await controller.run()
+    finally:
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await room.node.close()
+    return 0
+
+
+def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, room.controller.stop)
+    if parent is None:
+        return
+
+    def gone() -> None:
+        if not os.read(parent, 4096):
+            loop.remove_reader(parent)
+            room.controller.stop()
+
+    loop.add_reader(parent, gone)
+
+
+async def _roll(room: ControlRoom) -> None:
+    """Compact what the gateways wrote and delete what is older than its retention."""
+    while True:
+        await asyncio.sleep(ROLL_SECONDS)
+        for name in room.log.deployments():
+            with contextlib.suppress(errors.TrimtabError, OSError):
+                await asyncio.to_thread(room.log.roll, name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What the pages share: the journal read so far, and the recent evidence, sampled by the second."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from trimtab import errors
+from trimtab.domain.events import Entry
+from trimtab.views.seen import Seen
+from trimtab.web.ports import AdminSource, Control
+from trimtab.web.trace import Trace
+
+SAMPLE_SECONDS = 1.0
+
+
+class Live:
+    """One per listener. Everything runs on its event loop."""
+
+    def __init__(
+        self, control: Control, source: AdminSource, interval: float = SAMPLE_SECONDS
+    ) -> None:
+        self.control = control
+        self.source = source
+        self.interval = interval
+        self.trace = Trace()
+        self.stopping = asyncio.Event()
+        self._entries: list[Entry] = []
+
+    def look(self) -> Seen:
+        """A fresh look, which also lengthens the evidence."""
+        seen = self.source.seen()
+        self.trace.sample(seen)
+        return seen
+
+    def entries(self) -> list[Entry]:
+        """The whole journal; only what is new is read."""
+        last = self._entries[-1].seq if self._entries else 0
+        self._entries.extend(self.source.entries(last))
+        return self._entries
+
+    async def pause(self) -> bool:
+        """Wait one interval; False when the listener is stopping."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), self.interval)
+        return not self.stopping.is_set()
+
+    @contextlib.asynccontextmanager
+    async def sampling(self) -> AsyncIterator[None]:
+        """Sample evidence for as long as the listener runs."""
+        task = asyncio.create_task(self._sample())
+        try:
+            yield
+        finally:
+            self.stopping.set()
+            await task
+
+    async def _sample(self) -> None:
+        while await self.pause():
+            # What cannot be seen now is a gap in a chart, and every page says why by itself.
+            with contextlib.suppress(errors.TrimtabError):
+                self.look()

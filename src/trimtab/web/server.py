@@ -1,0 +1,81 @@
+"""The admin listener: the app put together, and served on a socket somebody else opened."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from trimtab import errors
+from trimtab.web import answers, orders, pages, reads, stream
+from trimtab.web.guard import Guard
+from trimtab.web.live import SAMPLE_SECONDS, Live
+from trimtab.web.policy import only_declared
+from trimtab.web.ports import AdminSource, Control
+
+GRACE_SECONDS = 2
+
+
+def create_app(
+    control: Control,
+    source: AdminSource,
+    *,
+    hosts: Iterable[str] = (),
+    interval: float = SAMPLE_SECONDS,
+) -> Starlette:
+    """The admin app. `hosts` are names the listener answers to besides those of loopback;
+    `interval` is the time between samples and live updates, in seconds."""
+    live = Live(control, source, interval)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with live.sampling():
+            yield
+
+    app = Starlette(
+        routes=only_declared((*reads.routes, *orders.routes, *stream.routes, *pages.routes)),
+        middleware=[Middleware(Guard, hosts=tuple(hosts))],
+        exception_handlers={
+            errors.TrimtabError: answers.on_trimtab_error,
+            HTTPException: answers.on_http_error,
+            Exception: answers.on_fault,
+        },
+        lifespan=lifespan,
+    )
+    app.state.live = live
+    return app
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process that serves more than this listener."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(app: Starlette, fd: int) -> None:
+    """Serve on the listening socket `fd` until cancelled; open streams are then ended first."""
+    listener = socket.socket(fileno=fd)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        app.state.live.stopping.set()
+        server.should_exit = True
+        await task
+        raise

@@ -1,0 +1,50 @@
+"""The admin listener's look at the controller that lives in the same process."""
+
+from trimtab.app import ControlRoom
+from trimtab.domain.events import Entry
+from trimtab.domain.names import ReleaseRef
+from trimtab.domain.release import Release
+from trimtab.views.seen import Seen, TrafficCounts
+
+
+class RoomSource:
+    """`AdminSource` over a control room: what the last tick saw, and what the journal says."""
+
+    def __init__(self, room: ControlRoom) -> None:
+        self._room = room
+
+    def seen(self) -> Seen:
+        """The recorded state with the reports that the last decision was made from."""
+        controller = self._room.controller
+        store, reports = controller.store, controller.seen
+        return Seen(
+            state=store.state,
+            now=self._room.clock.now(),
+            observed_at=controller.ticked_at,
+            releases=store.releases,
+            node=controller.health.status,
+            guards={name: seen.guard for name, seen in reports.items() if seen.guard},
+            verdicts={
+                name: seen.monitors.verdicts for name, seen in reports.items() if seen.monitors
+            },
+            traffic={name: self._traffic(name) for name in store.deployments},
+            clocks={name: seen.clock for name, seen in reports.items() if seen.clock > 0},
+        )
+
+    def entries(self, after: int = 0) -> tuple[Entry, ...]:
+        """The journal."""
+        return self._room.controller.store.journal.entries(after)
+
+    def find(self, ref: ReleaseRef) -> Release:
+        """A registered release."""
+        return self._room.controller.store.find(ref)
+
+    def _traffic(self, name: str) -> TrafficCounts:
+        report = self._room.observer.traffic(name)
+        return TrafficCounts(
+            report.total,
+            report.failed,
+            report.rate_per_second,
+            report.p50_seconds,
+            report.p99_seconds,
+        )
