@@ -14,7 +14,7 @@ class Programs:
     `-P` keeps the state folder, in which they run, off their import path."""
 
     gateway: tuple[str, ...] = (sys.executable, "-P", "-m", "trimtab.gateway")
-    controller: tuple[str, ...] = (sys.executable, "-P", "-m", "trimtab.loop")
+    controller: tuple[str, ...] = (sys.executable, "-P", "-m", "trimtab.web")
 
 
 @dataclass(frozen=True, slots=True)
