@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import cast
 
 import httptools
 import msgspec
@@ -146,7 +147,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The first request's header has to come within its time."""
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports have asyncio's methods but not its base classes.
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         self._limit = self._loop.time() + HEAD_SECONDS
         self.server.connections.add(self)

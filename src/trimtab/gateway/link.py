@@ -1,7 +1,7 @@
 """One worker's socket: connect, check who answers, one batch at a time, reconnect."""
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -71,7 +71,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for HELLO."""
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports have asyncio's methods but not its base classes.
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         self._decoder = Decoder(loads=msgspec.json.decode)
         self._leaving = False
