@@ -194,7 +194,7 @@ def _advanced(state: DeploymentState, event: e.RolloutAdvanced) -> DeploymentSta
         weight=event.weight,
         phase_clock=event.clock,
     )
-    if event.phase != "bake":
+    if event.phase != "bake" or state.rollout.phase == "bake":
         return msgspec.structs.replace(state, rollout=rollout)
     return msgspec.structs.replace(
         state,

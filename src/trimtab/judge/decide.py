@@ -91,11 +91,20 @@ def _judge_rollout(draft: Draft) -> str:
     why = _condemned(rollout, draft.seen)
     if why:
         return _take_out(draft, rollout, why)
+    if rollout.phase_clock <= 0.0 < draft.clock:
+        _begin_clock(draft, rollout)
+        return ""
     guard = draft.seen.guard
     convinced = guard is not None and guard.advance == "ok" and guard.verdict != "bad"
     if may_advance(draft) and _due(draft, rollout, convinced):
         advance(draft)
     return ""
+
+
+def _begin_clock(draft: Draft, rollout: Rollout) -> None:
+    """Event time begins with the first request: time in the phase counts from there, not from 0."""
+    event = e.RolloutAdvanced(rollout.id, rollout.phase, rollout.step, rollout.weight, draft.clock)
+    draft.record(event, rollout.candidate.name, "the deployment's clock began")
 
 
 def _condemned(rollout: Rollout, seen: Observation) -> str:

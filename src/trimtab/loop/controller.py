@@ -240,7 +240,7 @@ class Controller:
         present = {worker.slot for worker in self.health.status.workers}
         unwanted = frozenset(present - wanted)
         kept = unwanted
-        if routed:
+        if routed and (unwanted or self._retirement.waiting):
             kept = self._retirement.keep(
                 unwanted,
                 version=self._publisher.version,

@@ -280,3 +280,16 @@ def test_numbers_that_json_cannot_hold_are_made_finite() -> None:
     story = rolling().tick(guard=GuardReport("bad", "unknown", (wild, mild)))
     facts = story.last.entries[0].evidence
     assert (facts["evidence_log10"], facts["estimate"], facts["lower"]) == (9999.0, None, 0.5)
+
+
+def test_time_in_a_phase_counts_from_the_first_request_when_the_clock_is_event_time() -> None:
+    story = served()
+    story.clock = 0.0
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(2), "now"))
+    story.tick(0.0)
+    assert story.phase == "bake0"
+    story.tick(1_700_000_000.0, guard=GOOD)
+    assert (story.phase, story.state.incidents) == ("bake0", ())
+    assert (story.state.stable, story.state.previous) == (release(2), release(1))
+    assert story.tick(3599.0, guard=GOOD).phase == "bake0"
+    assert story.tick(1.0, guard=GOOD).phase == "idle"
