@@ -5,6 +5,8 @@ Faces call these functions. A pipeline run is a process of its own: `python -m t
 
 import argparse
 import asyncio
+import getpass
+import http.client
 import os
 import sys
 import tempfile
@@ -13,7 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import msgspec
 import pyarrow as pa
 
 from trimtab import errors
@@ -34,13 +38,13 @@ from trimtab.backends.node_client import NodeClient
 from trimtab.backends.notifier import FileNotifier
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.runner import SubprocessRunner
+from trimtab.build import reproduce as again
 from trimtab.build.assemble import build
-from trimtab.build.reproduce import integrity, reproduce
 from trimtab.build.request import BuildRequest, Narrate, Tools
 from trimtab.build.run import RunJob, run
 from trimtab.domain import layout
 from trimtab.domain.deployment import PipelineSpec, ProjectConfig
-from trimtab.domain.names import Digest, ReleaseRef
+from trimtab.domain.names import Digest, ReleaseRef, short
 from trimtab.domain.release import Manifest, Release
 from trimtab.domain.reproduction import Reproduction
 from trimtab.judge.draft import Author
@@ -51,9 +55,12 @@ from trimtab.loop.observer import Judges, Observer, Sources
 from trimtab.loop.runs import Place
 from trimtab.loop.service import Control
 from trimtab.loop.store import Store
+from trimtab.views.shapes import BuildView
 
 CACHE = "cache"
 SCRATCH = "scratch"
+
+__all__ = ["Project", "open_project"]
 
 
 def tools(home: Path, narrate: Narrate) -> Tools:
@@ -71,20 +78,79 @@ def tools(home: Path, narrate: Narrate) -> Tools:
     )
 
 
-def build_manifest(
-    project: Project, request: BuildRequest, narrate: Narrate
-) -> tuple[Digest, Manifest]:
-    """Make a release and store its blobs; it has no number until it is registered."""
-    return build(request, tools(open_home(project.home), narrate))
+def build_release(project: Project, request: BuildRequest, narrate: Narrate) -> BuildView:
+    """Make a release of a model file or object, and register it."""
+    started = time.monotonic()
+    digest, manifest = build(request, tools(open_home(project.home), narrate))
+    release = register(project, digest)
+    return _built(release, manifest, time.monotonic() - started)
 
 
-def register_offline(project: Project, digest: Digest) -> Release:
-    """Register a release while no server runs. Raises `Unavailable` TT-107 when one does."""
+def run_pipeline(project: Project, model: str, narrate: Narrate) -> BuildView:
+    """Make a release by the model's pipeline from past data alone, and register it."""
+    started = time.monotonic()
+    order = RunOrder(f"{model}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}", model)
+    release = register(project, carry_out(project, order, narrate))
+    return _built(release, release.manifest, time.monotonic() - started)
+
+
+def register(project: Project, digest: Digest) -> Release:
+    """Give a stored release its number, through the server when one runs.
+
+    Raises `Unavailable` TT-109 when a server holds the state folder but does not answer.
+    """
     home = open_home(project.home)
-    with hold_home(home):
-        store = _store(home)
-        store.lead("build")
-        return store.register(digest, Author("build"))
+    try:
+        with hold_home(home):
+            store = _store(home)
+            store.lead(f"build-{os.getpid()}")
+            return store.register(digest, Author(getpass.getuser()))
+    except errors.Unavailable as problem:
+        if problem.code != errors.HOME_IN_USE:
+            raise
+    _order_registration(home, digest)
+    return _store(home).catalog.get(digest)
+
+
+def _order_registration(home: Path, digest: Digest) -> None:
+    """Tell the running server about a release; blobs are shared, so its digest is enough."""
+    body = msgspec.json.encode({"digest": digest})
+    headers = {"Content-Type": "application/json", "X-Trimtab-Action": "1"}
+    try:
+        facts = msgspec.json.decode(
+            (home / layout.AGENT_FACTS).read_bytes(), type=supervisor.AgentFacts
+        )
+        parts = urlsplit(facts.admin)
+        line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        line.request("POST", "/api/releases", body, headers)
+        status, said = (answer := line.getresponse()).status, answer.read()
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as cause:
+        raise _unregistered(digest, "the running server does not answer") from cause
+    if status != http.client.OK:
+        raise _unregistered(digest, f"the server said {status}: {said.decode()[:500]}")
+
+
+def _unregistered(digest: Digest, problem: str) -> errors.Unavailable:
+    return errors.Unavailable(
+        errors.NOT_RUNNING,
+        "register",
+        short(digest),
+        problem,
+        unchanged="the release is stored but has no number yet; building again only registers it",
+        hint="trimtab status",
+    )
+
+
+def _built(release: Release, manifest: Manifest, seconds: float) -> BuildView:
+    return BuildView(
+        release=release.name,
+        model=release.model,
+        number=release.number,
+        digest=release.digest,
+        engine=manifest.engine,
+        signature=manifest.signature,
+        seconds=seconds,
+    )
 
 
 def releases_offline(project: Project, model: str | None = None) -> tuple[Release, ...]:
@@ -102,7 +168,7 @@ def reproduce_release(project: Project, text: str, narrate: Narrate) -> Reproduc
     started = time.monotonic()
     release = find_release(project, text)
     kit = tools(open_home(project.home), narrate)
-    word, problems = integrity(release, kit)
+    word, problems = again.integrity(release, kit)
     if word != "ok":
         seconds = time.monotonic() - started
         return Reproduction(
@@ -111,7 +177,7 @@ def reproduce_release(project: Project, text: str, narrate: Narrate) -> Reproduc
     narrate(f"integrity: every byte of {release.name} is what was released")
     with tempfile.TemporaryDirectory(dir=kit.scratch, prefix="checkout-") as scratch:
         checkout = Checkouts(Path(scratch), kit.blobs).prepare(release.digest, release.name)
-        return reproduce(release, checkout.folder, kit)
+        return again.reproduce(release, checkout.folder, kit)
 
 
 def up(project: Project, report: Callable[[AgentEvent], None]) -> None:
@@ -188,7 +254,7 @@ def request_log(home: Path, config: ProjectConfig) -> FolderRequestLog:
     return FolderRequestLog(home, keys.get)
 
 
-def run_pipeline(project: Project, order: "RunOrder", narrate: Narrate) -> Digest:
+def carry_out(project: Project, order: "RunOrder", narrate: Narrate) -> Digest:
     """Carry out a pipeline run here and now. Raises `Permanent` TT-605 when it fails."""
     home = open_home(project.home)
     log = request_log(home, project.config)
@@ -269,7 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     order = RunOrder(given.run, given.model, given.deployment, given.until)
     try:
-        run_pipeline(_project(given.project, given.home), order, _log)
+        carry_out(_project(given.project, given.home), order, _log)
     except errors.TrimtabError as problem:
         _log(str(problem))
         return 1

@@ -308,15 +308,20 @@ class RunsView(msgspec.Struct, frozen=True):
 
 
 class ReproduceView(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of making a release again. `retrain` is null when only the release was replayed."""
+    """What came of making a release again; null is what was not reached.
+
+    `retrain` is null when only the release was replayed; `problems` says what differed.
+    """
 
     release: str
     integrity: Literal["ok", "tampered", "missing"]
-    environment: Literal["identical", "equivalent", "drifted", "unbuildable"]
-    behaviour: Literal["bit_identical", "within_tolerance", "divergent"] | None
+    environment: Literal["identical", "equivalent", "drifted", "unbuildable"] | None
+    behaviour: Literal["bit_identical", "within_tolerance", "divergent", "not_run"]
     max_difference: float | None
-    tolerance: float
-    retrain: Literal["bit", "prediction", "metric", "different", "source_gone"] | None = None
+    tolerance: float | None
+    retrain: str | None = None
+    ok: bool = False
+    problems: tuple[str, ...] = ()
     seconds: float = 0.0
 
 

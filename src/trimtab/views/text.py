@@ -345,15 +345,16 @@ def _(view: s.ReproduceView) -> RenderableType:
             ("integrity", marked(_agree(view.integrity == "ok"), view.integrity)),
             (
                 "environment",
-                marked(_agree(view.environment in ("identical", "equivalent")), view.environment),
+                marked(
+                    _agree(view.environment in ("identical", "equivalent")),
+                    view.environment or "not built",
+                ),
             ),
             (
                 "behaviour",
-                marked(
-                    _agree(view.behaviour not in (None, "divergent")), view.behaviour or "unknown"
-                ),
+                marked(_agree(view.ok), view.behaviour),
             ),
-            ("difference", f"{difference} at most (tolerance {view.tolerance:.3g})"),
+            ("difference", f"{difference} at most (tolerance {words.number(view.tolerance)})"),
             ("retrain", words.plain(view.retrain or "not asked for")),
         )
     )

@@ -73,8 +73,10 @@ class Parent:
 
     def _watch(self, fd: int) -> None:
         # The pipe is shared with processes that may have made it non-blocking.
-        while select.select([fd], [], []) and os.read(fd, 1):
-            pass
+        while True:
+            select.select([fd], [], [])
+            if not os.read(fd, 1):
+                break
         if self._stop is not None:
             self._stop()
             time.sleep(_STUCK_SECONDS)
