@@ -3,7 +3,7 @@
 import msgspec
 
 from trimtab.domain import events as e
-from trimtab.domain.deployment import RetrainCause
+from trimtab.domain.deployment import DeploymentSpec, RetrainCause
 from trimtab.domain.rollout import Standing
 from trimtab.domain.state import DeploymentState, rollback_target
 from trimtab.domain.verdicts import Cause, Incident, RankedCause, Tier
@@ -56,10 +56,16 @@ def next_run(state: DeploymentState) -> str:
 def request_run(draft: Draft, cause: str, incident: str | None = None) -> None:
     """Record and queue a pipeline run on the labels known by now."""
     spec, run = draft.state.spec, next_run(draft.state)
+    order = start_run(spec, run, draft.clock)
     draft.record(
         e.RunRequested(run, spec.model, cause, draft.clock, incident), reason=f"cause: {cause}"
     )
-    draft.request(e.Effect(f"run:{run}", e.StartRun(run, spec.model, spec.name, draft.clock)))
+    draft.request(e.Effect(f"run:{run}", order))
+
+
+def start_run(spec: DeploymentSpec, run: str, clock: float) -> e.StartRun:
+    """The order to start `run` on labels known at `clock`; all labels before event time began."""
+    return e.StartRun(run, spec.model, spec.name, clock if clock > 0.0 else None)
 
 
 def respond(draft: Draft) -> None:

@@ -7,7 +7,7 @@ between two awaits of one event loop; that is the lock.
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from trimtab.domain.names import Digest
@@ -157,7 +157,10 @@ class Controller:
         """Decide about one deployment; what cannot be recorded did not happen, and comes again."""
         state = self.store.deployments[name]
         try:
-            seen = self.seen[name] = self.observe(name, self._finished(state))
+            monitors = None if self._blind else self._parts.evidence.monitors(name)
+            finished = self._finished(state)
+            seen = replace(self.observe(name), monitors=monitors, finished=finished)
+            self.seen[name] = seen
             decision = decide(state, seen)
             if decision.entries:
                 self.store.commit(decision.entries, decision.effects)
@@ -168,17 +171,14 @@ class Controller:
         except TrimtabError as error:
             log.warning("%s stays as it is: %s", name, error)
 
-    def observe(self, name: str, finished: tuple[FinishedRun, ...] = ()) -> Observation:
-        """What is known about a deployment now. Without evidence everything is unknown."""
-        evidence = self._parts.evidence
+    def observe(self, name: str) -> Observation:
+        """What a person's order is checked against. Without evidence everything is unknown."""
         return Observation(
-            clock=evidence.clock(name),
+            clock=self._parts.evidence.clock(name),
             now=self._parts.clock.now(),
-            guard=None if self._blind else evidence.guard(name),
-            monitors=None if self._blind else evidence.monitors(name),
+            guard=None if self._blind else self._parts.evidence.guard(name),
             ready={release: len(slots) for release, slots in self.health.ready().items()},
             failed=self.health.failed(),
-            finished=finished,
         )
 
     def record(self, name: str, decision: Decision) -> DeploymentState:

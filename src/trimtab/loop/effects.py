@@ -6,6 +6,7 @@ from trimtab.domain.events import Effect, Notify, StartRun
 from trimtab.domain.processes import NodeStatus
 from trimtab.domain.state import SystemState
 from trimtab.errors import Conflict, Permanent, TrimtabError, Unavailable
+from trimtab.judge.response import start_run
 from trimtab.loop.runs import Runs, find_job
 from trimtab.ports.journal import Journal
 from trimtab.ports.node import Node
@@ -68,13 +69,13 @@ class Outbox:
 
     async def _restart_lost(self, state: SystemState, queued: set[str], node: NodeStatus) -> None:
         """Start again what a dead agent took with it. A run resumes from its finished steps."""
-        for name, deployment in state.deployments.items():
+        for deployment in state.deployments.values():
             run = deployment.run
             if run is None or f"run:{run.id}" in queued or find_job(node, run.id):
                 continue
             if self._runs.finished(run):
                 continue
             try:
-                await self._start(StartRun(run.id, run.model, name, run.requested_clock))
+                await self._start(start_run(deployment.spec, run.id, run.requested_clock))
             except Unavailable as error:
                 log.warning("run %s waits: %s", run.id, error)

@@ -4,10 +4,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from trimtab import errors
+from trimtab.backends import database
 from trimtab.backends.database import (
     WAL_SAFE,
     metadata,
@@ -93,3 +96,19 @@ def test_engine_alone_does_not_touch_the_schema(tmp_path: Path) -> None:
     with engine.connect() as db:
         assert db.exec_driver_sql("select count(*) from sqlite_master").scalar_one() == 0
     engine.dispose()
+
+
+def test_migrations_go_back_to_nothing_and_up_again_on_a_populated_file(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "control.db")
+    with engine.begin() as db:
+        db.exec_driver_sql("insert into leader values (1, 'one', 0.0)")
+        config = Config()
+        folder = Path(database.__file__).parent / "migrations"
+        config.set_main_option("script_location", str(folder))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = db
+        command.downgrade(config, "base")
+        left = db.exec_driver_sql("select name from sqlite_master where type = 'table'")
+        assert left.scalars().all() == ["alembic_version"]
+    engine.dispose()
+    open_database(tmp_path / "control.db").dispose()

@@ -193,6 +193,10 @@ def test_retrain_by_hand_is_one_run_at_a_time_and_never_on_broken_inputs() -> No
     story.take(verbs.retrain(story.state, story.seen(), ANN))
     assert story.state.run is not None
     assert story.state.run.cause == "human"
+    assert story.last.effects[0].what == e.StartRun("d-run1", "m", "d", story.clock)
+    early = Story(clock=0.0)
+    early.take(verbs.retrain(early.state, early.seen(), ANN))
+    assert early.last.effects[0].what == e.StartRun("d-run1", "m", "d", None)
     busy = story.state
     refused(errors.RUN_IN_PROGRESS, lambda: verbs.retrain(busy, story.seen(), ANN))
     story = served()

@@ -364,3 +364,15 @@ def test_start_whose_answer_was_lost_is_read_back(tmp_path: Path, works: bool) -
         assert list(world.node.jobs) == ["d-run1"]
 
     asyncio.run(work())
+
+
+def test_leader_that_is_replaced_during_an_effect_stops(tmp_path: Path) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        controller, control = await world.serving()
+        await control.retrain("d", ANN)
+        world.journal.lead("another", 0.0)
+        with pytest.raises(errors.Conflict):
+            await controller.tick()
+
+    asyncio.run(work())
