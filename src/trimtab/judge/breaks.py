@@ -8,7 +8,6 @@ and this is none of them: a change of unit shows so at once. A text is strange w
 seen.
 """
 
-import math
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ColumnProfile
 from trimtab.judge.quality import texts
 from trimtab.judge.watch import Bet
-from trimtab.stats.bets import BernoulliBlock
 
 Kind = Literal["missing", "strange"]
 
@@ -175,7 +173,7 @@ class BreakWatch(msgspec.Struct):
         self.share, self.n = share, n
         trials = min(n, CLUSTERS)
         if self.back is not None:
-            self._mend(self.back, BernoulliBlock(math.ceil(share * trials), trials))
+            self._mend(self.back, trials)
             return
         if self.segment and len(self.recent) < QUARANTINE:
             # The reference knows no segments: they are judged by their own past only.
@@ -185,19 +183,19 @@ class BreakWatch(msgspec.Struct):
         self.before = max([self.base, *self.recent[:-1]])
         self.bet.m = min(self.before + JUMP, 0.95)
         self.started = (self.started or start) if share > self.bet.m else None
-        self.bet.take(BernoulliBlock(math.floor(share * trials), trials))
-        self.evidence = self.bet.detector().log10_evidence
+        self.bet.take(share, trials)
+        self.evidence = self.bet.log10_evidence
         if self.evidence >= log10_threshold and share > self.bet.m:
             # Half-way back is enough: what a feed brings after a break need not be quite as before.
             self.since, self.back = self.started, Bet((self.bet.m + share) / 2.0, "below")
         else:
             self.recent = [*self.recent, share][-RECENT:]
 
-    def _mend(self, back: Bet, block: BernoulliBlock) -> None:
-        back.take(block)
-        if back.detector().log10_evidence >= MENDED:
+    def _mend(self, back: Bet, trials: int) -> None:
+        back.take(self.share, trials)
+        if back.log10_evidence >= MENDED:
             self.back, self.since, self.started = None, None, None
-            self.bet.forget()
+            self.bet.wealth = []
             self.evidence = 0.0
 
     @property

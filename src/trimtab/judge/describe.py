@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from trimtab.domain.verdicts import Tier, Verdict
 from trimtab.judge.breaks import BreakWatch
-from trimtab.judge.watch import Point, Watch, Zone, interval
+from trimtab.judge.watch import Point, Watch, Zone, grain, interval
 
 TIERS: dict[str, Tier] = {
     "errors": "page",
@@ -68,7 +68,7 @@ def _judged(bare: Verdict, watch: Watch, subject: Subject) -> Verdict:
     bad = watch.since is not None
     points = [p for p in watch.history if p.start >= (watch.since or 0.0)]
     shown = points if bad else points[-LATELY:]
-    mean, lower, upper = interval(shown, watch.grain)
+    mean, lower, upper = interval(shown, grain(watch.spread))
     ends: tuple[float | None, float | None] = (lower, upper)
     if subject.distance:
         mean, ends = sum(p.excess for p in shown) / len(shown), (None, None)

@@ -22,7 +22,7 @@ from trimtab.judge.profile import DAY, FEWEST_DAYS, score_column
 from trimtab.judge.quality import watched
 from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.streams import Block, Cohort, Tally
-from trimtab.judge.watch import Grain, Watch, Zone
+from trimtab.judge.watch import Watch, Zone
 from trimtab.stats.confidence import dkw_half_width
 
 COVERED = 0.95
@@ -122,7 +122,7 @@ class Monitors:
 
     def dump(self) -> bytes:
         """Everything, as JSON."""
-        return msgspec.json.encode(self._saved, order="deterministic")
+        return msgspec.json.encode(self._saved)
 
     @property
     def release(self) -> str:
@@ -195,10 +195,6 @@ class Monitors:
         """Inputs and quality of a timed reference are compared day with day: hours differ."""
         return max(self._spec.monitor.block_seconds, DAY if self._timed else 0.0)
 
-    @property
-    def _grain(self) -> Grain:
-        return "block" if self._timed else "row"
-
     def _threshold(self, group: str, streams_in_group: int = 1) -> float:
         plan = self._spec.monitor
         service = group in ("errors", "latency")
@@ -214,11 +210,13 @@ class Monitors:
         lost = 1.0 - objective.availability
         high = max(2.0 * lost, lost + ERROR_TOLERANCE)
         slow = 1.0 - objective.latency_quantile + LATENCY_TOLERANCE
-        watches["errors"] = Watch([Zone(None, high)], "row", self._threshold("errors"))
-        watches["latency"] = Watch([Zone(None, slow)], "row", self._threshold("latency"))
+        watches["errors"] = Watch([Zone(None, high)], None, self._threshold("errors"))
+        watches["latency"] = Watch([Zone(None, slow)], None, self._threshold("latency"))
         if self._quality is not None:
             zone = quality_zone(self._quality, self._spec.monitor.quality_tolerance)
-            watches["quality"] = Watch([zone], self._grain, self._threshold("quality"))
+            watches["quality"] = Watch(
+                [zone], self._quality.spread, self._threshold("quality"), summed=True
+            )
         if self._profile is not None:
             self._build_inputs(self._profile)
 
@@ -226,16 +224,20 @@ class Monitors:
         watches = self._state.watches
         if profile.score is not None:
             zones = self._zones(profile.score)
-            watches["prediction"] = Watch(zones, self._grain, self._threshold("prediction"))
+            watches["prediction"] = Watch(
+                zones, profile.score.spread, self._threshold("prediction")
+            )
         if profile.positive_rate is not None and profile.score is not None:
             width = POSITIVE_TOLERANCE + self._error(profile.score)
             zone = Zone(profile.positive_rate - width, profile.positive_rate + width)
-            watches["positive_rate"] = Watch([zone], self._grain, self._threshold("positive_rate"))
+            watches["positive_rate"] = Watch(
+                [zone], profile.score.spread, self._threshold("positive_rate")
+            )
         limit = self._threshold("input", len(profile.inputs))
         segments = self._segments(profile)
         for column in profile.inputs:
             zones = self._zones(column)
-            watches[f"input:{column.name}"] = Watch(zones, self._grain, limit)
+            watches[f"input:{column.name}"] = Watch(zones, column.spread, limit)
             self._state.recent[column.name] = Recent.of(column)
             self._state.breaks += breaks.watches(column, segments)
 
@@ -326,14 +328,22 @@ class Monitors:
     def _take_column(
         self, name: str, start: float, column: ColumnProfile, bins: streams.Bins
     ) -> None:
-        self._state.watches[name].take(start, streams.totals(column, bins), bins.n)
+        watch = self._state.watches[name]
+        usual = float(np.median([point.n for point in watch.history] or [0]))
+        if self._partial(start) or bins.n < usual / 2.0:
+            return
+        watch.take(start, streams.totals(column, bins), bins.n)
+
+    def _partial(self, start: float) -> bool:
+        """Whether a day was seen only in part: it cannot be compared with whole days."""
+        return self._timed and start < self._saved.started_clock
 
     def _take_scores(self, start: float, block: Block) -> None:
         if self._profile is None or self._profile.score is None or block.score is None:
             return
         if block.score.n:
             self._take_column("prediction", start, self._profile.score, block.score)
-        if block.positive.n:
+        if block.positive.n and not self._partial(start):
             tally = block.positive
             self._state.watches["positive_rate"].take(start, [float(tally.hits)], tally.n)
 
@@ -368,7 +378,8 @@ class Monitors:
         state, quality = self._state, self._quality
         spans = [span for span in state.spans if span.until is None or span.until > start]
         measured = None if quality is None else cohort.measured(quality.metric)
-        if measured is None or any(span.since < end for span in spans):
+        broken = any(span.since < end for span in spans)
+        if measured is None or broken or self._partial(start):
             state.excluded += cohort.labelled
             return
         state.predicted += cohort.predicted
@@ -407,7 +418,11 @@ class Monitors:
             return "no cohort of predictions has its labels yet"
         share = state.labelled / state.predicted
         late = f", {state.late_labels} came too late to count" if state.late_labels else ""
-        out = f", {state.excluded} fell into an upstream break" if state.excluded else ""
+        out = (
+            f", {state.excluded} were left out (an upstream break, or part of a day)"
+            if state.excluded
+            else ""
+        )
         return f"labels for {share:.0%} of the predictions{late}{out}"
 
     def _calibration(self, verdicts: tuple[Verdict, ...]) -> incidents.Calibration | None:

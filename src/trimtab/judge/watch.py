@@ -6,45 +6,60 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from trimtab.stats.bets import BernoulliBlock, BetGrid, Block, BoundedBlock, Side
-from trimtab.stats.edetector import EAverage, EDetector
+from trimtab.stats.bets import BetGrid, Side
+from trimtab.stats.edetector import EAverage
+from trimtab.stats.logspace import LN10, log_mean_exp
 
 STAKES = 8
+Z99 = 2.5758
 REMEMBERED = 60
 RECOVERED = 1.3
 """log10 of the evidence that ends an alarm: "outside that often" (`LINGERING`) is then refuted."""
 
 Grain = Literal["block", "row"]
 
-LINGERING: dict[Grain, float] = {"block": 0.25, "row": 0.5}
-"""Share of blocks outside that counts as not recovered. The mean of a day says less than the mean of
+LINGERING: dict[Grain, float] = {"block": 0.35, "row": 0.5}
+"""Share of blocks outside that counts as not recovered. The mean of a day says less than a mean of
 many rows, so more of them must be inside."""
 
 
 class Bet(msgspec.Struct):
-    """An e-detector as plain state: `wealth` are natural logarithms per stake."""
+    """An e-detector as plain state: `wealth` are natural logarithms per stake.
+
+    The CUSUM form, `M = exp(l) max(1, M)`, keeps quiet for years where nothing happens. The
+    Shiryaev–Roberts form, `summed`, `M = exp(l) (1 + M)`, finds small and lasting changes sooner;
+    it leaves out the timid half of the stakes, which add up without saying anything. Either is at
+    most Shiryaev–Roberts over its stakes, so the promise of the e-detector holds (Shin, Ramdas &
+    Rinaldo, section 2).
+    """
 
     m: float
     side: Side
+    summed: bool = False
     wealth: list[float] = []
-    blocks: int = 0
-    rows: int = 0
 
-    def detector(self) -> EDetector:
-        """The e-detector in this state."""
-        wealth = np.array(self.wealth or [0.0] * STAKES)
-        return EDetector(BetGrid(self.m, self.side, STAKES), wealth, self.blocks, self.rows)
+    def take(self, mean: float, rows: float) -> None:
+        """Take in a block whose `mean` in [0, 1] counts as that of `rows` independent rows.
 
-    def take(self, block: Block) -> None:
-        """Take in one block."""
-        detector = self.detector()
-        detector.update(block)
-        self.wealth = detector.log_wealth.tolist()
-        self.blocks, self.rows = detector.blocks, detector.rows
+        It is settled as 0/1 rows of that mean would be, which is never more than what rows in
+        between would gain: the logarithm is concave.
+        """
+        grid = BetGrid(self.m, self.side, STAKES)
+        grown = rows * (mean * grid.on_one + (1.0 - mean) * grid.on_zero)
+        grown = grown[STAKES // 2 * self.summed :]
+        wealth = np.array(self.wealth or [-math.inf] * grown.size)
+        start = np.logaddexp(0.0, wealth) if self.summed else np.maximum(0.0, wealth)
+        self.wealth = (grown + start).tolist()
 
-    def forget(self) -> None:
-        """Start anew."""
-        self.wealth, self.blocks, self.rows = [], 0, 0
+    @property
+    def log_evidence(self) -> float:
+        """Natural logarithm of the evidence; 0.0 before any block."""
+        return log_mean_exp(np.array(self.wealth)) if self.wealth else 0.0
+
+    @property
+    def log10_evidence(self) -> float:
+        """Decimal logarithm of the evidence."""
+        return self.log_evidence / LN10
 
 
 class Zone(msgspec.Struct, frozen=True):
@@ -59,10 +74,10 @@ class Zone(msgspec.Struct, frozen=True):
         under = -math.inf if self.low is None else self.low - value
         return max(over, under)
 
-    def bets(self) -> list[Bet]:
+    def bets(self, summed: bool) -> list[Bet]:
         """One bet for each border that can be crossed."""
-        above = [] if self.high is None or self.high >= 1.0 else [Bet(self.high, "above")]
-        below = [] if self.low is None or self.low <= 0.0 else [Bet(self.low, "below")]
+        above = [] if self.high is None or self.high >= 1.0 else [Bet(self.high, "above", summed)]
+        below = [] if self.low is None or self.low <= 0.0 else [Bet(self.low, "below", summed)]
         return above + below
 
 
@@ -78,15 +93,17 @@ class Point(msgspec.Struct, frozen=True):
 class Watch(msgspec.Struct):
     """Watches indicators in [0, 1] of one signal, averaging their evidence.
 
-    With grain `block` a block's mean is one observation, because the rows of a block share their
-    day; with grain `row` each row is one (a sum that is not whole is rounded against alarm).
-    Once in alarm it is frozen until it has recovered. Evidence is valid for any dependence between
+    Rows of a day share their day. So where the reference knows by how much days differ (`spread`,
+    the 99 % quantile of their distance from the mean), a block counts as no more rows than its mean
+    is worth: as many as would vary as much; without `spread` all its rows count. Once in
+    alarm the watch is frozen until it has recovered. Evidence is valid for any dependence between
     blocks as long as each block's expected mean, given the past, is inside the zone.
     """
 
     zones: list[Zone]
-    grain: Grain
+    spread: float | None
     log10_threshold: float
+    summed: bool = False
     bets: list[list[Bet]] = []
     history: list[Point] = []
     since: float | None = None
@@ -97,7 +114,7 @@ class Watch(msgspec.Struct):
     def take(self, start: float, totals: list[float], n: int) -> None:
         """Take in the block that began at `start`: the total of each indicator over `n` rows."""
         if not self.bets:
-            self.bets = [zone.bets() for zone in self.zones]
+            self.bets = [zone.bets(self.summed) for zone in self.zones]
         excess = max(zone.excess(total / n) for zone, total in zip(self.zones, totals, strict=True))
         self.history = [*self.history, Point(start, n, totals[0] / n, excess)][-REMEMBERED:]
         self.n += n
@@ -109,34 +126,41 @@ class Watch(msgspec.Struct):
     def _bet(self, totals: list[float], n: int) -> None:
         for bets, total in zip(self.bets, totals, strict=True):
             for bet in bets:
-                bet.take(self._block(bet, total, n))
+                bet.take(min(total / n, 1.0), effective_rows(bet.m, self.spread, n))
         if self.log10_evidence >= self.log10_threshold:
             self.frozen, self.since = self.log10_evidence, excursion(self.history)
-            self.back = Bet(LINGERING[self.grain], "below")
-
-    def _block(self, bet: Bet, total: float, n: int) -> Block:
-        if self.grain == "block":
-            return BoundedBlock.of([min(total / n, 1.0)], BetGrid(bet.m, bet.side, STAKES))
-        whole = math.floor(total) if bet.side == "above" else math.ceil(total)
-        return BernoulliBlock(min(whole, n), n)
+            self.back = Bet(LINGERING[grain(self.spread)], "below")
 
     def _recover(self, back: Bet, excess: float) -> None:
-        back.take(BernoulliBlock(int(excess > 0.0), 1))
-        if back.detector().log10_evidence >= RECOVERED:
+        back.take(float(excess > 0.0), 1)
+        if back.log10_evidence >= RECOVERED:
             self.rearm()
 
     def rearm(self) -> None:
         """Forget all evidence; the zone stays what it is."""
         self.frozen, self.since, self.back = None, None, None
-        self.bets = [zone.bets() for zone in self.zones]
+        self.bets = [zone.bets(self.summed) for zone in self.zones]
 
     @property
     def log10_evidence(self) -> float:
         """The evidence, that of the alarm while in alarm."""
         if self.frozen is not None:
             return self.frozen
-        detectors = [bet.detector() for bets in self.bets for bet in bets]
-        return EAverage.of(detectors).log10_evidence if detectors else 0.0
+        every = [bet for bets in self.bets for bet in bets]
+        return EAverage.of(every).log10_evidence if every else 0.0
+
+
+def grain(spread: float | None) -> Grain:
+    """What is one observation: a day where days are known to differ, else a row."""
+    return "row" if spread is None else "block"
+
+
+def effective_rows(m: float, spread: float | None, n: int) -> float:
+    """How many independent 0/1 rows of mean `m` a block of `n` rows is worth, at least one."""
+    if spread is None:
+        return n
+    deviation = spread / Z99
+    return min(max(m * (1.0 - m) / max(deviation**2, 1e-12), 1.0), n)
 
 
 def excursion(history: list[Point]) -> float:
@@ -145,10 +169,10 @@ def excursion(history: list[Point]) -> float:
     return history[len(history) - 1 - int(np.argmax(sums))].start
 
 
-def interval(points: list[Point], grain: Grain) -> tuple[float, float, float]:
+def interval(points: list[Point], unit: Grain) -> tuple[float, float, float]:
     """Mean of the points with a 95 % interval (normal approximation), for display only."""
     n = sum(point.n for point in points)
-    if grain == "row":
+    if unit == "row":
         mean = sum(point.mean * point.n for point in points) / n
         half = 1.96 * math.sqrt(mean * (1.0 - mean) / n)
     else:

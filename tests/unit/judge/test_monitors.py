@@ -1,0 +1,297 @@
+"""What the monitors say of streams of rows and labels."""
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.traffic import (
+    BINARY,
+    CANDIDATE,
+    DAY,
+    STABLE,
+    Change,
+    changed,
+    labelled,
+    profile,
+    rows,
+    spec,
+)
+
+from trimtab.domain.profile import QualityProfile
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.judge.monitors import Monitors, quality_zone
+from trimtab.judge.reports import MonitorReport, Surroundings
+
+TIMED = profile()
+UNTIMED = profile(timed=False)
+FIRST = 20
+CALM = Change()
+
+
+class Life:
+    """Monitors that live through days, and the incidents that are open."""
+
+    def __init__(self, monitors: Monitors) -> None:
+        self.monitors = monitors
+        self.incidents: dict[str, Incident] = {}
+        self.closed: list[Incident] = []
+        self.day = FIRST
+        self.surroundings = Surroundings(boundary=FIRST * DAY)
+        self.report = MonitorReport(())
+
+    def days(self, changes: Iterable[Change], n: int = 400) -> "Life":
+        """Live through one day for each change: rows, then their labels, then the verdict."""
+        for change in changes:
+            seed, start = self.day, self.day * DAY
+            part = changed(rows(n, seed=seed, start=start), change, seed)
+            self.monitors.observe(part)
+            self.monitors.learn(labelled(part, seed=seed, flip=change.flip))
+            self.day += 1
+            self.assess(self.day * DAY + 3600.0)
+        return self
+
+    def assess(self, clock: float) -> "Life":
+        """Judge, and apply what the report says of incidents."""
+        open_now = tuple(self.incidents.values())
+        self.report = self.monitors.assess(clock, open_now, self.surroundings)
+        for incident in (*self.report.opened, *self.report.updated):
+            self.incidents[incident.id] = incident
+        self.closed += [self.incidents.pop(closed) for closed in self.report.closed]
+        return self
+
+    def verdict(self, signal: str) -> Verdict:
+        """The verdict of a signal."""
+        return next(v for v in self.report.verdicts if v.signal == signal)
+
+    def causes(self) -> list[Cause]:
+        """First causes of what is open."""
+        return [incident.causes[0].cause for incident in self.incidents.values()]
+
+
+def start(reference: object = TIMED, **plan: object) -> Life:
+    chosen = reference if not isinstance(reference, str) else None
+    return Life(Monitors.start(spec(**plan), BINARY, chosen, STABLE.digest, FIRST * DAY))
+
+
+def test_before_any_row_everything_is_unknown() -> None:
+    life = start().assess(FIRST * DAY)
+    assert {verdict.verdict for verdict in life.report.verdicts} == {"unknown"}
+    assert life.monitors.release == STABLE.digest
+
+
+def test_ordinary_days_raise_nothing() -> None:
+    life = start().days([CALM] * 30)
+    assert {verdict.verdict for verdict in life.report.verdicts} == {"ok"}
+    assert not life.incidents
+    assert not life.closed
+
+
+def test_failures_page_and_are_blamed_on_a_release_that_has_just_begun() -> None:
+    life = start().days([Change(failed=0.05)])
+    assert life.verdict("errors").verdict == "bad"
+    assert life.causes() == [Cause.BAD_RELEASE]
+
+
+def test_failures_after_good_days_are_not_blamed_on_the_release() -> None:
+    life = start().days([CALM] * 5 + [Change(failed=0.05)])
+    assert life.causes() == [Cause.UNKNOWN]
+    assert Cause.BAD_RELEASE in [ruled.cause for ruled in next(iter(life.incidents.values())).ruled_out]
+
+
+def test_slow_answers_alone_are_infrastructure_and_close_when_they_are_over() -> None:
+    life = start().days([CALM] * 5 + [Change(slow=0.2)])
+    assert life.causes() == [Cause.INFRASTRUCTURE]
+    life.days([CALM] * 2)
+    assert not life.incidents
+    assert life.closed[0].signals == ("latency",)
+
+
+def test_labels_turned_around_are_concept_drift_with_the_day_it_began() -> None:
+    life = start().days([CALM] * 10 + [Change(flip=0.3)] * 6)
+    quality = life.verdict("quality")
+    assert quality.verdict == "bad"
+    assert quality.since == (FIRST + 10) * DAY
+    assert quality.lower is not None
+    assert quality.lower > (quality.reference or 0.0)
+    incident = next(iter(life.incidents.values()))
+    assert incident.tier == "page"
+    assert [cause.cause for cause in incident.causes] == [Cause.CONCEPT_DRIFT]
+    assert {ruled.cause for ruled in incident.ruled_out} >= {Cause.DATA_DRIFT, Cause.BAD_RELEASE}
+
+
+def test_quality_that_recovers_closes_its_incident() -> None:
+    life = start().days([CALM] * 5 + [Change(flip=0.3)] * 6 + [CALM] * 20)
+    assert not life.incidents
+    assert [incident.signals for incident in life.closed] == [("quality",)]
+    assert life.verdict("quality").verdict == "ok"
+
+
+def test_moved_inputs_without_harm_are_a_note() -> None:
+    life = start().days([CALM] * 3 + [Change(shift=1.5)] * 25)
+    incident = next(iter(life.incidents.values()))
+    assert (incident.tier, incident.causes[0].cause) == ("note", Cause.DATA_DRIFT)
+    assert life.verdict("input:level").verdict == "bad"
+    assert life.verdict("quality").verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    "change", [Change(factor=3.6), Change(missing=1.0), Change(missing=1.0, only="left")]
+)
+def test_a_broken_feed_is_named_within_two_days_and_closes_when_it_is_mended(
+    change: Change,
+) -> None:
+    life = start().days([CALM] * 8 + [change])
+    assert life.causes() == [Cause.UPSTREAM_BREAK]
+    incident = next(iter(life.incidents.values()))
+    assert incident.signals == ("upstream:level",)
+    assert incident.first_evidence_at == (FIRST + 8) * DAY
+    assert (incident.verdicts[0].scope.get("side") == "left") == (change.only == "left")
+    life.days([change] * 4 + [CALM] * 2)
+    assert not life.incidents
+    assert life.verdict("upstream").verdict == "ok"
+
+
+def test_quality_that_falls_while_a_feed_is_broken_is_no_incident_of_its_own() -> None:
+    life = start().days([CALM] * 8 + [Change(factor=3.6, flip=0.4)] * 8)
+    assert life.causes() == [Cause.UPSTREAM_BREAK]
+    assert life.verdict("quality").verdict == "ok"
+    assert "were left out" in life.verdict("quality").reason
+
+
+def test_a_new_text_everywhere_is_a_break_until_it_is_known() -> None:
+    life = start().days([CALM] * 8)
+    part = rows(400, seed=99, start=life.day * DAY)
+    new = Rows(part.fixed, {**part.inputs, "side": np.array(["up"] * 400, object)}, part.outputs)
+    life.monitors.observe(new)
+    life.assess((life.day + 1) * DAY + 3600.0)
+    assert [v.signal for v in life.report.verdicts if v.verdict == "bad"] == ["upstream:side"]
+
+
+def test_labels_of_a_closed_cohort_are_late_and_change_no_evidence() -> None:
+    life = start(maturity_seconds=0.0)
+    part = rows(400, seed=1, start=FIRST * DAY)
+    half = part.take(np.arange(200))
+    life.monitors.observe(part)
+    life.monitors.learn(labelled(half))
+    life.assess((FIRST + 1) * DAY + 3600.0)
+    before = life.verdict("quality").evidence_log10
+    life.monitors.learn(labelled(part.take(np.arange(200, 400))))
+    life.assess((FIRST + 1) * DAY + 7200.0)
+    assert life.verdict("quality").evidence_log10 == before
+    assert "200 came too late" in life.verdict("quality").reason
+    assert "labels for 50%" in life.verdict("quality").reason
+
+
+def test_a_cohort_waits_for_its_labels_until_they_mature() -> None:
+    life = start()
+    part = rows(400, seed=1, start=FIRST * DAY)
+    life.monitors.observe(part)
+    life.monitors.learn(labelled(part.take(np.arange(100))))
+    life.assess((FIRST + 1) * DAY + 3600.0)
+    assert life.verdict("quality").verdict == "unknown"
+    life.assess((FIRST + 2) * DAY + 3600.0)
+    assert life.verdict("quality").verdict == "ok"
+
+
+def test_a_cohort_without_labels_says_nothing() -> None:
+    life = start()
+    life.monitors.observe(rows(400, seed=1, start=FIRST * DAY))
+    life.assess((FIRST + 9) * DAY)
+    assert life.verdict("quality").verdict == "unknown"
+
+
+def test_rows_that_come_late_count_in_the_oldest_open_block() -> None:
+    life = start().days([CALM])
+    life.monitors.observe(rows(40, seed=3, start=FIRST * DAY))
+    life.days([CALM])
+    assert life.verdict("input:level").n == 400 + 40 + 400
+
+
+def test_rows_of_others_shadow_copies_and_refusals_are_not_counted() -> None:
+    life = start()
+    for fixed in (
+        {"release": CANDIDATE.digest},
+        {"mode": "shadow"},
+        {"outcome": "rejected"},
+        {"outcome": "shed"},
+    ):
+        life.monitors.observe(rows(50, start=FIRST * DAY, **fixed))
+    life.monitors.learn(labelled(rows(50, start=FIRST * DAY, release=CANDIDATE.digest)))
+    life.assess((FIRST + 2) * DAY)
+    assert {verdict.n for verdict in life.report.verdicts} == {0}
+
+
+def test_a_release_without_profile_is_watched_for_errors_and_latency_only() -> None:
+    life = start("none").days([CALM])
+    assert [v.signal for v in life.report.verdicts] == ["errors", "latency"]
+
+
+def test_quality_can_be_switched_off() -> None:
+    life = start(quality="none").days([CALM])
+    assert "quality" not in [v.signal for v in life.report.verdicts]
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "brier", "error"])
+def test_without_time_in_the_reference_rows_are_the_observations(metric: str) -> None:
+    life = start(UNTIMED, quality=metric, block_seconds=DAY / 4).days([CALM] * 4)
+    assert {verdict.verdict for verdict in life.report.verdicts} == {"ok"}
+    life.days([Change(flip=0.45)] * 6)
+    assert life.verdict("quality").verdict == "bad"
+
+
+def test_an_auc_needs_both_classes() -> None:
+    life = start(quality="roc_auc")
+    part = rows(100, seed=5, start=FIRST * DAY)
+    label = np.array(["0"] * 100, dtype=object)
+    life.monitors.observe(part)
+    life.monitors.learn(Labelled(part, label, part.fixed["event_time"]))
+    life.assess((FIRST + 1) * DAY + 3600.0)
+    assert life.verdict("quality").verdict == "unknown"
+
+
+def test_a_tolerance_of_the_users_own_counts_from_the_value() -> None:
+    auc = QualityProfile(metric="roc_auc", value=0.7, lower=0.6, upper=0.8, n=9)
+    loss = QualityProfile(metric="brier", value=0.2, lower=0.1, upper=0.3, n=9)
+    assert quality_zone(auc, 0.05).low == pytest.approx(0.65)
+    assert quality_zone(auc, None).low == pytest.approx(0.6)
+    assert quality_zone(loss, 0.05).high == pytest.approx(0.25)
+    assert quality_zone(loss, None).high == pytest.approx(0.3)
+
+
+def test_what_was_saved_resumes_bit_for_bit() -> None:
+    days = [CALM] * 6 + [Change(factor=3.6)] + [CALM] * 2 + [Change(flip=0.4)] * 5
+    straight, broken = start().days(days), start()
+    for change in days:
+        broken.days([change])
+        broken.monitors = Monitors.load(broken.monitors.dump())
+    assert broken.monitors.dump() == straight.monitors.dump()
+    assert broken.report == straight.report
+
+
+def test_a_foreign_file_is_no_saved_state() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        Monitors.load(b"{}")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(range(6)), st.integers(0, 3))
+def test_the_order_of_segments_within_a_block_does_not_matter(order: list[int], seed: int) -> None:
+    day = changed(rows(120, seed=seed, start=FIRST * DAY), Change(failed=0.1, missing=0.2), seed)
+    truth = labelled(day, seed=seed)
+
+    def dumped(places: Iterable[int]) -> bytes:
+        life = start()
+        for place in places:
+            part = np.arange(place * 20, place * 20 + 20)
+            life.monitors.observe(day.take(part))
+            life.monitors.learn(
+                Labelled(day.take(part), truth.label[part], truth.labelled_at[part])
+            )
+        life.assess((FIRST + 2) * DAY)
+        return life.monitors.dump()
+
+    assert dumped(order) == dumped(range(6))
