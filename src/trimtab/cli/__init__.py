@@ -5,3 +5,7 @@ to stderr; `--json` prints the same view as the screen.
 
 Does not belong here: logic. A verb asks `app` or the admin API and renders what comes back.
 """
+
+from trimtab.cli.group import main
+
+__all__ = ["main"]

@@ -1,9 +1,21 @@
-"""Views as JSON: snake_case, RFC 3339, the same bytes for the same view."""
+"""Views and errors as JSON: snake_case, RFC 3339, the same bytes for the same view."""
 
 import msgspec
 
-from trimtab.errors import TrimtabError
+from trimtab import errors
 from trimtab.views.shapes import ErrorView
+
+STATUS: tuple[tuple[type[errors.TrimtabError], int], ...] = (
+    (errors.Usage, 400),
+    (errors.NotFound, 404),
+    (errors.Refused, 409),
+    (errors.Conflict, 409),
+    (errors.Integrity, 422),
+    (errors.Permanent, 500),
+    (errors.Unavailable, 503),
+    (errors.TimedOut, 504),
+)
+"""The HTTP status of each family; reading it backwards, 409 means `Refused`."""
 
 
 def to_json(view: msgspec.Struct) -> bytes:
@@ -11,6 +23,6 @@ def to_json(view: msgspec.Struct) -> bytes:
     return msgspec.json.encode(view, order="deterministic")
 
 
-def error_view(error: TrimtabError) -> ErrorView:
+def error_view(error: errors.TrimtabError) -> ErrorView:
     """The `error` shape."""
     return ErrorView(error.report())

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         room = control_room(given.home, given.project)
         return asyncio.run(_run(room, given.fd, given.parent_fd))
     except errors.Conflict as problem:
-        log.error("%s", problem)  # noqa: TRY400 - the chain says nothing more
+        log.error("%s", problem)
         return 1
     except errors.TrimtabError as problem:
         for line in (f"error: {problem}", *problem.causes(), f"hint: {problem.hint}"):

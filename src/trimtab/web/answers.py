@@ -6,18 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trimtab import errors
-from trimtab.views.encode import error_view, to_json
-
-STATUS: tuple[tuple[type[errors.TrimtabError], int], ...] = (
-    (errors.Usage, 400),
-    (errors.NotFound, 404),
-    (errors.Refused, 409),
-    (errors.Conflict, 409),
-    (errors.Integrity, 422),
-    (errors.Permanent, 500),
-    (errors.Unavailable, 503),
-    (errors.TimedOut, 504),
-)
+from trimtab.views.encode import STATUS, error_view, to_json
 
 
 def json(view: msgspec.Struct, status: int = 200) -> Response:

@@ -63,7 +63,7 @@ async def register(request: Request) -> Response:
     """Register a built release by its digest."""
     live, order = live_of(request), await _order(request, Register)
     release = await live.control.register(Digest(order.digest), _author(request, order))
-    return json(build_release(release, live.look()), 201)
+    return json(build_release(release, live.look()))
 
 
 @routes.post("/api/deployments/{name}/deploy", policy=Policy.ACT)

@@ -1,0 +1,77 @@
+"""Following a rollout to its end."""
+
+import time
+from dataclasses import dataclass
+
+from trimtab import errors
+from trimtab.cli.api import Api
+from trimtab.cli.screen import Screen
+from trimtab.views import words
+from trimtab.views.shapes import DeploymentView, RolloutView, StatusView
+
+POLL_SECONDS = 0.3
+PATIENCE_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Follower:
+    """Narrates one rollout; a server that is away for a short while is waited for."""
+
+    api: Api
+    screen: Screen
+    deployment: str
+    rollout: str
+    _said: str = ""
+    _heard: float = 0.0
+
+    def wait(self, timeout: float | None) -> RolloutView:
+        """The rollout once it ended. Raises `TimedOut` TT-602; the rollout goes on then."""
+        end = None if timeout is None else time.monotonic() + timeout
+        self._heard = time.monotonic()
+        while True:
+            view = self._look()
+            ended = view and self._ended(view)
+            if ended:
+                return ended
+            if end is not None and time.monotonic() >= end:
+                raise self._late(timeout or 0.0)
+            time.sleep(POLL_SECONDS)
+
+    def _look(self) -> DeploymentView | None:
+        try:
+            status = self.api.get(StatusView, "status", self.deployment)
+        except errors.Unavailable:
+            if time.monotonic() - self._heard > PATIENCE_SECONDS:
+                raise
+            return None
+        self._heard = time.monotonic()
+        return status.deployments[0]
+
+    def _ended(self, view: DeploymentView) -> RolloutView | None:
+        if view.rollout is not None and view.rollout.id == self.rollout:
+            self._narrate(view.rollout)
+            return None
+        if view.last_rollout is not None and view.last_rollout.id == self.rollout:
+            return view.last_rollout
+        return RolloutView(
+            id=self.rollout, release="", strategy="", state="ended", step=0, outcome="superseded"
+        )
+
+    def _narrate(self, rollout: RolloutView) -> None:
+        share = f" at {words.percent(rollout.weight_ratio)}" if rollout.state == "canary" else ""
+        paused = "paused in " if rollout.paused else ""
+        wait = f": {rollout.waiting_for}" if rollout.waiting_for else ""
+        line = f"{rollout.release} {paused}{rollout.state}{share}"
+        if line != self._said:
+            self._said = line
+            self.screen.say(f"  {line}{wait}")
+
+    def _late(self, seconds: float) -> errors.TimedOut:
+        return errors.TimedOut(
+            errors.ROLLOUT_IN_PROGRESS,
+            "wait for",
+            self.rollout,
+            f"it has not ended after {words.span(seconds)}",
+            unchanged="the rollout goes on, and so does the guard",
+            hint=f"trimtab status {self.deployment}",
+        )

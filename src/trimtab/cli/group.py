@@ -1,0 +1,66 @@
+"""The group of verbs; a verb's file is imported when it is called, so that help is instant."""
+
+import importlib
+from collections.abc import Sequence
+
+import click
+
+VERBS: dict[str, str] = {
+    "init": "Make a small project that runs as it is.",
+    "up": "Start the system: gateway, workers, control loop, dashboard.",
+    "demo": "The whole story on a year of real flights.",
+    "build": "Make a release from a model, or by its pipeline.",
+    "releases": "List releases.",
+    "show": "Show everything about one release.",
+    "deploy": "Begin a rollout and follow it.",
+    "status": "What serves, how it is judged, and why not yet.",
+    "promote": "Take the rollout to its next step now.",
+    "pause": "Keep the rollout where it is; the guard stays on.",
+    "resume": "Let a paused rollout advance again.",
+    "abort": "Give the rollout up; stable keeps serving.",
+    "rollback": "Go back to the release before, now.",
+    "why": "Explain incidents: cause, what was ruled out, action, undo.",
+    "history": "The journal: every decision and human action.",
+    "label": "Send the truth about past predictions.",
+    "retrain": "Make the release again on the labels known by now.",
+    "runs": "List pipeline runs.",
+    "reproduce": "Make a release again in a clean environment and compare.",
+    "check": "Check trimtab.toml and the files it names.",
+    "completion": "Print the completion script of a shell.",
+}
+
+
+class Verbs(click.Group):
+    """Knows names and one-line helps without importing any verb."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of a first day."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb's file."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"trimtab.cli.verbs.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of verbs."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trimtab", message="trimtab %(version)s")
+def trimtab() -> None:
+    """Deploy, watch and roll back model releases by judged evidence.
+
+    Every verb takes --json. Exit codes: 0 done or healthy, 1 failed or unhealthy, 2 wrong usage,
+    3 the server cannot be started or reached, 4 timed out, 5 rolled back by the guard.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `trimtab` command."""
+    trimtab(args=arguments, prog_name="trimtab")

@@ -1,0 +1,68 @@
+"""Reading labels from CSV or JSON lines."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from trimtab import errors
+from trimtab.client import Label
+
+FIELDS = ("id", "row", "key", "label", "at")
+
+
+def read_labels(lines: Iterable[str], source: str) -> Iterator[Label]:
+    """Labels from lines: JSON objects, or CSV with a header of `FIELDS`.
+
+    Raises `Usage` TT-801 with the number of the first line that is wrong."""
+    kept = list(lines)
+    if kept and kept[0].lstrip().startswith("{"):
+        yield from _json_lines(kept, source)
+    else:
+        yield from _csv(kept, source)
+
+
+def _json_lines(lines: list[str], source: str) -> Iterator[Label]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                entry = json.loads(line)
+            except ValueError as cause:
+                raise _wrong(source, number, "it is not JSON") from cause
+            if not isinstance(entry, dict):
+                raise _wrong(source, number, "it is not a JSON object")
+            yield _label(entry, source, number)
+
+
+def _csv(lines: list[str], source: str) -> Iterator[Label]:
+    reader = csv.DictReader(lines)
+    for row in reader:
+        given = {name: text for name, text in row.items() if text}
+        yield _label(given, source, reader.line_num)
+
+
+def _label(entry: Mapping[str, Any], source: str, number: int) -> Label:
+    unknown = [name for name in entry if name not in FIELDS]
+    if unknown:
+        raise _wrong(source, number, f"{unknown[0]!r} is not one of {', '.join(FIELDS)}")
+    if "label" not in entry or ("id" in entry) == ("key" in entry):
+        raise _wrong(source, number, "it needs a label, and either an id or a key")
+    try:
+        at = datetime.fromisoformat(entry["at"]) if "at" in entry else None
+        row = int(entry.get("row", 0))
+    except (TypeError, ValueError) as cause:
+        raise _wrong(source, number, str(cause)) from cause
+    named = {name: str(entry[name]) for name in ("id", "key") if name in entry}
+    return Label(entry["label"], row=row, at=at, **named)
+
+
+def _wrong(source: str, number: int, problem: str) -> errors.Usage:
+    return errors.Usage(
+        errors.BAD_LABELS,
+        "read labels",
+        f"{source}:{number}",
+        problem,
+        unchanged="labels of earlier batches are stored; sending them again does no harm",
+        hint="for example: id,row,label,at",
+    )

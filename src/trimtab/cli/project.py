@@ -1,0 +1,58 @@
+"""Where the project and its running server are, found without starting anything heavy."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from trimtab import errors
+from trimtab.domain import layout
+
+CONFIG = "trimtab.toml"
+DEFAULT_HOME = ".trimtab"
+
+
+class AgentFacts(msgspec.Struct, frozen=True):
+    """What a running server says about itself."""
+
+    inference: str
+    admin: str
+    pid: int = 0
+
+
+def state_folder(start: Path, environment: Mapping[str, str]) -> Path:
+    """The state folder that belongs to `start`. Raises `Usage` TT-103 outside any project."""
+    if "TRIMTAB_HOME" in environment:
+        return Path(environment["TRIMTAB_HOME"])
+    for folder in (start, *start.parents):
+        if (folder / CONFIG).is_file():
+            return folder / DEFAULT_HOME
+    raise errors.Usage(
+        errors.NO_PROJECT,
+        "find project",
+        str(start),
+        f"there is no {CONFIG} here or in a folder above",
+        hint="trimtab init my-project",
+    )
+
+
+def agent_facts() -> AgentFacts:
+    """Where the server listens. Raises `Unavailable` TT-109 when none runs here."""
+    path = state_folder(Path.cwd(), os.environ) / layout.AGENT_FACTS
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=AgentFacts)
+    except (OSError, msgspec.DecodeError) as cause:
+        raise not_running(path.parent.parent.name) from cause
+
+
+def not_running(subject: str) -> errors.Unavailable:
+    """No server answers."""
+    return errors.Unavailable(
+        errors.NOT_RUNNING,
+        "reach server",
+        subject,
+        "no trimtab server runs on this project",
+        unchanged="nothing was changed",
+        hint="trimtab up",
+    )

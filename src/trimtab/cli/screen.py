@@ -1,0 +1,132 @@
+"""What a verb speaks through: data on stdout, narration on stderr, errors in four parts."""
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+import msgspec
+
+from trimtab import errors
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DONE, FAILED, WRONG, UNREACHABLE, LATE, ROLLED_BACK = range(6)
+PIPE_WIDTH = 160
+_EXITS: tuple[tuple[type[errors.TrimtabError], int], ...] = (
+    (errors.Usage, WRONG),
+    (errors.Unavailable, UNREACHABLE),
+    (errors.TimedOut, LATE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The way out of a verb. `as_json` prints views as JSON, `verbose` adds tracebacks."""
+
+    as_json: bool = False
+    verbose: bool = False
+
+    def show(self, view: msgspec.Struct) -> None:
+        """The verb's result, on stdout."""
+        if self.as_json:
+            from trimtab.views.encode import to_json
+
+            click.echo(to_json(view).decode())
+            return
+        from trimtab.views.text import render
+
+        console().print(render(view))
+
+    def say(self, line: str) -> None:
+        """Narration, on stderr."""
+        click.echo(line, err=True)
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Ask a person; without a terminal or with `--yes` there is nothing to ask."""
+        if yes or self.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return
+        if not click.confirm(question, default=True, err=True):
+            raise errors.Refused(
+                errors.NEEDS_CONFIRMATION,
+                "confirm",
+                question,
+                "not confirmed",
+                unchanged="nothing was changed",
+                hint="answer y, or give --yes",
+            )
+
+    def fail(self, error: errors.TrimtabError) -> NoReturn:
+        """Say what failed and end with the code of its family."""
+        if self.as_json:
+            from trimtab.views.encode import error_view, to_json
+
+            click.echo(to_json(error_view(error)).decode())
+        click.echo(told(error), err=True)
+        if self.verbose:
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        raise SystemExit(exit_code(error))
+
+
+def console(stderr: bool = False) -> "Console":
+    """A console that is plain where there is no terminal or NO_COLOR is set."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    tty = stream.isatty()
+    return Console(
+        file=stream,
+        width=None if tty else PIPE_WIDTH,
+        no_color=bool(os.environ.get("NO_COLOR")) or not tty,
+        highlight=False,
+        soft_wrap=not tty,
+    )
+
+
+def told(error: errors.TrimtabError) -> str:
+    """An error in four parts: what failed, why, what stayed unchanged, what to do."""
+    report = error.report()
+    lines = [f"error: {report.operation} {report.subject}: {report.message} ({report.code})"]
+    lines += [f"  because: {cause}" for cause in report.causes]
+    if report.unchanged:
+        lines.append(f"  unchanged: {report.unchanged}")
+    if report.hint:
+        lines.append(f"hint: {report.hint}")
+    return "\n".join(lines)
+
+
+def exit_code(error: errors.TrimtabError) -> int:
+    """The exit code of an error."""
+    if error.code == errors.ROLLED_BACK:
+        return ROLLED_BACK
+    return next((code for family, code in _EXITS if isinstance(error, family)), FAILED)
+
+
+def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A command with the options that every verb has; its function gets a `Screen` first."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(*, as_json: bool, verbose: bool, no_color: bool, **values: Any) -> None:
+            if no_color:
+                os.environ["NO_COLOR"] = "1"
+            screen = Screen(as_json, verbose)
+            try:
+                function(screen, **values)
+            except errors.TrimtabError as error:
+                screen.fail(error)
+
+        for option in (
+            click.option("--no-color", is_flag=True, help="Plain text, as with NO_COLOR."),
+            click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors."),
+            click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        ):
+            run = option(run)
+        return click.command(name)(run)
+
+    return decorate

@@ -1,0 +1,41 @@
+"""`trimtab build`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trimtab.cli.building import Asked, request
+from trimtab.cli.screen import Screen, verb
+from trimtab.domain.names import checked_name
+
+FORMATS = ("skops", "onnx", "xgboost", "lightgbm", "python", "joblib", "pickle")
+_FILE = click.Path(path_type=Path)
+
+
+@verb("build")
+@click.argument("name")
+@click.option("--model", metavar="FILE|module:attr", help="Default: run the model's pipeline.")
+@click.option("--format", type=click.Choice(FORMATS), help="Default: by the file's ending.")
+@click.option("--features", metavar="module:function", help="Feature code.")
+@click.option("--reference", type=_FILE, help="Parquet or CSV that the model was not fitted on.")
+@click.option("--target", metavar="COLUMN", help="Column with the label.")
+@click.option("--positive", metavar="V", help="The label that counts as positive.")
+@click.option("--time", metavar="COLUMN", help="Column with the event time.")
+@click.option("--key", metavar="COLUMN", help="Column that labels may be keyed by.")
+@click.option("--segments", default="", metavar="a,b", help="Columns to profile by group.")
+@click.option("--requirements", type=_FILE, help="Requirements of the environment.")
+@click.option("--trust", type=click.Choice(["code"]), help="Allow formats that run code.")
+def command(screen: Screen, name: str, **options: Any) -> None:
+    """Make a release from a model, or by its pipeline."""
+    from trimtab import app
+
+    asked = Asked(name=checked_name(name, "model"), **options)
+    project = app.open_project(Path.cwd(), os.environ)
+    if asked.model is None:
+        view = app.run_pipeline(project, name, screen.say)
+    else:
+        view = app.build_release(project, request(asked, Path.cwd()), screen.say)
+    screen.show(view)
+    screen.say(f"next: trimtab deploy {name} --release {view.release}")

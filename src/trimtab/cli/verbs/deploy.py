@@ -1,0 +1,85 @@
+"""`trimtab deploy`."""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from trimtab import errors
+from trimtab.cli.api import Api, connect
+from trimtab.cli.follow import Follower
+from trimtab.cli.names import deployments, releases
+from trimtab.cli.screen import DONE, FAILED, ROLLED_BACK, Screen, verb
+from trimtab.views.shapes import DeployView, ReleasesView, RolloutView, StatusView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was typed. `wait` None means on a terminal only."""
+
+    release: str | None
+    strategy: str | None
+    wait: bool | None
+    timeout: float | None
+    reason: str
+
+
+@verb("deploy")
+@click.argument("deployment", shell_complete=deployments)
+@click.option("--release", shell_complete=releases, help="MODEL@N or a digest; default: newest.")
+@click.option("--strategy", type=click.Choice(["canary", "shadow", "now"]), help="How it goes out.")
+@click.option("--wait/--no-wait", default=None, help="Follow the rollout; default on a terminal.")
+@click.option("--timeout", type=float, help="Seconds to follow.")
+@click.option("--reason", default="", help="Why, for the journal.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def command(screen: Screen, deployment: str, yes: bool, **options: Any) -> None:
+    """Begin a rollout and follow it.
+
+    Exit code 5 means that the guard rolled the release back.
+    """
+    asked = Asked(**options)
+    api, started = connect(), time.monotonic()
+    chosen = asked.release or _newest(api, deployment)
+    screen.confirm(f"deploy {chosen} to {deployment}?", yes)
+    view = api.post(
+        DeployView,
+        *("deployments", deployment, "deploy"),
+        release=chosen,
+        strategy=asked.strategy,
+        reason=asked.reason,
+    )
+    follow = sys.stderr.isatty() if asked.wait is None else asked.wait
+    if not (follow and view.rollout and view.changed):
+        screen.show(view)
+        return
+    screen.say(f"deploy {chosen} to {deployment} (undo: {view.undo})")
+    ended = Follower(api, screen, deployment, view.rollout.id).wait(asked.timeout)
+    seconds = time.monotonic() - started
+    screen.show(msgspec.structs.replace(view, rollout=ended, undo="", seconds=seconds))
+    _end(screen, ended, deployment)
+
+
+def _end(screen: Screen, ended: RolloutView, deployment: str) -> NoReturn:
+    """End as the rollout did."""
+    if ended.outcome == "rolled_back":
+        screen.say(f"{ended.release} was rolled back\nhint: trimtab why {deployment}")
+        raise SystemExit(ROLLED_BACK)
+    raise SystemExit(DONE if ended.outcome == "promoted" else FAILED)
+
+
+def _newest(api: Api, deployment: str) -> str:
+    model = api.get(StatusView, "status", deployment).deployments[0].model
+    known = api.get(ReleasesView, "releases", model=model).releases
+    if known:
+        return max(known, key=lambda view: view.number).release
+    raise errors.NotFound(
+        errors.NO_SUCH_RELEASE,
+        "deploy",
+        deployment,
+        f"model {model} has no release yet",
+        unchanged="what serves is as it was",
+        hint=f"trimtab build {model}",
+    )

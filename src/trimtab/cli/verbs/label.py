@@ -1,0 +1,32 @@
+"""`trimtab label`."""
+
+import time
+from itertools import islice
+from typing import TextIO
+
+import click
+
+from trimtab.cli.labels import read_labels
+from trimtab.cli.names import deployments
+from trimtab.cli.project import agent_facts
+from trimtab.cli.screen import Screen, verb
+from trimtab.client import Client
+from trimtab.views.shapes import LabelView
+
+BATCH = 1000
+
+
+@verb("label")
+@click.argument("deployment", shell_complete=deployments)
+@click.argument("file", type=click.File(encoding="utf-8"))
+def command(screen: Screen, deployment: str, file: TextIO) -> None:
+    """Send the truth about past predictions: CSV or JSON lines, `-` for standard input.
+
+    Columns: label, and either id (of the request) with row, or key; optionally at (RFC 3339).
+    """
+    started, accepted = time.monotonic(), 0
+    labels = read_labels(file, file.name)
+    with Client(agent_facts().inference) as client:
+        while batch := list(islice(labels, BATCH)):
+            accepted += client.label(deployment, batch)
+    screen.show(LabelView(deployment, accepted, time.monotonic() - started))

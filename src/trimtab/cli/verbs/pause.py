@@ -1,0 +1,16 @@
+"""`trimtab pause`."""
+
+import click
+
+from trimtab.cli.api import connect
+from trimtab.cli.names import deployments
+from trimtab.cli.screen import Screen, verb
+from trimtab.views.shapes import DeployView
+
+
+@verb("pause")
+@click.argument("deployment", shell_complete=deployments)
+@click.option("--reason", default="", help="Why, for the journal.")
+def command(screen: Screen, deployment: str, reason: str) -> None:
+    """Keep the rollout where it is; the guard stays on."""
+    screen.show(connect().post(DeployView, "deployments", deployment, "pause", reason=reason))

@@ -1,0 +1,33 @@
+"""`trimtab show`."""
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from trimtab import errors
+from trimtab.cli.api import connect
+from trimtab.cli.names import releases
+from trimtab.cli.screen import Screen, verb
+from trimtab.domain.state import SystemState
+from trimtab.views.releases import build_show
+from trimtab.views.seen import Seen
+from trimtab.views.shapes import ShowView
+
+
+@verb("show")
+@click.argument("release", shell_complete=releases)
+def command(screen: Screen, release: str) -> None:
+    """Show everything about one release: MODEL@N or a digest."""
+    try:
+        screen.show(connect().get(ShowView, "releases", release))
+    except errors.Unavailable:
+        screen.show(_offline(release))
+
+
+def _offline(release: str) -> ShowView:
+    from trimtab import app
+
+    found = app.find_release(app.open_project(Path.cwd(), os.environ), release)
+    return build_show(found, Seen(state=SystemState(), now=time.time()))

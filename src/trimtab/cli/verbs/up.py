@@ -1,0 +1,29 @@
+"""`trimtab up`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trimtab.cli.project import agent_facts
+from trimtab.cli.screen import Screen, verb
+from trimtab.views.shapes import UpView
+
+if TYPE_CHECKING:
+    from trimtab.agent.options import AgentEvent
+
+
+@verb("up")
+def command(screen: Screen) -> None:
+    """Start the system: gateway, workers, control loop, dashboard. Ctrl-C ends it."""
+    from trimtab import app
+
+    project = app.open_project(Path.cwd(), os.environ)
+
+    def report(event: "AgentEvent") -> None:
+        screen.say(f"{event.kind:9} {event.name}: {event.text}")
+        if event.kind == "listening":
+            facts = agent_facts()
+            home = str(project.home)
+            screen.show(UpView(facts.inference, facts.admin, facts.pid, home))
+
+    app.up(project, report)
