@@ -95,12 +95,17 @@ class SegmentLog:
     def recover(self, index: int) -> int:
         """Turn what dead writers of gateway `index` left into segments; returns the rows.
 
-        A spool that a living process holds is left to it. A record that was cut off ends its file.
+        A spool that a living process holds is left to it. A record that was cut off ends its file,
+        and a file that no segment can be made of is set aside as `.unreadable`.
         """
         rows = 0
         for path in sorted(self._folder.glob(f"g{index}-*.log")):
-            if not path.name.startswith(f"{self.writer}."):
+            if path.name.startswith(f"{self.writer}."):
+                continue
+            try:
                 rows += self._recover_file(path)
+            except (ValueError, TypeError, LookupError, pa.ArrowException):
+                path.rename(path.with_suffix(".unreadable"))
         return rows
 
     def close(self) -> None:

@@ -93,10 +93,9 @@ class Link(asyncio.Protocol):
         self._stop_watchdog()
         self._transport = None
         self.ready = False
-        was_busy, self.busy = self.busy, False
+        self.busy = False
         self._lost.set()
-        if was_busy or not self._retired:
-            self._owner.link_lost(self, self._reason)
+        self._owner.link_lost(self, self._reason)
 
     def _take(self, frame: Frame) -> None:
         if self._transport is None or self._transport.is_closing():

@@ -5,8 +5,9 @@ import gc
 import os
 import signal
 import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -21,10 +22,14 @@ from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.pool import Limits, Pools
 from trimtab.gateway.record import Recorder
-from trimtab.gateway.table import Table, View
+from trimtab.gateway.table import POLL_SECONDS, Table, View
 from trimtab.ports.logsink import LogSink
 
 TICK_SECONDS = 0.5
+SWITCH_SECONDS = 0.0002
+"""The thread that writes segments holds the interpreter's lock for long stretches; with the
+default of 5 ms the event loop would wait that long at each of its system calls."""
+
 PREPARE_SECONDS = 1.0
 """How long a new snapshot waits for the workers of its routes before it is used anyway."""
 
@@ -58,6 +63,7 @@ OpenLog = Callable[[Path, str], RecoverableSink]
 def serve(options: GatewayOptions, open_log: OpenLog) -> int:
     """Run until told to stop; returns the exit code. Changes directory to the state folder."""
     os.chdir(options.home)
+    sys.setswitchinterval(SWITCH_SECONDS)
     return uvloop.run(_serve(options, open_log))
 
 
@@ -121,8 +127,12 @@ class Gateway:
         self._server = await loop.create_server(self.http.connection, sock=listener, backlog=1024)
         gc.collect()
         gc.freeze()
-        for work in (self.table.follow(), self._tick(), self._flush()):
-            self._tasks.append(loop.create_task(work))
+        steps = (
+            (self.table.refresh, POLL_SECONDS),
+            (self._tick, TICK_SECONDS),
+            (self.recorder.flush, self._options.flush_seconds),
+        )
+        self._tasks += [loop.create_task(self._forever(*each)) for each in steps]
 
     async def told_to_stop(self) -> None:
         """Return on SIGTERM, SIGINT, or when the parent is gone."""
@@ -151,7 +161,11 @@ class Gateway:
 
     def _parent_event(self) -> None:
         assert self._options.parent is not None
-        if not os.read(self._options.parent, 4096):
+        try:
+            gone = not os.read(self._options.parent, 4096)
+        except BlockingIOError:  # several processes watch the same pipe
+            return
+        if gone:
             asyncio.get_running_loop().remove_reader(self._options.parent)
             self._stop.set()
 
@@ -178,15 +192,16 @@ class Gateway:
         self.pools.apply(view.plans, view.workers)
 
     async def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            self.http.tick(loop.time())
+        self.http.tick(asyncio.get_running_loop().time())
 
-    async def _flush(self) -> None:
+    async def _forever(self, step: Callable[[], Coroutine[None, None, None]], pause: float) -> None:
+        """A step that fails is logged and tried again: background work never just ends."""
         while True:
-            await asyncio.sleep(self._options.flush_seconds)
-            await self.recorder.flush()
+            await asyncio.sleep(pause)
+            try:
+                await step()
+            except Exception as error:
+                self._log.error("background.failed", step=step.__name__, error=repr(error))
 
 
 def _routed(view: View) -> set[str]:

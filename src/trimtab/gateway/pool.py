@@ -202,15 +202,13 @@ class Pool:
 
     def _pump(self) -> None:
         while self._idle:
+            if not self._idle[0].ready:  # it is closing, and its end is not reported yet
+                self._idle.popleft()
+                continue
             calls = self._next_batch()
             if not calls:
                 return
-            link = self._idle.popleft()
-            if link.ready:
-                self._send(link, calls)
-            else:
-                for call in reversed(calls):
-                    self.retry(call)
+            self._send(self._idle.popleft(), calls)
 
     def _next_batch(self) -> list[Call]:
         for lane in LANES:

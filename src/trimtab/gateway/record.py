@@ -206,13 +206,16 @@ class Recorder:
                 self._unpublished.popleft()
         except OSError as error:
             self._log.error("log.publish_failed", error=str(error))
-            self._give_up_oldest()
+            self._give_up_oldest(MAX_UNPUBLISHED)
+        except Exception as error:  # such rows would fail again: they must not hold up the others
+            self._log.error("log.publish_failed", error=repr(error))
+            self._give_up_oldest(len(self._unpublished) - 1)
         finally:
             self._publishing = None
 
-    def _give_up_oldest(self) -> None:
+    def _give_up_oldest(self, keep: int) -> None:
         """The sealed file stays on disk, and the next process with this index recovers it."""
-        while len(self._unpublished) > MAX_UNPUBLISHED:
+        while len(self._unpublished) > keep:
             oldest = self._unpublished.popleft()
             self._log.error("log.left_in_spool", path=oldest.sealed.path)
 

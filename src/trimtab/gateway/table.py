@@ -1,6 +1,5 @@
 """The routing snapshot in use: read from disk, prepared, swapped whole, acknowledged."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -81,8 +80,9 @@ class View:
 
 
 class Table:
-    """Follows `run/routing.json`. `view` is None until there was a first readable snapshot.
+    """Follows `run/routing.json` by calls of `refresh`.
 
+    `view` is None until there was a first readable snapshot.
     `prepare` is awaited with a new view before it is used, `swapped` is told when it is.
     """
 
@@ -102,17 +102,11 @@ class Table:
         self._log = log
         self._seen: tuple[int, int, int] | None = None
 
-    async def follow(self) -> None:
-        """Poll for ever; a snapshot that cannot be read leaves the last one in place."""
-        while True:
-            try:
-                await self.refresh()
-            except OSError as error:
-                self._log.error("routing.failed", error=str(error))
-            await asyncio.sleep(POLL_SECONDS)
-
     async def refresh(self) -> None:
-        """Take over the file if it changed since the last look."""
+        """Take over the file if it changed since the last look.
+
+        A snapshot that cannot be read, or is of an older leader, leaves the last one in place.
+        """
         try:
             stat = self._path.stat()
         except FileNotFoundError:
