@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.unit.gateway.harness import Harness, running
+from tests.unit.gateway.scenarios import STABLE, times, worker
 from tests.unit.gateway.support import STARTED, request, stop_workers, until
-from tests.unit.gateway.test_serving import STABLE, times, worker
 
 from trimtab.gateway import http11
 from trimtab.gateway.faults import Fault

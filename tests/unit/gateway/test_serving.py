@@ -2,21 +2,29 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.unit.gateway.harness import Harness, running
+from tests.unit.gateway.scenarios import (
+    STABLE,
+    canary_at,
+    crash,
+    die,
+    run,
+    score,
+    socket_of,
+    times,
+    waiting,
+    worker,
+)
 from tests.unit.gateway.support import (
     NUMERIC,
-    Answerer,
     FakeWorker,
     digest,
     request,
     scored,
     snapshot,
-    stop_workers,
     summed,
     target,
     tensor,
@@ -26,59 +34,6 @@ from tests.unit.gateway.support import (
 from trimtab.gateway.assign import goes_to_canary, unit_hash
 from trimtab.gateway.pool import Limits
 from trimtab.worker.frames import Frame, Tensor
-
-
-def times(factor: float) -> Answerer:
-    """A release whose score is `factor` times `x`."""
-    return lambda frame: scored(frame, factor)
-
-
-def crash(_: Frame) -> list[Tensor]:
-    raise ValueError("boom")
-
-
-def die(_: Frame) -> list[Tensor]:
-    raise EOFError
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test's coroutine with a bound on its time."""
-
-    async def bounded() -> None:
-        try:
-            async with asyncio.timeout(20):
-                await test()
-        finally:
-            await stop_workers()
-
-    asyncio.run(bounded())
-
-
-async def worker(home: Path, number: int, answer: Answerer, slot: str = "0") -> FakeWorker:
-    """A started worker of release `number` at `run/w/<number>-<slot>.sock`."""
-    path = home / socket_of(number, slot)
-    return await FakeWorker(str(path), digest(number), answer).start()
-
-
-def socket_of(number: int, slot: str = "0") -> str:
-    return f"run/w/{number}-{slot}.sock"
-
-
-STABLE = snapshot(1, [target(1, socket_of(1))], [(1, "stable", 10_000)])
-
-
-def canary_at(weight: int, **deployment: Any) -> Any:
-    """Release 1 stable, release 2 canary."""
-    return snapshot(
-        1,
-        [target(1, socket_of(1)), target(2, socket_of(2))],
-        [(1, "stable", 10_000 - weight), (2, "canary", weight)],
-        **deployment,
-    )
-
-
-def score(answer: Any) -> float:
-    return float(answer.json()["outputs"][0]["data"][0])
 
 
 def test_an_answer_names_release_and_id_and_is_logged_with_its_values(tmp_path: Path) -> None:
@@ -189,11 +144,6 @@ def test_what_waits_while_a_worker_is_busy_becomes_one_batch(tmp_path: Path) -> 
             assert [score(answer) for answer in answers] == [2.0 * i for i in range(1, 8)]
 
     run(scenario)
-
-
-async def waiting(it: Harness, count: int, lane: str = "realtime") -> None:
-    """Until `count` requests wait in a lane of any release."""
-    await until(lambda: sum(pool.depth(lane) for pool in it.gateway.pools) >= count)
 
 
 def test_one_poisonous_row_hurts_only_its_sender(tmp_path: Path) -> None:
@@ -527,107 +477,5 @@ def test_a_client_that_leaves_frees_its_place_in_the_queue(tmp_path: Path) -> No
             assert (await first).status_code == 200
             assert (await it.infer(request())).status_code == 200
             assert one.sizes == [1, 1]
-
-    run(scenario)
-
-
-def test_labels_are_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        await worker(tmp_path, 1, times(1))
-        async with running(tmp_path, STABLE) as it:
-
-            async def send(labels: Any, path: str = "/v2/models/d/feedback") -> Any:
-                return await it.client.post(path, json={"labels": labels})
-
-            good = [
-                {"id": "q", "row": 1, "label": 1.0, "at": "2013-04-01T12:00:00+00:00"},
-                {"key": 17, "label": True},
-                {"key": "k", "label": None},
-            ]
-            answer = await send(good)
-            assert answer.json() == {"accepted": 3}
-            for bad, where in (
-                ({"label": 1}, "labels[1]"),
-                ({"id": "a"}, "labels[1]"),
-                ({"id": "a", "key": "b", "label": 1}, "labels[1]"),
-                ({"id": "a", "label": [1]}, "labels[1]"),
-                ({"id": "a", "label": 1, "at": "yesterday"}, "labels[1].at"),
-            ):
-                refused = await send([good[0], bad])
-                assert refused.status_code == 400
-                assert where in refused.json()["error"]
-            assert (await send([], "/v2/models/nobody/feedback")).status_code == 404
-            assert (await send([good[0]] * 10_001)).status_code == 400
-            assert (
-                'trimtab_labels_total{deployment="d"} 3.0' in (await it.client.get("/metrics")).text
-            )
-            await it.gateway.recorder.flush()
-            import pyarrow as pa
-
-            (path,) = (tmp_path / "log/d/labels").glob("*.arrow")
-            table = pa.ipc.open_file(path.read_bytes()).read_all().to_pydict()
-            assert table["label"] == ["1", "true", None]
-            assert table["key"] == [None, "17", "k"]
-            assert table["request_id"] == ["q", None, None]
-            assert table["at"][0] == 1364817600.0
-
-    run(scenario)
-
-
-def test_a_business_key_is_logged_but_not_sent_to_the_model(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        await worker(tmp_path, 1, times(1))
-        routing = snapshot(1, [target(1, socket_of(1))], [(1, "stable", 10_000)], key="flight_id")
-        async with running(tmp_path, routing) as it:
-            body = json.loads(request([1.0, 2.0]))
-            body["inputs"].append(tensor("flight_id", "INT64", [17, 18]))
-            assert (await it.infer(json.dumps(body).encode())).status_code == 200
-            assert (await it.infer(request([3.0]))).status_code == 200
-            rows = await it.rows()
-            assert rows["in.flight_id"] == ["17", "18", None]
-
-    run(scenario)
-
-
-def test_the_descriptive_endpoints_tell_the_truth(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        await worker(tmp_path, 1, times(1))
-        await worker(tmp_path, 2, times(1))
-        async with running(tmp_path, canary_at(500)) as it:
-            get = it.client.get
-            await it.infer(request(parameters={"unit": "a"}))
-            for path in ("/v2", "/v2/"):
-                server = (await get(path)).json()
-                assert set(server) == {"name", "version", "extensions"}
-            metadata = (await get("/v2/models/d")).json()
-            assert metadata["versions"] == ["1", "2"]
-            assert metadata["outputs"][2] == {
-                "name": "pair",
-                "datatype": "FP32",
-                "shape": [-1, 2],
-            }
-            assert (await get("/v2/models/d/versions/2/ready")).json()["ready"] is True
-            weights = [
-                r["weight_ratio"] for r in (await get("/v2/models/d/config")).json()["routes"]
-            ]
-            assert weights == [0.95, 0.05]
-            (stats,) = (await get("/v2/models/d/stats")).json()["model_stats"]
-            assert stats["inference_stats"]["success"]["count"] == 1
-            metrics = (await get("/metrics")).text
-            assert 'trimtab_requests_total{code="200"' in metrics
-            assert "trimtab_request_duration_seconds_bucket" in metrics
-            assert "trimtab_routing_version 1.0" in metrics
-            paths = (await get("/openapi.json")).json()["paths"]
-            assert "/v2/models/{model}/infer" in paths
-            for path, status in (
-                ("/nowhere", 404),
-                ("/v2/models/nobody", 404),
-                ("/v2/models/d/versions/x", 404),
-                ("/v2/models/d/infer", 405),
-                ("/v2/models/d/", 404),
-            ):
-                answer = await get(path)
-                assert answer.status_code == status
-                assert set(answer.json()) == {"error"}
 
     run(scenario)

@@ -1,0 +1,110 @@
+"""Labels, keys and the endpoints that describe a deployment."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from tests.unit.gateway.harness import running
+from tests.unit.gateway.scenarios import STABLE, canary_at, run, socket_of, times, worker
+from tests.unit.gateway.support import request, snapshot, target, tensor
+
+
+def test_labels_are_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        async with running(tmp_path, STABLE) as it:
+
+            async def send(labels: Any, path: str = "/v2/models/d/feedback") -> Any:
+                return await it.client.post(path, json={"labels": labels})
+
+            good = [
+                {"id": "q", "row": 1, "label": 1.0, "at": "2013-04-01T12:00:00+00:00"},
+                {"key": 17, "label": True},
+                {"key": "k", "label": None},
+            ]
+            answer = await send(good)
+            assert answer.json() == {"accepted": 3}
+            for bad, where in (
+                ({"label": 1}, "labels[1]"),
+                ({"id": "a"}, "labels[1]"),
+                ({"id": "a", "key": "b", "label": 1}, "labels[1]"),
+                ({"id": "a", "label": [1]}, "labels[1]"),
+                ({"id": "a", "label": 1, "at": "yesterday"}, "labels[1].at"),
+            ):
+                refused = await send([good[0], bad])
+                assert refused.status_code == 400
+                assert where in refused.json()["error"]
+            assert (await send([], "/v2/models/nobody/feedback")).status_code == 404
+            assert (await send([good[0]] * 10_001)).status_code == 400
+            assert (
+                'trimtab_labels_total{deployment="d"} 3.0' in (await it.client.get("/metrics")).text
+            )
+            await it.gateway.recorder.flush()
+            (path,) = (tmp_path / "log/d/labels").glob("*.arrow")
+            table = pa.ipc.open_file(path.read_bytes()).read_all().to_pydict()
+            assert table["label"] == ["1", "true", None]
+            assert table["key"] == [None, "17", "k"]
+            assert table["request_id"] == ["q", None, None]
+            assert table["at"][0] == 1364817600.0
+
+    run(scenario)
+
+
+def test_a_business_key_is_logged_but_not_sent_to_the_model(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        routing = snapshot(1, [target(1, socket_of(1))], [(1, "stable", 10_000)], key="flight_id")
+        async with running(tmp_path, routing) as it:
+            body = json.loads(request([1.0, 2.0]))
+            body["inputs"].append(tensor("flight_id", "INT64", [17, 18]))
+            assert (await it.infer(json.dumps(body).encode())).status_code == 200
+            assert (await it.infer(request([3.0]))).status_code == 200
+            rows = await it.rows()
+            assert rows["in.flight_id"] == ["17", "18", None]
+
+    run(scenario)
+
+
+def test_the_descriptive_endpoints_tell_the_truth(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        await worker(tmp_path, 2, times(1))
+        async with running(tmp_path, canary_at(500)) as it:
+            get = it.client.get
+            await it.infer(request(parameters={"unit": "a"}))
+            for path in ("/v2", "/v2/"):
+                server = (await get(path)).json()
+                assert set(server) == {"name", "version", "extensions"}
+            metadata = (await get("/v2/models/d")).json()
+            assert metadata["versions"] == ["1", "2"]
+            assert metadata["outputs"][2] == {
+                "name": "pair",
+                "datatype": "FP32",
+                "shape": [-1, 2],
+            }
+            assert (await get("/v2/models/d/versions/2/ready")).json()["ready"] is True
+            weights = [
+                r["weight_ratio"] for r in (await get("/v2/models/d/config")).json()["routes"]
+            ]
+            assert weights == [0.95, 0.05]
+            (stats,) = (await get("/v2/models/d/stats")).json()["model_stats"]
+            assert stats["inference_stats"]["success"]["count"] == 1
+            metrics = (await get("/metrics")).text
+            assert 'trimtab_requests_total{code="200"' in metrics
+            assert "trimtab_request_duration_seconds_bucket" in metrics
+            assert "trimtab_routing_version 1.0" in metrics
+            paths = (await get("/openapi.json")).json()["paths"]
+            assert "/v2/models/{model}/infer" in paths
+            for path, status in (
+                ("/nowhere", 404),
+                ("/v2/models/nobody", 404),
+                ("/v2/models/d/versions/x", 404),
+                ("/v2/models/d/infer", 405),
+                ("/v2/models/d/", 404),
+            ):
+                answer = await get(path)
+                assert answer.status_code == status
+                assert set(answer.json()) == {"error"}
+
+    run(scenario)
