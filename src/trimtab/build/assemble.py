@@ -27,6 +27,7 @@ from trimtab.judge import profile as judged
 from trimtab.worker import frames, tensors
 
 CONFIG = "worker.json"
+FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
 MOST_PROFILED = 50_000
 """Reference rows that are scored for the profile; more are thinned out evenly."""
 
@@ -119,7 +120,34 @@ def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> 
     tools.narrate(f"signature: {len(inputs)} inputs, {task}")
     ready = replace(stage, signature=signature)
     _configure(ready)
-    return ready
+    return ready if reference is None else _asked_for_gaps(ready, reference, tools)
+
+
+def _asked_for_gaps(stage: Stage, reference: Reference, tools: Tools) -> Stage:
+    """Let numbers be missing where the model can do without them, by asking it.
+
+    A reference without gaps does not say that a feed will never have one. Every floating-point
+    column without missing values is blanked in a row of its own; if the model answers all these
+    rows, the columns may be missing, and otherwise only those that were missing in the reference.
+    """
+    columns = stage.signature.inputs
+    whole = [c for c in columns if c.datatype in FLOATS and not c.nullable]
+    if not whole:
+        return stage
+    rows = np.arange(len(whole)) % reference.rows
+    blanked = {name: values[rows].copy() for name, values in reference.inputs.items()}
+    for row, column in enumerate(whole):
+        blanked[column.name][row] = np.nan
+    loose = tuple(msgspec.structs.replace(c, nullable=True) if c in whole else c for c in columns)
+    asked = replace(stage, signature=msgspec.structs.replace(stage.signature, inputs=loose))
+    _configure(asked)
+    try:
+        _probe(asked, tools, golden.input_tensors(loose, blanked, slice(None)), [0])
+    except errors.Permanent:
+        _configure(stage)
+        return stage
+    tools.narrate(f"missing values: the model does without {', '.join(c.name for c in whole)}")
+    return asked
 
 
 def _named_inputs(facts: Mapping[str, Any]) -> tuple[Column, ...]:

@@ -20,11 +20,14 @@ class Objective(msgspec.Struct, frozen=True):
 class RolloutPlan(msgspec.Struct, frozen=True):
     """How a candidate earns traffic. `steps` are parts per 10,000, rising; times in seconds.
 
+    `canary` is shadow, then the steps, then bake; `steps` leaves the shadow out, `shadow` the
+    steps, and `now` both.
+
     `alpha` bounds the chance of rolling back a candidate that is no worse, `beta` the chance of
     promoting past a step one that is worse than the step's margin.
     """
 
-    strategy: Literal["canary", "shadow", "now"] = "canary"
+    strategy: Literal["canary", "steps", "shadow", "now"] = "canary"
     shadow_rows: int = 1000
     shadow_seconds: float = 600.0
     steps: tuple[int, ...] = (100, 500, 2500, 5000)

@@ -20,11 +20,16 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of value: its name in messages, an example, and the parser (raises ValueError)."""
+    """A kind of value: its name in messages, an example, and the parser (raises ValueError).
+
+    `words` are all values of a choice, `pattern` what a text of the kind looks like: editors
+    check by them what the parser checks in the end."""
 
     name: str
     example: str
     parse: Callable[[Any], Any]
+    words: tuple[str, ...] = ()
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ def choice(*words: str) -> Kind:
         _expect(value in words)
         return str(value)
 
-    return Kind(f"one of {', '.join(words)}", words[0], parse)
+    return Kind(f"one of {', '.join(words)}", f'"{words[0]}"', parse, words)
 
 
 def choices(*words: str) -> Kind:
@@ -130,18 +135,20 @@ def choices(*words: str) -> Kind:
         _expect(all(word in words for word in _texts(value)))
         return _texts(value)
 
-    return Kind(f"a list of {', '.join(words)}", f'["{words[0]}"]', parse)
+    return Kind(f"a list of {', '.join(words)}", f'["{words[0]}"]', parse, words)
 
 
-DURATION = Kind("a duration", '"90s"', _duration)
-YEARLY = Kind("a rate", '"1 per month"', _yearly)
-STEPS = Kind("rising shares of the traffic", '["1%", "10%", "50%"]', _steps)
+DURATION = Kind("a duration", '"90s"', _duration, pattern=_DURATION.pattern)
+YEARLY = Kind("a rate", '"1 per month"', _yearly, pattern=_RATE.pattern)
+STEPS = Kind(
+    "rising shares of the traffic", '["1%", "10%", "50%"]', _steps, pattern=_PERCENT.pattern
+)
 TEXT = Kind("a text", '"name"', _text)
 TEXTS = Kind("a list of texts", '["name"]', _texts)
 COUNT = Kind("a whole number", "1", _count)
 POSITIVE = Kind("a whole number above 0", "1", _positive)
 RATIO = Kind("a number from 0 to below 1", "0.999", _ratio)
-ADDRESS = Kind("host:port", '"127.0.0.1:8080"', _address)
+ADDRESS = Kind("host:port", '"127.0.0.1:8080"', _address, pattern=_ADDRESS.pattern)
 PARAMS = Kind("a table of texts and numbers", '{ depth = "6" }', _params)
 
 SERVER: tuple[Setting, ...] = (
@@ -163,7 +170,7 @@ DEPLOYMENT: tuple[Setting, ...] = (
     Setting(
         "rollout.strategy",
         "rollout.strategy",
-        choice("canary", "shadow", "now"),
+        choice("canary", "steps", "shadow", "now"),
         "How a candidate takes over.",
     ),
     Setting("rollout.steps", "rollout.steps", STEPS, "The candidate's shares, one after another."),
@@ -221,7 +228,7 @@ MODEL: tuple[Setting, ...] = (
     Setting("steps", "steps", TEXTS, "Functions of the pipeline, in order."),
     Setting("requirements", "requirements", TEXT, "Requirements of the model's environment."),
     Setting("source", "source", TEXT, "Parquet or CSV file of past data."),
-    Setting("features", "features", TEXT, "Feature code, file.py:function."),
+    Setting("features", "features", TEXT, "Feature code, module:function."),
     Setting(
         "format",
         "format",

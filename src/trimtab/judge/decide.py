@@ -34,6 +34,10 @@ from trimtab.judge.response import (
 )
 
 CONTROLLER = Author("controller")
+SHADOWED = frozenset({"canary", "shadow"})
+"""Strategies that begin with copies of requests."""
+STEPPED = frozenset({"canary", "steps"})
+"""Strategies that give the candidate rising shares of the traffic."""
 
 
 def decide(state: DeploymentState, seen: Observation) -> Decision:
@@ -183,8 +187,8 @@ def advance(draft: Draft, full: bool = False) -> None:
 
 def _next(state: DeploymentState, rollout: Rollout) -> tuple[Phase, int, int]:
     """Phase, step and weight after the present ones."""
-    steps = state.spec.rollout.steps if rollout.strategy == "canary" else ()
-    if rollout.phase == "preparing" and rollout.strategy != "now" and state.stable is not None:
+    steps = state.spec.rollout.steps if rollout.strategy in STEPPED else ()
+    if rollout.phase == "preparing" and rollout.strategy in SHADOWED and state.stable is not None:
         return "shadow", 0, 0
     step = rollout.step + 1 if rollout.phase == "canary" else 0
     immediate = rollout.strategy == "now" or state.stable is None

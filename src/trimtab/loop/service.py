@@ -18,7 +18,7 @@ from trimtab.judge.draft import Author, Observation
 from trimtab.loop.controller import Controller
 from trimtab.loop.store import standing
 
-STRATEGIES = ("canary", "shadow", "now")
+STRATEGIES = ("canary", "steps", "shadow", "now")
 ALL = 2**62
 
 

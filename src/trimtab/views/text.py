@@ -110,7 +110,7 @@ def _rollout(view: s.RolloutView, now: datetime | None) -> Group:
     age = words.ago(view.since, now)
     line = Text(f"rollout {view.id}  {'॥ paused in ' if view.paused else ''}{view.state}")
     line.append(f" {age}" if age else "")
-    line.append(f"  steps {steps}" if view.strategy == "canary" else "", style="dim")
+    line.append(f"  steps {steps}" if view.strategy in ("canary", "steps") else "", style="dim")
     parts: list[RenderableType] = [line]
     if view.waiting_for:
         parts.append(Text(f"why not yet: {view.waiting_for}", style=TONES["held"]))

@@ -39,7 +39,7 @@ class Deploy(Order, frozen=True, kw_only=True):
     """Which release goes out, and how."""
 
     release: str
-    strategy: Literal["canary", "shadow", "now"] | None = None
+    strategy: Literal["canary", "steps", "shadow", "now"] | None = None
 
 
 class Promote(Order, frozen=True, kw_only=True):
