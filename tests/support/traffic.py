@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
+from trimtab.domain.names import Digest
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.rollout import Standing
-from trimtab.domain.names import Digest
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge.profile import Reference, build_profile
 

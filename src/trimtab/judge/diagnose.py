@@ -54,6 +54,11 @@ class Case:
         return since <= start + 2.0 * self.block_seconds
 
 
+def began(bad: Sequence[Verdict], clock: float) -> float:
+    """Event time of the first evidence among `bad`, `clock` when none has one."""
+    return min((verdict.since for verdict in bad if verdict.since is not None), default=clock)
+
+
 def diagnose(kind: str, case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> Diagnosis:
     """The causes of an incident of `kind` (`service`, `upstream`, `quality`, `drift`)."""
     found, excluded = _golden(case)
@@ -88,11 +93,11 @@ def _service(case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> Fi
     strain += ["stable itself burns while a candidate is tried"] * around.candidate
     infrastructure = (Cause.INFRASTRUCTURE, reasons + strain)
     release = (Cause.BAD_RELEASE, [*reasons, "it began when this release began to serve"])
-    began = min(verdict.since or case.clock for verdict in bad)
-    if not case.at_boundary(began):
-        by = f"the release served within its objectives until {day(began)}"
-        first = [infrastructure] if strain or only_slow else [(Cause.UNKNOWN, reasons)]
-        return first, [RuledOut(Cause.BAD_RELEASE, by)]
+    first = began(bad, case.clock)
+    if not case.at_boundary(first):
+        by = f"the release served within its objectives until {day(first)}"
+        found = [infrastructure] if strain or only_slow else [(Cause.UNKNOWN, reasons)]
+        return found, [RuledOut(Cause.BAD_RELEASE, by)]
     return [infrastructure, release] if strain else [release, infrastructure], []
 
 
@@ -103,8 +108,8 @@ def _upstream(case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> F
     evidence.append(f"{columns - len(breaks)} of {columns} columns did not jump at that time")
     local = sorted({f"{k} {v}" for b in breaks for k, v in b.scope.items() if k != "column"})
     evidence += [f"only {text} is affected, the others are not" for text in local]
-    began = min(verdict.since or case.clock for verdict in breaks)
-    by = f"the change came within one block ({day(began)}), against the stream's own recent past"
+    first = day(began(breaks, case.clock))
+    by = f"the change came within one block ({first}), against the stream's own recent past"
     return [(Cause.UPSTREAM_BREAK, evidence)], [
         RuledOut(Cause.DATA_DRIFT, by),
         RuledOut(Cause.CONCEPT_DRIFT, "quality while a feed is broken says nothing of the model"),
@@ -117,12 +122,12 @@ def _quality(case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> Fi
     causes, ruled_out = _drifts(case, quality, moved)
     intact = "no column jumped against its recent past"
     ruled_out.append(RuledOut(Cause.UPSTREAM_BREAK, intact))
-    began = quality.since or case.clock
-    if case.at_boundary(began):
+    first = began([quality], case.clock)
+    if case.at_boundary(first):
         text = "it began when this release began to serve"
         causes.append((Cause.BAD_RELEASE, [text]))
     else:
-        by = f"quality was in its zone under this release until {day(began)}"
+        by = f"quality was in its zone under this release until {day(first)}"
         ruled_out.append(RuledOut(Cause.BAD_RELEASE, by))
     return causes, ruled_out
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from trimtab.domain.names import short
 from trimtab.domain.verdicts import Incident, Tier, Verdict
 from trimtab.judge.describe import group
-from trimtab.judge.diagnose import Calibration, Case, diagnose
+from trimtab.judge.diagnose import Calibration, Case, began, diagnose
 from trimtab.judge.reports import MonitorReport
 
 __all__ = ["Calibration", "Case", "reconcile"]
@@ -67,8 +68,8 @@ def _incident(
     earlier: int,
 ) -> Incident:
     diagnosis = diagnose(kind, case, bad, every)
-    name = f"{case.deployment}-{case.release.removeprefix('sha256:')[:24]}-{kind}"
-    began = min(verdict.since or case.clock for verdict in bad)
+    name = f"{case.deployment}-{short(case.release)}-{kind}"
+    first = began(bad, case.clock)
     tiers = [verdict.tier for verdict in bad] + ([] if known is None else [known.tier])
     loudest = max(bad, key=lambda verdict: verdict.evidence_log10 - verdict.threshold_log10)
     return Incident(
@@ -77,7 +78,7 @@ def _incident(
         release=case.release,
         tier=min(tiers, key=ORDER.index),
         opened_at=case.clock if known is None else known.opened_at,
-        first_evidence_at=began if known is None else min(began, known.first_evidence_at),
+        first_evidence_at=first if known is None else min(first, known.first_evidence_at),
         signals=_signals(kind, bad, known),
         severity=loudest.reason,
         causes=diagnosis.causes,

@@ -283,10 +283,8 @@ class Monitors:
             state.cohorts.setdefault(number, Cohort()).predicted += len(answered)
 
     def _count_scores(self, block: Block, rows: Rows) -> None:
-        if self._profile is None or self._profile.score is None:
-            return
         values = score_column(self._saved.signature, rows.outputs)
-        if values is None:
+        if values is None or self._profile is None or self._profile.score is None:
             return
         block.score = block.score or streams.empty_bins(self._profile.score)
         block.score.add(self._profile.score, values)

@@ -14,13 +14,13 @@ STAKES = 8
 Z99 = 2.5758
 REMEMBERED = 60
 RECOVERED = 1.3
-"""log10 of the evidence that ends an alarm: "outside that often" (`LINGERING`) is then refuted."""
+"""log10 of the evidence that ends an alarm."""
+
+LINGERING = 0.35
+"""Many indicators have recovered when "outside in this share of the blocks" is refuted; a single
+one when its mean is proven to be back inside."""
 
 Grain = Literal["block", "row"]
-
-LINGERING: dict[Grain, float] = {"block": 0.35, "row": 0.5}
-"""Share of blocks outside that counts as not recovered. The mean of a day says less than a mean of
-many rows, so more of them must be inside."""
 
 
 class Bet(msgspec.Struct):
@@ -80,6 +80,11 @@ class Zone(msgspec.Struct, frozen=True):
         below = [] if self.low is None or self.low <= 0.0 else [Bet(self.low, "below", summed)]
         return above + below
 
+    def return_bets(self) -> list[Bet]:
+        """The same borders, from the other side: is the mean back inside?"""
+        sides: dict[Side, Side] = {"above": "below", "below": "above"}
+        return [Bet(bet.m, sides[bet.side]) for bet in self.bets(summed=False)]
+
 
 class Point(msgspec.Struct, frozen=True):
     """One closed block: its start, rows, mean of the first indicator and largest excess."""
@@ -108,7 +113,7 @@ class Watch(msgspec.Struct):
     history: list[Point] = []
     since: float | None = None
     frozen: float | None = None
-    back: Bet | None = None
+    back: list[Bet] = []
     n: int = 0
 
     def take(self, start: float, totals: list[float], n: int) -> None:
@@ -118,10 +123,10 @@ class Watch(msgspec.Struct):
         excess = max(zone.excess(total / n) for zone, total in zip(self.zones, totals, strict=True))
         self.history = [*self.history, Point(start, n, totals[0] / n, excess)][-REMEMBERED:]
         self.n += n
-        if self.back is None:
+        if self.frozen is None:
             self._bet(totals, n)
         else:
-            self._recover(self.back, excess)
+            self._recover(totals[0] / n, n, excess)
 
     def _bet(self, totals: list[float], n: int) -> None:
         for bets, total in zip(self.bets, totals, strict=True):
@@ -129,16 +134,21 @@ class Watch(msgspec.Struct):
                 bet.take(min(total / n, 1.0), effective_rows(bet.m, self.spread, n))
         if self.log10_evidence >= self.log10_threshold:
             self.frozen, self.since = self.log10_evidence, excursion(self.history)
-            self.back = Bet(LINGERING[grain(self.spread)], "below")
+            alone = len(self.zones) == 1
+            self.back = self.zones[0].return_bets() if alone else [Bet(LINGERING, "below")]
 
-    def _recover(self, back: Bet, excess: float) -> None:
-        back.take(float(excess > 0.0), 1)
-        if back.log10_evidence >= RECOVERED:
+    def _recover(self, mean: float, n: int, excess: float) -> None:
+        for bet in self.back:
+            if len(self.zones) == 1:
+                bet.take(min(mean, 1.0), effective_rows(bet.m, self.spread, n))
+            else:
+                bet.take(float(excess > 0.0), 1)
+        if min(bet.log10_evidence for bet in self.back) >= RECOVERED:
             self.rearm()
 
     def rearm(self) -> None:
         """Forget all evidence; the zone stays what it is."""
-        self.frozen, self.since, self.back = None, None, None
+        self.frozen, self.since, self.back = None, None, []
         self.bets = [zone.bets(self.summed) for zone in self.zones]
 
     @property

@@ -104,16 +104,16 @@ def test_a_candidate_is_not_blamed_while_stable_burns_as_well() -> None:
 
 def test_one_client_alone_cannot_condemn_a_candidate() -> None:
     part = split(4000, 5000, candidate=0.5)
-    part.fixed["unit"][:] = 7  # type: ignore[index]
+    part.fixed["unit"][:] = 7
     report = judged(guard(), part)
     assert report.verdict != "bad"
 
 
 def test_a_unit_that_retries_counts_once_in_ten_seconds() -> None:
     part = split(2000, 5000, candidate=1.0)
-    part.fixed["unit"][:] = np.arange(2000) % 2  # type: ignore[index]
-    part.fixed["event_time"][:] = 5.0  # type: ignore[index]
-    part.fixed["outcome"][:10] = "ok"  # type: ignore[index]
+    part.fixed["unit"][:] = np.arange(2000) % 2
+    part.fixed["event_time"][:] = 5.0
+    part.fixed["outcome"][:10] = "ok"
     assert judged(guard(), part).verdict != "bad"
 
 

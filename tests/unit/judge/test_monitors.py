@@ -20,10 +20,12 @@ from tests.support.traffic import (
     spec,
 )
 
-from trimtab.domain.profile import QualityProfile
+from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.signature import Datatype, Output, Signature
 from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.monitors import Monitors, quality_zone
+from trimtab.judge.profile import Reference, build_profile
 from trimtab.judge.reports import MonitorReport, Surroundings
 
 TIMED = profile()
@@ -72,9 +74,9 @@ class Life:
         return [incident.causes[0].cause for incident in self.incidents.values()]
 
 
-def start(reference: object = TIMED, **plan: object) -> Life:
-    chosen = reference if not isinstance(reference, str) else None
-    return Life(Monitors.start(spec(**plan), BINARY, chosen, STABLE.digest, FIRST * DAY))
+def start(reference: ReferenceProfile | None = TIMED, **plan: object) -> Life:
+    """Monitors of a release that begins to serve on the first day."""
+    return Life(Monitors.start(spec(**plan), BINARY, reference, STABLE.digest, FIRST * DAY))
 
 
 def test_before_any_row_everything_is_unknown() -> None:
@@ -99,7 +101,8 @@ def test_failures_page_and_are_blamed_on_a_release_that_has_just_begun() -> None
 def test_failures_after_good_days_are_not_blamed_on_the_release() -> None:
     life = start().days([CALM] * 5 + [Change(failed=0.05)])
     assert life.causes() == [Cause.UNKNOWN]
-    assert Cause.BAD_RELEASE in [ruled.cause for ruled in next(iter(life.incidents.values())).ruled_out]
+    incident = next(iter(life.incidents.values()))
+    assert Cause.BAD_RELEASE in [ruled.cause for ruled in incident.ruled_out]
 
 
 def test_slow_answers_alone_are_infrastructure_and_close_when_they_are_over() -> None:
@@ -226,7 +229,7 @@ def test_rows_of_others_shadow_copies_and_refusals_are_not_counted() -> None:
 
 
 def test_a_release_without_profile_is_watched_for_errors_and_latency_only() -> None:
-    life = start("none").days([CALM])
+    life = start(None).days([CALM])
     assert [v.signal for v in life.report.verdicts] == ["errors", "latency"]
 
 
@@ -260,6 +263,54 @@ def test_a_tolerance_of_the_users_own_counts_from_the_value() -> None:
     assert quality_zone(auc, None).low == pytest.approx(0.6)
     assert quality_zone(loss, 0.05).high == pytest.approx(0.25)
     assert quality_zone(loss, None).high == pytest.approx(0.3)
+
+
+def test_a_day_on_which_everything_failed_says_nothing_of_scores() -> None:
+    life = start().days([Change(failed=1.0)])
+    assert life.verdict("prediction").verdict == "unknown"
+    assert life.verdict("latency").verdict == "unknown"
+
+
+def test_a_day_seen_only_in_part_is_not_compared_with_whole_days() -> None:
+    monitors = Monitors.start(spec(), BINARY, TIMED, STABLE.digest, FIRST * DAY + 1.0)
+    life = Life(monitors).days([CALM])
+    assert life.verdict("input:level").verdict == "unknown"
+    assert life.verdict("quality").verdict == "unknown"
+    life.days([CALM] * 3).days([CALM], n=100)
+    assert life.verdict("input:level").n == 3 * 400
+
+
+def test_a_regression_is_watched_by_its_scaled_loss() -> None:
+    signature = Signature((), (Output("prediction", Datatype.FP64),), "regression")
+    truth = np.random.default_rng(0).normal(0.0, 10.0, 2000)
+    noise = np.random.default_rng(1).normal(0.0, 1.0, 2000)
+    label = np.array([repr(value) for value in truth.tolist()], dtype=object)
+    given = Reference(signature, {"x": truth}, {"prediction": truth + noise}, label)
+    monitors = Monitors.start(
+        spec(quality="auto"), signature, build_profile(given), STABLE.digest, FIRST * DAY
+    )
+    part = rows(2000, start=FIRST * DAY)
+    told = Rows(part.fixed, {"x": truth}, {"prediction": truth + 3.0 * noise})
+    monitors.observe(told)
+    monitors.learn(Labelled(told, label, part.fixed["event_time"]))
+    life = Life(monitors).assess((FIRST + 2) * DAY)
+    assert life.verdict("quality").verdict == "bad"
+    assert life.verdict("prediction").verdict == "ok"
+    assert life.causes() == [Cause.CONCEPT_DRIFT]
+
+
+def test_a_model_of_another_kind_is_watched_by_its_inputs() -> None:
+    other = Signature((), (), "other")
+    values = np.random.default_rng(0).normal(0.0, 1.0, 300)
+    empty = np.full(300, np.nan)
+    profile = build_profile(Reference(other, {"x": values, "y": empty}))
+    daily = spec(block_seconds=DAY)
+    monitors = Monitors.start(daily, other, profile, STABLE.digest, FIRST * DAY)
+    part = rows(300, start=FIRST * DAY)
+    monitors.observe(Rows(part.fixed, {"x": values, "y": empty}, {}))
+    life = Life(monitors).assess((FIRST + 2) * DAY)
+    words = {verdict.signal: verdict.verdict for verdict in life.report.verdicts}
+    assert words == dict.fromkeys(["errors", "latency", "input:x", "input:y", "upstream"], "ok")
 
 
 def test_what_was_saved_resumes_bit_for_bit() -> None:

@@ -1,0 +1,135 @@
+"""How verdicts become incidents, and what is said to be their cause."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.judge.describe import TIERS, group
+from trimtab.judge.incidents import Calibration, Case, reconcile
+from trimtab.judge.reports import MonitorReport, Surroundings
+
+DAY = 86_400.0
+
+
+def case(**changed: Any) -> Case:
+    given: dict[str, Any] = {
+        "deployment": "d",
+        "release": "sha256:" + "a" * 64,
+        "clock": 10 * DAY,
+        "block_seconds": DAY,
+        "started": 0.0,
+        "surroundings": Surroundings(),
+        "calibration": None,
+        "labels": "labels for 97%",
+        "opened": 0,
+    }
+    return Case(**(given | changed))
+
+
+def verdict(signal: str, word: Any = "bad", since: float = 8 * DAY) -> Verdict:
+    return Verdict(
+        signal=signal,
+        tier=TIERS[group(signal)],
+        verdict=word,
+        reason=f"{signal} is {word}",
+        release="r",
+        since=since,
+    )
+
+
+def opened(report: MonitorReport) -> Incident:
+    assert len(report.opened) == 1
+    return report.opened[0]
+
+
+def causes(incident: Incident) -> list[Cause]:
+    return [cause.cause for cause in incident.causes]
+
+
+def test_verdicts_of_one_kind_are_one_incident_with_a_stable_id() -> None:
+    first = opened(reconcile(case(), [verdict("errors"), verdict("input:x", "ok")], ()))
+    assert first.id == "d-aaaaaaaaaaaa-service-1"
+    again = reconcile(case(opened=1), [verdict("errors")], (first,))
+    assert (again.opened, again.updated, again.closed) == ((), (), ())
+    more = reconcile(case(opened=1), [verdict("errors"), verdict("latency")], (first,))
+    assert [incident.id for incident in more.updated] == [first.id]
+    assert more.updated[0].signals == ("errors", "latency")
+    over = reconcile(case(opened=1), [verdict("errors", "ok")], more.updated)
+    assert over.closed == (first.id,)
+
+
+def test_incidents_of_other_releases_and_of_the_loop_are_left_alone() -> None:
+    first = opened(reconcile(case(), [verdict("errors")], ()))
+    assert reconcile(case(release="other"), [], (first,)).closed == ()
+    own = opened(reconcile(case(), [verdict("errors")], ()))
+    foreign = msgspec.structs.replace(own, signals=("worker",))
+    assert reconcile(case(), [], (foreign,)).closed == ()
+
+
+def test_quality_that_was_open_before_a_break_stays_its_own_incident() -> None:
+    quality = opened(reconcile(case(), [verdict("quality")], ()))
+    both = [verdict("quality"), verdict("upstream:x")]
+    report = reconcile(case(opened=1), both, (quality,))
+    assert causes(opened(report)) == [Cause.UPSTREAM_BREAK]
+    assert report.closed == ()
+    joined = opened(reconcile(case(), both, ()))
+    assert joined.signals == ("upstream:x", "quality")
+
+
+def test_a_golden_set_that_fails_comes_first_whatever_else_is_seen() -> None:
+    around = Surroundings(golden_failures=("w1",))
+    incident = opened(reconcile(case(surroundings=around), [verdict("quality")], ()))
+    assert causes(incident)[0] is Cause.ENVIRONMENT_MISALIGNMENT
+
+
+@pytest.mark.parametrize(
+    ("around", "since", "expected"),
+    [
+        (Surroundings(), 8 * DAY, [Cause.UNKNOWN]),
+        (Surroundings(host_pressure=True), 8 * DAY, [Cause.INFRASTRUCTURE]),
+        (Surroundings(restarts=3), DAY, [Cause.INFRASTRUCTURE, Cause.BAD_RELEASE]),
+        (Surroundings(candidate=True), 8 * DAY, [Cause.INFRASTRUCTURE]),
+        (Surroundings(boundary=7 * DAY), 8 * DAY, [Cause.BAD_RELEASE, Cause.INFRASTRUCTURE]),
+    ],
+)
+def test_failures_are_blamed_on_what_changed(
+    around: Surroundings, since: float, expected: list[Cause]
+) -> None:
+    found = opened(reconcile(case(surroundings=around), [verdict("errors", since=since)], ()))
+    assert causes(found) == expected
+
+
+MOVED = [verdict("quality"), verdict("input:x")]
+STILL = [verdict("quality"), verdict("input:x", "ok")]
+SHIFTED, HELD = Calibration(0.09, 0.01), Calibration(0.015, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "calibration", "expected"),
+    [
+        (STILL, None, [Cause.CONCEPT_DRIFT]),
+        (MOVED, None, [Cause.DATA_DRIFT]),
+        (STILL, SHIFTED, [Cause.CONCEPT_DRIFT]),
+        (STILL, HELD, [Cause.CONCEPT_DRIFT]),
+        (MOVED, SHIFTED, [Cause.CONCEPT_DRIFT, Cause.DATA_DRIFT]),
+        (MOVED, HELD, [Cause.DATA_DRIFT, Cause.CONCEPT_DRIFT]),
+    ],
+)
+def test_calibration_tells_concept_drift_from_harder_inputs(
+    verdicts: list[Verdict], calibration: Calibration | None, expected: list[Cause]
+) -> None:
+    report = reconcile(case(calibration=calibration), verdicts, ())
+    assert causes(report.opened[0]) == expected
+
+
+def test_quality_that_was_low_from_the_first_day_may_be_the_release() -> None:
+    found = opened(reconcile(case(), [verdict("quality", since=0.0)], ()))
+    assert causes(found) == [Cause.CONCEPT_DRIFT, Cause.BAD_RELEASE]
+
+
+def test_the_tier_of_an_incident_never_falls() -> None:
+    ticket = opened(reconcile(case(), [verdict("prediction")], ()))
+    note = reconcile(case(opened=1), [verdict("prediction"), verdict("input:x")], (ticket,))
+    assert note.updated[0].tier == "ticket"

@@ -1,0 +1,100 @@
+"""What a profile says of reference data."""
+
+import numpy as np
+import pytest
+from tests.support.traffic import BINARY, DAY, reference
+
+from trimtab.domain.signature import Datatype, Output, Signature
+from trimtab.judge.profile import Reference, build_profile, column_profile, day_index
+from trimtab.judge.quality import texts
+
+MULTICLASS = Signature((), (Output("label", Datatype.BYTES),), "multiclass", ("a", "b"))
+REGRESSION = Signature((), (Output("prediction", Datatype.FP64),), "regression")
+OTHER = Signature((), (), "other")
+
+
+def test_a_timed_reference_tells_how_much_days_differ() -> None:
+    profile = build_profile(reference())
+    assert (profile.rows, profile.days, profile.segments) == (8000, 20, ("side",))
+    level, side = profile.inputs
+    assert level.spread is not None
+    assert 0.0 < level.spread < 0.2
+    assert level.jump is not None
+    assert sum(level.masses) == pytest.approx(1.0)
+    assert len(level.masses) == len(level.cuts) + 1
+    assert set(side.categories) == {"left", "right"}
+    assert side.masses[-1] == 0.0
+    assert {quality.metric for quality in profile.quality} == {"roc_auc", "error", "brier"}
+    for quality in profile.quality:
+        assert quality.lower < quality.value < quality.upper
+        assert quality.spread is not None
+    assert abs(profile.calibration or 1.0) < 0.02
+
+
+def test_without_time_nothing_is_said_of_days() -> None:
+    profile = build_profile(reference(timed=False))
+    assert (profile.days, profile.since, profile.until) == (0, None, None)
+    assert all(column.spread is None for column in profile.inputs)
+    assert all(quality.spread is None for quality in profile.quality)
+    assert all(quality.lower < quality.value < quality.upper for quality in profile.quality)
+
+
+def test_too_few_days_are_no_days() -> None:
+    assert day_index(np.array([0.0, DAY, 2 * DAY])) is None
+
+
+def test_a_column_that_takes_few_values_keeps_them() -> None:
+    rough = column_profile("x", np.repeat([1.0, 2.5, np.nan], 100), None)
+    assert rough.values == (1.0, 2.5)
+    assert rough.missing == pytest.approx(1 / 3)
+    assert column_profile("x", np.linspace(0.0, 1.0, 300), None).values == ()
+
+
+def test_a_column_that_is_always_missing_has_a_profile() -> None:
+    day = np.repeat(np.arange(5), 2)
+    empty = column_profile("x", np.full(10, np.nan), day)
+    assert (empty.cuts, empty.minimum, empty.missing, empty.spread) == ((), None, 1.0, None)
+
+
+def test_regressions_scale_their_losses() -> None:
+    truth = np.random.default_rng(0).normal(0.0, 10.0, 400)
+    label = np.array([repr(value) for value in truth.tolist()], dtype=object)
+    given = Reference(
+        REGRESSION, {"x": truth}, {"prediction": truth + 3.0}, label, np.arange(400) * DAY / 40
+    )
+    profile = build_profile(given)
+    assert [quality.metric for quality in profile.quality] == ["squared_error", "absolute_error"]
+    assert [quality.scale for quality in profile.quality] == pytest.approx([9.0, 3.0])
+    assert profile.score is not None
+    assert profile.calibration is None
+
+
+def test_classes_are_profiled_as_texts() -> None:
+    label = np.array(["a", "b"] * 50, dtype=object)
+    given = Reference(MULTICLASS, {"x": np.ones(100)}, {"label": label}, label)
+    profile = build_profile(given)
+    assert profile.score is not None
+    assert profile.score.categories == ("a", "b")
+    assert profile.quality[0].value == 0.0
+
+
+def test_without_outputs_or_labels_there_is_no_quality() -> None:
+    bare = build_profile(Reference(OTHER, {"x": np.ones(10)}))
+    assert (bare.score, bare.quality, bare.positive_rate) == (None, (), None)
+    unlabelled = build_profile(Reference(BINARY, {"x": np.ones(10)}, {"score": np.full(10, 0.6)}))
+    assert (unlabelled.quality, unlabelled.positive_rate, unlabelled.calibration) == ((), 1.0, None)
+    unanswered = build_profile(Reference(BINARY, {"x": np.ones(10)}))
+    assert unanswered.positive_rate is None
+
+
+def test_one_class_alone_has_no_auc_that_says_anything() -> None:
+    label = np.array(["0"] * 60, dtype=object)
+    score = np.linspace(0.0, 1.0, 60)
+    given = Reference(BINARY, {"x": score}, {"score": score}, label, np.arange(60) * DAY / 10)
+    auc = build_profile(given).quality[0]
+    assert (auc.value, auc.lower, auc.upper) == (0.0, 0.0, 1.0)
+
+
+def test_labels_are_written_in_shortest_form() -> None:
+    assert texts(np.array([1.0, 2.5, np.nan])).tolist() == ["1", "2.5", ""]
+    assert texts(np.array([None, "x", 3], dtype=object)).tolist() == ["", "x", "3"]
