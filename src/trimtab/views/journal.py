@@ -1,6 +1,6 @@
 """Screens that are read from the journal alone: history, incidents, runs, traffic over time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,7 +11,7 @@ from trimtab.domain.names import short
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.domain.state import DeploymentState, SystemState, evolve
 from trimtab.domain.verdicts import Incident
-from trimtab.views.seen import maybe, moment
+from trimtab.views.seen import maybe, moment, named
 from trimtab.views.shapes import (
     CauseView,
     EventView,
@@ -33,18 +33,19 @@ def build_history(
     """The newest `limit` entries (of one deployment), oldest first."""
     chosen = [entry for entry in entries if deployment in (None, entry.deployment)]
     kept = chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
-    return HistoryView(tuple(build_event(entry) for entry in kept))
+    names = release_names(entries)
+    return HistoryView(tuple(build_event(entry, names) for entry in kept))
 
 
-def build_event(entry: e.Entry) -> EventView:
-    """One entry, with a sentence for a person."""
+def build_event(entry: e.Entry, names: Mapping[str, str]) -> EventView:
+    """One entry, with a sentence for a person; `names` are those of releases by digest."""
     return EventView(
         seq=entry.seq,
         at=moment(entry.at),
         kind=kind_of(entry.event),
         actor=entry.actor,
         deployment=entry.deployment,
-        release=entry.release,
+        release=named(entry.release, names),
         reason=entry.reason,
         evidence=entry.evidence,
         hash=entry.hash,
@@ -144,15 +145,22 @@ def build_why(
             hint="trimtab why",
         )
     newest_first = sorted(chosen, key=lambda incident: incident.opened_at, reverse=True)
-    return WhyView(tuple(build_incident(incident) for incident in newest_first))
+    names = release_names(entries)
+    return WhyView(tuple(build_incident(incident, names) for incident in newest_first))
 
 
-def build_incident(incident: Incident) -> IncidentView:
-    """An incident for people and machines."""
+def release_names(entries: Sequence[e.Entry]) -> dict[str, str]:
+    """Names of the releases that the journal knows, by digest."""
+    registered = (entry.event for entry in entries if isinstance(entry.event, e.ReleaseRegistered))
+    return {event.release.digest: event.release.name for event in registered}
+
+
+def build_incident(incident: Incident, names: Mapping[str, str]) -> IncidentView:
+    """An incident for people and machines; `names` are those of releases by digest."""
     return IncidentView(
         id=incident.id,
         deployment=incident.deployment,
-        release=incident.release,
+        release=named(incident.release, names),
         opened_at=moment(incident.opened_at),
         first_evidence_at=moment(incident.first_evidence_at),
         closed_at=maybe(incident.closed_at),
@@ -163,7 +171,7 @@ def build_incident(incident: Incident) -> IncidentView:
         ruled_out=tuple(RuledOutView(r.cause, r.by) for r in incident.ruled_out),
         action=incident.action,
         undo=incident.undo,
-        verdicts=tuple(build_verdict(verdict) for verdict in incident.verdicts),
+        verdicts=tuple(build_verdict(verdict, names) for verdict in incident.verdicts),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from trimtab.domain.names import Digest
+from trimtab.domain.names import Digest, short
 from trimtab.domain.processes import NodeStatus, WorkerStatus
 from trimtab.domain.release import Release
 from trimtab.domain.state import SystemState
@@ -59,6 +59,15 @@ class Seen:
             for worker in self.node.workers
             if worker.slot.release == release and worker.state != "stopping"
         )
+
+    def names(self) -> dict[str, str]:
+        """Names of the known releases by their digest."""
+        return {digest: release.name for digest, release in self.releases.items()}
+
+
+def named(text: str, names: Mapping[str, str]) -> str:
+    """A release as a person writes it, whether `text` is its name or its digest."""
+    return names.get(text, short(text) if text.startswith("sha256:") else text)
 
 
 def moment(seconds: float) -> datetime:

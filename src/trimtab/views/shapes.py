@@ -106,7 +106,8 @@ class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """The signal with its scope, as a person reads it."""
-        scope = ", ".join(f"{name}={value}" for name, value in self.scope.items())
+        told = {name: value for name, value in self.scope.items() if value not in self.signal}
+        scope = ", ".join(f"{name}={value}" for name, value in told.items())
         return f"{self.signal} {scope}" if scope else self.signal
 
 

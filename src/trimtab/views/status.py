@@ -1,12 +1,14 @@
 """The status screen: every deployment, what serves, how it is judged, what can be undone."""
 
+from collections.abc import Mapping
+
 from trimtab import errors
 from trimtab.domain.rollout import Rollout, Standing
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.domain.state import DeploymentState, EndedRollout, rollback_target
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.draft import storable
-from trimtab.views.seen import Seen, TrafficCounts, maybe, moment
+from trimtab.views.seen import Seen, TrafficCounts, maybe, moment, named
 from trimtab.views.shapes import (
     DeploymentView,
     Health,
@@ -92,8 +94,8 @@ def candidate_weight(rollout: Rollout) -> int:
     return TOTAL_WEIGHT if rollout.phase == "bake" else rollout.weight
 
 
-def build_verdict(verdict: Verdict) -> VerdictView:
-    """A verdict with numbers that JSON can say."""
+def build_verdict(verdict: Verdict, names: Mapping[str, str]) -> VerdictView:
+    """A verdict with numbers that JSON can say; `names` are those of releases by digest."""
     told = storable(verdict)
     return VerdictView(
         signal=told.signal,
@@ -101,7 +103,7 @@ def build_verdict(verdict: Verdict) -> VerdictView:
         tier=told.tier,
         verdict=told.verdict,
         reason=told.reason,
-        release=told.release,
+        release=named(told.release, names),
         evidence_log10=told.evidence_log10,
         threshold_log10=told.threshold_log10,
         estimate=told.estimate,
@@ -178,7 +180,8 @@ def _verdicts(name: str, seen: Seen) -> tuple[VerdictView, ...]:
     """The guard's and the monitors' verdicts, the loudest first."""
     guard = seen.guards.get(name)
     told = (*(guard.verdicts if guard else ()), *seen.verdicts.get(name, ()))
-    views = [build_verdict(verdict) for verdict in told]
+    names = seen.names()
+    views = [build_verdict(verdict, names) for verdict in told]
     return tuple(sorted(views, key=_rank))
 
 

@@ -1,0 +1,294 @@
+"""What screens say about a state, by table."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from tests.support.scenes import (
+    NAME,
+    NOW,
+    MemorySystem,
+    configured,
+    digest,
+    in_canary,
+    incident,
+    release,
+    serving,
+    standing,
+    verdict,
+    with_rehearsal,
+)
+from trimtab import errors
+from trimtab.domain import events as e
+from trimtab.domain.reproduction import Reproduction
+from trimtab.views import shapes as s
+from trimtab.views import text, words
+from trimtab.views.encode import to_json
+from trimtab.views.journal import (
+    build_history,
+    build_runs,
+    build_traffic,
+    build_why,
+    kind_of,
+    summary,
+)
+from trimtab.views.orders import build_order
+from trimtab.views.releases import build_releases, build_show
+from trimtab.views.reproduction import build_reproduction
+from trimtab.views.status import build_status
+
+
+def paused() -> MemorySystem:
+    system = in_canary()
+    system.tell(e.RolloutPaused("r2"))
+    return system
+
+
+def stopped() -> MemorySystem:
+    system = serving()
+    system.workers = {}
+    return system
+
+
+def with_page() -> MemorySystem:
+    system = serving()
+    system.tell(e.IncidentOpened(incident()))
+    return system
+
+
+def with_bad_verdict() -> MemorySystem:
+    system = in_canary()
+    system.verdicts[NAME] = (verdict("quality", verdict="bad", reason="outside its zone"),)
+    return system
+
+
+def with_ticket() -> MemorySystem:
+    system = serving()
+    system.tell(e.IncidentOpened(incident(tier="ticket")))
+    return system
+
+
+@pytest.mark.parametrize(
+    ("scene", "state", "reason"),
+    [
+        (configured, "down", "nothing is deployed"),
+        (serving, "healthy", "flight-delay@1 serves all requests"),
+        (in_canary, "progressing", "flight-delay@2 is in canary"),
+        (paused, "paused", "flight-delay@2 is paused in canary"),
+        (stopped, "down", "flight-delay@1 has no ready worker"),
+        (with_page, "degraded", "incident flight-delay-i1: upstream break"),
+        (with_bad_verdict, "degraded", "quality: outside its zone"),
+        (with_ticket, "healthy", "flight-delay@1 serves all requests"),
+    ],
+)
+def test_a_deployment_has_one_word_and_one_reason(
+    scene: Callable[[], MemorySystem], state: str, reason: str
+) -> None:
+    view = build_status(scene().seen()).deployments[0]
+    assert (view.state, view.reason) == (state, reason)
+
+
+def test_shares_of_stable_and_candidate_sum_to_one() -> None:
+    view = build_status(in_canary().seen()).deployments[0]
+    assert view.stable is not None
+    assert view.candidate is not None
+    assert (view.stable.weight_ratio, view.candidate.weight_ratio) == (0.95, 0.05)
+
+
+def test_in_bake_the_candidate_is_stable_and_no_longer_listed_beside_it() -> None:
+    system = in_canary()
+    system.tell(e.RolloutAdvanced("r2", "bake", 0, 10_000, NOW))
+    view = build_status(system.seen()).deployments[0]
+    assert view.stable is not None
+    assert (view.stable.release, view.candidate) == ("flight-delay@2", None)
+    assert view.rollback.target == "flight-delay@1"
+    assert view.rollback.ready
+
+
+def test_a_rehearsed_rollback_says_how_long_it_took() -> None:
+    view = build_status(with_rehearsal(serving().seen())).deployments[0]
+    assert view.rollback.seconds == 0.42
+
+
+def test_the_loudest_verdict_comes_first_and_names_its_release() -> None:
+    system = in_canary()
+    system.verdicts[NAME] += (verdict("drift", verdict="bad", release=digest(1)),)
+    first = build_status(system.seen()).deployments[0].verdicts[0]
+    assert (first.signal, first.release) == ("drift", "flight-delay@1")
+
+
+def test_numbers_that_json_cannot_say_are_bounded() -> None:
+    system = serving()
+    system.verdicts[NAME] = (verdict(evidence_log10=float("inf"), upper=float("inf")),)
+    first = build_status(system.seen()).deployments[0].verdicts[0]
+    assert (first.evidence_log10, first.upper) == (9999.0, None)
+
+
+def test_an_unknown_deployment_is_not_found() -> None:
+    with pytest.raises(errors.NotFound, match="no deployment"):
+        build_status(serving().seen(), "other")
+
+
+def test_an_incident_is_shown_as_it_was_last_recorded() -> None:
+    system = serving()
+    system.tell(e.IncidentOpened(incident(release=digest(1))))
+    system.tell(e.IncidentUpdated(incident(release=digest(1), action="hold")))
+    system.tell(e.IncidentClosed("flight-delay-i1", NOW))
+    told = build_why(system.journal).incidents[0]
+    assert (told.action, told.release) == ("hold", "flight-delay@1")
+    assert told.closed_at == datetime.fromtimestamp(NOW, UTC)
+    with pytest.raises(errors.NotFound, match="no incident"):
+        build_why(system.journal, only="i9")
+
+
+def test_runs_are_told_by_how_they_ended() -> None:
+    system = serving()
+    for run in ("run1", "run2", "run3"):
+        system.tell(e.RunRequested(run, NAME, "quality", NOW))
+    system.tell(e.RunSucceeded("run1", standing(3), 12.5))
+    system.tell(e.RunFailed("run2", "step model: no labels"))
+    told = {view.id: (view.state, view.release) for view in build_runs(system.journal).runs}
+    assert told == {
+        "run3": ("running", None),
+        "run2": ("failed", None),
+        "run1": ("succeeded", "flight-delay@3"),
+    }
+
+
+def test_traffic_is_read_from_the_journal_and_marks_how_rollouts_end() -> None:
+    system = in_canary()
+    system.finish("rolled_back")
+    view = build_traffic(system.journal, NAME, NOW + 60)
+    last = view.points[-1]
+    assert [point.shares.get("flight-delay@2") for point in view.points] == [None, 0.01, 0.05, None]
+    assert (last.note, last.shares) == ("rolled back", {"flight-delay@1": 1.0})
+    assert view.until == datetime.fromtimestamp(NOW + 60, UTC)
+
+
+def test_history_is_cut_to_the_newest_entries_of_a_deployment() -> None:
+    system = in_canary()
+    events = build_history(system.journal, NAME, 2).events
+    assert [event.kind for event in events] == ["rollout_advanced", "rollout_advanced"]
+    assert build_history(system.journal, "other").events == ()
+
+
+def test_every_kind_of_event_has_a_name_and_a_sentence() -> None:
+    told = {
+        "proven": e.Proven(standing(1), NOW),
+        "rolled_back_to": e.RolledBackTo(standing(2), standing(1), NOW),
+        "rollout_paused": e.RolloutPaused("r"),
+        "rollout_resumed": e.RolloutResumed("r"),
+        "incident_closed": e.IncidentClosed("i", NOW),
+        "run_failed": e.RunFailed("run1", "why"),
+    }
+    for kind, event in told.items():
+        assert kind_of(event) == kind
+        assert len(summary(event)) > 5
+
+
+def test_roles_say_what_a_release_is_to_each_deployment() -> None:
+    system = in_canary()
+    roles = {view.release: view.roles for view in build_releases(system.seen()).releases}
+    assert roles["flight-delay@1"] == ("flight-delay: stable",)
+    assert roles["flight-delay@2"] == ("flight-delay: candidate",)
+    assert roles["flight-delay@3"] == ()
+    assert build_releases(system.seen(), "other").releases == ()
+
+
+def test_an_order_tells_what_changed_and_the_way_back() -> None:
+    before, after = serving(), in_canary()
+    view = build_order("deploy", NAME, before.seen(), after.seen(), 0.1)
+    assert (view.changed, view.undo) == (True, "trimtab abort flight-delay")
+    same = build_order("pause", NAME, after.seen(), after.seen(), 0.1)
+    assert (same.changed, same.undo) == (False, "")
+
+
+def demo() -> s.DemoView:
+    system = in_canary()
+    system.tell(e.IncidentOpened(incident()))
+    return s.DemoView(
+        ok=True,
+        acts=(s.ActView("build", True, {"seconds": 12.0}),),
+        requests=s.TotalsView(1000, 0),
+        rollback=s.DemoRollbackView(40, 1.5, 0.2),
+        incidents=build_why(system.journal).incidents,
+        false_alarms=0,
+        releases=build_releases(system.seen()).releases,
+        seconds=200.0,
+    )
+
+
+def every_view() -> list[msgspec.Struct]:
+    system = in_canary()
+    system.tell(e.IncidentOpened(incident()))
+    system.tell(e.RunRequested("run1", NAME, "quality", NOW))
+    seen, entries = system.seen(), system.journal
+    return [
+        build_status(seen),
+        build_status(MemorySystem().seen()),
+        build_status(serving().seen()),
+        build_why(entries),
+        build_why(()),
+        build_history(entries),
+        build_history(()),
+        build_runs(entries),
+        build_runs(()),
+        build_releases(seen),
+        build_releases(MemorySystem().seen()),
+        build_show(release(1), seen),
+        build_order("deploy", NAME, serving().seen(), seen, 0.2),
+        build_order("pause", NAME, seen, seen, 0.2),
+        build_reproduction(
+            Reproduction(release="m@1", integrity="ok", behaviour="divergent", problems=("no",))
+        ),
+        demo(),
+        s.BuildView(
+            release="m@1",
+            model="m",
+            number=1,
+            digest=digest(1),
+            engine="native",
+            signature=release(1).manifest.signature,
+            seconds=1.0,
+        ),
+        s.InitView("p", ("trimtab.toml",), ("cd p",)),
+        s.UpView("http://a", "http://b", 1, "p/.trimtab"),
+        s.LabelView("d", 3, 0.1),
+        s.CheckView(False, "p", ("d",), (), (s.ProblemView("TT-102", "x", "wrong", "fix"),)),
+        s.CheckView(True, "p", (), (), ()),
+    ]
+
+
+@pytest.mark.parametrize("view", every_view(), ids=lambda view: type(view).__name__)
+def test_every_view_has_a_text_and_survives_json(view: msgspec.Struct) -> None:
+    console = Console(width=200, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(text.render(view))
+    assert capture.get().strip()
+    assert msgspec.json.decode(to_json(view), type=type(view)) == view
+
+
+def test_text_says_states_with_icon_and_word() -> None:
+    console = Console(width=200, no_color=True)
+    with console.capture() as capture:
+        console.print(text.render(build_status(in_canary().seen())))
+    shown = capture.get()
+    assert "flight-delay  ◌ progressing" in shown
+    assert "why not yet: about 2 400 more requests" in shown
+    assert "[5 %]" in shown
+
+
+def test_what_is_no_view_has_no_text() -> None:
+    with pytest.raises(TypeError, match="no text"):
+        text.render(object())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(2e-6, "2 µs"), (0.85, "850 ms"), (1.52, "1.5 s"), (42.0, "42 s"), (7200.0, "2 h")],
+)
+def test_durations_have_one_unit(seconds: float, said: str) -> None:
+    assert words.span(seconds) == said
