@@ -42,7 +42,8 @@ class Reference:
 
     `inputs` are the signature's input columns and `outputs` what the release answered on them,
     float64 (missing = NaN) or object arrays of str | None; `label` is the target as text, None
-    without labels; `time` is epoch seconds, None when the rows have no order in time.
+    without labels; `time` is epoch seconds, None when the rows have no order in time. Rows whose
+    time is NaN are left out of the profile, rows whose label is None out of its quality.
     """
 
     signature: Signature
@@ -52,9 +53,26 @@ class Reference:
     time: Floats | None = None
     segments: tuple[str, ...] = ()
 
+    def take(self, rows: NDArray[np.bool_]) -> "Reference":
+        """The rows where the mask is true."""
+        return Reference(
+            self.signature,
+            {name: column[rows] for name, column in self.inputs.items()},
+            {name: column[rows] for name, column in self.outputs.items()},
+            None if self.label is None else self.label[rows],
+            None if self.time is None else self.time[rows],
+            self.segments,
+        )
+
 
 def build_profile(reference: Reference) -> ReferenceProfile:
     """The profile of `reference`. Rows must be at least one; nothing is random."""
+    if reference.time is not None:
+        reference = reference.take(~np.isnan(reference.time))
+    labelled = reference
+    if reference.label is not None:
+        known = np.array([label is not None for label in reference.label], dtype=np.bool_)
+        labelled = reference.take(known)
     rows = len(next(iter(reference.inputs.values())))
     day = day_index(reference.time)
     score = score_column(reference.signature, reference.outputs)
@@ -63,12 +81,12 @@ def build_profile(reference: Reference) -> ReferenceProfile:
         inputs=tuple(column_profile(name, x, day) for name, x in reference.inputs.items()),
         score=None if score is None else column_profile("score", score, day),
         positive_rate=_positive_rate(reference),
-        quality=_qualities(reference, day),
+        quality=_qualities(labelled),
         segments=reference.segments,
         since=None if reference.time is None else float(reference.time.min()),
         until=None if reference.time is None else float(reference.time.max()),
         days=0 if reference.time is None else len(np.unique(reference.time // DAY)),
-        calibration=_calibration(reference),
+        calibration=_calibration(labelled),
     )
 
 
@@ -192,14 +210,16 @@ def _positive_rate(reference: Reference) -> float | None:
 
 def _calibration(reference: Reference) -> float | None:
     score = reference.outputs.get("score")
-    if reference.signature.task != "binary" or score is None or reference.label is None:
+    label = reference.label
+    if reference.signature.task != "binary" or score is None or label is None or not label.size:
         return None
-    return float((positives(reference.signature, reference.label) - score).mean())
+    return float((positives(reference.signature, label) - score).mean())
 
 
-def _qualities(reference: Reference, day: Ints | None) -> tuple[QualityProfile, ...]:
-    if reference.label is None or not reference.outputs:
+def _qualities(reference: Reference) -> tuple[QualityProfile, ...]:
+    if reference.label is None or not reference.label.size or not reference.outputs:
         return ()
+    day = day_index(reference.time)
     return tuple(_quality(metric, reference, day) for metric in METRICS[reference.signature.task])
 
 

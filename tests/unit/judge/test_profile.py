@@ -87,6 +87,21 @@ def test_without_outputs_or_labels_there_is_no_quality() -> None:
     assert unanswered.positive_rate is None
 
 
+def test_rows_without_time_or_label_are_left_out_where_they_say_nothing() -> None:
+    whole = reference()
+    assert whole.label is not None
+    assert whole.time is not None
+    label, time = whole.label.copy(), whole.time.copy()
+    label[:100], time[-50:] = None, np.nan
+    given = Reference(BINARY, whole.inputs, whole.outputs, label, time)
+    profile = build_profile(given)
+    assert profile.rows == 7950
+    assert {quality.n for quality in profile.quality} == {7850}
+    label[:] = None
+    bare = build_profile(Reference(BINARY, whole.inputs, whole.outputs, label, time))
+    assert (bare.quality, bare.calibration) == ((), None)
+
+
 def test_one_class_alone_has_no_auc_that_says_anything() -> None:
     label = np.array(["0"] * 60, dtype=object)
     score = np.linspace(0.0, 1.0, 60)
