@@ -103,7 +103,9 @@ def incident(number: int = 1, **changes: object) -> Incident:
         "first_evidence_at": NOW - 7200,
         "signals": ("input temp",),
         "severity": "temp at JFK has left its range",
-        "causes": (RankedCause(Cause.UPSTREAM_BREAK, 1, ("values <never> seen & in other units",)),),
+        "causes": (
+            RankedCause(Cause.UPSTREAM_BREAK, 1, ("values <never> seen & in other units",)),
+        ),
         "ruled_out": (RuledOut(Cause.DATA_DRIFT, "the change is a jump at one origin"),),
         "action": "alert owner and hold",
         "undo": "",

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from rich.console import Console
-
 from tests.support.scenes import (
     NAME,
     NOW,
@@ -21,6 +20,7 @@ from tests.support.scenes import (
     verdict,
     with_rehearsal,
 )
+
 from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.reproduction import Reproduction
@@ -176,7 +176,7 @@ def test_history_is_cut_to_the_newest_entries_of_a_deployment() -> None:
 
 
 def test_every_kind_of_event_has_a_name_and_a_sentence() -> None:
-    told = {
+    told: dict[str, e.AnyEvent] = {
         "proven": e.Proven(standing(1), NOW),
         "rolled_back_to": e.RolledBackTo(standing(2), standing(1), NOW),
         "rollout_paused": e.RolloutPaused("r"),

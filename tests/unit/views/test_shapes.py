@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-
 from tests.support.scenes import NAME, in_canary, incident, serving
 from tests.unit.views.test_builders import demo
+
 from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.reproduction import Reproduction

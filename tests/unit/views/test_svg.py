@@ -1,9 +1,10 @@
 """Charts are SVG that a parser accepts, and that say in words what they show."""
 
-import xml.etree.ElementTree as ElementTree
 from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
 
 from tests.support.scenes import NAME, NOW, in_canary, verdict
+
 from trimtab.views import svg
 from trimtab.views.journal import build_traffic
 from trimtab.views.shapes import EvidencePoint, EvidenceSeries, TrafficView

@@ -30,7 +30,9 @@ class Asked:
 @verb("deploy")
 @click.argument("deployment", shell_complete=deployments)
 @click.option("--release", shell_complete=releases, help="MODEL@N or a digest; default: newest.")
-@click.option("--strategy", type=click.Choice(["canary", "steps", "shadow", "now"]), help="How it goes out.")
+@click.option(
+    "--strategy", type=click.Choice(["canary", "steps", "shadow", "now"]), help="How it goes out."
+)
 @click.option("--wait/--no-wait", default=None, help="Follow the rollout; default on a terminal.")
 @click.option("--timeout", type=float, help="Seconds to follow.")
 @click.option("--reason", default="", help="Why, for the journal.")

@@ -52,7 +52,7 @@ def _watch(screen: Screen, api: Api, deployment: str | None, timeout: float | No
     return status
 
 
-class _Lines:
+class Lines:
     """Shows a status that differs from the last one, times of looking aside."""
 
     def __init__(self, screen: Screen, status: StatusView) -> None:
@@ -74,7 +74,7 @@ class _Lines:
         return msgspec.structs.replace(status, at=None, observed_at=None, deployments=tuple(views))
 
 
-class _Paint:
+class Paint:
     """Repaints in place."""
 
     def __init__(self, status: StatusView) -> None:
@@ -91,6 +91,6 @@ class _Paint:
         self._live.stop()
 
 
-def _painter(screen: Screen, status: StatusView) -> "_Paint | _Lines":
+def _painter(screen: Screen, status: StatusView) -> "Paint | Lines":
     plain = screen.as_json or not sys.stdout.isatty()
-    return _Lines(screen, status) if plain else _Paint(status)
+    return Lines(screen, status) if plain else Paint(status)

@@ -1,0 +1,225 @@
+"""The verbs, called as a person would, against the real admin app on a loopback port."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from tests.support.admin import Listener, admin
+from tests.support.scenes import NAME, incident, serving
+
+from trimtab.cli import names
+from trimtab.cli.group import VERBS, trimtab
+from trimtab.cli.screen import Screen
+from trimtab.cli.verbs.status import Lines
+from trimtab.domain import events as e
+from trimtab.views.status import build_status
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without a server."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRIMTAB_HOME", raising=False)
+    (tmp_path / "trimtab.toml").write_text("")
+    (tmp_path / ".trimtab" / "run").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.fixture
+def listener(folder: Path) -> Iterator[Listener]:
+    """The project's server, with `@1` serving."""
+    with admin(serving()) as running:
+        point(folder, running.url)
+        yield running
+
+
+def point(folder: Path, url: str) -> None:
+    facts = {"pid": 1, "inference": url, "admin": url, "started_at": 0.0}
+    (folder / ".trimtab/run/agent.json").write_text(json.dumps(facts))
+
+
+def call(*arguments: str, data: str | None = None) -> Result:
+    return CliRunner().invoke(trimtab, arguments, input=data)
+
+
+def test_help_lists_every_verb_with_its_own_first_sentence() -> None:
+    shown = call("--help").stdout
+    for name, sentence in VERBS.items():
+        command = trimtab.get_command(click.Context(trimtab), name)
+        assert command is not None
+        assert str(command.help).split("\n\n")[0].startswith(sentence.removesuffix("."))
+        assert f"  {name} " in shown
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_takes_json(name: str) -> None:
+    command = trimtab.get_command(click.Context(trimtab), name)
+    assert command is not None
+    assert {"as_json", "verbose", "no_color"} <= {option.name for option in command.params}
+
+
+def test_an_unknown_verb_is_wrong_usage() -> None:
+    assert call("frobnicate").exit_code == 2
+
+
+def test_status_shows_what_serves(listener: Listener) -> None:
+    result = call("status")
+    assert result.exit_code == 0
+    assert "flight-delay  ✔ healthy" in result.stdout
+    assert result.stderr == ""
+
+
+def test_status_ends_with_1_when_something_is_unhealthy(listener: Listener) -> None:
+    listener.system.workers = {}
+    result = call("status", NAME, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["deployments"][0]["state"] == "down"
+
+
+def test_a_watched_status_is_shown_again_only_when_it_changes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    system = serving()
+    lines = Lines(Screen(as_json=True), build_status(system.seen()))
+    system.now += 1
+    lines(build_status(system.seen()))
+    system.workers.clear()
+    lines(build_status(system.seen()))
+    shown = [json.loads(line)["deployments"][0] for line in capsys.readouterr().out.splitlines()]
+    assert [view["state"] for view in shown] == ["healthy", "down"]
+
+
+def test_a_watch_ends_with_its_timeout(listener: Listener) -> None:
+    result = call("status", "-w", "--timeout", "0.01")
+    assert (result.exit_code, result.stdout.count("flight-delay  ✔ healthy")) == (0, 1)
+
+
+def test_without_a_server_a_verb_ends_with_3_and_a_hint(folder: Path) -> None:
+    result = call("status")
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: reach server")
+    assert result.stderr.endswith("unchanged: nothing was changed\nhint: trimtab up\n")
+
+
+def test_a_server_that_is_gone_ends_with_3(folder: Path) -> None:
+    point(folder, "http://127.0.0.1:9")
+    assert call("history").exit_code == 3
+
+
+def test_outside_a_project_a_verb_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRIMTAB_HOME", raising=False)
+    result = call("status")
+    assert (result.exit_code, "TT-103" in result.stderr) == (2, True)
+
+
+def test_errors_of_the_api_are_the_errors_of_the_verb(listener: Listener) -> None:
+    result = call("pause", NAME, "--json")
+    assert result.exit_code == 1
+    error = json.loads(result.stdout)["error"]
+    assert (error["code"], error["unchanged"]) == ("TT-603", "what serves is as it was")
+    assert "error: pause flight-delay: no rollout is in progress (TT-603)" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in call("pause", NAME, "-v").stderr
+
+
+def test_a_deploy_that_is_not_followed_returns_at_once(listener: Listener) -> None:
+    result = call("deploy", NAME, "--release", "flight-delay@2", "--no-wait")
+    assert result.exit_code == 0
+    assert "undo: trimtab abort flight-delay" in result.stdout
+
+
+def test_a_deploy_takes_the_newest_release_by_itself(listener: Listener) -> None:
+    told = json.loads(call("deploy", NAME, "--json", "--no-wait").stdout)
+    assert told["release"] == "flight-delay@3"
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("promoted", 0), ("rolled_back", 5), ("aborted", 1)])
+def test_a_followed_deploy_ends_as_the_rollout_does(
+    listener: Listener, outcome: str, code: int
+) -> None:
+    system = listener.system
+
+    def play() -> None:
+        while system.deployment(NAME).rollout is None:
+            threading.Event().wait(0.01)
+        system.finish(outcome)
+
+    player = threading.Thread(target=play)
+    player.start()
+    result = call("deploy", NAME, "--release", "flight-delay@2", "--wait", "--json")
+    player.join()
+    assert result.exit_code == code
+    assert json.loads(result.stdout)["rollout"]["outcome"] == outcome
+
+
+def test_a_deploy_that_lasts_too_long_ends_with_4(listener: Listener) -> None:
+    result = call("deploy", NAME, "--wait", "--timeout", "0.1")
+    assert (result.exit_code, "the rollout goes on" in result.stderr) == (4, True)
+
+
+def test_orders_go_through_with_their_author_and_reason(listener: Listener) -> None:
+    system = listener.system
+    call("deploy", NAME, "--release", "flight-delay@2", "--no-wait")
+    assert call("pause", NAME, "--reason", "lunch").exit_code == 0
+    assert system.journal[-1].reason == "lunch"
+    assert system.journal[-1].actor not in ("", "dashboard")
+    assert "already so" in call("pause", NAME).stdout
+    assert call("resume", NAME).exit_code == 0
+    assert call("promote", NAME).exit_code == 0
+    assert call("abort", NAME).exit_code == 0
+    assert call("rollback", NAME, "--to", "flight-delay@3").exit_code == 1
+    assert "run flight-delay-run1" in call("retrain", NAME).stdout
+
+
+def test_an_override_needs_a_reason(listener: Listener) -> None:
+    assert call("promote", NAME, "--override").exit_code == 2
+
+
+def test_why_takes_an_incident_or_a_deployment(listener: Listener) -> None:
+    assert "no incidents" in call("why").stdout
+    listener.system.tell(e.IncidentOpened(incident()))
+    for arguments in ((), (NAME,), ("flight-delay-i1",)):
+        shown = call("why", *arguments).stdout
+        assert "1. upstream break" in shown
+        assert "not data drift: the change is a jump" in shown
+    assert call("why", "i9").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("history", NAME, "--limit", "1"), "flight-delay@1 is proven"),
+        (("releases",), "flight-delay: stable"),
+        (("show", "flight-delay@1"), "golden set"),
+        (("runs",), "no runs yet"),
+    ],
+)
+def test_verbs_that_read(listener: Listener, arguments: tuple[str, ...], shown: str) -> None:
+    assert shown in call(*arguments).stdout
+    assert json.loads(call(*arguments, "--json").stdout)
+
+
+def test_names_are_completed_while_the_server_runs(listener: Listener) -> None:
+    context, parameter = click.Context(trimtab), click.Argument(["name"])
+    assert names.deployments(context, parameter, "fl") == [NAME]
+    assert names.deployments(context, parameter, "x") == []
+    assert "flight-delay@3" in names.releases(context, parameter, "")
+
+
+def test_nothing_is_completed_without_a_server(folder: Path) -> None:
+    context, parameter = click.Context(trimtab), click.Argument(["name"])
+    assert names.deployments(context, parameter, "") == []
+    assert names.releases(context, parameter, "") == []
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_prints_a_script(shell: str) -> None:
+    assert "_TRIMTAB_COMPLETE" in call("completion", shell).stdout

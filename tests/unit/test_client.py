@@ -1,0 +1,217 @@
+"""The client against a small real server: what it sends, when it tries again, what it says."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from trimtab import Client, Label, errors
+
+METADATA = {
+    "name": "m",
+    "inputs": [
+        {"name": "carrier", "datatype": "BYTES", "shape": [-1]},
+        {"name": "distance", "datatype": "FP64", "shape": [-1]},
+    ],
+    "outputs": [],
+}
+Answer = tuple[int, Any] | None
+"""Status and body; None closes the connection without a word."""
+
+
+@dataclass
+class Script:
+    """Answers in order, the last one for ever; what was asked is kept."""
+
+    answers: list[Answer] = field(default_factory=list)
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def next(self) -> Answer:
+        """The next answer."""
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def handler(script: Script) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.answer(200, METADATA)
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            script.asked.append((self.command, self.path, body))
+            told = script.next()
+            if told is None:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            self.answer(*told)
+
+        def answer(self, status: int, told: Any) -> None:
+            body = told if isinstance(told, bytes) else json.dumps(told).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            for name, value in script.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Tests are quiet."""
+
+    return Handler
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def client(script: Script) -> Iterator[Client]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(script))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    with Client(f"http://127.0.0.1:{server.server_port}", deadline=5.0) as made:
+        yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def answered(rows: int = 2) -> Answer:
+    return 200, {
+        "model_name": "m",
+        "model_version": "3",
+        "id": "r1",
+        "outputs": [
+            {"name": "score", "datatype": "FP64", "shape": [rows], "data": [0.1] * rows},
+            {"name": "scores", "datatype": "FP64", "shape": [rows, 2], "data": [0.1, 0.9] * rows},
+        ],
+    }
+
+
+ROWS: list[Any] = [{"carrier": "AA", "distance": 1.0}, {"carrier": None, "distance": float("nan")}]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ROWS,
+        {"carrier": ["AA", None], "distance": [1.0, float("nan")]},
+        pd.DataFrame(ROWS).astype({"carrier": object}),
+    ],
+    ids=["rows", "columns", "frame"],
+)
+def test_rows_columns_and_frames_are_sent_alike(client: Client, script: Script, rows: Any) -> None:
+    script.answers = [answered()]
+    told = client.predict("m", rows, event_time=datetime(2013, 4, 1, tzinfo=UTC), id="r1")
+    assert (told.release, len(told), told.id) == ("m@3", 2, "r1")
+    assert told.outputs["scores"] == [[0.1, 0.9], [0.1, 0.9]]
+    (method, path, body) = script.asked[0]
+    assert (method, path) == ("POST", "/v2/models/m/infer")
+    assert body["inputs"] == [
+        {"name": "carrier", "datatype": "BYTES", "shape": [2], "data": ["AA", None]},
+        {"name": "distance", "datatype": "FP64", "shape": [2], "data": [1.0, None]},
+    ]
+    assert body["parameters"] == {"timeout": 5_000_000, "event_time": "2013-04-01T00:00:00+00:00"}
+
+
+@pytest.mark.parametrize("trouble", [(503, {"error": "full"}), (429, {"error": "slow"}), None])
+def test_what_may_pass_is_tried_again_as_the_same_request(
+    client: Client, script: Script, trouble: Answer
+) -> None:
+    script.answers = [trouble, trouble, answered()]
+    client.predict("m", ROWS)
+    ids = [body["id"] for _, _, body in script.asked]
+    assert len(ids) == 3
+    assert len(set(ids)) == 1
+
+
+def test_a_server_that_says_when_is_waited_for(client: Client, script: Script) -> None:
+    script.answers = [(503, {"error": "full"}), answered()]
+    script.headers = {"Retry-After": "0"}
+    assert client.predict("m", ROWS).release == "m@3"
+
+
+@pytest.mark.parametrize(
+    ("status", "family", "code"),
+    [
+        (400, errors.Usage, errors.REQUEST_FAILED),
+        (404, errors.NotFound, errors.NO_SUCH_DEPLOYMENT),
+        (504, errors.TimedOut, errors.REQUEST_FAILED),
+    ],
+)
+def test_a_refusal_is_not_repeated_and_keeps_the_servers_words(
+    client: Client, script: Script, status: int, family: type[errors.TrimtabError], code: str
+) -> None:
+    script.answers = [(status, {"error": "unknown column 'x'"})]
+    with pytest.raises(family, match="unknown column 'x'") as caught:
+        client.predict("m", ROWS)
+    assert caught.value.code == code
+    assert len(script.asked) == 1
+
+
+def test_words_that_are_not_json_are_kept_too(client: Client, script: Script) -> None:
+    script.answers = [(400, b"<html>no</html>")]
+    with pytest.raises(errors.Usage, match="<html>no</html>"):
+        client.predict("m", ROWS)
+
+
+def test_the_deadline_ends_the_tries(client: Client, script: Script) -> None:
+    script.answers = [(503, {"error": "full"})]
+    with pytest.raises(errors.TimedOut, match=r"still status 503 after 0\.2 s: full"):
+        client.predict("m", ROWS, deadline=0.2)
+    assert len(script.asked) > 1
+
+
+def test_a_server_that_never_answers_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with Client(f"http://127.0.0.1:{port}", deadline=0.1) as made:
+        with pytest.raises(errors.Unavailable, match=r"no answer in 0\.1 s") as caught:
+            made.predict("m", ROWS)
+        assert caught.value.hint == "trimtab up"
+        assert list(caught.value.causes())
+
+
+def test_labels_are_named_by_request_and_row_or_by_key(client: Client, script: Script) -> None:
+    script.answers = [(200, {"accepted": 2})]
+    at = datetime(2013, 4, 1)  # noqa: DTZ001 - a time without a zone counts as UTC
+    assert client.label("m", [Label(1, id="r1", row=3, at=at), Label("late", key="f7")]) == 2
+    (_, path, body) = script.asked[0]
+    assert path == "/v2/models/m/feedback"
+    assert body["labels"] == [
+        {"id": "r1", "row": 3, "label": 1, "at": "2013-04-01T00:00:00+00:00"},
+        {"key": "f7", "label": "late"},
+    ]
+
+
+def test_metadata_is_asked_for_once(client: Client, script: Script) -> None:
+    script.answers = [answered()]
+    client.predict("m", ROWS)
+    client.predict("m", ROWS)
+    assert client.metadata("m")["inputs"] == METADATA["inputs"]
+
+
+@pytest.mark.parametrize("url", ["https://x", "127.0.0.1:8080", "http://"])
+def test_an_address_that_is_not_http_is_refused(url: str) -> None:
+    with pytest.raises(errors.Usage, match="not an http:// address"):
+        Client(url)
+
+
+def test_an_empty_table_is_sent_as_no_columns(client: Client, script: Script) -> None:
+    script.answers = [answered(0)]
+    empty: list[Any] = []
+    call: Callable[..., Any] = client.predict
+    assert len(call("m", empty)) == 0
+    assert script.asked[0][2]["inputs"] == []

@@ -1,0 +1,177 @@
+"""Pages hold what they must, well formed and escaped, and say their command and their twin."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+from tests.support.browser import Browser
+from tests.support.scenes import (
+    NAME,
+    NOW,
+    MemorySystem,
+    configured,
+    in_canary,
+    incident,
+    serving,
+)
+
+from trimtab.domain import events as e
+from trimtab.views.status import build_status
+from trimtab.web.live import Live
+from trimtab.web.pages import STATIC, Button, buttons, fragment, static_file
+from trimtab.web.stream import event
+from trimtab.web.trace import MOST_POINTS, Trace
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Collects text, ids and attributes, and fails on a tag that is not closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+        self.ids: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def troubled() -> MemorySystem:
+    system = in_canary()
+    system.tell(e.IncidentOpened(incident()), reason="temp <b>at</b> JFK")
+    return system
+
+
+@pytest.mark.parametrize("path", ["/", "/deployments/flight-delay"])
+@pytest.mark.parametrize("scene", [configured, serving, in_canary, troubled, MemorySystem])
+def test_pages_are_well_formed_in_every_scene(path: str, scene: Callable[[], MemorySystem]) -> None:
+    page = Page(Browser(scene()).get(path).text)
+    assert len(page.ids) == len(set(page.ids))
+    names = {name for name, _ in page.attributes}
+    assert not {name for name in names if name == "style" or name.startswith("on")}
+
+
+def test_the_page_of_a_deployment_shows_why_not_yet_and_how_to_act() -> None:
+    page = Page(Browser(troubled()).get("/deployments/flight-delay").text)
+    for part in (
+        "Why not yet:",
+        "about 2 400 more requests",
+        "degraded",
+        "flight-delay@2",
+        "upstream break",
+        "ruled out: the change is a jump at one origin",
+        "values <never> seen & in other units",
+        "trimtab status flight-delay",
+        "rollout of flight-delay@2 started (canary)",
+        "Promote",
+    ):
+        assert part in page.text
+    assert ("href", "/deployments/flight-delay.json") in page.attributes
+
+
+def test_the_overview_has_one_row_for_each_deployment_and_open_incidents_on_top() -> None:
+    text = Page(Browser(troubled()).get("/").text).text
+    assert text.index("1 open incident") < text.index("12,408")
+    assert "trimtab status" in text
+
+
+def test_an_empty_system_teaches_the_first_commands() -> None:
+    text = Page(Browser(MemorySystem()).get("/").text).text
+    assert "No deployment yet" in text
+    assert "trimtab build my-model" in text
+
+
+def test_a_quiet_system_says_so() -> None:
+    system = serving()
+    assert "No incident so far" in Browser(system).get("/").text
+    system.tell(e.IncidentOpened(incident()))
+    system.tell(e.IncidentClosed("flight-delay-i1", NOW))
+    assert "The last one, flight-delay-i1, closed" in Browser(system).get("/").text
+
+
+@pytest.mark.parametrize("path", ["/index.json", "/deployments/flight-delay.json"])
+def test_every_page_has_a_twin_in_json(path: str) -> None:
+    assert Browser(serving()).get(path).json()["deployments"][0]["name"] == NAME
+
+
+def test_an_unknown_deployment_is_a_page_that_leads_back() -> None:
+    answer = Browser(serving()).get("/deployments/<other>")
+    assert answer.status_code == 404
+    assert "&lt;other&gt;" in answer.text
+    Page(answer.text)
+
+
+@pytest.mark.parametrize("name", STATIC)
+def test_what_pages_load_is_served_from_here(name: str) -> None:
+    answer = Browser(serving()).get(f"/static/{name}")
+    assert answer.headers["content-type"].startswith(STATIC[name])
+    assert b"http://" not in static_file(name).replace(b"http://www.w3.org/2000/svg", b"")
+    assert len(static_file(name)) < 25_000
+
+
+def test_no_other_file_is_served() -> None:
+    api = Browser(serving())
+    assert api.get("/static/server.py").status_code == 404
+    assert api.get("/static/..%2Fserver.py").status_code == 404
+
+
+def test_buttons_say_what_will_follow() -> None:
+    system = in_canary()
+    names = {button.label: button for button in buttons_of(system)}
+    assert set(names) == {"Promote", "Pause", "Abort", "Retrain"}
+    assert "flight-delay@1 keeps serving" in names["Abort"].consequence
+    system.tell(e.RolloutPaused("r2"))
+    assert "Resume" in {button.label for button in buttons_of(system)}
+    system.tell(e.RolloutAdvanced("r2", "bake", 0, 10_000, NOW))
+    assert "Roll back" in {button.label for button in buttons_of(system)}
+    assert buttons_of(configured()) == ()
+
+
+def buttons_of(system: MemorySystem) -> tuple[Button, ...]:
+    return buttons(build_status(system.seen()).deployments[0])
+
+
+def test_a_loop_that_stopped_looking_is_said_on_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system = serving()
+    seen = replace(system.seen(), observed_at=NOW - 600)
+    monkeypatch.setattr(system, "seen", lambda: seen)
+    assert "control loop last looked" in fragment(Live(system, system), "/deployments/flight-delay")
+
+
+def test_an_event_keeps_the_lines_of_its_text() -> None:
+    assert event("page", "<p>\n</p>") == "event: page\ndata: <p>\ndata: </p>\n\n"
+
+
+def test_a_trace_stays_small_and_keeps_its_newest_point() -> None:
+    system, trace = in_canary(), Trace()
+    for number in range(3 * MOST_POINTS):
+        system.now += 1
+        report = system.guards[NAME]
+        first = report.verdicts[0]
+        told = msgspec.structs.replace(first, evidence_log10=float(number % 7))
+        system.guards[NAME] = type(report)("ok", "unknown", (told,))
+        trace.sample(system.seen())
+    series = {line.signal: line for line in trace.view(NAME).series}["error"]
+    assert len(series.points) <= MOST_POINTS
+    assert series.points[-1].at.timestamp() == system.now
