@@ -68,10 +68,11 @@ class Admin:
         limit = min(newest, _MOST_EVENTS)
         return (await self._get(f"/api/history?limit={limit}", HistoryView)).events
 
-    async def deploy(self, deployment: str, release: str) -> None:
-        """Begin a rollout of `release` by the deployment's own plan."""
+    async def deploy(self, deployment: str, release: str, strategy: str | None = None) -> None:
+        """Begin a rollout of `release`; without a `strategy` by the deployment's own plan."""
         path = f"/api/deployments/{deployment}/deploy"
-        await self._call("POST", path, msgspec.json.encode({"release": release}))
+        order = {"release": release} | ({"strategy": strategy} if strategy else {})
+        await self._call("POST", path, msgspec.json.encode(order))
 
     def close(self) -> None:
         """Close the connection."""
