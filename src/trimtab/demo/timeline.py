@@ -152,4 +152,5 @@ def bar(evidence: float, threshold: float, cells: int = 12) -> str:
 
 
 def _date(note: Note) -> str:
-    return f"{'' if note.clock is None else day_of(note.clock):<{_DATE_WIDTH}}"
+    """Blank before the first event: the deployment's clock has not begun then."""
+    return f"{day_of(note.clock) if note.clock else '':<{_DATE_WIDTH}}"
