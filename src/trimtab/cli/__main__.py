@@ -1,6 +1,6 @@
-"""`python -m trimtab.cli`: the same as the `trimtab` command."""
+"""`python -m trimtab.cli`: the `trimtab` command where it is not on the path."""
 
-from trimtab.cli import main
+from trimtab.cli.group import main
 
 if __name__ == "__main__":
     main()

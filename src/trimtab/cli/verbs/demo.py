@@ -1,27 +1,14 @@
 """`trimtab demo`."""
 
-import importlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
 
 import click
 
+from trimtab.cli.project import DEFAULT_HOME
 from trimtab.cli.screen import DONE, FAILED, Screen, verb
-
-if TYPE_CHECKING:
-    from trimtab.demo.options import DemoOptions
-    from trimtab.views.shapes import DemoView
-
-
-class Demo(Protocol):
-    """The module that plays the demonstration."""
-
-    def run(self, options: "DemoOptions", narrate: Callable[[str], None]) -> "DemoView":
-        """Play all acts."""
-        ...
 
 
 @verb("demo")
@@ -40,13 +27,18 @@ class Demo(Protocol):
 @click.option("--seed", type=int, default=0, help="Chooses days and kinds of the faults.")
 def command(screen: Screen, data: Path, folder: Path | None, keep: bool, seed: int) -> None:
     """The whole story on a year of real flights."""
-    from trimtab.demo.options import DemoOptions
+    from trimtab.demo.machine import LocalMachine
+    from trimtab.demo.options import DEPLOYMENT, DemoOptions
+    from trimtab.demo.run import run
+    from trimtab.demo.timeline import narrator_for
 
-    demo = cast(Demo, importlib.import_module("trimtab.demo"))
     with _place(folder, keep) as place:
-        options = DemoOptions(data=data.absolute(), folder=place.absolute(), keep=keep, seed=seed)
-        view = demo.run(options, screen.say)
+        options = DemoOptions(data=data.absolute(), folder=place, keep=keep, seed=seed)
+        machine = LocalMachine(place / DEFAULT_HOME, DEPLOYMENT)
+        view = run(options, machine, narrator_for())
     screen.show(view)
+    if keep:
+        screen.say(f"the system is up: cd {place} && trimtab status")
     raise SystemExit(DONE if view.ok else FAILED)
 
 
@@ -54,9 +46,9 @@ def command(screen: Screen, data: Path, folder: Path | None, keep: bool, seed: i
 def _place(folder: Path | None, keep: bool) -> Iterator[Path]:
     """The given folder; else a new one, which goes again unless the system stays up in it."""
     if folder is not None:
-        yield folder
+        yield folder.absolute()
     elif keep:
-        yield Path(tempfile.mkdtemp(prefix="trimtab-demo-"))
+        yield Path(tempfile.mkdtemp(prefix="trimtab-demo-")) / "project"
     else:
         with tempfile.TemporaryDirectory(prefix="trimtab-demo-") as made:
-            yield Path(made)
+            yield Path(made) / "project"
