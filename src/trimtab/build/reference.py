@@ -19,6 +19,8 @@ from trimtab.domain.release import DataManifest
 from trimtab.domain.signature import Column, Datatype
 
 MOST_CATEGORIES = 256
+_EMPTY_IS_MISSING = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+"""As pandas reads a CSV file, in which the model was most likely fitted."""
 
 if TYPE_CHECKING:
     Chunked: TypeAlias = pa.ChunkedArray[Any]
@@ -90,7 +92,7 @@ def read_table(path: Path) -> pa.Table:
         if path.suffix.lower() in {".parquet", ".pq"}:
             return pyarrow.parquet.read_table(path)
         if path.suffix.lower() in {".csv", ".gz"}:
-            return pyarrow.csv.read_csv(path)
+            return pyarrow.csv.read_csv(path, convert_options=_EMPTY_IS_MISSING)
     except (pa.ArrowInvalid, OSError) as cause:
         raise _bad(path, "it cannot be read as a table") from cause
     raise _bad(path, f"files ending in {path.suffix!r} are not known; use .parquet or .csv")

@@ -71,6 +71,15 @@ def test_a_csv_file_is_read_too(tmp_path: Path) -> None:
     assert reference.rows == 2
 
 
+def test_an_empty_field_of_a_csv_file_is_missing_in_texts_and_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_text("plan,age,spend\nbasic,31,1.5\n,,2.5\n")
+    reference = read_reference(ReferenceData(path))
+    assert [column.nullable for column in reference.columns] == [True, True, False]
+    assert reference.columns[0].categories == ("basic",)
+    assert reference.inputs["plan"].tolist() == ["basic", None]
+
+
 def test_dictionary_columns_are_texts(tmp_path: Path) -> None:
     path = written(tmp_path, c=pa.array(["a", "b", "a"]).dictionary_encode())
     assert read_reference(ReferenceData(path)).columns[0].categories == ("a", "b")
