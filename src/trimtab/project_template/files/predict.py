@@ -10,9 +10,8 @@ count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
 cases = past().sample(count, replace=True, random_state=count)
 
 with Client("http://127.0.0.1:8080") as client:
-    for start in range(0, count, 10):
-        part = cases.iloc[start : start + 10]
-        answer = client.predict("my-model", part.drop(columns=TARGET).to_dict("records"))
-        truth = enumerate(part[TARGET].tolist())
-        client.label("my-model", [Label(value, id=answer.id, row=row) for row, value in truth])
+    for case in cases.to_dict("records"):
+        truth = case.pop(TARGET)
+        answer = client.predict("my-model", [case])
+        client.label("my-model", [Label(truth, id=answer.id)])
     print(f"{count} cases answered by {answer.release} and labelled; trimtab status my-model")
