@@ -67,6 +67,14 @@ class Demo:
         self.urls: Urls | None = None
         self.replay_seconds = 0.0
 
+    async def close(self) -> None:
+        """Close the connections; the system is the stage's to stop."""
+        if self.urls is not None:
+            self.eyes.close()
+            self.orders.close()
+        for _ in range(3):  # a transport ends a turn of the loop after it was told to
+            await asyncio.sleep(0)
+
     async def build(self) -> None:
         """Act 1: the first release, through the same pipeline as every later one."""
         act = self._begin(1)
@@ -88,8 +96,8 @@ class Demo:
         begun = asyncio.get_running_loop().time()
         self.urls = await asyncio.to_thread(self.stage.start, self.folder)
         self.orders = Admin(Address.of(self.urls.admin))
-        eyes = Admin(Address.of(self.urls.admin))
-        self.watcher = Watcher(eyes, self.gate, self.options.pace, self.teller)
+        self.eyes = Admin(Address.of(self.urls.admin))
+        self.watcher = Watcher(self.eyes, self.gate, self.options.pace, self.teller)
         self.teller.follow(self.gate, self.ledger)
         act.facts["up_seconds"] = round(asyncio.get_running_loop().time() - begun, 2)
         act.facts |= {"inference": self.urls.inference, "dashboard": self.urls.admin}

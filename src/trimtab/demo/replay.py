@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -52,21 +53,20 @@ class Replay:
 
     async def _lane(self, head: bytes, waiting: Iterator[Request]) -> None:
         """Send whatever is next, one request at a time."""
-        line = Line(self.inference)
-        for request in waiting:
-            await self.gate.enter(request.time)
-            sent = perf_counter()
-            reply = await line.call(head, request.body, self.pace.deadline_seconds)
-            self.ledger.answered(request, reply, perf_counter() - sent)
-        line.close()
+        with closing(Line(self.inference)) as line:
+            for request in waiting:
+                await self.gate.enter(request.time)
+                sent = perf_counter()
+                reply = await line.call(head, request.body, self.pace.deadline_seconds)
+                self.ledger.answered(request, reply, perf_counter() - sent)
 
     async def _label(self, head: bytes, end: float) -> None:
         """Deliver labels one after another, in the order of landing, once they are known."""
-        line = Line(self.inference)
-        for delivery in self.world.deliveries(end, self.pace.label_minutes):
-            await self.gate.reached(delivery.due)
-            self.ledger.labelled(delivery.count, await self._deliver(line, head, delivery))
-        line.close()
+        with closing(Line(self.inference)) as line:
+            for delivery in self.world.deliveries(end, self.pace.label_minutes):
+                await self.gate.reached(delivery.due)
+                accepted = await self._deliver(line, head, delivery)
+                self.ledger.labelled(delivery.count, accepted)
 
     async def _deliver(self, line: Line, head: bytes, delivery: Delivery) -> int:
         reply = await line.call(head, delivery.body, _LABEL_SECONDS)

@@ -72,6 +72,13 @@ def _folder(options: DemoOptions) -> Iterator[Path]:
 
 
 async def _play(demo: Demo) -> DemoView:
+    try:
+        return await _acts(demo)
+    finally:
+        await demo.close()
+
+
+async def _acts(demo: Demo) -> DemoView:
     begun = time.monotonic()
     await demo.build()
     if await _tried(demo, 2, demo.up):
