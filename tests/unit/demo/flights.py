@@ -11,17 +11,16 @@ START = datetime(2013, 4, 1, 4, tzinfo=UTC)
 _UTC = pa.timestamp("us", tz="UTC")
 _TEXTS = ("carrier", "origin", "dest")
 _WHOLE = ("distance", "hour", "minute", "weekday")
-SCHEMA = pa.schema(
-    [
-        ("flight_id", pa.string()),
-        *((name, pa.string()) for name in _TEXTS),
-        *((name, pa.int64()) for name in _WHOLE),
-        *((name, pa.float64()) for name in INPUTS if name not in (*_TEXTS, *_WHOLE)),
-        ("sched_at", _UTC),
-        ("late", pa.int8()),
-        ("landed_at", _UTC),
-    ]
-)
+_TYPES: dict[str, pa.DataType] = {
+    "flight_id": pa.string(),
+    **dict.fromkeys(INPUTS, pa.float64()),
+    **dict.fromkeys(_TEXTS, pa.string()),
+    **dict.fromkeys(_WHOLE, pa.int64()),
+    "sched_at": _UTC,
+    "late": pa.int8(),
+    "landed_at": _UTC,
+}
+SCHEMA = pa.schema(_TYPES)
 
 
 def flight(hours: float, origin: str = "EWR", **changed: Any) -> dict[str, Any]:

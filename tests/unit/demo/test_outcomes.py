@@ -68,16 +68,14 @@ def incident(cause: Cause, opened: datetime, **facts: Any) -> IncidentView:
 
 def run(release: str | None = NEW, incident: str | None = "i-concept_drift-0620") -> RunView:
     """A run that made `release`."""
-    state = "succeeded" if release else "failed"
     rest: dict[str, Any] = {"deployment": "d", "model": "m", "cause": "quality"}
-    return RunView(
-        id="r1", state=state, requested_at=day(6, 20), release=release, incident=incident, **rest
-    )
+    rest["state"] = "succeeded" if release else "failed"
+    return RunView(id="r1", requested_at=day(6, 20), release=release, incident=incident, **rest)
 
 
 def rollback(**changed: Any) -> Rollback:
     """A rollback as it should be."""
-    facts = {
+    facts: dict[str, Any] = {
         "release": BAD,
         "exposure": Exposure(40, 3, 100.0, 103.2),
         "answered": 37,
