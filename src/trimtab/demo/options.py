@@ -36,7 +36,7 @@ class Pace:
     poll_seconds: float = 0.1
     days_per_second: float | None = None
     patience_seconds: float = 120.0
-    group_minutes: int = 1
+    group_minutes: int = 5
     connections: int = 32
     label_minutes: int = 60
     deadline_seconds: float = 30.0
