@@ -87,7 +87,8 @@ def test_rows_can_be_taken_by_mask() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1, "1"), (1.0, "1"), (True, "true"), ("1", "1"), (0.5, "0.5"), (False, "false")]
+    ("value", "text"),
+    [(1, "1"), (1.0, "1"), (True, "true"), ("1", "1"), (0.5, "0.5"), (False, "false")],
 )
 def test_equal_labels_have_one_spelling(value: str | float, text: str) -> None:
     assert label_text(value) == text
