@@ -44,8 +44,9 @@ def run(options: DemoOptions, stage: Stage, narrator: Narrator) -> DemoView:
     """Play the demonstration on `stage`, telling `narrator`; `ok` says whether every act ended as
     it should, and each act's fact `missed` what did not.
 
-    Raises `NotFound` TT-902 without the data, and `Refused` TT-111 when the folder is not empty.
-    Everything else that fails is told in the view. The system is stopped unless `options.keep`.
+    Raises `NotFound` TT-902 without the data, `Refused` TT-111 when the folder is not empty, and
+    whatever the build of the first release raises, for without it there is nothing to tell.
+    Everything that fails later is told in the view. The system is stopped unless `options.keep`.
     """
     with _folder(options) as folder:
         try:
