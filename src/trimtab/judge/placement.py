@@ -57,20 +57,27 @@ def routing(
     """The routes of all deployments.
 
     `ready` holds the verified workers that may be named. A candidate without one gets nothing, and
-    its share stays with stable. Stable keeps its route without a worker: requests wait for its
-    restart or are refused, and never go to a release that nobody decided on. A deployment whose
-    first release is not ready has no routes, so that callers hear "not ready", not "unknown"."""
+    its share stays with stable. All places of stable's workers are named, also of one that is
+    restarting: a socket only exists once its worker is verified, so requests wait for it within
+    their deadline, and never go to a release that nobody decided on. A deployment whose first
+    release is not ready has no routes, so that callers hear "not ready", not "unknown"."""
     routed = tuple(_route(state, ready) for _, state in sorted(states.items()))
     named = {route.release for deployment in routed for route in deployment.routes}
-    resident = {
-        slot.release for state in states.values() for slot in workers_wanted(state)
-    } & releases.keys()
+    wanted = frozenset().union(*map(workers_wanted, states.values()))
+    stable = {state.stable.digest for state in states.values() if state.stable}
+    resident = {slot.release for slot in wanted} & releases.keys()
     shown = sorted(digest for digest in resident if digest in named or ready.get(digest))
+    places = {
+        digest: [slot for slot in wanted if slot.release == digest]
+        if digest in stable
+        else ready.get(digest, ())
+        for digest in shown
+    }
     return RoutingSnapshot(
         stamp.version,
         stamp.epoch,
         routed,
-        tuple(_target(releases[digest], ready.get(digest, ())) for digest in shown),
+        tuple(_target(releases[digest], slots) for digest, slots in places.items()),
     )
 
 
