@@ -185,6 +185,7 @@ class Controller:
         """Commit what a person ordered and wake the loop. Raises as `Store.commit`."""
         if decision.entries:
             self.store.commit(decision.entries, decision.effects)
+            self._follow()
             self.wake()
         return self.store.deployments[name]
 

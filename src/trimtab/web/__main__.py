@@ -5,11 +5,11 @@ Exit codes: 0 told to stop · 1 another controller leads · 3 cannot start.
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from trimtab import errors
@@ -78,11 +78,16 @@ def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:
 
 async def _roll(room: ControlRoom) -> None:
     """Compact what the gateways wrote and delete what is older than its retention."""
+    kept = timedelta(days=room.project.config.server.retention_days)
     while True:
         await asyncio.sleep(ROLL_SECONDS)
+        before = (datetime.now(UTC) - kept).date()
         for name in room.log.deployments():
-            with contextlib.suppress(errors.TrimtabError, OSError):
+            try:
                 await asyncio.to_thread(room.log.roll, name)
+                await asyncio.to_thread(room.log.expire, name, before)
+            except (errors.TrimtabError, OSError) as problem:
+                log.warning("the request log of %s is not tidied: %s", name, problem)
 
 
 if __name__ == "__main__":
