@@ -372,7 +372,7 @@ def _(view: s.DemoView) -> RenderableType:
             (
                 act.act,
                 marked(_agree(act.ok), "as it should" if act.ok else "not as it should"),
-                ", ".join(f"{words.plain(name)} {value}" for name, value in act.facts.items()),
+                _act_told(act),
             )
             for act in view.acts
         ),
@@ -390,6 +390,28 @@ def _(view: s.DemoView) -> RenderableType:
     verdict = marked(_agree(view.ok), f"demo {'done' if view.ok else 'failed'}")
     verdict.append(f" in {words.span(view.seconds)}")
     return Group(acts, Text(), releases, Text(), incidents, Text(), pairs(facts), verdict)
+
+
+_TOLD_ELSEWHERE = ("digest", "incident", "served", "ruled_out")
+
+
+def _act_told(act: s.ActView) -> str:
+    """An act's facts for people, without what the lists below the table tell."""
+    return ", ".join(
+        _fact_told(name, value)
+        for name, value in act.facts.items()
+        if not name.startswith(_TOLD_ELSEWHERE) and value is not None
+    )
+
+
+def _fact_told(name: str, value: s.Fact) -> str:
+    if value is None or isinstance(value, bool | str):
+        return f"{words.plain(name)} {value}"
+    if name.endswith("seconds"):
+        what = words.plain(name.removesuffix("seconds").removesuffix("_")) or "took"
+        return f"{what} {words.span(value)}"
+    text = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.3g}"
+    return f"{words.plain(name)} {text}"
 
 
 @render.register

@@ -1,5 +1,6 @@
 """`trimtab demo`."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ import click
 
 from trimtab.cli.project import DEFAULT_HOME
 from trimtab.cli.screen import DONE, FAILED, Screen, verb
+from trimtab.domain import layout
 
 
 @verb("demo")
@@ -37,8 +39,12 @@ def command(screen: Screen, data: Path, folder: Path | None, keep: bool, seed: i
         machine = LocalMachine(place / DEFAULT_HOME, DEPLOYMENT)
         view = run(options, machine, narrator_for())
     screen.show(view)
-    if keep:
-        screen.say(f"the system is up: cd {place} && trimtab status")
+    if keep and view.requests.total:
+        facts = json.loads((place / DEFAULT_HOME / layout.AGENT_FACTS).read_bytes())
+        screen.say(f"the system is up; its dashboard is at {facts['admin']}")
+        screen.say(
+            f"look at it with: cd {place} && trimtab status; end it with: kill {facts['pid']}"
+        )
     raise SystemExit(DONE if view.ok else FAILED)
 
 
