@@ -299,7 +299,7 @@ def pipeline_of(config: ProjectConfig, model: str) -> PipelineSpec:
         "run pipeline",
         model,
         f"trimtab.toml has no [model.{model}]",
-        hint=f"add [model.{model}] with pipeline, steps and requirements",
+        hint=f"give --model FILE, or add [model.{model}] with pipeline, steps and requirements",
     )
 
 

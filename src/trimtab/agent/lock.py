@@ -19,7 +19,7 @@ def hold_home(home: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as cause:
+        except BlockingIOError:
             raise errors.Unavailable(
                 errors.HOME_IN_USE,
                 "start on",
@@ -27,7 +27,7 @@ def hold_home(home: Path) -> Iterator[None]:
                 "another trimtab is running on this state folder",
                 unchanged="the running one was not touched",
                 hint="trimtab status",
-            ) from cause
+            ) from None
         yield
     finally:
         os.close(handle)

@@ -23,7 +23,7 @@ class SubprocessRunner:
         self._log = log
 
     def run(self, python: Path, arguments: Sequence[str], execution: Mapping[str, str]) -> str:
-        """Standard output of the worker. Raises `Permanent` with its own code and words."""
+        """Standard output of the worker. Raises `Permanent`, or `Usage` TT-203, in its words."""
         done = subprocess.run(
             shim.worker_argv(python, self._shim, arguments),
             env=shim.worker_environment(execution),
@@ -40,14 +40,16 @@ class SubprocessRunner:
         raise _refusal(arguments[0], done.returncode, done.stderr)
 
 
-def _refusal(mode: str, code: int, stderr: str) -> errors.Permanent:
+def _refusal(mode: str, code: int, stderr: str) -> errors.TrimtabError:
     """The worker's last line says why; a worker that was killed has said nothing."""
     lines = stderr.strip().splitlines()
     try:
         said = json.loads(lines[-1])
-        return errors.Permanent(
-            said["code"], mode, "release", said["error"], unchanged="no release was made"
-        )
+        unchanged = "no release was made"
+        if said["code"] == errors.WRONG_FORMAT:
+            hint = "say what the file is: --format, or format in trimtab.toml"
+            return errors.Usage(said["code"], mode, "release", said["error"], unchanged, hint)
+        return errors.Permanent(said["code"], mode, "release", said["error"], unchanged)
     except (IndexError, ValueError, KeyError, TypeError):
         tail = "\n".join(lines[-_LAST_LINES:]) or "it said nothing"
         return errors.Permanent(

@@ -75,10 +75,10 @@ def _values(path: str, table: Mapping[str, Any], settings: tuple[Setting, ...]) 
 def _parsed(path: str, setting: Setting, value: Any) -> Any:
     try:
         return setting.kind.parse(value)
-    except ValueError as cause:
+    except ValueError:
         problem = f"{value!r} is not {setting.kind.name}"
         key = setting.key.rpartition(".")[2]
-        raise _wrong(path, problem, f"for example: {key} = {setting.kind.example}") from cause
+        raise _wrong(path, problem, f"for example: {key} = {setting.kind.example}") from None
 
 
 def _flat(table: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterator[tuple[str, Any]]:

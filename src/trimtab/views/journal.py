@@ -11,7 +11,7 @@ from trimtab.domain.names import short
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.domain.state import DeploymentState, SystemState, evolve
 from trimtab.domain.verdicts import Incident
-from trimtab.views.seen import maybe, moment, named
+from trimtab.views.seen import begun, maybe, moment, named
 from trimtab.views.shapes import (
     CauseView,
     EventView,
@@ -114,17 +114,28 @@ def _first_cause(incident: Incident) -> str:
 
 
 def known_incidents(entries: Sequence[e.Entry]) -> tuple[Incident, ...]:
-    """Every incident the journal knows as it was last recorded, oldest first."""
+    """Every incident the journal knows as it was last recorded, oldest first.
+
+    One that began before the deployment's clock did is dated by the journal's own clock."""
     known: dict[str, Incident] = {}
+    found: dict[str, float] = {}
     for entry in entries:
         match entry.event:
             case e.IncidentOpened(incident=incident) | e.IncidentUpdated(incident=incident):
-                known[incident.id] = incident
+                at = found.setdefault(incident.id, entry.at)
+                known[incident.id] = _dated(incident, at)
             case e.IncidentClosed(incident=gone, clock=clock) if gone in known:
-                known[gone] = msgspec.structs.replace(known[gone], closed_at=clock)
+                closed = clock if begun(clock) else entry.at
+                known[gone] = msgspec.structs.replace(known[gone], closed_at=closed)
             case _:
                 pass
     return tuple(known.values())
+
+
+def _dated(incident: Incident, at: float) -> Incident:
+    opened = incident.opened_at if begun(incident.opened_at) else at
+    first = incident.first_evidence_at if begun(incident.first_evidence_at) else opened
+    return msgspec.structs.replace(incident, opened_at=opened, first_evidence_at=first)
 
 
 def build_why(
@@ -210,9 +221,12 @@ def _requested(entry: e.Entry, asked: e.RunRequested) -> RunView:
 def build_traffic(
     entries: Sequence[e.Entry], deployment: str, now: float | None = None
 ) -> TrafficView:
-    """Set shares since the first release, on the deployment's clock; `now` is that clock."""
+    """Set shares since the first release, on the deployment's clock; `now` is that clock.
+
+    What was set before the clock began is what held when it did."""
     state = SystemState()
     points: list[SharePoint] = []
+    before: dict[str, float] = {}
     for entry in entries:
         if entry.deployment != deployment:
             continue
@@ -222,8 +236,15 @@ def build_traffic(
         if clock is None or current is None:
             continue
         shares = shares_of(current)
+        if not begun(clock):
+            before = shares
+            continue
+        if before and not points:
+            points.append(SharePoint(moment(clock), before))
         if shares and (not points or shares != points[-1].shares):
             points.append(SharePoint(moment(clock), shares, _note(entry.event)))
+    if before and not points and now is not None and begun(now):
+        points.append(SharePoint(moment(now), before))
     return TrafficView(deployment, tuple(points), _end(points, now))
 
 

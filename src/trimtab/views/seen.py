@@ -76,6 +76,11 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(round(bounded, 3), UTC)
 
 
+def begun(seconds: float | None) -> bool:
+    """Whether a clock shows a time: a deployment on event time has none before its first event."""
+    return seconds is not None and seconds > 0.0
+
+
 def maybe(seconds: float | None) -> datetime | None:
-    """`moment`, or None for no time."""
-    return None if seconds is None else moment(seconds)
+    """`moment`, or None for no time, which a clock that has not begun does not show either."""
+    return moment(seconds) if seconds is not None and begun(seconds) else None

@@ -66,8 +66,8 @@ def build_rollout(state: DeploymentState, seen: Seen) -> RolloutView | None:
         paused=rollout.paused,
         weight_ratio=candidate_weight(rollout) / TOTAL_WEIGHT,
         steps=tuple(step / TOTAL_WEIGHT for step in state.spec.rollout.steps),
-        started_at=moment(rollout.started_clock),
-        since=moment(rollout.phase_clock),
+        started_at=maybe(rollout.started_clock),
+        since=maybe(rollout.phase_clock),
         verdict=guard.verdict if guard else "unknown",
         advance=guard.advance if guard else "unknown",
         waiting_for=guard.waiting_for if guard else "",
@@ -85,7 +85,7 @@ def build_ended(ended: EndedRollout | None) -> RolloutView | None:
         state="ended",
         step=0,
         outcome=ended.outcome,
-        since=moment(ended.clock),
+        since=maybe(ended.clock),
     )
 
 

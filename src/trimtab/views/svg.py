@@ -86,7 +86,8 @@ def _band(
     for point, end in zip(points, ends, strict=True):
         base = sum(point.shares.get(name, 0.0) for name in releases[:place])
         top = base + point.shares.get(releases[place], 0.0)
-        left, right = box.x(span.ratio(point.at)), box.x(span.ratio(end))
+        first = point is points[0]
+        left, right = box.x(0.0 if first else span.ratio(point.at)), box.x(span.ratio(end))
         lower += [(left, box.y(base)), (right, box.y(base))]
         upper += [(left, box.y(top)), (right, box.y(top))]
     outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in (*upper, *reversed(lower)))

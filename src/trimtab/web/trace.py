@@ -50,6 +50,8 @@ class Trace:
         """Take in one look; returns the status it was read from."""
         status = build_status(seen)
         for deployment in status.deployments:
+            if deployment.at is None and deployment.clock == "event":
+                continue
             at = deployment.at or moment(seen.now)
             kept = self._kept(deployment.name, deployment.verdicts)
             for verdict in deployment.verdicts:
