@@ -4,8 +4,28 @@ It packs a trained model into an immutable release, serves it, watches it, judge
 rolls back, scales, retrains – in one control loop.
 """
 
-from trimtab.client import Client, Label, Prediction
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trimtab.building import build
+    from trimtab.client import Client, Label, Prediction
 
 __version__ = "0.1.0"
 
-__all__ = ["Client", "Label", "Prediction", "__version__"]
+__all__ = ["Client", "Label", "Prediction", "__version__", "build"]
+
+_HOMES = {
+    "Client": "trimtab.client",
+    "Label": "trimtab.client",
+    "Prediction": "trimtab.client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is used: most processes of trimtab use none of them."""
+    if name == "build":
+        return import_module("trimtab.build")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'trimtab' has no attribute {name!r}")

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from trimtab.backends.checkouts import Checkouts
 from trimtab.backends.clock import SystemClock
 from trimtab.backends.database import open_database
 from trimtab.backends.environments import UvEnvironments
-from trimtab.backends.home import Project, open_home, open_project
+from trimtab.backends.home import DEFAULT_HOME, Project, open_home, open_project
 from trimtab.backends.journal import SqlJournal
 from trimtab.backends.node_client import NodeClient
 from trimtab.backends.notifier import FileNotifier
@@ -76,6 +76,17 @@ def tools(home: Path, narrate: Narrate) -> Tools:
         perturbed=tuple(shim.PERTURBED.values()),
         narrate=narrate,
     )
+
+
+def project_or_folder(folder: Path, environment: Mapping[str, str]) -> Project:
+    """The project of `folder`; without one, the folder itself with everything at its default."""
+    try:
+        return open_project(folder, environment)
+    except errors.Usage as problem:
+        if problem.code != errors.NO_PROJECT:
+            raise
+    home = Path(environment.get("TRIMTAB_HOME", folder / DEFAULT_HOME)).absolute()
+    return Project(folder, home, ProjectConfig())
 
 
 def build_release(project: Project, request: BuildRequest, narrate: Narrate) -> BuildView:

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from trimtab import errors
 from trimtab.cli.api import revived
-from trimtab.cli.building import Asked, request
+from trimtab.building import Asked, request
 from trimtab.cli.checking import check
 from trimtab.cli.group import trimtab
 from trimtab.cli.labels import read_labels

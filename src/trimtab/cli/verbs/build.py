@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from trimtab.cli.building import Asked, request
 from trimtab.cli.screen import Screen, verb
 from trimtab.domain.names import checked_name
 
@@ -27,11 +26,14 @@ _FILE = click.Path(path_type=Path)
 @click.option("--segments", default="", metavar="a,b", help="Columns to profile by group.")
 @click.option("--requirements", type=_FILE, help="Requirements of the environment.")
 @click.option("--trust", type=click.Choice(["code"]), help="Allow formats that run code.")
+@click.option("--set", "config", multiple=True, metavar="K=V", help="A setting of the release.")
 def command(screen: Screen, name: str, **options: Any) -> None:
     """Make a release from a model, or by its pipeline."""
     from trimtab import app
+    from trimtab.building import Asked, request
 
-    asked = Asked(name=checked_name(name, "model"), **options)
+    config = dict(_setting(pair) for pair in options.pop("config"))
+    asked = Asked(name=checked_name(name, "model"), config=config, **options)
     project = app.open_project(Path.cwd(), os.environ)
     if asked.model is None:
         view = app.run_pipeline(project, name, screen.say)
@@ -39,3 +41,10 @@ def command(screen: Screen, name: str, **options: Any) -> None:
         view = app.build_release(project, request(asked, Path.cwd()), screen.say)
     screen.show(view)
     screen.say(f"next: trimtab deploy {name} --release {view.release}")
+
+
+def _setting(pair: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--set")
+    return name, value

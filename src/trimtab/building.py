@@ -1,0 +1,202 @@
+"""`trimtab.build(...)` and the options of `trimtab build`: one way to say what a release is of."""
+
+import importlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trimtab import app, errors
+from trimtab.build.request import BuildRequest, ReferenceData
+from trimtab.domain.release import Format
+
+if TYPE_CHECKING:
+    from trimtab.views.shapes import BuildView
+
+ENDINGS: dict[str, Format] = {
+    ".skops": "skops",
+    ".onnx": "onnx",
+    ".ubj": "xgboost",
+    ".lgb": "lightgbm",
+    ".joblib": "joblib",
+    ".pkl": "pickle",
+    ".pickle": "pickle",
+}
+"""Endings that only one format uses. `.json` and `.txt` say nothing: those need `--format`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was typed. `model` is None when the pipeline is to make it."""
+
+    name: str
+    model: str | None = None
+    format: str | None = None
+    features: str | None = None
+    reference: Path | None = None
+    target: str | None = None
+    positive: str | None = None
+    time: str | None = None
+    key: str | None = None
+    segments: str = ""
+    requirements: Path | None = None
+    trust: str | None = None
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+class BuildOptions(TypedDict, total=False):
+    """The optional arguments of `build`, named as the options of `trimtab build`.
+
+    `reference` is a file, a pandas.DataFrame or a pyarrow.Table; `config` goes into the manifest
+    (such as `skops_trusted`); `folder` is where modules are looked for and whose `.trimtab` holds
+    the state (default: the current folder, or its project); `narrate` hears one line per stage.
+    """
+
+    format: str
+    features: str
+    reference: Any
+    target: str
+    positive: str
+    time: str
+    key: str
+    segments: tuple[str, ...]
+    requirements: str | Path
+    trust: str
+    config: Mapping[str, str]
+    folder: str | Path
+    narrate: Callable[[str], None]
+
+
+def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView":
+    """Make and register a release, as `trimtab build NAME --model …` does.
+
+    `model` is a file, `module:Class`, or a fitted scikit-learn object, which is stored with skops
+    (or with joblib when `format` says so). Raises the `TrimtabError`s of the command.
+    """
+    folder = Path(options.get("folder", Path.cwd())).absolute()
+    project = app.project_or_folder(folder, os.environ)
+    with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
+        wanted = options.get("format")
+        requirements = options.get("requirements")
+        asked = Asked(
+            name=name,
+            model=_model_text(model, wanted, Path(scratch)),
+            format=wanted,
+            features=options.get("features"),
+            reference=_reference_file(options.get("reference"), Path(scratch)),
+            target=options.get("target"),
+            positive=options.get("positive"),
+            time=options.get("time"),
+            key=options.get("key"),
+            segments=",".join(options.get("segments", ())),
+            requirements=Path(requirements) if requirements else None,
+            trust=options.get("trust"),
+            config=options.get("config", {}),
+        )
+        narrate = options.get("narrate", _nothing)
+        return app.build_release(project, request(asked, folder), narrate)
+
+
+def _model_text(model: Any, wanted: str | None, scratch: Path) -> str:
+    """What `--model` would be given; an object is stored first."""
+    if isinstance(model, str | Path):
+        return str(model)
+    kind = wanted or "skops"
+    store = {"skops": "skops.io", "joblib": "joblib"}.get(kind)
+    if store is None:
+        raise errors.Usage(
+            errors.BAD_VALUE,
+            "build",
+            type(model).__name__,
+            f"an object cannot be stored as {kind}",
+            unchanged="nothing was built",
+            hint="give the file that your library wrote, or format='skops' or 'joblib'",
+        )
+    path = scratch / f"model.{kind}"
+    importlib.import_module(store).dump(model, path)
+    return str(path)
+
+
+def _reference_file(reference: Any, scratch: Path) -> Path | None:
+    """The reference as a file; a table is written as Parquet."""
+    if reference is None or isinstance(reference, str | Path):
+        return None if reference is None else Path(reference)
+    table = reference
+    if not isinstance(table, pa.Table):
+        table = pa.Table.from_pandas(reference, preserve_index=False)
+    path = scratch / "reference.parquet"
+    pq.write_table(table, path)
+    return path
+
+
+def _nothing(line: str) -> None:
+    """Tell nobody."""
+
+
+def request(asked: Asked, folder: Path) -> BuildRequest:
+    """The request with absolute paths; modules are looked for in `folder`.
+
+    Raises `Usage` TT-102 when the format cannot be told, TT-210 when a file is missing."""
+    assert asked.model is not None
+    path = folder / asked.model
+    entry = asked.model if ":" in asked.model and not path.exists() else None
+    return BuildRequest(
+        name=asked.name,
+        format=_format(asked, path, entry),
+        model=None if entry else _existing(path),
+        entry=entry,
+        code=folder,
+        features=asked.features,
+        reference=_reference(asked, folder),
+        requirements=_existing(folder / asked.requirements) if asked.requirements else None,
+        trust=cast(Literal["none", "code"], asked.trust or "none"),
+        config=dict(asked.config),
+    )
+
+
+def _format(asked: Asked, path: Path, entry: str | None) -> Format:
+    if asked.format is not None:
+        return cast(Format, asked.format)
+    if entry is not None:
+        return "python"
+    if path.suffix in ENDINGS:
+        return ENDINGS[path.suffix]
+    raise errors.Usage(
+        errors.BAD_VALUE,
+        "build",
+        asked.name,
+        f"the ending of {path.name} does not say which format it is",
+        unchanged="nothing was built",
+        hint="add --format, one of skops, onnx, xgboost, lightgbm, python, joblib, pickle",
+    )
+
+
+def _reference(asked: Asked, folder: Path) -> ReferenceData | None:
+    if asked.reference is None:
+        return None
+    return ReferenceData(
+        path=_existing(folder / asked.reference),
+        target=asked.target,
+        positive=asked.positive,
+        time=asked.time,
+        key=asked.key,
+        segments=tuple(part for part in asked.segments.split(",") if part),
+    )
+
+
+def _existing(path: Path) -> Path:
+    if path.is_file():
+        return path.absolute()
+    raise errors.Usage(
+        errors.MISSING_FILE,
+        "build",
+        path.name,
+        "there is no such file",
+        unchanged="nothing was built",
+        hint=f"ls {path.parent.name or '.'}",
+    )
