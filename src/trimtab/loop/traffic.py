@@ -16,7 +16,7 @@ class TrafficReport:
     """Requests since the log began, and rate and latency of the last minute of the host's clock.
 
     `failed` are requests that got no answer for which the caller is not to blame: `failed` and
-    `shed`. Quantiles are None without a request in the window.
+    `shed`. Quantiles are those of requests that a release was asked for; None without one in the window.
     """
 
     total: int
@@ -41,7 +41,7 @@ class Traffic:
         for name, count in zip(names.tolist(), counts.tolist(), strict=True):
             self.outcomes[name] = self.outcomes.get(name, 0) + count
         received = np.array(rows.fixed["received_at"][final], dtype=np.float64)
-        self._window.append((received, np.array(rows.fixed["total_seconds"][final])))
+        self._window.append((received, _seconds(rows)[final]))
         while len(self._window) > 1 and sum(len(times) for times, _ in self._window) > SAMPLES:
             self._window.popleft()
 
@@ -53,7 +53,8 @@ class Traffic:
         received = np.concatenate([empty, *(times for times, _ in self._window)])
         seconds = np.concatenate([empty, *(spent for _, spent in self._window)])
         recent = received > now - WINDOW_SECONDS
-        quantiles = np.quantile(seconds[recent], [0.5, 0.99]).tolist() if recent.any() else None
+        answered = seconds[recent & np.isfinite(seconds)]
+        quantiles = np.quantile(answered, [0.5, 0.99]).tolist() if len(answered) else None
         span = now - float(received[recent].min()) if recent.any() else WINDOW_SECONDS
         return TrafficReport(
             total=sum(self.outcomes.values()),
@@ -63,3 +64,9 @@ class Traffic:
             p50_seconds=quantiles[0] if quantiles else None,
             p99_seconds=quantiles[1] if quantiles else None,
         )
+
+
+def _seconds(rows: Rows) -> Floats:
+    """How long each answer took; NaN where no release was asked, which costs no time."""
+    asked = np.isin(rows.fixed["outcome"].astype(str), [Outcome.OK, Outcome.FAILED])
+    return np.where(asked, rows.fixed["total_seconds"].astype(np.float64), np.nan)
