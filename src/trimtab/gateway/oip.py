@@ -88,16 +88,18 @@ def parse_body(data: bytes) -> Body:
     except msgspec.ValidationError as error:
         raise bad(f"not an inference request: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise bad(_not_json(error)) from None
+        raise bad(_not_json(error, data)) from None
     if body.id is not None and len(body.id) > MAX_ID:
         raise bad(f"the id is longer than {MAX_ID} characters")
     return body
 
 
-def _not_json(error: Exception) -> str:
+def _not_json(error: Exception, data: bytes) -> str:
     if isinstance(error, RecursionError):
         return "the body is nested too deeply"
-    return f"the body is not JSON: {error} (NaN and Infinity are not JSON; send null)"
+    words = " (NaN and Infinity are not JSON; send null)"
+    hint = words if b"NaN" in data or b"Infinity" in data else ""
+    return f"the body is not JSON: {error}{hint}"
 
 
 def asked(body: Body) -> Asked:
