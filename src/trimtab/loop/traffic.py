@@ -16,7 +16,8 @@ class TrafficReport:
     """Requests since the log began, and rate and latency of the last minute of the host's clock.
 
     `failed` are requests that got no answer for which the caller is not to blame: `failed` and
-    `shed`. Quantiles are those of requests that a release was asked for; None without one in the window.
+    `shed`. Quantiles are those of requests that a release was asked for, and None without one in
+    the window.
     """
 
     total: int
