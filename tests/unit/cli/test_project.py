@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from trimtab import errors
-from trimtab.cli.api import revived
 from trimtab.building import Asked, request
+from trimtab.cli.api import revived
 from trimtab.cli.checking import check
 from trimtab.cli.group import trimtab
 from trimtab.cli.labels import read_labels
