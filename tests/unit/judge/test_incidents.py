@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from trimtab.domain.verdicts import Cause, Incident, Verdict
-from trimtab.judge.describe import TIERS, group
+from trimtab.judge.describe import TIERS, day, group
 from trimtab.judge.incidents import Calibration, Case, reconcile
 from trimtab.judge.reports import MonitorReport, Surroundings
 
@@ -133,3 +133,8 @@ def test_the_tier_of_an_incident_never_falls() -> None:
     ticket = opened(reconcile(case(), [verdict("prediction")], ()))
     note = reconcile(case(opened=1), [verdict("prediction"), verdict("input:x")], (ticket,))
     assert note.updated[0].tier == "ticket"
+
+
+def test_the_time_before_the_first_event_is_not_told_as_a_date() -> None:
+    assert day(0.0) == "the first event"
+    assert day(86_400.0 * 365.25 * 40) == "2010-01-01 00:00"

@@ -1,6 +1,7 @@
 """What screens say about a state, by table."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -25,7 +26,7 @@ from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.reproduction import Reproduction
 from trimtab.views import shapes as s
-from trimtab.views import text, words
+from trimtab.views import svg, text, words
 from trimtab.views.encode import to_json
 from trimtab.views.journal import (
     build_history,
@@ -156,6 +157,49 @@ def test_runs_are_told_by_how_they_ended() -> None:
         "run2": ("failed", None),
         "run1": ("succeeded", "flight-delay@3"),
     }
+
+
+def before_the_first_event() -> MemorySystem:
+    """`@1` went out on event time before any event came; the guard found a page meanwhile."""
+    system = configured()
+    system.tell(e.RolloutStarted("r1", standing(1), "now", 0.0), f"{NAME}@1")
+    system.tell(e.RolloutAdvanced("r1", "bake", 0, 10_000, 0.0))
+    system.tell(e.IncidentOpened(incident(opened_at=0.0, first_evidence_at=0.0)))
+    return system
+
+
+def test_a_clock_that_has_not_begun_is_never_shown_as_a_time() -> None:
+    system = before_the_first_event()
+    views = (
+        build_status(replace(system.seen(), clocks={NAME: 0.0})),
+        build_why(system.journal),
+        build_history(system.journal),
+        build_traffic(system.journal, NAME, 0.0),
+    )
+    assert not [view for view in views if b"1970" in to_json(view)]
+    rollout = views[0].deployments[0].rollout
+    assert rollout is not None
+    assert (rollout.started_at, rollout.since) == (None, None)
+    system.tell(e.IncidentClosed("flight-delay-i1", 0.0))
+    system.tell(e.RolloutEnded("r1", standing(1), "promoted", 0.0))
+    assert b"1970" not in to_json(build_why(system.journal))
+    assert b"1970" not in to_json(build_status(system.seen()))
+
+
+def test_traffic_begins_with_the_first_event_on_the_share_set_before_it() -> None:
+    system = before_the_first_event()
+    assert build_traffic(system.journal, NAME, 0.0).points == ()
+    waiting = build_traffic(system.journal, NAME, NOW)
+    assert [(point.at, point.shares) for point in waiting.points] == [
+        (datetime.fromtimestamp(NOW, UTC), {"flight-delay@1": 1.0})
+    ]
+    system.tell(e.RolloutEnded("r1", standing(1), "promoted", NOW - 500))
+    system.tell(e.RolloutStarted("r2", standing(2), "steps", NOW - 400))
+    system.tell(e.RolloutAdvanced("r2", "canary", 0, 100, NOW - 300))
+    view = build_traffic(system.journal, NAME, NOW)
+    assert [point.at.timestamp() for point in view.points] == [NOW - 500, NOW - 300]
+    assert view.points[0].shares == {"flight-delay@1": 1.0}
+    assert "1970" not in svg.traffic(view)
 
 
 def test_traffic_is_read_from_the_journal_and_marks_how_rollouts_end() -> None:

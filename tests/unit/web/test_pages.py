@@ -10,6 +10,7 @@ from tests.support.browser import Browser
 from tests.support.scenes import (
     NAME,
     NOW,
+    SPEC,
     MemorySystem,
     configured,
     in_canary,
@@ -161,6 +162,17 @@ def test_a_loop_that_stopped_looking_is_said_on_the_page(
 
 def test_an_event_keeps_the_lines_of_its_text() -> None:
     assert event("page", "<p>\n</p>") == "event: page\ndata: <p>\ndata: </p>\n\n"
+
+
+def test_no_evidence_is_drawn_before_the_first_event() -> None:
+    system, trace = in_canary(), Trace()
+    system.tell(e.SpecApplied(msgspec.structs.replace(SPEC, clock="event")))
+    trace.sample(replace(system.seen(), clocks={}))
+    assert trace.view(NAME).series == ()
+    trace.sample(system.seen())
+    assert {point.at.timestamp() for line in trace.view(NAME).series for point in line.points} == {
+        NOW
+    }
 
 
 def test_a_trace_stays_small_and_keeps_its_newest_point() -> None:
