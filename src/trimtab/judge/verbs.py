@@ -6,6 +6,7 @@ the record, and the loop does the rest.
 
 from trimtab.domain import events as e
 from trimtab.domain.deployment import DeploymentSpec
+from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.rollout import Rollout, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState, rollback_target
@@ -152,9 +153,9 @@ def promote(
     name = state.spec.name
     guard = seen.guard
     if not seen.up(rollout.candidate):
-        raise _not_promoted(
-            WORKER_FAILED, rollout, "it has no ready worker", f"trimtab logs {name}"
-        )
+        slot = WorkerSlot(rollout.candidate.digest, 0).id
+        hint = f"read logs/worker-{slot}.log in the state folder (.trimtab)"
+        raise _not_promoted(WORKER_FAILED, rollout, "it has no ready worker", hint)
     if guard is not None and guard.verdict == "bad":
         raise _not_promoted(ROLLED_BACK, rollout, "the guard finds it bad", f"trimtab why {name}")
     shown = guard is not None and guard.advance == "ok"

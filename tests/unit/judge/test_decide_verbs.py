@@ -9,6 +9,7 @@ from tests.support.control import ANN, BAD, GOOD, HARMLESS, Story, incident, kin
 from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.deployment import RetrainPlan
+from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.signature import Column, Datatype, Signature
 from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Cause
@@ -121,7 +122,10 @@ def test_promote_of_a_bad_or_unready_candidate_is_refused_even_with_an_override(
     refused(errors.ROLLED_BACK, lambda: verbs.promote(story.state, bad, ANN, override=True))
     story.ready[release(2).digest] = 0
     down = story.seen(guard=GOOD)
-    refused(errors.WORKER_FAILED, lambda: verbs.promote(story.state, down, ANN, override=True))
+    told = refused(
+        errors.WORKER_FAILED, lambda: verbs.promote(story.state, down, ANN, override=True)
+    )
+    assert f"logs/worker-{WorkerSlot(release(2).digest, 0).id}.log" in told.hint
 
 
 def test_pause_resume_and_abort_need_a_rollout_and_are_idempotent() -> None:
