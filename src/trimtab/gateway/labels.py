@@ -70,7 +70,8 @@ def _row(entry: Label, index: int, received_at: float) -> tuple[Any, ...]:
     if isinstance(entry.label, msgspec.UnsetType):
         raise bad(f"{where} has no label; nothing was accepted")
     key = entry.key if entry.key is None else str(entry.key)
-    if len(entry.id or key or "") > MAX_ID or (entry.id or key) == "":
+    name = key if entry.id is None else entry.id
+    if name is not None and not 1 <= len(name) <= MAX_ID:
         raise bad(f"{where}: an id or key has 1 to {MAX_ID} characters; nothing was accepted")
     at = received_at if entry.at is None else epoch_seconds(entry.at, f"{where}.at")
     if not math.isfinite(at):
