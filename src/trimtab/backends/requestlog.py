@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from trimtab import errors
+from trimtab.backends import publishing
 from trimtab.backends import requestlog_files as files
 from trimtab.domain import layout
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Rows
@@ -48,6 +49,10 @@ class FolderRequestLog:
         """Names of the deployments that have a log."""
         log = self.home / layout.LOG
         return tuple(sorted(path.name for path in log.glob("*") if path.is_dir()))
+
+    def publish(self) -> int:
+        """Make segments of the spools that gateways sealed, and of those that dead ones left."""
+        return publishing.publish(self.home)
 
     def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
         """Segments not covered by `after`, also those that were rolled before they were read.

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from trimtab import errors
+from trimtab.backends.durable import sync_folder
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Rows
 
 INPUT = "in."
@@ -250,12 +251,3 @@ def write_roll(folder: Path, pieces: list[tuple[Piece, pa.Table]], steps: Steps)
     steps.rename(unfinished, path)
     sync_folder(target)
     return path
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

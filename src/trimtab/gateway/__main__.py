@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from trimtab.backends.segments import SegmentLog
+from trimtab.backends.spool import SpoolLog
 from trimtab.gateway.main import GatewayOptions, serve
 
 
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         flush_seconds=given.flush_seconds,
         parent=given.parent_fd,
     )
-    return serve(options, SegmentLog)
+    return serve(options, SpoolLog)
 
 
 if __name__ == "__main__":

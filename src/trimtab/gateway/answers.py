@@ -1,5 +1,7 @@
 """Answers of the Open Inference Protocol: values to bytes."""
 
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -7,11 +9,13 @@ from urllib.parse import quote
 import msgspec
 
 from trimtab.gateway.call import Call
-from trimtab.gateway.plan import OutputPlan, Plan
-from trimtab.gateway.wire import OutputValues
+from trimtab.gateway.plan import Plan
+from trimtab.gateway.values import OutputValues
 
 JSON = b"Content-Type: application/json\r\n"
 encode_json = msgspec.json.Encoder().encode
+
+_PLAIN_ID = re.compile(r"[\w!#$&'()*+,/:;=?@\[\]~ .-]*", re.ASCII)
 
 
 class OutputTensor(msgspec.Struct, frozen=True, gc=False):
@@ -32,27 +36,25 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     outputs: list[OutputTensor]
 
 
-def answer_body(call: Call, values: list[OutputValues], start: int) -> bytes:
+def answer_body(call: Call, values: Sequence[OutputValues], start: int) -> bytes:
     """The answer to a call whose rows begin at `start` in the batch's values."""
-    plan = call.plan
-    positions = range(len(plan.outputs)) if call.outputs is None else call.outputs
-    rows = call.rows
-    tensors = [_tensor(plan.outputs[p], values[p], start, rows) for p in positions]
-    return encode_json(Answer(call.route.name, plan.version, call.request_id, tensors))
+    chosen = values if call.outputs is None else [values[p] for p in call.outputs]
+    tensors = [_tensor(each, start, call.rows) for each in chosen]
+    return encode_json(Answer(call.route.name, call.plan.version, call.request_id, tensors))
 
 
-def _tensor(output: OutputPlan, values: OutputValues, start: int, rows: int) -> OutputTensor:
-    width = values.width
-    data = values.flat[start * width : (start + rows) * width]
-    if output.datatype == "FP16":
-        # FP16 cannot travel as JSON; FP32 holds every FP16 value.
-        return OutputTensor(output.name, "FP32", [rows, *output.shape], data)
-    return OutputTensor(output.name, output.datatype, [rows, *output.shape], data)
+def _tensor(values: OutputValues, start: int, rows: int) -> OutputTensor:
+    output = values.output
+    # FP16 cannot travel as JSON; FP32 holds every FP16 value.
+    datatype = "FP32" if output.datatype == "FP16" else output.datatype
+    return OutputTensor(output.name, datatype, [rows, *output.shape], values.of(start, rows))
 
 
 def id_header(request_id: str) -> bytes:
     """The X-Request-Id line; what cannot stand in a header is percent-encoded."""
-    return b"X-Request-Id: %b\r\n" % quote(request_id, safe="!#$&'()*+,/:;=?@[]~ ").encode()
+    if not _PLAIN_ID.fullmatch(request_id):
+        request_id = quote(request_id, safe="!#$&'()*+,/:;=?@[]~ ")
+    return b"X-Request-Id: %b\r\n" % request_id.encode()
 
 
 def answer_headers(plan: Plan, request_id: str) -> bytes:

@@ -1,35 +1,65 @@
 """One inference on its way: the mutable object that queues, workers and the log pass around."""
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
-from trimtab.gateway.http11 import Exchange
-from trimtab.gateway.oip import Body, Inputs
+from trimtab.gateway.faults import Fault
 from trimtab.gateway.plan import Plan
+from trimtab.gateway.values import Inputs, OutputValues
 
 if TYPE_CHECKING:
     from trimtab.gateway.pool import Pool
     from trimtab.gateway.table import RouteView
 
+Send = Callable[[], None]
+
+
+class Caller(Protocol):
+    """Who asked, in the protocol that was spoken: how the question is read, how it is answered.
+
+    A question is read again when another release is to answer it, so nothing in it may be used up.
+    """
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        ...
+
+    def inputs(self, plan: Plan, key: str | None) -> Inputs:
+        """The values as a release takes them; raises a 400 `Fault`."""
+        ...
+
+    def outputs(self, plan: Plan) -> tuple[int, ...] | None:
+        """Positions of the outputs that were asked for, None for all; raises a 400 `Fault`."""
+        ...
+
+    def answer(self, call: "Call", values: Sequence[OutputValues], start: int) -> Send:
+        """Encode the answer from the batch's rows `start` on; what is returned sends it."""
+        ...
+
+    def refuse(self, call: "Call", fault: Fault) -> Send:
+        """Encode a refusal; what is returned sends it."""
+        ...
+
 
 class Call:
-    """A request (or a shadow copy of one, without an exchange) and its current attempt.
+    """A request (or a shadow copy of one, which nobody waits for) and its current attempt.
 
     Times ending in `_at` are epoch seconds for `received_at`, else of the event loop's clock.
     `alone` keeps the call from being batched; `deaths` counts workers that died with it.
+    `rows` is 0 while its values have not been read. `due` is when the attempt expires.
     """
 
     __slots__ = (
         "alone",
         "attempt",
-        "body",
-        "columns",
+        "caller",
         "deadline",
         "deaths",
         "done",
+        "due",
         "event_time",
-        "exchange",
-        "key",
+        "inputs",
         "lane",
         "mode",
         "outputs",
@@ -41,24 +71,25 @@ class Call:
         "route",
         "rows",
         "sent_at",
+        "shadow",
         "started_at",
-        "timer",
         "unit",
         "waiting",
         "weight",
         "worker",
     )
 
-    def __init__(self, exchange: Exchange | None, route: "RouteView", request_id: str) -> None:
-        self.exchange = exchange
+    def __init__(self, caller: Caller, route: "RouteView", plan: Plan) -> None:
+        self.caller = caller
         self.route = route
-        self.request_id = request_id
+        self.plan = plan
+        self.request_id = ""
         self.alone = False
         self.attempt = 0
         self.deaths = 0
         self.done = False
         self.waiting = False
-        self.timer: asyncio.TimerHandle | None = None
+        self.shadow = False
         self.pool: Pool | None = None
         self.queued_at = self.sent_at = 0.0
         self.worker: str | None = None
@@ -66,38 +97,34 @@ class Call:
         self.mode = "stable"
         self.lane = "realtime"
         self.unit = self.weight = self.rows = 0
-        self.key: list[str | None] | None = None
-        self.columns: list[list[Any]] = []
-        self.event_time = self.received_at = self.started_at = self.deadline = 0.0
-        self.plan: Plan
-        self.body: Body
+        self.inputs: Inputs | None = None
+        self.due = self.event_time = self.received_at = self.started_at = self.deadline = 0.0
 
-    def take(self, inputs: Inputs) -> None:
-        """Use these values from now on."""
-        self.rows = inputs.rows
-        self.columns = inputs.columns
-        self.key = inputs.key
+    def take(self, plan: Plan) -> None:
+        """Read the question as `plan` wants it; raises a 400 `Fault`."""
+        outputs = self.caller.outputs(plan)
+        self.inputs = self.caller.inputs(plan, self.route.key)
+        self.outputs = outputs
+        self.rows = self.inputs.rows
+
+    def forget_values(self) -> None:
+        """Nothing is known of the values: they could not be read."""
+        self.inputs = None
+        self.rows = 0
 
     def shadow_copy(self, plan: Plan) -> "Call":
         """The same request for a shadow release, answered to nobody."""
-        copy = Call(None, self.route, self.request_id)
-        copy.plan = plan
+        copy = Call(self.caller, self.route, plan)
+        copy.request_id = self.request_id
+        copy.shadow = True
         copy.mode = "shadow"
         copy.lane = self.lane
         copy.unit, copy.weight = self.unit, self.weight
-        copy.rows, copy.columns, copy.key = self.rows, self.columns, self.key
+        copy.rows, copy.inputs = self.rows, self.inputs
         copy.event_time, copy.received_at = self.event_time, self.received_at
-        copy.body = self.body
         return copy
 
     @property
     def cancelled(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        return self.exchange is not None and self.exchange.abandoned
-
-    def finish(self) -> None:
-        """No further attempt, no timer."""
-        self.done = True
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        return not self.shadow and self.caller.gone

@@ -10,17 +10,16 @@ from collections.abc import Callable
 
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
-from trimtab.gateway.answers import answer_body, answer_headers, id_header
 from trimtab.gateway.assign import goes_to_canary, goes_to_shadow
 from trimtab.gateway.call import Call
+from trimtab.gateway.deadlines import Deadlines
 from trimtab.gateway.faults import Fault, internal, late, shed, unavailable
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Histogram, Meter
-from trimtab.gateway.oip import columns_of, wanted_outputs
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.pool import Batch, Pool, Pools, Timing
 from trimtab.gateway.record import Ended, Recorder
-from trimtab.gateway.wire import OutputValues
+from trimtab.gateway.values import OutputValues
 
 CANARY_SHARE = 0.5
 """Of the time left, how much an attempt at a canary may use before stable is asked."""
@@ -38,6 +37,7 @@ class Dispatcher:
         self._meter = meter
         self._log = log
         self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(self.expire)
         self._histograms: dict[tuple[str, str, str], tuple[Histogram, ...]] = {}
 
     def submit(self, call: Call, explicit: Plan | None) -> None:
@@ -66,12 +66,11 @@ class Dispatcher:
 
     def expire(self, call: Call) -> None:
         """The time of the attempt is over."""
-        call.timer = None
         sent = not call.waiting
         if call.waiting and call.pool is not None:
             call.pool.withdraw(call)
         if call.cancelled:
-            call.finish()
+            call.done = True
             return
         if call.mode == "canary" and self._loop.time() < call.deadline:
             self._fall_back(call, "deadline", sent=sent)
@@ -129,13 +128,13 @@ class Dispatcher:
         Input that stable takes and the canary does not is the canary's breach of contract.
         """
         try:
-            _take_values(call, call.plan)
+            call.take(call.plan)
         except Fault as fault:
             stable = call.route.stable
             if call.mode != "canary" or stable is None:
                 raise
-            _take_values(call, stable)
-            call.rows = 0
+            call.take(stable)
+            call.forget_values()
             self._fall_back(call, f"input: {fault.text}", sent=False)
             return False
         return True
@@ -161,13 +160,11 @@ class Dispatcher:
         self._end(call, Outcome.SHED, shed(), sent=False, error="queue full")
 
     def _start_timer(self, call: Call) -> None:
-        if call.timer is not None:
-            call.timer.cancel()
         limit = call.deadline
         if call.mode == "canary":
             now = self._loop.time()
             limit = now + (limit - now) * CANARY_SHARE
-        call.timer = self._loop.call_at(limit, self.expire, call)
+        self._deadlines.set(call, limit)
 
     def _fall_back(
         self, call: Call, error: str, *, sent: bool = True, outcome: Outcome = Outcome.FAILED
@@ -184,11 +181,11 @@ class Dispatcher:
         before, call.plan = call.plan, stable
         try:
             if call.rows and stable.same_inputs == before.same_inputs:
-                call.outputs = wanted_outputs(call.body, stable)
+                call.outputs = call.caller.outputs(stable)
             else:
-                _take_values(call, stable)
+                call.take(stable)
         except Fault as fault:
-            call.rows = 0
+            call.forget_values()
             self.refuse(call, fault)
             return
         self._attempt(call)
@@ -196,32 +193,32 @@ class Dispatcher:
     def _succeed(
         self, call: Call, values: list[OutputValues], start: int, timing: Timing, now: float
     ) -> None:
-        call.finish()
-        final = call.mode != "shadow"
+        self._finish(call)
+        final = not call.shadow
         ended = Ended(Outcome.OK, final, now, model_seconds=timing.model)
         self._recorder.add(call, ended, values, start)
         self._observe(call, timing, now)
         if not final:
             return
         self._count(call, 200)
-        if call.exchange is not None and not call.cancelled:
-            self._recorder.then(_answer(call, answer_body(call, values, start)))
+        if not call.cancelled:
+            self._recorder.then(call.caller.answer(call, values, start))
         self._shadow(call)
 
     def _end(
         self, call: Call, outcome: Outcome, fault: Fault, *, error: str, sent: bool = True
     ) -> None:
         """The last attempt did not answer: log it and tell the client."""
-        call.finish()
-        final = call.mode != "shadow"
+        self._finish(call)
+        final = not call.shadow
         self._record(call, Ended(outcome, final, self._loop.time(), error, sent))
-        if not final:
-            return
-        self._count(call, fault.status)
-        exchange = call.exchange
-        if exchange is not None:
-            headers = call.plan.headers + id_header(call.request_id)
-            self._recorder.then(lambda: exchange.refuse(fault, headers))
+        if final:
+            self._count(call, fault.status)
+            self._recorder.then(call.caller.refuse(call, fault))
+
+    def _finish(self, call: Call) -> None:
+        call.done = True
+        self._deadlines.clear(call)
 
     def _record(self, call: Call, ended: Ended) -> None:
         self._recorder.add(call, ended)
@@ -260,7 +257,8 @@ class Dispatcher:
         copy.deadline = copy.started_at + copy.route.deadline
         try:
             if copy.plan.same_inputs != answered.same_inputs:
-                copy.take(columns_of(copy.body, copy.plan, copy.route.key))
+                copy.inputs = copy.caller.inputs(copy.plan, copy.route.key)
+                copy.rows = copy.inputs.rows
         except Fault as fault:
             copy.queued_at = 0.0
             self._end(copy, Outcome.FAILED, fault, sent=False, error=f"input: {fault.text}")
@@ -268,21 +266,4 @@ class Dispatcher:
         if pool is None or not pool.connected or not pool.offer(copy, "shadow"):
             self._meter.count(telemetry.SHADOW_DROPPED, (copy.route.name,))
             return
-        copy.timer = self._loop.call_at(copy.deadline, self.expire, copy)
-
-
-def _answer(call: Call, body: bytes) -> Callable[[], None]:
-    exchange, headers = call.exchange, answer_headers(call.plan, call.request_id)
-
-    def respond() -> None:
-        if exchange is not None:
-            exchange.respond(200, body, headers)
-
-    return respond
-
-
-def _take_values(call: Call, plan: Plan) -> None:
-    """Read the request as `plan` wants it; raises a 400 `Fault`."""
-    outputs = wanted_outputs(call.body, plan)
-    call.take(columns_of(call.body, plan, call.route.key))
-    call.outputs = outputs
+        self._deadlines.set(copy, copy.deadline)

@@ -1,7 +1,6 @@
 """The endpoints of the inference listener: from an exchange to its answer."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from urllib.parse import unquote
@@ -10,22 +9,23 @@ from trimtab import __version__
 from trimtab.domain import telemetry
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.gateway.answers import encode_json, metadata
-from trimtab.gateway.assign import unit_hash
-from trimtab.gateway.call import Call
-from trimtab.gateway.dispatch import Dispatcher
+from trimtab.gateway.asked import asked
 from trimtab.gateway.faults import Fault, bad, internal, not_found, unavailable
 from trimtab.gateway.http11 import Exchange
+from trimtab.gateway.intake import Intake
 from trimtab.gateway.labels import parse_feedback
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
-from trimtab.gateway.oip import asked, parse_body
+from trimtab.gateway.oip import parse_body
 from trimtab.gateway.openapi import description
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
+from trimtab.gateway.rest import RestCaller
 from trimtab.gateway.table import RouteView, Table, View
 
 EXTENSIONS = ["model_configuration", "schedule_policy", "statistics", "parameters"]
+MOST_TARGETS = 4096
 _READS = (b"GET", b"HEAD")
 _METRICS_TYPE = b"Content-Type: text/plain; version=1.0.0; charset=utf-8\r\n"
 
@@ -36,17 +36,16 @@ class Front:
     """Routes exchanges. Everything that goes wrong becomes an error answer here."""
 
     def __init__(
-        self, table: Table, dispatcher: Dispatcher, recorder: Recorder, meter: Meter, log: Log
+        self, table: Table, intake: Intake, recorder: Recorder, meter: Meter, log: Log
     ) -> None:
         self._table = table
-        self._dispatcher = dispatcher
+        self._intake = intake
         self._recorder = recorder
         self._meter = meter
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._id_prefix = os.urandom(6).hex()
-        self._made_ids = 0
+        self._targets: dict[bytes, tuple[str, str | None, str]] = {}
         self._openapi = encode_json(description())
         self._fixed: dict[bytes, Callable[[Exchange], None]] = {
             b"/v2": self._server,
@@ -71,7 +70,7 @@ class Front:
         except Fault as fault:
             exchange.refuse(fault)
         except Exception as error:  # a bug must cost one request, not the connection
-            request_id = self._make_id()
+            request_id = self._intake.make_id()
             self._log.error("request.failed", request_id=request_id, error=repr(error))
             exchange.refuse(internal(request_id))
 
@@ -86,7 +85,7 @@ class Front:
             _allow(exchange, _READS)
             fixed(exchange)
             return
-        model, version, verb = _model_path(exchange.path)
+        model, version, verb = self._target(exchange.path)
         handler = self._reading.get(verb)
         if handler is not None:
             _allow(exchange, _READS)
@@ -98,6 +97,15 @@ class Front:
             _check_content(exchange)
         route = self._deployment(model)
         handler(exchange, route, None if version is None else _explicit(route, version))
+
+    def _target(self, path: bytes) -> tuple[str, str | None, str]:
+        """Model, version and verb of a path; the paths that clients use are few."""
+        target = self._targets.get(path)
+        if target is None:
+            if len(self._targets) >= MOST_TARGETS:
+                self._targets.clear()
+            target = self._targets[path] = _model_path(path)
+        return target
 
     def _view(self) -> View:
         view = self._table.view
@@ -112,38 +120,13 @@ class Front:
         return route
 
     def _infer(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
-        call = Call(exchange, route, "")
-        call.received_at = call.event_time = time.time()
-        call.started_at = self._loop.time()
-        call.deadline = call.started_at + route.deadline
-        plan = explicit or route.stable
-        if plan is None:
-            raise unavailable(f"{route.name} has no release that can answer")
-        call.plan = plan
-        if explicit is not None:
-            call.mode = "explicit"
+        caller = RestCaller(exchange)
+        call = self._intake.begin(caller, route, explicit)
         try:
-            self._read_request(call, exchange)
-            self._dispatcher.submit(call, explicit)
+            body = caller.body = parse_body(exchange.body)
+            self._intake.submit(call, body.id, asked(body.parameters), explicit)
         except Fault as fault:
-            call.request_id = call.request_id or self._make_id()
-            self._dispatcher.refuse(call, fault)
-
-    def _read_request(self, call: Call, exchange: Exchange) -> None:
-        body = call.body = parse_body(exchange.body)
-        call.request_id = body.id or self._make_id()
-        wanted = asked(body)
-        if wanted.event_time is not None:
-            call.event_time = wanted.event_time
-        if wanted.timeout is not None:
-            limit = call.started_at + wanted.timeout
-            call.deadline = min(call.deadline, limit)
-        call.lane = wanted.lane
-        call.unit = unit_hash(call.route.rollout, wanted.unit or call.request_id)
-
-    def _make_id(self) -> str:
-        self._made_ids += 1
-        return f"{self._id_prefix}-{self._made_ids}"
+            self._intake.refuse(call, fault)
 
     def _feedback(self, exchange: Exchange, route: RouteView, _: Plan | None) -> None:
         block = parse_feedback(exchange.body, route.name, time.time())
@@ -180,8 +163,7 @@ class Front:
         exchange.respond(200 if ready else 503, body)
 
     def _can_answer(self, plan: Plan | None) -> bool:
-        pool = self._dispatcher.pools.get(plan.release) if plan is not None else None
-        return pool is not None and pool.connected > 0
+        return plan is not None and self._intake.can_answer(plan)
 
     def _ready(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
         ready = self._can_answer(explicit or route.stable)

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from trimtab.gateway.asked import MAX_ID, epoch_seconds
 from trimtab.gateway.faults import bad
-from trimtab.gateway.oip import MAX_ID, epoch_seconds
 from trimtab.ports.logsink import LabelBlock
 
 MAX_LABELS = 10_000

@@ -5,12 +5,10 @@ import gc
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import uvloop
 
@@ -18,6 +16,7 @@ from trimtab.domain import layout
 from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.front import Front, register_gauges
 from trimtab.gateway.http11 import HttpServer
+from trimtab.gateway.intake import Intake
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.pool import Limits, Pools
@@ -26,10 +25,6 @@ from trimtab.gateway.table import POLL_SECONDS, Table, View
 from trimtab.ports.logsink import LogSink
 
 TICK_SECONDS = 0.5
-SWITCH_SECONDS = 0.0002
-"""The thread that writes segments holds the interpreter's lock for long stretches; with the
-default of 5 ms the event loop would wait that long at each of its system calls."""
-
 PREPARE_SECONDS = 1.0
 """How long a new snapshot waits for the workers of its routes before it is used anyway."""
 
@@ -48,48 +43,26 @@ class GatewayOptions:
     limits: Limits = field(default_factory=Limits)
 
 
-class RecoverableSink(LogSink, Protocol):
-    """A sink that can also finish what dead writers of the same index left."""
-
-    def recover(self, index: int) -> int:
-        """Publish leftovers; returns the rows."""
-        ...
-
-
-OpenLog = Callable[[Path, str], RecoverableSink]
+OpenLog = Callable[[Path, str], LogSink]
 """Opens the request log of a writer in a state folder."""
 
 
 def serve(options: GatewayOptions, open_log: OpenLog) -> int:
     """Run until told to stop; returns the exit code. Changes directory to the state folder."""
     os.chdir(options.home)
-    sys.setswitchinterval(SWITCH_SECONDS)
     return uvloop.run(_serve(options, open_log))
 
 
 async def _serve(options: GatewayOptions, open_log: OpenLog) -> int:
     log = Log()
     writer = f"g{options.index}-{int(time.time() * 1000)}"
-    sink = open_log(Path(), writer)
-    _recover(sink, options.index, log)
-    gateway = Gateway(options, sink, log)
+    gateway = Gateway(options, open_log(Path(), writer), log)
     await gateway.start()
     log.info("gateway.started", writer=writer, pid=os.getpid())
     await gateway.told_to_stop()
     await gateway.stop()
     log.info("gateway.stopped", writer=writer)
     return 0
-
-
-def _recover(sink: RecoverableSink, index: int, log: Log) -> None:
-    """A disk that cannot be written keeps nobody from being served."""
-    try:
-        rows = sink.recover(index)
-    except OSError as error:
-        log.error("log.recover_failed", error=str(error))
-        return
-    if rows:
-        log.info("log.recovered", rows=rows)
 
 
 class Gateway:
@@ -104,7 +77,8 @@ class Gateway:
         dispatcher = Dispatcher(self.recorder, meter, log)
         self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log)
         self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
-        self._front = Front(self.table, dispatcher, self.recorder, meter, log)
+        intake = Intake(dispatcher)
+        self._front = Front(self.table, intake, self.recorder, meter, log)
         self.http = HttpServer(self._front.handle)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -152,7 +126,7 @@ class Gateway:
             task.cancel()
         self.table.forget()
         self.pools.abort()
-        await self.recorder.close()
+        self.recorder.close()
 
     async def _drained(self) -> None:
         await self._front.finish()

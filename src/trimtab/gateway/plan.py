@@ -1,5 +1,6 @@
 """What a release's signature means for the request path, worked out once per snapshot."""
 
+import sys
 from typing import Annotated, Any
 
 import msgspec
@@ -66,10 +67,28 @@ class OutputPlan:
         self.kind: ValueKind = _kind(output.datatype, output.shape)
 
 
+class Bounds:
+    """What a float64 matrix of all columns may hold, as arrays with one entry per column."""
+
+    __slots__ = ("high", "low", "nullable", "whole")
+
+    def __init__(self, columns: tuple[ColumnPlan, ...]) -> None:
+        limits = [_limits(column.wire) for column in columns]
+        self.low = np.array([low for low, _ in limits])
+        self.high = np.array([high for _, high in limits])
+        self.nullable = np.array([column.nullable for column in columns], dtype=bool)
+        self.whole = np.array([column.family != "float" for column in columns], dtype=bool)
+
+
 class Plan:
-    """Everything the request path needs to know of a release; never changes."""
+    """Everything the request path needs to know of a release; never changes.
+
+    `matrix` tells whether all columns are exact in float64, and so travel and are logged as one
+    matrix; `plain` whether each of them is FP64, and so holds whatever number comes.
+    """
 
     __slots__ = (
+        "bounds",
         "by_name",
         "columns",
         "headers",
@@ -78,6 +97,7 @@ class Plan:
         "number",
         "output_index",
         "outputs",
+        "plain",
         "release",
         "same_inputs",
         "signature",
@@ -96,18 +116,17 @@ class Plan:
         self.outputs = tuple(OutputPlan(output) for output in signature.outputs)
         self.output_index = {output.name: i for i, output in enumerate(self.outputs)}
         self.matrix = all(column.wire in _EXACT_IN_FP64 for column in self.columns)
+        self.plain = all(column.wire == "FP64" for column in self.columns)
+        self.bounds = Bounds(self.columns)
         self.headers = b"X-Trimtab-Release: %b\r\n" % target.name.encode()
         self.same_inputs = tuple((c.name, c.wire, c.nullable) for c in self.columns)
 
     def log_schema(self, deployment: str, key: str | None) -> LogSchema:
-        """The log's columns; a business key that is no input of the model comes last."""
-        inputs: list[tuple[str, ValueKind]] = [
-            (c.name, _kind(c.datatype, ())) for c in self.signature.inputs
-        ]
-        if key is not None and key not in self.by_name:
-            inputs.append((key, "text"))
+        """The log's columns for this release in a deployment with the business key `key`."""
+        inputs = tuple((c.name, _kind(c.datatype, ())) for c in self.signature.inputs)
         outputs = tuple((output.name, output.kind) for output in self.outputs)
-        return LogSchema(deployment, self.release, tuple(inputs), outputs)
+        own = None if key in self.by_name else key
+        return LogSchema(deployment, self.release, inputs, outputs, own)
 
 
 def family(datatype: str) -> str:
@@ -117,6 +136,16 @@ def family(datatype: str) -> str:
     if datatype == "BOOL":
         return "bool"
     return "integer" if datatype in INTEGER_RANGES else "float"
+
+
+def _limits(datatype: str) -> tuple[float, float]:
+    if datatype == "BOOL":
+        return 0.0, 1.0
+    if datatype in INTEGER_RANGES:
+        low, high = INTEGER_RANGES[datatype]
+        return float(low), float(high)
+    limit = FLOAT_LIMITS.get(datatype, sys.float_info.max)
+    return -limit, limit
 
 
 def _kind(datatype: Datatype, shape: tuple[int, ...]) -> ValueKind:

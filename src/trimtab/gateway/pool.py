@@ -1,8 +1,8 @@
 """The workers of one release and the bounded queue of each lane in front of them.
 
-A batch is what waits when a worker frees: nothing waits for company. Realtime goes before batch,
-and shadow copies last. Nothing here knows of other releases; what to do about a failed attempt is
-the dispatcher's matter.
+A batch is what waits when a worker frees: nothing waits for company, but what one turn of the event
+loop reads goes out together. Realtime goes before batch, and shadow copies last. Nothing here knows
+of other releases; what to do about a failed attempt is the dispatcher's matter.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ from trimtab.gateway.call import Call
 from trimtab.gateway.link import Link
 from trimtab.gateway.logs import Log
 from trimtab.gateway.plan import Plan
-from trimtab.gateway.wire import OutputValues, predict_frame, result_values
+from trimtab.gateway.values import OutputValues
+from trimtab.gateway.wire import predict_frame, result_values
 from trimtab.worker.frames import Frame, FrameError, Kind
 
 LANES = ("realtime", "batch", "shadow")
@@ -93,6 +94,8 @@ class Pool:
         self._queues: dict[str, deque[Call]] = {lane: deque() for lane in LANES}
         self._sent = 0
         self._retired = False
+        self._pumping = False
+        self._loop = asyncio.get_running_loop()
         self._connected = asyncio.Event()
 
     @property
@@ -192,15 +195,17 @@ class Pool:
     def _enqueue(self, call: Call, queue: deque[Call], *, first: bool) -> None:
         call.pool = self
         call.waiting = True
-        call.queued_at = asyncio.get_running_loop().time()
+        call.queued_at = self._loop.time()
         if first:
             queue.appendleft(call)
         else:
             queue.append(call)
-        if self._idle:
-            self._pump()
+        if self._idle and not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
+        self._pumping = False
         while self._idle:
             if not self._idle[0].ready:  # it is closing, and its end is not reported yet
                 self._idle.popleft()
@@ -223,7 +228,7 @@ class Pool:
         while queue and len(calls) < self._limits.batch_requests:
             call = queue[0]
             if call.cancelled:
-                queue.popleft().finish()
+                queue.popleft().done = True
                 continue
             rows += call.rows
             if calls and (call.alone or rows > self._limits.batch_rows):
@@ -236,7 +241,7 @@ class Pool:
         return calls
 
     def _send(self, link: Link, calls: list[Call]) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         left = max(call.deadline for call in calls) - now
         for call in calls:
             call.sent_at = now
@@ -244,7 +249,8 @@ class Pool:
         self._sent += 1
         batch = Batch(self._sent, calls)
         try:
-            frame = predict_frame(self.plan, batch.number, calls, left)
+            parts = [call.inputs for call in calls if call.inputs is not None]
+            frame = predict_frame(self.plan, batch.number, parts, left)
         except FrameError as error:
             self._idle.append(link)
             self._split(batch, "input", str(error))

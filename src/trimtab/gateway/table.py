@@ -19,6 +19,7 @@ class RouteView:
     """How one deployment is answered, with the plans looked up."""
 
     __slots__ = (
+        "assigns",
         "by_number",
         "canary",
         "deadline",
@@ -43,6 +44,7 @@ class RouteView:
         self.canary = next((plan for r, plan in routed if r.mode == "canary"), None)
         self.weight = sum(r.weight for r, _ in routed if r.mode == "canary")
         self.shadows = tuple(plan for r, plan in routed if r.mode == "shadow")
+        self.assigns = bool(self.rollout or self.canary or self.shadows)
         models = {_model(plan) for _, plan in routed}
         versions = {p.number: p for p in plans.values() if _model(p) in models}
         self.by_number = versions | {plan.number: plan for _, plan in routed}

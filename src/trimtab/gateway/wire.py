@@ -1,19 +1,19 @@
-"""Batches to frames and results back to rows: the worker's side of a request (docs/wire.md)."""
+"""Batches to frames and results back to values: the worker's side of a request (docs/wire.md)."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from trimtab.gateway.plan import NUMPY_TYPES, ColumnPlan, OutputPlan, Plan
+from trimtab.gateway.values import Inputs, OutputValues
 from trimtab.worker.frames import (
     Bytes,
     Frame,
     FrameError,
     Kind,
     Tensor,
-    decode_texts,
     encode,
     encode_texts,
     tensors_of,
@@ -22,28 +22,8 @@ from trimtab.worker.frames import (
 _encode_json = msgspec.json.Encoder().encode
 
 
-class Rows(Protocol):
-    """What a batch is made of: some rows as one list per column."""
-
-    @property
-    def rows(self) -> int: ...
-    @property
-    def columns(self) -> list[list[Any]]: ...
-
-
-class OutputValues:
-    """One output of a batch: `flat` for answers, `logged` with one entry per row for the log."""
-
-    __slots__ = ("flat", "logged", "width")
-
-    def __init__(self, flat: list[Any], logged: list[Any], width: int) -> None:
-        self.flat = flat
-        self.logged = logged
-        self.width = width
-
-
 def predict_frame(
-    plan: Plan, number: int, parts: Sequence[Rows], seconds_left: float
+    plan: Plan, number: int, parts: Sequence[Inputs], seconds_left: float
 ) -> list[Bytes]:
     """The PREDICT frame of a batch; rows lie in the order of `parts`."""
     rows = sum(part.rows for part in parts)
@@ -56,31 +36,25 @@ def predict_frame(
 
 
 def _matrix(
-    plan: Plan, parts: Sequence[Rows], rows: int
+    plan: Plan, parts: Sequence[Inputs], rows: int
 ) -> tuple[list[dict[str, Any]], list[Bytes]]:
-    width = len(plan.columns)
-    matrix = np.empty((rows, width), dtype="<f8")
-    start = 0
-    for part in parts:
-        end = start + part.rows
-        matrix[start:end] = np.array(part.columns, dtype=np.float64).reshape(width, -1).T
-        start = end
-    data = matrix.tobytes()
-    entry = {"name": "", "datatype": "FP64", "shape": [rows, width], "size": len(data)}
-    return [entry], [data]
+    data = b"".join(part.matrix or b"" for part in parts)
+    shape = [rows, len(plan.columns)]
+    return [{"name": "", "datatype": "FP64", "shape": shape, "size": len(data)}], [data]
 
 
 def _columns(
-    plan: Plan, parts: Sequence[Rows], rows: int
+    plan: Plan, parts: Sequence[Inputs], rows: int
 ) -> tuple[list[dict[str, Any]], list[Bytes]]:
     described: list[dict[str, Any]] = []
     chunks: list[Bytes] = []
+    lists = [part.columns or [] for part in parts]
     for column in plan.columns:
         position = column.position
-        if len(parts) == 1:
-            values = parts[0].columns[position]
+        if len(lists) == 1:
+            values = lists[0][position]
         else:
-            values = [value for part in parts for value in part.columns[position]]
+            values = [value for columns in lists for value in columns[position]]
         datatype, data = _column_bytes(column, values)
         described.append(
             {"name": column.name, "datatype": datatype, "shape": [rows], "size": len(data)}
@@ -121,20 +95,4 @@ def _output(output: OutputPlan, tensor: Tensor | None, rows: int) -> OutputValue
             f"output {output.name!r} is {tensor.datatype} of shape {list(tensor.shape)}, "
             f"not {output.datatype} of {[rows, *output.shape]}"
         )
-    if output.kind == "text":
-        texts: list[Any] = decode_texts(tensor.data, rows * output.width)
-        return OutputValues(texts, _text_rows(texts, output, rows), output.width)
-    array = np.frombuffer(tensor.data, dtype=NUMPY_TYPES[output.datatype])
-    flat: list[Any] = array.tolist()
-    if output.kind == "number":
-        return OutputValues(flat, flat, 1)
-    logged = array.reshape(rows, output.width).astype(np.float64).tolist()
-    return OutputValues(flat, logged, output.width)
-
-
-def _text_rows(texts: list[Any], output: OutputPlan, rows: int) -> list[Any]:
-    """The log has one text per row; several are kept as a JSON list."""
-    if not output.shape:
-        return texts
-    width = output.width
-    return [_encode_json(texts[r * width : (r + 1) * width]).decode() for r in range(rows)]
+    return OutputValues(output, tensor.data, rows)

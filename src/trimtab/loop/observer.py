@@ -276,6 +276,7 @@ class Observer:
 
     async def refresh(self) -> None:
         """Read what is new, without holding the loop. Raises `TrimtabError` or `OSError`."""
+        await asyncio.to_thread(self._sources.log.publish)
         for _ in range(POLLS_PER_REFRESH):
             if not self.poll():
                 return

@@ -1,37 +1,60 @@
-"""Writing what the gateways log: a spool that survives a kill, and segments that readers see."""
+"""Writing what the gateways log: a spool that survives a kill and becomes segments elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 ValueKind = Literal["number", "text", "vector"]
 """How a value is logged: float64, string, or list of float64."""
 
+Texts = list[str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class LogSchema:
-    """Which input and output columns the rows of one release in one deployment have."""
+    """Which input and output columns the rows of one release in one deployment have.
+
+    `key` is the deployment's business key where that is no input of the model.
+    """
 
     deployment: str
     release: str
     inputs: tuple[tuple[str, ValueKind], ...]
     outputs: tuple[tuple[str, ValueKind], ...]
+    key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Rows of one schema as equally long lists; `fixed` in the order of `FIXED_COLUMNS`.
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One attempt at a release, with the values of its `rows` rows.
 
-    A missing value is None, a vector a list of numbers.
+    The first fields are columns of `trimtab.domain.records.FIXED_COLUMNS`. `inputs` is None for a
+    request that was refused, one float64 matrix (little-endian, row-major, NaN for missing) where
+    all inputs are numbers, and otherwise one list per column. `key` has a business key per row.
+    `outputs` has, per output, a text per row or float64 numbers as bytes; None without an answer.
     """
 
-    schema: LogSchema
-    fixed: Sequence[list[Any]]
-    inputs: Sequence[list[Any]]
-    outputs: Sequence[list[Any]]
-
-    def __len__(self) -> int:
-        return len(self.fixed[0])
+    request_id: str
+    rows: int
+    event_time: float
+    received_at: float
+    mode: str
+    lane: str
+    rollout: str | None
+    weight: int
+    unit: int
+    attempt: int
+    final: bool
+    outcome: str
+    error: str | None
+    worker: str | None
+    queue_seconds: float | None
+    model_seconds: float | None
+    total_seconds: float
+    inputs: bytes | list[list[Any]] | None = None
+    key: Texts | None = None
+    outputs: list[bytes | Texts] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +68,26 @@ class LabelBlock:
         return len(self.columns[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A finished spool: its file, and the first sequence reserved in each folder of segments."""
-
-    path: str
-    descriptor: int
-    first: Mapping[str, int]
-
-
 class LogSink(Protocol):
-    """The log of one writer. `spool*` and `seal` belong to the event loop and return quickly;
-    `sync` and `publish` block and belong to one thread, in the order of the calls."""
+    """The log of one writer. All calls but `sync` return quickly; `sync` blocks."""
 
-    def spool(self, blocks: Sequence[Block]) -> None:
-        """Append rows to the spool; raises `OSError` with the spool as it was."""
+    def spool(self, entries: Sequence[tuple[LogSchema, Sequence[Entry]]]) -> None:
+        """Append attempts, those of a schema together; raises `OSError` with the spool as it
+        was."""
         ...
 
     def spool_labels(self, block: LabelBlock) -> int:
-        """Append labels to the spool; returns the descriptor to `sync`. Raises `OSError`."""
+        """Append labels; returns the descriptor to `sync`. Raises `OSError`."""
         ...
 
     def sync(self, descriptor: int) -> None:
         """Make everything spooled so far durable. Raises `OSError`."""
         ...
 
-    def seal(self, blocks: Sequence[Block], labels: Sequence[LabelBlock]) -> Sealed:
-        """Close the spool that holds exactly these rows and start the next one."""
-        ...
-
-    def publish(
-        self, sealed: Sealed, blocks: Sequence[Block], labels: Sequence[LabelBlock]
-    ) -> None:
-        """Make a sealed spool visible as segments, then remove it. Repeatable on `OSError`."""
+    def seal(self) -> None:
+        """Hand over what is spooled to whoever makes segments of it. Raises `OSError`."""
         ...
 
     def close(self) -> None:
-        """Release the spool; an empty one is removed."""
+        """Seal what is left; an empty spool is removed."""
         ...

@@ -36,6 +36,12 @@ class Cursor(msgspec.Struct, frozen=True):
 class RequestLog(Protocol):
     """Finished segments of rows and labels, and queries over all of them."""
 
+    def publish(self) -> int:
+        """Make segments of what the gateways handed over; returns how many files that were.
+
+        Blocks; idempotent. Raises `OSError` with the rest left for the next call."""
+        ...
+
     def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
         """Finished segments of a deployment (rows and labels) not yet covered by `after`.
 

@@ -57,8 +57,17 @@ async def _run(room: ControlRoom, fd: int, parent: int | None) -> int:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await _published(room)
         await room.node.close()
     return 0
+
+
+async def _published(room: ControlRoom) -> None:
+    """Make segments of what the gateways, which end first, handed over last."""
+    try:
+        await asyncio.to_thread(room.log.publish)
+    except OSError as problem:
+        log.warning("the last requests stay in the spool until the next start: %s", problem)
 
 
 def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:

@@ -12,7 +12,8 @@ import httpx
 import msgspec
 from tests.unit.gateway.support import write_routing
 
-from trimtab.backends.segments import SegmentLog
+from trimtab.backends.publishing import publish
+from trimtab.backends.spool import SpoolLog
 from trimtab.domain.routing import RoutingSnapshot
 from trimtab.gateway.logs import Log
 from trimtab.gateway.main import Gateway, GatewayOptions
@@ -44,11 +45,16 @@ class Harness:
                         return
                 await asyncio.sleep(0.005)
 
+    async def publish(self) -> None:
+        """Make segments of everything logged so far."""
+        await self.gateway.recorder.flush()
+        await asyncio.to_thread(publish, self.home)
+
     async def rows(self) -> dict[str, list[Any]]:
         """Everything logged for deployment `d` so far."""
         import pyarrow as pa
 
-        await self.gateway.recorder.flush()
+        await self.publish()
         paths = sorted((self.home / "log/d/rows").glob("*.arrow"), key=_sequence)
         tables = [pa.ipc.open_file(path.read_bytes()).read_all() for path in paths]
         return pa.concat_tables(tables, promote_options="default").to_pydict()
@@ -73,7 +79,7 @@ async def running(
         home, 0, listener.detach(), flush_seconds=30, limits=limits or Limits(), drain_seconds=2
     )
     with (home / "gateway.log").open("w") as stream:
-        gateway = Gateway(options, SegmentLog(Path(), "g0-1"), Log(stream))
+        gateway = Gateway(options, SpoolLog(Path(), "g0-1"), Log(stream))
         await gateway.start()
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client:

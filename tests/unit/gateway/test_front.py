@@ -40,7 +40,7 @@ def test_labels_are_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
             assert (
                 'trimtab_labels_total{deployment="d"} 3.0' in (await it.client.get("/metrics")).text
             )
-            await it.gateway.recorder.flush()
+            await it.publish()
             (path,) = (tmp_path / "log/d/labels").glob("*.arrow")
             table = pa.ipc.open_file(path.read_bytes()).read_all().to_pydict()
             assert table["label"] == ["1", "true", None]

@@ -1,0 +1,127 @@
+"""From sealed spools to segments: Arrow files that readers see, each visible by a rename.
+
+What a spool becomes follows from the spool alone: its number gives the sequences, so a publish
+that was cut short anywhere is simply done again, and what is there already is left as it is.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+from trimtab.backends import spool
+from trimtab.backends.durable import sync_folder
+from trimtab.backends.segment_tables import labels_table, row_groups, rows_table
+from trimtab.domain import layout
+from trimtab.ports.logsink import Entry, LabelBlock, LogSchema
+
+LOCK = ".publishing"
+SEQUENCES = 1000
+"""Sequences that each spool has to itself: one for every group of columns that fit together."""
+
+
+def publish(home: Path) -> int:
+    """Make segments of every sealed spool of the state folder; returns how many spools.
+
+    While another process is at it, nothing is done. A spool that no segment can be made of is
+    set aside as `.unreadable`. Raises `OSError` with the rest left for the next call.
+    """
+    folder = home / layout.SPOOL
+    if not folder.is_dir():
+        return 0
+    with _alone(folder) as alone:
+        paths = spool.sealed_spools(folder) if alone else []
+        for path in paths:
+            _publish(home, path)
+        return len(paths)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def _publish(home: Path, path: Path) -> None:
+    try:
+        writer, number = spool.name_of(path)
+        content = _Content(path.read_bytes())
+        _write_rows(home, writer, number, content)
+        _write_labels(home, writer, number, content)
+    except (msgspec.DecodeError, pa.ArrowException, ValueError, TypeError, LookupError):
+        path.rename(path.with_suffix(".unreadable"))
+    else:
+        path.unlink()
+
+
+class _Content:
+    """What a spool holds, up to its first record that is not whole, in the order of the file."""
+
+    def __init__(self, data: bytes) -> None:
+        self.entries: dict[LogSchema, list[Entry]] = {}
+        self.labels: dict[str, list[LabelBlock]] = {}
+        schemas: dict[int, LogSchema] = {}
+        for record in spool.whole_records(data):
+            match record:
+                case spool.SchemaRecord(number=number, schema=schema):
+                    schemas[number] = schema
+                case spool.RowsRecord(number=number, entries=entries):
+                    self.entries.setdefault(schemas[number], []).extend(entries)
+                case spool.LabelsRecord(deployment=deployment, columns=columns):
+                    block = LabelBlock(deployment, columns)
+                    self.labels.setdefault(deployment, []).append(block)
+
+
+def _write_rows(home: Path, writer: str, number: int, content: _Content) -> None:
+    """One segment for each group of releases whose columns do not clash."""
+    for deployment, groups in row_groups(content.entries).items():
+        folder = home / layout.segments(deployment, "rows")
+        for sequence, schemas in enumerate(groups, number * SEQUENCES):
+            if not _published(folder, writer, sequence):
+                table = rows_table({schema: content.entries[schema] for schema in schemas})
+                _write(folder / f"{writer}-{sequence}.arrow", table)
+
+
+def _write_labels(home: Path, writer: str, number: int, content: _Content) -> None:
+    for deployment, blocks in content.labels.items():
+        folder = home / layout.segments(deployment, "labels")
+        sequence = number * SEQUENCES
+        if not _published(folder, writer, sequence):
+            path = folder / f"{writer}-{sequence}.arrow"
+            _write(path, labels_table(blocks), durable=True)
+
+
+def _published(folder: Path, writer: str, sequence: int) -> bool:
+    """Whether a segment exists, as itself or rolled into `<writer>-<first>-<last>.parquet`."""
+    if (folder / f"{writer}-{sequence}.arrow").exists():
+        return True
+    for rolled in folder.glob(f"date=*/{writer}-*-*.parquet"):
+        first, last = rolled.stem.rsplit("-", 2)[1:]
+        if int(first) <= sequence <= int(last):
+            return True
+    return False
+
+
+def _write(path: Path, table: pa.Table, *, durable: bool = False) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        with pa.ipc.new_file(file, table.schema) as out:
+            out.write_table(table)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    temporary.rename(path)
+    if durable:
+        sync_folder(path.parent)

@@ -1,0 +1,205 @@
+"""The request log's writing side: one append-only file per gateway, handed over by a rename.
+
+Records are appended before the answer leaves, so a killed process loses none. The file a writer
+appends to is `<writer>.<n>.live`, and it holds a lock on it for as long as it lives; sealing
+renames it to `<writer>.<n>.log`. What becomes of a sealed file is the matter of `publishing`.
+
+A record is `u32 length, u32 crc32`, and one of the structs below in MessagePack. This module needs
+neither pyarrow nor numpy: it is all that a gateway loads of the log.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trimtab.backends.durable import sync_folder
+from trimtab.domain import layout
+from trimtab.ports.logsink import Entry, LabelBlock, LogSchema
+
+LIVE, SEALED = ".live", ".log"
+MOST_UNSEALED = 32 * 1024 * 1024
+"""Bytes up to which a file grows while nobody takes the one that was sealed before it."""
+
+_FRAME = struct.Struct("<II")
+_NAME = re.compile(r".+\.[0-9]+")
+
+
+class SchemaRecord(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Declares a schema of this file before the first rows that have it."""
+
+    number: int
+    schema: LogSchema
+
+
+class RowsRecord(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Attempts of one schema."""
+
+    number: int
+    entries: Sequence[Entry]
+
+
+class LabelsRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Labels of one deployment."""
+
+    deployment: str
+    columns: Sequence[list[Any]]
+
+
+Record = SchemaRecord | RowsRecord | LabelsRecord
+
+
+class SpoolLog:
+    """`LogSink` on the state folder. `writer` is `g<index>-<start time in ms>` (docs/wire.md)."""
+
+    def __init__(self, home: Path, writer: str) -> None:
+        self._folder = home / layout.SPOOL
+        self._writer = writer
+        self._number = 0
+        self._descriptor = -1
+        self._size = 0
+        self._schemas: dict[LogSchema, int] = {}
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def spool(self, entries: Sequence[tuple[LogSchema, Sequence[Entry]]]) -> None:
+        """Append attempts; raises `OSError` with the spool as it was."""
+        known = len(self._schemas)
+        try:
+            self._append(b"".join(self._records(entries)))
+        except OSError:
+            for schema in list(self._schemas)[known:]:
+                del self._schemas[schema]
+            raise
+
+    def spool_labels(self, block: LabelBlock) -> int:
+        """Append labels; returns the descriptor to `sync`. Raises `OSError`."""
+        self._append(self._record(LabelsRecord(block.deployment, block.columns)))
+        return os.dup(self._descriptor)
+
+    def sync(self, descriptor: int) -> None:
+        """Make everything spooled so far durable, the name of the spool included."""
+        try:
+            os.fdatasync(descriptor)
+            sync_folder(self._folder)
+        finally:
+            os.close(descriptor)
+
+    def seal(self) -> None:
+        """Rename the spool; the next append starts another.
+
+        While the file before this one has not been taken, this one grows instead, so that a
+        stopped controller does not leave one small file for each interval."""
+        before = self._path(self._number - 1, SEALED)
+        if self._size and (self._size >= MOST_UNSEALED or not before.exists()):
+            self._seal()
+
+    def close(self) -> None:
+        """Seal what is left; an empty spool is removed."""
+        if self._size:
+            self._seal()
+        elif self._descriptor >= 0:
+            self._path(self._number, LIVE).unlink()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _seal(self) -> None:
+        self._path(self._number, LIVE).rename(self._path(self._number, SEALED))
+        os.close(self._descriptor)
+        self._descriptor, self._size = -1, 0
+        self._number += 1
+        self._schemas.clear()
+
+    def _path(self, number: int, ending: str) -> Path:
+        return self._folder / f"{self._writer}.{number}{ending}"
+
+    def _records(self, entries: Sequence[tuple[LogSchema, Sequence[Entry]]]) -> Iterator[bytes]:
+        for schema, attempts in entries:
+            number = self._schemas.get(schema)
+            if number is None:
+                number = self._schemas[schema] = len(self._schemas)
+                yield self._record(SchemaRecord(number, schema))
+            yield self._record(RowsRecord(number, attempts))
+
+    def _record(self, record: Record) -> bytes:
+        payload = self._encode(record)
+        return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+
+    def _append(self, data: bytes) -> None:
+        """Write all of `data` or nothing: what a failed write left is cut off again."""
+        if self._descriptor < 0:
+            self._descriptor = self._open()
+        try:
+            _write_all(self._descriptor, data)
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(data)
+
+    def _open(self) -> int:
+        """A file that is locked before anybody can see it by its name."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(self._number, LIVE)
+        unseen = path.with_name(f".{path.name}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(unseen, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unseen.rename(path)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def sealed_spools(folder: Path) -> list[Path]:
+    """Files of `folder` that no writer appends to any more, in the order of each writer.
+
+    What a dead writer left is sealed first; the lock tells whether it is dead."""
+    for path in folder.glob(f"*{LIVE}"):
+        _seal_if_dead(path)
+    sealed = [path for path in folder.glob(f"*{SEALED}") if _NAME.fullmatch(path.stem)]
+    return sorted(sealed, key=name_of)
+
+
+def name_of(path: Path) -> tuple[str, int]:
+    """Writer and number of a spool file."""
+    writer, _, number = path.stem.rpartition(".")
+    return writer, int(number)
+
+
+def _seal_if_dead(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.rename(path.with_suffix(SEALED))
+        finally:
+            os.close(descriptor)
+
+
+def whole_records(data: bytes) -> Iterator[Record]:
+    """The records of a spool; stops at a torn or damaged one. Raises `msgspec.DecodeError`."""
+    decode: Callable[[memoryview], Record] = msgspec.msgpack.Decoder(Record).decode
+    view = memoryview(data)
+    offset = 0
+    while offset + _FRAME.size <= len(view):
+        size, check = _FRAME.unpack_from(view, offset)
+        start = offset + _FRAME.size
+        payload = view[start : start + size]
+        if len(payload) < size or zlib.crc32(payload) != check:
+            return
+        offset = start + size
+        yield decode(payload)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])

@@ -1,0 +1,65 @@
+"""Where every protocol hands over what it has read: a call gets its id, times and deadline."""
+
+import asyncio
+import os
+import time
+
+from trimtab.gateway.asked import Asked
+from trimtab.gateway.assign import unit_hash
+from trimtab.gateway.call import Call, Caller
+from trimtab.gateway.dispatch import Dispatcher
+from trimtab.gateway.faults import Fault, unavailable
+from trimtab.gateway.plan import Plan
+from trimtab.gateway.table import RouteView
+
+
+class Intake:
+    """Makes calls and gives them to the dispatcher."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._loop = asyncio.get_running_loop()
+        self._id_prefix = os.urandom(6).hex()
+        self._made_ids = 0
+
+    def make_id(self) -> str:
+        """A request id that no other gateway process makes."""
+        self._made_ids += 1
+        return f"{self._id_prefix}-{self._made_ids}"
+
+    def can_answer(self, plan: Plan) -> bool:
+        """Whether a worker of the release is connected."""
+        pool = self._dispatcher.pools.get(plan.release)
+        return pool is not None and pool.connected > 0
+
+    def begin(self, caller: Caller, route: RouteView, explicit: Plan | None) -> Call:
+        """A call whose time runs; raises a 503 `Fault` when no release could answer it."""
+        plan = explicit or route.stable
+        if plan is None:
+            raise unavailable(f"{route.name} has no release that can answer")
+        call = Call(caller, route, plan)
+        call.received_at = call.event_time = time.time()
+        call.started_at = self._loop.time()
+        call.deadline = call.started_at + route.deadline
+        if explicit is not None:
+            call.mode = "explicit"
+        return call
+
+    def submit(
+        self, call: Call, request_id: str | None, asked: Asked, explicit: Plan | None
+    ) -> None:
+        """Queue a call; raises a `Fault` that the caller gives to `refuse`."""
+        call.request_id = request_id or self.make_id()
+        if asked.event_time is not None:
+            call.event_time = asked.event_time
+        if asked.timeout is not None:
+            call.deadline = min(call.deadline, call.started_at + asked.timeout)
+        call.lane = asked.lane
+        if call.route.assigns:
+            call.unit = unit_hash(call.route.rollout, asked.unit or call.request_id)
+        self._dispatcher.submit(call, explicit)
+
+    def refuse(self, call: Call, fault: Fault) -> None:
+        """Answer a call that never reached a queue."""
+        call.request_id = call.request_id or self.make_id()
+        self._dispatcher.refuse(call, fault)

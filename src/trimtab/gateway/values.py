@@ -1,0 +1,122 @@
+"""The values of requests and answers on their way: decoded as late and as seldom as possible."""
+
+import math
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.gateway.plan import NUMPY_TYPES, OutputPlan, Plan
+from trimtab.ports.logsink import Texts
+from trimtab.worker.frames import Bytes, decode_texts
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Inputs:
+    """The values of a request's rows, and the business key of each if one was sent.
+
+    Where all columns of the plan are exact in float64 they lie in `matrix`, row by row, with NaN
+    for missing; otherwise `columns` has one list per column, with None for missing.
+    """
+
+    __slots__ = ("columns", "key", "matrix", "rows")
+
+    def __init__(
+        self, rows: int, matrix: bytes | None, columns: list[list[Any]] | None, key: Texts | None
+    ) -> None:
+        self.rows = rows
+        self.matrix = matrix
+        self.columns = columns
+        self.key = key
+
+    @property
+    def logged(self) -> bytes | list[list[Any]] | None:
+        """The values as the request log takes them."""
+        return self.columns if self.matrix is None else self.matrix
+
+
+def inputs_of_columns(plan: Plan, rows: int, columns: list[list[Any]], key: Texts | None) -> Inputs:
+    """Checked columns as the plan wants them."""
+    if not plan.matrix:
+        return Inputs(rows, None, columns, key)
+    if rows == 1:
+        return Inputs(rows, packed([column[0] for column in columns]), None, key)
+    matrix = np.array(columns, dtype=np.float64).T.tobytes()
+    return Inputs(rows, matrix, None, key)
+
+
+def packed(values: Sequence[float | None]) -> bytes:
+    """Numbers as float64, one after another; None as NaN."""
+    try:
+        return array("d", values).tobytes()  # type: ignore[type-var]
+    except TypeError:
+        return array("d", [math.nan if value is None else value for value in values]).tobytes()
+
+
+def fits(plan: Plan, matrix: NDArray[np.float64]) -> bool:
+    """Whether every value of [rows, columns] is one of its column's datatype, or may be missing."""
+    bounds = plan.bounds
+    inside = (matrix >= bounds.low) & (matrix <= bounds.high)
+    inside |= np.isnan(matrix) & bounds.nullable
+    if not inside.all():
+        return False
+    whole = matrix[:, bounds.whole]
+    return bool(((whole == np.trunc(whole)) | np.isnan(whole)).all())
+
+
+class OutputValues:
+    """One output of a batch, as the worker sent it."""
+
+    __slots__ = ("_flat", "_logged", "data", "output", "rows")
+
+    def __init__(self, output: OutputPlan, data: Bytes, rows: int) -> None:
+        """Raises `FrameError` when `data` holds no `rows` texts."""
+        self.output = output
+        self.data = data
+        self.rows = rows
+        self._logged: Texts | bytes | None = None
+        self._flat: list[Any] | None = None
+        if output.kind == "text":
+            self._flat = decode_texts(data, rows * output.width)
+
+    @property
+    def flat(self) -> list[Any]:
+        """All values, row by row, for an answer in JSON."""
+        if self._flat is None:
+            self._flat = np.frombuffer(self.data, NUMPY_TYPES[self.output.datatype]).tolist()
+        return self._flat
+
+    def of(self, start: int, rows: int) -> list[Any]:
+        """The values of some rows."""
+        width = self.output.width
+        return self.flat[start * width : (start + rows) * width]
+
+    def logged(self, start: int, rows: int) -> Texts | bytes:
+        """Some rows as the request log takes them: a text per row, or float64 numbers."""
+        if self._logged is None:
+            self._logged = self._log_form()
+        size = 1 if self.output.kind == "text" else 8 * self.output.width
+        part = self._logged[start * size : (start + rows) * size]
+        return bytes(part) if isinstance(part, memoryview) else part
+
+    def _log_form(self) -> Any:
+        output = self.output
+        if output.kind == "text":
+            return _text_rows(self.flat, output, self.rows)
+        if output.datatype == "FP64":
+            return memoryview(self.data)
+        return memoryview(
+            np.frombuffer(self.data, NUMPY_TYPES[output.datatype]).astype("<f8").tobytes()
+        )
+
+
+def _text_rows(texts: list[Any], output: OutputPlan, rows: int) -> Texts:
+    """The log has one text per row; several are kept as a JSON list."""
+    if not output.shape:
+        return texts
+    width = output.width
+    return [_encode_json(texts[r * width : (r + 1) * width]).decode() for r in range(rows)]

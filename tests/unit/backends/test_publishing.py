@@ -1,0 +1,275 @@
+"""The spool and the segments: nothing lost, nothing twice, nothing half visible."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from trimtab.backends.publishing import publish
+from trimtab.backends.spool import SpoolLog
+from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
+from trimtab.ports.logsink import Entry, LabelBlock, LogSchema, ValueKind
+
+_SAMPLES: dict[str, Any] = {"string": "s", "int32": 1, "float64": 0.5}
+
+
+def schema(release: str = "r1", kind: ValueKind = "number", key: str | None = None) -> LogSchema:
+    return LogSchema("d", release, (("x", kind), ("c", "text")), (("v", "vector"),), key)
+
+
+def numbers(*values: float) -> bytes:
+    return np.array(values, dtype="<f8").tobytes()
+
+
+def entry(name: str, rows: int = 1, **fields: Any) -> Entry:
+    """An attempt with a sample of everything."""
+    whole: dict[str, Any] = {
+        "request_id": name,
+        "rows": rows,
+        "event_time": 0.5,
+        "received_at": 0.5,
+        "mode": "stable",
+        "lane": "realtime",
+        "rollout": None,
+        "weight": 0,
+        "unit": 2**63 + 1,
+        "attempt": 0,
+        "final": True,
+        "outcome": "ok",
+        "error": None,
+        "worker": "w",
+        "queue_seconds": 0.5,
+        "model_seconds": 0.5,
+        "total_seconds": 0.5,
+        "inputs": [[1] * rows, [None] * rows],
+        "key": None,
+        "outputs": [numbers(*[1, 2.5] * rows)],
+    }
+    return Entry(**whole | fields)
+
+
+def labels(*texts: str) -> LabelBlock:
+    columns: list[list[Any]] = [[_SAMPLES[kind]] * len(texts) for _, kind in LABEL_COLUMNS]
+    columns[3] = list(texts)
+    return LabelBlock("d", columns)
+
+
+def segments(home: Path, kind: str = "rows") -> dict[str, pa.Table]:
+    paths = sorted((home / "log" / "d" / kind).glob("*.arrow"))
+    return {path.name: pa.ipc.open_file(path.read_bytes()).read_all() for path in paths}
+
+
+def ids(home: Path) -> list[str]:
+    return [str(v) for t in segments(home).values() for v in t.column("request_id").to_pylist()]
+
+
+def spools(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / "spool").glob("[!.]*"))
+
+
+def killed(log: SpoolLog) -> None:
+    """What a kill does to a writer: its descriptors, and so its lock, are gone."""
+    os.close(log._descriptor)
+
+
+def test_a_sealed_spool_becomes_a_segment_with_the_declared_columns(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(schema(), [entry("a"), entry("b")])])
+    assert spools(tmp_path) == ["g0-1.0.live"]
+    log.seal()
+    assert spools(tmp_path) == ["g0-1.0.log"]
+    assert publish(tmp_path) == 1
+    (table,) = segments(tmp_path).values()
+    declared = [(name, str(table.schema.field(name).type)) for name, _ in FIXED_COLUMNS]
+    assert declared == [(n, {"float64": "double"}.get(t, t)) for n, t in FIXED_COLUMNS]
+    assert table.schema.names[-3:] == ["in.x", "in.c", "out.v"]
+    assert table.schema.field("in.x").type == pa.float64()
+    assert table.schema.field("out.v").type == pa.list_(pa.float64())
+    assert table.column("unit").to_pylist() == [2**63 + 1] * 2
+    assert table.column("release").to_pylist() == ["r1"] * 2
+    assert spools(tmp_path) == []
+
+
+def test_every_row_of_a_request_has_its_own_values(tmp_path: Path) -> None:
+    """Attempts of several rows, in a matrix, with missing values, a key, or without an answer."""
+    declared = LogSchema(
+        "d",
+        "r1",
+        (("x", "number"), ("y", "number")),
+        (("score", "number"), ("label", "text"), ("v", "vector")),
+        "flight",
+    )
+    answered: list[bytes | list[str | None]] = [
+        numbers(0.1, 0.2),
+        ["no", None],
+        numbers(1, 2, 3, 4),
+    ]
+    log = SpoolLog(tmp_path, "g0-1")
+    two = entry("two", 2, inputs=numbers(1, 2, 3, np.nan), key=["F1", None], outputs=answered)
+    failed = entry("failed", 1, inputs=numbers(5, 6), outputs=None, outcome="failed")
+    refused = entry("refused", 1, inputs=None, outputs=None, outcome="rejected")
+    log.spool([(declared, [two, failed, refused])])
+    log.close()
+    publish(tmp_path)
+    (table,) = segments(tmp_path).values()
+    found = table.to_pydict()
+    assert found["request_id"] == ["two", "two", "failed", "refused"]
+    assert found["row"] == [0, 1, 0, 0]
+    assert found["in.x"] == [1.0, 3.0, 5.0, None]
+    assert found["in.y"] == [2.0, None, 6.0, None]
+    assert found["in.flight"] == ["F1", None, None, None]
+    assert found["out.score"] == [0.1, 0.2, None, None]
+    assert found["out.label"] == ["no", None, None, None]
+    assert found["out.v"] == [[1.0, 2.0], [3.0, 4.0], None, None]
+
+
+def test_rows_of_two_releases_share_a_segment_unless_their_columns_clash(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    text = entry("c", inputs=[["one"], [None]])
+    log.spool(
+        [
+            (schema(), [entry("a")]),
+            (schema("r2"), [entry("b")]),
+            (schema("r3", "text"), [text]),
+        ]
+    )
+    log.close()
+    publish(tmp_path)
+    found = segments(tmp_path)
+    assert list(found) == ["g0-1-0.arrow", "g0-1-1.arrow"]
+    assert [t.column("request_id").to_pylist() for t in found.values()] == [["a", "b"], ["c"]]
+
+
+def test_sequences_follow_the_number_of_the_spool(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    for number in range(3):
+        if number != 1:
+            log.spool([(schema(), [entry(str(number))])])
+        if number:
+            log.sync(log.spool_labels(labels("1")))
+        log.seal()
+        publish(tmp_path)
+    assert list(segments(tmp_path)) == ["g0-1-0.arrow", "g0-1-2000.arrow"]
+    assert list(segments(tmp_path, "labels")) == ["g0-1-1000.arrow", "g0-1-2000.arrow"]
+
+
+def test_a_spool_grows_while_nobody_takes_the_one_before(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    for name in ("a", "b", "c"):
+        log.spool([(schema(), [entry(name)])])
+        log.seal()
+    assert spools(tmp_path) == ["g0-1.0.log", "g0-1.1.live"]
+    assert publish(tmp_path) == 1
+    log.seal()
+    assert publish(tmp_path) == 1
+    assert ids(tmp_path) == ["a", "b", "c"]
+    assert list(segments(tmp_path)) == ["g0-1-0.arrow", "g0-1-1000.arrow"]
+
+
+def test_what_a_killed_writer_left_is_published(tmp_path: Path) -> None:
+    dead = SpoolLog(tmp_path, "g0-1")
+    dead.spool([(schema(), [entry("a")])])
+    dead.spool([(schema(), [entry("b"), entry("c")])])
+    dead.sync(dead.spool_labels(labels("yes")))
+    killed(dead)
+    assert publish(tmp_path) == 1
+    assert ids(tmp_path) == ["a", "b", "c"]
+    (table,) = segments(tmp_path, "labels").values()
+    assert table.column("label").to_pylist() == ["yes"]
+    assert spools(tmp_path) == []
+
+
+def test_a_torn_record_ends_its_spool_and_costs_nothing_else(tmp_path: Path) -> None:
+    dead = SpoolLog(tmp_path, "g0-1")
+    dead.spool([(schema(), [entry("a")])])
+    whole = (tmp_path / "spool/g0-1.0.live").stat().st_size
+    dead.spool([(schema(), [entry("b")])])
+    killed(dead)
+    data = (tmp_path / "spool/g0-1.0.live").read_bytes()
+    for cut in range(whole, len(data)):
+        home = tmp_path / str(cut)
+        (home / "spool").mkdir(parents=True)
+        (home / "spool/g0-1.0.live").write_bytes(data[:cut])
+        publish(home)
+        assert ids(home) == ["a"]
+
+
+def test_a_spool_that_a_living_writer_holds_is_left_alone(tmp_path: Path) -> None:
+    living = SpoolLog(tmp_path, "g0-1")
+    living.spool([(schema(), [entry("a")])])
+    assert publish(tmp_path) == 0
+    assert spools(tmp_path) == ["g0-1.0.live"]
+    living.close()
+
+
+def test_labels_can_be_made_durable_after_their_spool_was_sealed(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    descriptor = log.spool_labels(labels("yes"))
+    log.seal()
+    publish(tmp_path)
+    log.sync(descriptor)
+    assert list(segments(tmp_path, "labels")) == ["g0-1-0.arrow"]
+
+
+def test_a_spool_of_which_nothing_can_be_made_is_set_aside(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(schema(), [entry("a", inputs=[["one"], [None]])])])
+    log.close()
+    (tmp_path / "spool/stray.log").write_bytes(b"")
+    publish(tmp_path)
+    assert spools(tmp_path) == ["g0-1.0.unreadable", "stray.log"]
+
+
+def _killed_here(path: Path, missing_ok: bool = False) -> None:
+    raise OSError("killed")
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_a_publish_that_was_cut_short_is_finished_not_repeated(
+    tmp_path: Path, rolled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the first of two segments was visible, or even rolled, and before the second."""
+    log = SpoolLog(tmp_path, "g0-1")
+    text = entry("b", inputs=[["one"], [None]])
+    log.spool([(schema(), [entry("a")]), (schema("r3", "text"), [text])])
+    log.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", _killed_here)
+        with pytest.raises(OSError, match="killed"):
+            publish(tmp_path)
+    folder = tmp_path / "log/d/rows"
+    (folder / "g0-1-1.arrow").unlink()
+    if rolled:
+        (folder / "date=2013-04-01").mkdir()
+        (folder / "g0-1-0.arrow").rename(folder / "date=2013-04-01/g0-1-0-0.parquet")
+    publish(tmp_path)
+    expected = ["g0-1-1.arrow"] if rolled else ["g0-1-0.arrow", "g0-1-1.arrow"]
+    assert list(segments(tmp_path)) == expected
+    assert spools(tmp_path) == []
+
+
+def test_a_write_that_fails_leaves_the_spool_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(schema(), [entry("a")])])
+    before = (tmp_path / "spool/g0-1.0.live").read_bytes()
+    real = os.write
+
+    def disk_full(descriptor: int, data: bytes) -> int:
+        if len(data) < 20:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data[:-10])
+
+    monkeypatch.setattr(os, "write", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        log.spool([(schema("r2"), [entry("b")])])
+    monkeypatch.undo()
+    assert (tmp_path / "spool/g0-1.0.live").read_bytes() == before
+    log.spool([(schema("r2"), [entry("c")])])
+    log.close()
+    publish(tmp_path)
+    assert ids(tmp_path) == ["a", "c"]
