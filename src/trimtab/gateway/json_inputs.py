@@ -33,6 +33,8 @@ def inputs_of(tensors: list[InputTensor], plan: Plan, key: str | None) -> Inputs
     """
     if not tensors:
         raise bad("inputs is empty")
+    if plan.plain and len(tensors) == 1 and (quick := _plain_matrix(tensors[0], plan)):
+        return quick
     keys, tensors = _split_key(tensors, plan, key)
     if len(tensors) == 1 and _is_matrix(tensors[0], plan):
         inputs = _matrix(tensors[0], plan, keys)
@@ -41,6 +43,22 @@ def inputs_of(tensors: list[InputTensor], plan: Plan, key: str | None) -> Inputs
     if keys is not None and len(keys) != inputs.rows:
         raise bad(f"input {key!r} has {len(keys)} rows, the others have {inputs.rows}")
     return inputs
+
+
+def _plain_matrix(tensor: InputTensor, plan: Plan) -> Inputs | None:
+    """The most common request, without a detour; None where anything is unusual."""
+    shape = tensor.shape
+    if len(shape) != 2 or shape[1] != len(plan.columns) or tensor.datatype != "FP64":
+        return None
+    if tensor.name in plan.by_name and shape[1] == 1:
+        return None
+    try:
+        flat = _decode_floats(tensor.data)
+        if len(flat) == shape[0] * shape[1] and flat and None not in flat:
+            return Inputs(shape[0], packed(flat), None, None)
+    except (ValueError, RecursionError):
+        pass
+    return None
 
 
 def _split_key(
@@ -213,8 +231,6 @@ def _matrix(tensor: InputTensor, plan: Plan, keys: Texts | None) -> Inputs:
     flat, typed = _matrix_values(tensor, width)
     if len(flat) != rows * width:
         raise _count(tensor, len(flat))
-    if typed and plan.plain and None not in flat:
-        return Inputs(rows, packed(flat), None, keys)
     if typed and plan.matrix:
         matrix = np.array(flat, dtype=np.float64).reshape(rows, width)
         if fits(plan, matrix):
@@ -225,7 +241,7 @@ def _matrix(tensor: InputTensor, plan: Plan, keys: Texts | None) -> Inputs:
 
 def _matrix_shape(tensor: InputTensor, plan: Plan) -> tuple[int, int]:
     rows, width = tensor.shape
-    if not plan.signature.matrix_capable:
+    if not plan.matrix_capable:
         if len(plan.columns) == 1 or width == 1:
             raise unknown("input", tensor.name, plan.by_name)
         raise bad("a matrix needs every input to be numeric; send one named tensor per column")

@@ -84,7 +84,8 @@ class Plan:
     """Everything the request path needs to know of a release; never changes.
 
     `matrix` tells whether all columns are exact in float64, and so travel and are logged as one
-    matrix; `plain` whether each of them is FP64, and so holds whatever number comes.
+    matrix; `matrix_capable` whether clients may send one; `plain` whether each column is FP64, and
+    so holds whatever number comes.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Plan:
         "columns",
         "headers",
         "matrix",
+        "matrix_capable",
         "name",
         "number",
         "output_index",
@@ -115,6 +117,7 @@ class Plan:
         self.by_name = {column.name: column for column in self.columns}
         self.outputs = tuple(OutputPlan(output) for output in signature.outputs)
         self.output_index = {output.name: i for i, output in enumerate(self.outputs)}
+        self.matrix_capable = signature.matrix_capable
         self.matrix = all(column.wire in _EXACT_IN_FP64 for column in self.columns)
         self.plain = all(column.wire == "FP64" for column in self.columns)
         self.bounds = Bounds(self.columns)

@@ -5,6 +5,7 @@ prediction not yet read, the one with the newest `at` counts. Everything is deci
 segment in the log's order, so reading in other portions, or again after a restart, gives the same.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,14 +17,13 @@ from numpy.typing import NDArray
 
 from trimtab import errors
 from trimtab.domain.records import Labelled, Labels, Outcome, Rows
+from trimtab.loop.key_index import Key, KeyIndex
 from trimtab.loop.watermark import JUMP_SECONDS
 from trimtab.ports.requestlog import Segment
 
 WAITING, USED = 1, 2
 RECENT = 20_000
 """Used labels kept during a rollout: the shadow copy of a request may be logged after its label."""
-Key = tuple[str, int] | str
-"""Request id with row, or a business key."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -72,8 +72,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    batch: int
-    position: int
+    place: int
     label: WaitingLabel
 
 
@@ -82,6 +81,7 @@ class Joiner:
     """Joins one deployment's labels.
 
     At most `capacity` predictions and as many labels wait; beyond, the oldest go (`evicted`).
+    A prediction's place is its number among all that were held; a batch is known by its first.
     """
 
     terms: Terms
@@ -91,7 +91,8 @@ class Joiner:
     _next: int = 0
     _look: int = 0
     _rows: int = 0
-    _places: dict[Key, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    _firsts: list[int] = field(default_factory=list)
+    _index: KeyIndex = field(default_factory=KeyIndex)
     _labels: dict[Key, WaitingLabel] = field(default_factory=dict)
     _recent: dict[Key, WaitingLabel] = field(default_factory=dict)
 
@@ -105,32 +106,34 @@ class Joiner:
         answered = rows.take(rows.fixed["outcome"] == Outcome.OK)
         if not len(answered):
             return []
-        number = self._hold(segment, answered, np.full(len(answered), WAITING, dtype=np.uint8))
-        matches = []
-        for position, keys in enumerate(self._keys(answered)):
-            early = [label for key in keys if (label := self._known(key)) is not None]
-            if early:
-                newest = max(early, key=lambda label: label.at)
-                matches.append(_Match(number, position, newest))
+        first = self._hold(segment, answered, np.full(len(answered), WAITING, dtype=np.uint8))
+        matches = self._early(first, answered)
         for match in matches:
             self._labels.pop(match.label.key, None)
         known = self._use(matches)
         self._evict()
         return known
 
+    def _early(self, first: int, rows: Rows) -> list[_Match]:
+        """Rows whose label is known already; of several labels the newest."""
+        if not self._labels and not self._recent:
+            return []
+        found: dict[int, WaitingLabel] = {}
+        for keys in self._keys(rows):
+            for place, key in enumerate(keys, first):
+                label = self._labels.get(key) or self._recent.get(key)
+                if label is not None and (place not in found or label.at > found[place].at):
+                    found[place] = label
+        return [_Match(place, found[place]) for place in sorted(found)]
+
     def learn(self, labels: Labels, clock: float) -> list[Labelled]:
         """Take a segment's labels; returns the predictions they belong to."""
         matches: list[_Match] = []
         for label in _newest(_waiting(labels, clock)):
-            places = self._places.get(label.key)
-            if places is None:
+            places = self._index.places(label.key)
+            if not places:
                 self._keep(label)
-                continue
-            matches += [
-                _Match(batch, position, label)
-                for batch, position in places
-                if self._batches[batch].marks[position] == WAITING
-            ]
+            matches += [_Match(place, label) for place in places if self._waits(place)]
         return self._use(matches)
 
     def expire(self, clock: float) -> None:
@@ -180,34 +183,40 @@ class Joiner:
         self._recent.update((label.key, label) for label in saved.recent)
 
     def _hold(self, segment: Segment, rows: Rows, marks: NDArray[np.uint8]) -> int:
-        number = self._next
-        self._next += 1
+        first = self._next
+        self._next += len(rows)
         times = rows.fixed[self.terms.time]
         newest = float(min(times.max(), np.median(times) + JUMP_SECONDS))
-        self._batches[number] = _Batch(segment, rows, marks, newest)
+        self._batches[first] = _Batch(segment, rows, marks, newest)
+        self._firsts.append(first)
         self._rows += len(rows)
-        for position, keys in enumerate(self._keys(rows)):
-            for key in keys:
-                self._places[key] = (*self._places.get(key, ()), (number, position))
-        return number
+        for keys in self._keys(rows):
+            self._index.add(keys, first)
+        return first
 
-    def _keys(self, rows: Rows) -> Iterator[tuple[Key, ...]]:
-        """The keys by which a label may name each row."""
-        by_id = zip(rows.fixed["request_id"], rows.fixed["row"].tolist(), strict=True)
+    def _keys(self, rows: Rows) -> list[list[Key]]:
+        """The keys by which a label may name each row; "" names none."""
+        keys: list[list[Key]] = [
+            list(zip(rows.fixed["request_id"], rows.fixed["row"].tolist(), strict=True))
+        ]
         column = rows.inputs.get(self.terms.key) if self.terms.key is not None else None
-        if column is None:
-            return ((key,) for key in by_id)
-        return (
-            (identity, key_text(value)) if value is not None else (identity,)
-            for identity, value in zip(by_id, column.tolist(), strict=True)
-        )
+        if column is not None:
+            keys.append(["" if value is None else key_text(value) for value in column.tolist()])
+        return keys
 
-    def _known(self, key: Key) -> WaitingLabel | None:
-        return self._labels.get(key) or self._recent.get(key)
+    def _at(self, place: int) -> tuple[int, int]:
+        """Batch, and position in it, of a prediction that is held."""
+        first = self._firsts[bisect_right(self._firsts, place) - 1]
+        return first, place - first
+
+    def _waits(self, place: int) -> bool:
+        number, position = self._at(place)
+        return bool(self._batches[number].marks[position] == WAITING)
 
     def _remember(self, match: _Match) -> None:
         """Keep the label of a prediction in a rollout for the shadow copy that may follow."""
-        if self._batches[match.batch].rows.fixed["rollout"][match.position]:
+        number, position = self._at(match.place)
+        if self._batches[number].rows.fixed["rollout"][position]:
             self._recent[match.label.key] = match.label
             if len(self._recent) > RECENT:
                 del self._recent[next(iter(self._recent))]
@@ -222,20 +231,19 @@ class Joiner:
 
     def _use(self, matches: list[_Match]) -> list[Labelled]:
         """Mark and return matched predictions, as few tables as their columns allow."""
-        chosen: dict[tuple[int, int], WaitingLabel] = {}
+        chosen: dict[int, WaitingLabel] = {}
         for match in matches:
-            place = (match.batch, match.position)
-            if place not in chosen or match.label.at > chosen[place].at:
-                chosen[place] = match.label
+            if match.place not in chosen or match.label.at > chosen[match.place].at:
+                chosen[match.place] = match.label
             self._remember(match)
         by_batch: dict[int, list[int]] = defaultdict(list)
-        for number, position in sorted(chosen):
+        for number, position in map(self._at, sorted(chosen)):
             self._batches[number].marks[position] = USED
             by_batch[number].append(position)
         groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Labelled]] = defaultdict(list)
         for number, positions in by_batch.items():
             part = self._batches[number].rows.take(np.array(positions))
-            labels = [chosen[number, position] for position in positions]
+            labels = [chosen[number + position] for position in positions]
             groups[tuple(part.inputs), tuple(part.outputs)].append(_labelled(part, labels))
         return [_joined(group) for group in groups.values()]
 
@@ -247,14 +255,10 @@ class Joiner:
 
     def _drop(self, number: int) -> None:
         batch = self._batches.pop(number)
+        self._firsts.remove(number)
         self._rows -= len(batch.rows)
         for keys in self._keys(batch.rows):
-            for key in keys:
-                left = tuple(place for place in self._places.get(key, ()) if place[0] != number)
-                if left:
-                    self._places[key] = left
-                else:
-                    self._places.pop(key, None)
+            self._index.remove(keys, number)
 
 
 def key_text(value: Any) -> str:
