@@ -254,12 +254,14 @@ def _pss(pid: int) -> int:
 
 
 def _role(pid: int) -> str:
+    name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    if name.startswith("trimtab-"):
+        return name.removeprefix("trimtab-")
     words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     for mark, role in (
         ("trimtab.gateway", "gateway"),
         ("trimtab.web", "controller"),
         ("nanny", "nanny"),
-        ("trimtab_worker", "worker"),
     ):
         if mark in words:
             return role

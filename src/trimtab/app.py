@@ -6,6 +6,7 @@ Faces call these functions. A pipeline run is a process of its own: `python -m t
 import argparse
 import asyncio
 import getpass
+import hashlib
 import http.client
 import os
 import sys
@@ -31,9 +32,10 @@ from trimtab.backends.catalog import SqlCatalog
 from trimtab.backends.checkouts import Checkouts
 from trimtab.backends.clock import SystemClock
 from trimtab.backends.database import open_database
-from trimtab.backends.environments import UvEnvironments
+from trimtab.backends.environments import UvEnvironments, lock_digest
 from trimtab.backends.home import DEFAULT_HOME, Project, open_home, open_project
 from trimtab.backends.journal import SqlJournal
+from trimtab.backends.libraries import libraries
 from trimtab.backends.node_client import NodeClient
 from trimtab.backends.notifier import FileNotifier
 from trimtab.backends.requestlog import FolderRequestLog
@@ -219,12 +221,21 @@ class LocalHands:
     def prepare(self, release: Digest) -> PreparedRelease:
         """A verified checkout and its environment, both made when they are absent."""
         checkout = self._checkouts.prepare(release)
-        python = self._environments.materialise(checkout.manifest.environment)
+        manifest = checkout.manifest
+        python = self._environments.materialise(manifest.environment)
         return PreparedRelease(
             config=checkout.config,
             argv=partial(shim.worker_argv, python, self._shim),
-            environment=shim.worker_environment(checkout.manifest.execution),
+            environment=shim.worker_environment(manifest.execution),
+            zygote=_zygote(manifest),
+            imports=libraries(manifest),
         )
+
+
+def _zygote(manifest: Manifest) -> str:
+    """The name of the zygote that a release is forked from: its environment and profile."""
+    profile = hashlib.sha256(msgspec.json.encode(manifest.execution, order="sorted")).hexdigest()
+    return f"{short(lock_digest(manifest.environment))}-{profile[:6]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def check_processes(system: System) -> None:
         return (
             len(system.pids("trimtab.web")) == len(system.pids("nanny.py")) == 1
             and set(system.pids("trimtab.gateway")) == set(node["gateways"])
-            and set(system.pids("trimtab_worker")) == wanted
+            and set(system.named("trimtab-worker")) == wanted
         )
 
     until(settled, 20)

@@ -186,6 +186,11 @@ class System:
         """Processes of this system whose command line holds `words`."""
         return [pid for pid, line in self.processes().items() if words in line]
 
+    def named(self, name: str) -> list[int]:
+        """Processes of this system that call themselves `name`; forked ones have the command line
+        of who forked them."""
+        return [pid for pid in self.processes() if _name(pid) == name]
+
     def processes(self) -> dict[int, str]:
         """All processes that work on this state folder, with their command lines."""
         found = {}
@@ -196,6 +201,12 @@ class System:
                 if here.is_relative_to(self.home.resolve()) and line:
                     found[int(folder.name)] = line
         return found
+
+
+def _name(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 @contextmanager

@@ -14,11 +14,15 @@ class PreparedRelease:
     """A release that is on this machine, verified: environment and checkout.
 
     `argv` makes the command line of a worker from its own arguments (`--config …`); `config` is
-    the path of `worker.json`; `environment` is the whole environment of the process."""
+    the path of `worker.json`; `environment` is the whole environment of the process. Releases of
+    the same `zygote` have the same environment, execution profile and `argv`; None starts every
+    worker cold. `imports` are the libraries that its zygote imports before it forks."""
 
     config: Path
     argv: Callable[[Sequence[str]], Sequence[str]]
     environment: Mapping[str, str]
+    zygote: str | None = None
+    imports: tuple[str, ...] = ()
 
 
 class Hands(Protocol):

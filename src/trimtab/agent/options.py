@@ -30,6 +30,8 @@ class Patience:
     longest_pause: float = 5.0
     refused: tuple[float, ...] = (1.0, 5.0, 60.0)
     start: float = 300.0
+    unused: float = 60.0
+    """How long a zygote outlives the last worker that was wanted of its environment."""
     leftover: float = 5.0
     """How long the ports of an agent that was killed may stay taken by its dying gateways."""
 

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trimtab import errors
 from trimtab.agent import nanny
 from trimtab.agent.logfile import LogFile
+from trimtab.agent.orphans import adopt_orphans, end_strangers
 from trimtab.domain import layout
 
 
@@ -27,15 +28,34 @@ class Launch:
     fds: tuple[int, ...] = ()
 
 
+class Outlet:
+    """Where a process writes: a pipe that ends in its log. The writing end is the process's."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        self.log = LogFile(home / layout.PROCESS_LOGS / f"{name}.log")
+        self.reader, self.writer = os.pipe()
+
+    def handed_over(self) -> None:
+        """The process has its own copy of the writing end."""
+        os.close(self.writer)
+
+    def discard(self) -> None:
+        """There is no process after all."""
+        os.close(self.reader)
+        self.log.close()
+
+
 class Nursery:
     """Starts children so that none outlives the agent, even one that is killed.
 
     Children hold the read end of `lifeline`, a pipe whose write end only the agent has; and the
-    nanny, a small process, kills the groups of those that do not watch it.
+    nanny, a small process, kills the groups of those that do not watch it. `adopts` tells whether
+    the orphans of its descendants become its own, on which forked workers depend.
     """
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.adopts = adopt_orphans()
         self.lifeline, self._life = os.pipe()
         self._nanny = subprocess.Popen(
             [sys.executable, "-I", "-S", nanny.__file__],
@@ -43,34 +63,46 @@ class Nursery:
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._known = {self._nanny.pid}
 
     def spawn(self, launch: Launch) -> "Child":
         """Start a process in the state folder. Raises `Permanent` TT-701."""
-        log = LogFile(self.home / layout.PROCESS_LOGS / f"{launch.name}.log")
-        reader, writer = os.pipe()
+        outlet = Outlet(self.home, launch.name)
         try:
             process = subprocess.Popen(
                 launch.argv,
                 stdin=subprocess.DEVNULL,
-                stdout=writer,
-                stderr=writer,
+                stdout=outlet.writer,
+                stderr=outlet.writer,
                 cwd=self.home,
                 env=dict(launch.environment),
                 pass_fds=(self.lifeline, *launch.fds),
                 start_new_session=True,
             )
         except OSError as cause:
-            os.close(reader)
-            log.close()
+            outlet.discard()
             raise errors.Permanent(errors.SPAWN_FAILED, "start", launch.name, str(cause)) from cause
         finally:
-            os.close(writer)
-        self._tell(f"+{process.pid}\n")
-        return Child(process, reader, log, self)
+            outlet.handed_over()
+        child = self.adopt(process.pid, outlet)
+        child.watch(process.wait)
+        return child
+
+    def adopt(self, pid: int, outlet: Outlet) -> "Child":
+        """A process that somebody else has started, the leader of its own session."""
+        self._known.add(pid)
+        self._tell(f"+{pid}\n")
+        return Child(pid, outlet, self)
 
     def forget(self, pid: int) -> None:
         """A child has ended and is no longer anybody's to clean up."""
+        self._known.discard(pid)
         self._tell(f"-{pid}\n")
+
+    def end_strangers(self) -> None:
+        """End what processes that have ended left behind."""
+        if self.adopts:
+            end_strangers(self._known)
 
     def _tell(self, line: str) -> None:
         pipe = self._nanny.stdin
@@ -90,40 +122,39 @@ class Nursery:
 
 
 class Child:
-    """A running process. `wait` may be called any number of times."""
+    """A running process. `wait` may be called any number of times.
 
-    def __init__(
-        self, process: "subprocess.Popen[bytes]", reader: int, log: LogFile, nursery: Nursery
-    ) -> None:
-        self.pid = process.pid
-        self._process = process
-        self._log = log
+    Its end is either watched for, or told by who sees it.
+    """
+
+    def __init__(self, pid: int, outlet: Outlet, nursery: Nursery) -> None:
+        self.pid = pid
+        self._log = outlet.log
         self._nursery = nursery
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
-        self._reader: int | None = reader
-        os.set_blocking(reader, False)
-        self._loop.add_reader(reader, self._read)
-        self._watch()
+        self._reader: int | None = outlet.reader
+        os.set_blocking(outlet.reader, False)
+        self._loop.add_reader(outlet.reader, self._read)
 
-    def _watch(self) -> None:
+    def watch(self, reap: Callable[[], int]) -> None:
+        """Watch a child of this very process; `reap` blocks for its exit code."""
         if not hasattr(os, "pidfd_open"):
-            threading.Thread(target=self._watch_blocking, daemon=True).start()
+            threading.Thread(target=self._watch_blocking, args=(reap,), daemon=True).start()
             return
         handle = os.pidfd_open(self.pid)
-        self._loop.add_reader(handle, self._reap, handle)
+        self._loop.add_reader(handle, self._reap, handle, reap)
 
-    def _watch_blocking(self) -> None:
-        self._process.wait()
-        self._loop.call_soon_threadsafe(self._finish)
+    def _watch_blocking(self, reap: Callable[[], int]) -> None:
+        self._loop.call_soon_threadsafe(self.ended, reap())
 
-    def _reap(self, handle: int) -> None:
+    def _reap(self, handle: int, reap: Callable[[], int]) -> None:
         self._loop.remove_reader(handle)
         os.close(handle)
-        self._process.wait()
-        self._finish()
+        self.ended(reap())
 
-    def _finish(self) -> None:
+    def ended(self, code: int) -> None:
+        """It has ended; what is left of its group is killed."""
         self.signal(signal.SIGKILL)
         self._nursery.forget(self.pid)
         while self._read():
@@ -131,7 +162,7 @@ class Child:
         self._close_reader()
         self._log.close()
         if not self._ended.done():
-            self._ended.set_result(self._process.returncode)
+            self._ended.set_result(code)
 
     def _read(self) -> bool:
         """Take what the process wrote; False when there is nothing (more) now."""

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,7 +132,7 @@ class _Agent:
         stop = asyncio.Event()
         facts = Path(layout.AGENT_FACTS)
         try:
-            with _signals(stop):
+            with _signals(stop, self._nursery.end_strangers):
                 self._write_facts(facts)
                 asked = asyncio.ensure_future(stop.wait())
                 await asyncio.wait([asked, *keepers], return_when=asyncio.FIRST_COMPLETED)
@@ -165,13 +165,17 @@ class _Agent:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
+def _signals(stop: asyncio.Event, child_ended: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    caught = (signal.SIGTERM, signal.SIGINT)
-    for number in caught:
-        loop.add_signal_handler(number, stop.set)
+    handlers = {
+        signal.SIGTERM: stop.set,
+        signal.SIGINT: stop.set,
+        signal.SIGCHLD: child_ended,
+    }
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in caught:
+        for number in handlers:
             loop.remove_signal_handler(number)

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,14 +14,16 @@ from trimtab import errors
 from trimtab.agent.backoff import Backoff
 from trimtab.agent.hands import PreparedRelease
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
-from trimtab.agent.process import Child, Launch, Nursery, resident_bytes
+from trimtab.agent.process import Child, resident_bytes
 from trimtab.agent.readiness import Hello, greeted
+from trimtab.agent.zygotes import Zygotes
 from trimtab.domain import layout
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import WorkerSlot, WorkerState, WorkerStatus
 
 TRIES = 3
 """Starts that may fail before the worker counts as failed; it is still tried again after."""
+Result = TypeVar("Result")
 REFUSALS = (10, 11, 12)
 FINAL = (errors.GOLDEN_FAILED, errors.TAMPERED)
 """Failures that the next start would repeat: one is enough."""
@@ -36,10 +39,12 @@ class Refusal(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What every worker's keeper shares. `prepare` waits off the event loop."""
+    """What every worker's keeper shares. `prepare` waits off the event loop; workers end when
+    the other end of the pipe `lifeline` closes."""
 
-    prepare: Callable[[Digest], Awaitable[PreparedRelease]]
-    nursery: Nursery
+    prepare: Callable[[Digest], Coroutine[Any, Any, PreparedRelease]]
+    zygotes: Zygotes
+    lifeline: int
     patience: Patience
     report: Report
 
@@ -86,38 +91,44 @@ class WorkerKeeper:
             if pause > 0 and not self._stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
+        self._with.zygotes.leave(self.slot)
 
     async def _live_once(self) -> float:
         """One life of the worker; returns the pause before the next, in seconds."""
         self._move("preparing")
         try:
-            prepared = await self._prepared()
-            if prepared is None or self._stopping.is_set():
+            prepared = await self._unless_stopped(self._with.prepare(self.slot.release))
+            if prepared is None:
                 return 0.0
-            child = self._start(prepared)
+            born = time.monotonic()
+            child = await self._unless_stopped(self._start(prepared))
+            if child is None:
+                return 0.0
         except errors.TrimtabError as error:
             return self._failed(Refusal(str(error), error.code))
         except Exception as error:  # whatever it is, this slot must go on being tried
             return self._failed(Refusal(f"{type(error).__name__}: {error}", errors.SPAWN_FAILED))
-        return await self._watch(child)
+        return await self._watch(child, born)
 
-    async def _prepared(self) -> PreparedRelease | None:
-        """The release made startable; None when the worker was stopped meanwhile."""
-        preparing = asyncio.ensure_future(self._with.prepare(self.slot.release))
+    async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """The result of `work`; None when the worker was stopped first, which cancels it."""
+        working = asyncio.ensure_future(work)
         stopped = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait({preparing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        if preparing.done():
-            return await preparing
-        preparing.cancel()
+        if working.done():
+            return await working
+        working.cancel()
         return None
 
-    async def _watch(self, child: Child) -> float:
+    async def _watch(self, child: Child, born: float) -> float:
         """From the start of the process to its end."""
-        born = time.monotonic()
         problem = await self._until_ready(child)
         if self._hello is not None:
             self._became_ready(child, time.monotonic() - born)
+        # One that was born while it was being stopped has not been told so.
+        if self._stopping.is_set():
+            await child.stop(self._with.patience.drain)
         code = await child.wait()
         self._socket.unlink(missing_ok=True)
         if self._stopping.is_set():
@@ -137,21 +148,16 @@ class WorkerKeeper:
     def _socket(self) -> Path:
         return Path(layout.worker_socket(self.slot.id))
 
-    def _start(self, prepared: PreparedRelease) -> Child:
+    async def _start(self, prepared: PreparedRelease) -> Child:
         self._socket.unlink(missing_ok=True)
-        nursery = self._with.nursery
-        argv = prepared.argv(
-            [
-                *("--config", str(prepared.config)),
-                *("--socket", str(self._socket)),
-                *("--parent-fd", str(nursery.lifeline)),
-            ]
+        arguments = (
+            *("--config", str(prepared.config)),
+            *("--socket", str(self._socket)),
+            *("--parent-fd", str(self._with.lifeline)),
         )
-        # A checkout that a worker adds compiled files to would no longer be the release.
-        environment = {**prepared.environment, "PYTHONDONTWRITEBYTECODE": "1"}
-        child = nursery.spawn(Launch(f"worker-{self.slot.id}", argv, environment))
-        self._child = child
         self._move("starting")
+        child = await self._with.zygotes.start(self.slot, prepared, arguments)
+        self._child = child
         self._tell("started", "started", child.pid)
         return child
 

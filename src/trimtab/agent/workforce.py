@@ -11,6 +11,7 @@ from trimtab.agent.hands import Hands, PreparedRelease
 from trimtab.agent.options import Patience, Report
 from trimtab.agent.process import Nursery
 from trimtab.agent.worker import Equipment, WorkerKeeper
+from trimtab.agent.zygotes import Zygotes
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import WantedWorkers, WorkerSlot, WorkerStatus
 
@@ -20,7 +21,10 @@ class Workforce:
 
     def __init__(self, hands: Hands, nursery: Nursery, patience: Patience, report: Report) -> None:
         self._hands = hands
-        self._equipment = Equipment(self._prepare, nursery, patience, report)
+        self._zygotes = Zygotes(nursery, patience, report)
+        self._equipment = Equipment(
+            self._prepare, self._zygotes, nursery.lifeline, patience, report
+        )
         self._keepers: dict[WorkerSlot, WorkerKeeper] = {}
         self._tasks: dict[WorkerSlot, asyncio.Task[None]] = {}
         self._stops: set[asyncio.Task[None]] = set()
@@ -75,6 +79,7 @@ class Workforce:
         self._reconcile()
         while self._tasks:
             await asyncio.wait([*self._tasks.values(), *self._stops])
+        await self._zygotes.stop()
 
 
 async def _in_thread(work: Callable[[], PreparedRelease]) -> PreparedRelease:

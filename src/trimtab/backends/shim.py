@@ -17,6 +17,13 @@ PACKAGE = "trimtab_worker"
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH")
 """What a child may know of its parent's environment; secrets of the parent are not in it."""
 
+_ALWAYS = {
+    "PYTHONFAULTHANDLER": "1",
+    "PYTHONUNBUFFERED": "1",
+    # Arrow's allocator would start a thread when it is imported, and a zygote must have none.
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -111,7 +118,7 @@ def worker_environment(
     """The variables of a child: a few of the parent's (default: this process), then the profile."""
     known = os.environ if parent is None else parent
     kept = {name: known[name] for name in _INHERITED if name in known}
-    return {**kept, "PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1", **execution}
+    return {**kept, **_ALWAYS, **execution}
 
 
 def _sources() -> dict[str, bytes]:

@@ -1,4 +1,5 @@
-"""The worker's command line: `serve` (the default), `probe`, `verify`, `describe`, `step`."""
+"""The worker's command line: `serve` (the default), `probe`, `verify`, `describe`, `step`; and
+`zygote`, the process that becomes a worker by forking."""
 
 import argparse
 import json
@@ -12,13 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import config, golden, steps
+from . import config, golden, steps, zygote
 from .failures import BAD_REFERENCE, EXIT_LOAD, STAGE_CODES, Refusal, StageFailure, refusing
 from .frames import Tensor
 from .integrity import verify_tree
 from .model import Model, load
 from .serve import Server
 
+_NAME = "trimtab-worker"
 _MODES = ("serve", "probe", "verify", "describe", "step")
 _STUCK_SECONDS = 5.0
 """How long the answers in progress may take once the parent is gone."""
@@ -29,9 +31,12 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
     The process ends at once: threads and exit handlers of a release's code may not keep it.
     """
+    words = list(arguments)
+    if words[:1] == ["zygote"]:
+        words = sys.argv[1:] = zygote.born(words[1:])
     out = _keep_stdout()
     try:
-        code = _run(_parsed(arguments), out)
+        code = _run(_parsed(words), out)
     except Refusal as refusal:
         print(refusal.line(), file=sys.stderr)
         code = refusal.exit_code
@@ -86,6 +91,7 @@ class Parent:
 def _serve(options: argparse.Namespace, parent: Parent) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    zygote.rename(_NAME)
     settings = config.read(options.config)
     verify_tree(settings)
     model = load(settings)

@@ -1,0 +1,50 @@
+"""Processes whose parent has died: they become children of the agent, which ends them.
+
+Nothing that code of a release starts outlives it, whatever process group it hides in.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Collection
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of all orphans among this process's descendants; False where the system
+    gives them to another."""
+    try:
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+def end_strangers(known: Collection[int]) -> None:
+    """Kill and reap the children of this process that it did not start.
+
+    Those in this process's own session, such as tools that a thread waits for, and those in the
+    session of a known process, which ends with it, are let live.
+    """
+    here = os.getsid(0)
+    for pid in _children():
+        if pid in known:
+            continue
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            session = os.getsid(pid)
+            if session == here:
+                continue
+            if session not in known:
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, os.WNOHANG)
+
+
+def _children() -> list[int]:
+    """All children of this process, the dead that nobody has reaped included."""
+    found: list[int] = []
+    for thread in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, thread.read_bytes().split())
+    return found

@@ -1,0 +1,39 @@
+"""Which libraries a zygote imports follows from what a release declares, never from its code."""
+
+import msgspec
+import pytest
+from tests.support.control import manifest
+
+from trimtab.backends.libraries import libraries
+from trimtab.domain.release import EnvironmentLock, LockedPackage
+
+SHIM = "trimtab_worker.loaders"
+
+
+def names(format_: str, frame: str, *locked: str) -> tuple[str, ...]:
+    """The libraries of a release of this format and frame with these packages."""
+    packages = tuple(LockedPackage(name, "1", ()) for name in sorted(locked))
+    lock = EnvironmentLock("3.11.7", "linux", packages)
+    changed = {"format": format_, "frame": frame, "environment": lock}
+    return libraries(msgspec.structs.replace(manifest(1), **changed))
+
+
+@pytest.mark.parametrize(
+    ("format_", "frame", "found"),
+    [
+        ("skops", "pandas", ("numpy.random", "pandas", "skops.io")),
+        ("onnx", "matrix", ("numpy.random", "onnxruntime")),
+        ("python", "columns", ("numpy.random",)),
+    ],
+)
+def test_format_and_frame_name_the_libraries(
+    format_: str, frame: str, found: tuple[str, ...]
+) -> None:
+    locked = ("numpy", "pandas", "scikit-learn", "skops", "onnxruntime")
+    assert names(format_, frame, *locked) == (f"{SHIM}.{format_}", *found)
+
+
+def test_what_is_not_in_the_lock_is_not_imported() -> None:
+    assert names("skops", "pandas") == (f"{SHIM}.skops",)
+    assert "sklearn.pipeline" not in names("pickle", "columns", "numpy")
+    assert "sklearn.pipeline" in names("pickle", "columns", "numpy", "scikit-learn")
