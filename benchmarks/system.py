@@ -24,7 +24,9 @@ import msgspec
 import numpy as np
 import uvloop
 
-from trimtab import app
+from trimtab.app.projects import open_project
+from trimtab.app.releases import find_release, tools
+from trimtab.app.runs import run_pipeline
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.demo.connection import Address, Line
 from trimtab.demo.machine import LocalMachine
@@ -82,12 +84,12 @@ class Bench:
 
     def _build(self) -> None:
         environment = {**os.environ, "TRIMTAB_HOME": str(self.home)}
-        project = app.open_project(self.project, environment)
-        app.run_pipeline(project, NAME, lambda line: None)
+        project = open_project(self.project, environment)
+        run_pipeline(project, NAME, lambda line: None)
         toml = self.project / "trimtab.toml"
         toml.write_text(toml.read_text().replace('seed = "0"', 'seed = "1"'))
-        second = app.open_project(self.project, environment)
-        app.run_pipeline(second, NAME, lambda line: None)
+        second = open_project(self.project, environment)
+        run_pipeline(second, NAME, lambda line: None)
 
     async def _deployed(self) -> None:
         await self._order("deploy", {"release": f"{NAME}@1"})
@@ -103,8 +105,8 @@ class Bench:
             raise RuntimeError(f"{verb}: {reply.body!r}")
 
     def _body(self) -> bytes:
-        release = app.find_release(
-            app.open_project(self.project, {"TRIMTAB_HOME": str(self.home)}), f"{NAME}@1"
+        release = find_release(
+            open_project(self.project, {"TRIMTAB_HOME": str(self.home)}), f"{NAME}@1"
         )
         inputs = [
             {"name": c.name, "datatype": c.datatype, "shape": [1], "data": [c.minimum or 0.0]}
@@ -156,12 +158,12 @@ class Bench:
 
     def _monitors(self) -> None:
         time.sleep(2.0)
-        project = app.open_project(self.project, {"TRIMTAB_HOME": str(self.home)})
-        release = app.find_release(project, f"{NAME}@1")
+        project = open_project(self.project, {"TRIMTAB_HOME": str(self.home)})
+        release = find_release(project, f"{NAME}@1")
         log, spec = FolderRequestLog(self.home), project.config.deployments[0]
         segments = [s for s in log.segments(NAME, Cursor()) if s.kind == "rows"]
         batches = [log.rows(segment) for segment in segments]
-        blobs = app.tools(self.home, lambda line: None).blobs
+        blobs = tools(self.home, lambda line: None).blobs
         profile = msgspec.json.decode(
             blobs.get(release.manifest.profile or release.digest), type=ReferenceProfile
         )

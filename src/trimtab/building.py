@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trimtab import app, errors
+from trimtab import errors
+from trimtab.app.projects import project_or_folder
+from trimtab.app.releases import build_release
 from trimtab.build.request import BuildRequest, ReferenceData
 from trimtab.domain.release import Format
 
@@ -79,7 +81,7 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
     (or with joblib when `format` says so). Raises the `TrimtabError`s of the command.
     """
     folder = Path(options.get("folder", Path.cwd())).absolute()
-    project = app.project_or_folder(folder, os.environ)
+    project = project_or_folder(folder, os.environ)
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
         wanted = options.get("format")
         requirements = options.get("requirements")
@@ -99,7 +101,7 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
             config=options.get("config", {}),
         )
         narrate = options.get("narrate", _nothing)
-        return app.build_release(project, request(asked, folder), narrate)
+        return build_release(project, request(asked, folder), narrate)
 
 
 def _model_text(model: Any, wanted: str | None, scratch: Path) -> str:

@@ -11,7 +11,7 @@ from trimtab.backends.catalog import SqlCatalog
 from trimtab.backends.database import open_database
 from trimtab.backends.memory import MemoryCatalog
 from trimtab.domain.names import Digest, ReleaseRef
-from trimtab.ports import Catalog
+from trimtab.ports.catalog import Catalog
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -13,7 +13,7 @@ from trimtab.backends.database import open_database
 from trimtab.backends.journal import SqlJournal
 from trimtab.backends.memory import MemoryJournal
 from trimtab.domain import events as e
-from trimtab.ports import Journal
+from trimtab.ports.journal import Journal
 
 
 @pytest.fixture(params=["memory", "sqlite"])

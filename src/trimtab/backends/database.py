@@ -13,10 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     Column,
     Connection,
@@ -34,12 +30,15 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
 )
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from trimtab import errors
 
+SCHEMA = "0001"
+"""The newest revision in `migrations`."""
 WAL_SAFE = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
 
@@ -169,26 +168,22 @@ def _begin(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection, path: Path) -> None:
-    config = Config()
-    folder = str(Path(__file__).parent / "migrations")
-    config.set_main_option("script_location", folder.replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    scripts = ScriptDirectory.from_config(config)
-    known = [script.revision for script in scripts.walk_revisions()]
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current == scripts.get_current_head():
-        return
-    if current is not None and current not in known:
-        raise errors.Unavailable(
-            errors.HOME_TOO_NEW,
-            "open",
-            path.name,
-            f"its schema {current} is newer than this trimtab knows ({known[0]})",
-            unchanged="nothing was written",
-            hint="pip install --upgrade trimtab",
-        )
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    """Bring the schema to `SCHEMA`; alembic, which is large, is loaded only where it is not."""
+    current = _current(connection)
+    if current != SCHEMA:
+        from trimtab.backends.migrating import migrate
+
+        migrate(connection, current, path)
+
+
+def _current(connection: Connection) -> str | None:
+    """The schema's revision, where alembic keeps it; None in a file without one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.exec_driver_sql(
+        "SELECT version_num FROM alembic_version"
+    ).scalar()
+    return found
 
 
 @contextmanager

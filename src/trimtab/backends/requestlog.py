@@ -1,4 +1,4 @@
-"""The request log as a folder of Arrow segments and Parquet files, read by pyarrow and DuckDB."""
+"""The request log as a folder of Arrow segments and Parquet files."""
 
 import datetime
 import shutil
@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from trimtab import errors
@@ -22,6 +20,8 @@ from trimtab.ports.requestlog import Cursor, Segment
 
 Kind = Literal["rows", "labels"]
 KINDS: tuple[Kind, ...] = ("rows", "labels")
+Source = pa.Table | list[str]
+"""A table, or the paths of Parquet files that have one schema."""
 _COLUMNS = {"rows": FIXED_COLUMNS, "labels": LABEL_COLUMNS}
 
 
@@ -123,36 +123,21 @@ class FolderRequestLog:
         DuckDB sees the log through Arrow only: it can open no file, and so cannot change one.
         Raises `Usage` TT-802 when DuckDB refuses the statement.
         """
-        connection = self._connect(deployment)
-        try:
-            return _answer(connection.sql(sql))
-        except duckdb.Error as cause:
-            raise errors.Usage(errors.LOG_FAILED, "query", deployment, str(cause)) from cause
-        finally:
-            connection.close()
+        from trimtab.backends import requestlog_query
 
-    def _connect(self, deployment: str) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "enable_external_access": "false",
-            }
-        )
-        for kind in KINDS:
-            self._view(connection, deployment, kind)
-        connection.execute("SET lock_configuration = true")
-        return connection
+        return requestlog_query.query(self._views(deployment), sql, deployment)
 
-    def _view(self, connection: duckdb.DuckDBPyConnection, deployment: str, kind: Kind) -> None:
-        """Rows of all schemas under one name; a column that a release lacks is null."""
-        parts: list[str] = []
-        for number, source in enumerate(self._sources(deployment, kind)):
-            connection.register(f"{kind}_{number}", source)
-            parts.append(f"SELECT * FROM {kind}_{number}")
-        connection.execute(f"CREATE VIEW {kind} AS {' UNION ALL BY NAME '.join(parts)}")
+    def labelled(self, deployment: str, until: float) -> pa.Table:
+        """See the port. Duplicated answers of a request count once, the first one received."""
+        from trimtab.backends import requestlog_query
 
-    def _sources(self, deployment: str, kind: Kind) -> Iterator["pa.Table | ds.Dataset"]:
+        return requestlog_query.labelled(self._views(deployment), self.key(deployment), until)
+
+    def _views(self, deployment: str) -> dict[str, list[Source]]:
+        return {kind: list(self._sources(deployment, kind)) for kind in KINDS}
+
+    def _sources(self, deployment: str, kind: Kind) -> Iterator[Source]:
+        """Tables, and the Parquet files of one schema together."""
         fresh, rolls, _ = files.visible(self._folder(deployment, kind))
         yield _empty(kind)
         tables: dict[pa.Schema, list[pa.Table]] = {}
@@ -165,8 +150,7 @@ class FolderRequestLog:
         for roll in rolls:
             schema = pq.read_schema(roll.path).remove_metadata()
             paths.setdefault(schema, []).append(str(roll.path))
-        for group in paths.values():
-            yield ds.dataset(group, format="parquet")
+        yield from paths.values()
 
     def _readable(self, deployment: str, kind: Kind, piece: files.Piece) -> pa.Table | None:
         """The piece's table wherever it is by now, None when it is torn or past retention."""
@@ -176,18 +160,6 @@ class FolderRequestLog:
             return self._table(segment).replace_schema_metadata(None)
         except errors.Permanent:
             return None
-
-    def labelled(self, deployment: str, until: float) -> pa.Table:
-        """See the port. Duplicated answers of a request count once, the first one received."""
-        connection = self._connect(deployment)
-        try:
-            inputs = [
-                name for name in connection.view("rows").columns if name.startswith(files.INPUT)
-            ]
-            sql = _labelled_sql(inputs, self.key(deployment))
-            return _answer(connection.sql(sql, params={"until": until}))
-        finally:
-            connection.close()
 
     def roll(self, deployment: str) -> int:
         """Compact settled segments; a crash at any point neither loses nor doubles a row."""
@@ -241,11 +213,6 @@ class FolderRequestLog:
         return len(old)
 
 
-def _answer(relation: duckdb.DuckDBPyRelation | None) -> pa.Table:
-    """The rows of a statement; one that answers nothing (SET, CREATE) is an empty table."""
-    return relation.to_arrow_table() if relation is not None else pa.table({})
-
-
 def _empty(kind: Kind) -> pa.Table:
     """No rows, but the fixed columns, so that a log without segments can be queried."""
     fields = [pa.field(name, files.ARROW[alias]) for name, alias in _COLUMNS[kind]]
@@ -260,48 +227,3 @@ def _same(last: tuple[files.Piece, pa.Table], piece: files.Piece, table: pa.Tabl
     before, columns = last
     same_place = before.writer == piece.writer and before.date == piece.date
     return same_place and columns.schema.equals(table.schema)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _labelled_sql(inputs: list[str], key: str | None) -> str:
-    """SQL of the join; a label by id and one by key for the same row: the newer one counts."""
-    columns = "".join(
-        f"a.{_quoted(name)} AS {_quoted(name.removeprefix(files.INPUT))}, " for name in inputs
-    )
-    key_column = f"{files.INPUT}{key}"
-    key_text = _key_text(f"a.{_quoted(key_column)}") if key_column in inputs else "NULL"
-    return f"""
-        WITH answers AS (
-            SELECT * FROM rows WHERE final AND outcome = 'ok' AND event_time <= $until
-            QUALIFY row_number() OVER (PARTITION BY request_id, "row" ORDER BY received_at) = 1
-        ), known AS (SELECT * FROM labels WHERE "at" <= $until),
-        by_id AS (
-            SELECT * FROM known WHERE request_id IS NOT NULL AND request_id <> ''
-            QUALIFY row_number() OVER (
-                PARTITION BY request_id, "row" ORDER BY "at" DESC, received_at DESC
-            ) = 1
-        ), by_key AS (
-            SELECT * FROM known WHERE "key" IS NOT NULL AND "key" <> '' QUALIFY
-            row_number() OVER (PARTITION BY "key" ORDER BY "at" DESC, received_at DESC) = 1
-        )
-        SELECT {columns}
-            CASE WHEN i."at" IS NULL OR k."at" > i."at" THEN k.label ELSE i.label END AS label,
-            a.event_time, a.request_id, a."row"
-        FROM answers a
-        LEFT JOIN by_id i ON i.request_id = a.request_id AND i."row" = a."row"
-        LEFT JOIN by_key k ON k."key" = {key_text}
-        WHERE i.label IS NOT NULL OR k.label IS NOT NULL
-        ORDER BY a.event_time, a.request_id, a."row"
-    """
-
-
-def _key_text(column: str) -> str:
-    """A key as labels write it: whole numbers without a fraction."""
-    number = f"TRY_CAST({column} AS DOUBLE)"
-    return (
-        f"CASE WHEN typeof({column}) = 'DOUBLE' AND {number} = floor({number}) "
-        f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
-    )

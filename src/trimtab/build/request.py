@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from trimtab.domain.release import EnvironmentLock, Format
-from trimtab.ports import Blobs, Environments
+from trimtab.ports.blobs import Blobs
+from trimtab.ports.environments import Environments
 
 Narrate = Callable[[str], None]
 """Receives one line for a person whenever a stage of the work ends."""

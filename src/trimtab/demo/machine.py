@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from trimtab import app, errors
-from trimtab.app import Project
+from trimtab import errors
+from trimtab.app.projects import Project, open_project
+from trimtab.app.releases import find_release, register, reproduce_release
+from trimtab.app.runs import RunOrder, carry_out, pipeline_of
+from trimtab.app.stores import request_log
 from trimtab.demo.stage import Built, Exposure, Reproduced, Urls
 from trimtab.domain import layout
 
@@ -55,15 +58,15 @@ class LocalMachine:
         found = self._opened(project)
         self._runs += 1
         live = self._server is not None
-        order = app.RunOrder(
+        order = RunOrder(
             run=f"demo-{self._runs}",
             model=model,
             deployment=self._deployment if live else None,
             until=known_by.timestamp(),
         )
-        digest = app.carry_out(found, order, lambda line: None)
-        release = app.register(found, digest)
-        metrics = self._metrics(order.run, app.pipeline_of(found.config, model).steps[-1])
+        digest = carry_out(found, order, lambda line: None)
+        release = register(found, digest)
+        metrics = self._metrics(order.run, pipeline_of(found.config, model).steps[-1])
         return Built(release.name, digest, time.monotonic() - started, metrics)
 
     def start(self, project: Path) -> Urls:
@@ -90,15 +93,15 @@ class LocalMachine:
 
     def exposure(self, deployment: str, release: str) -> Exposure:
         """Counted in the request log."""
-        found = app.find_release(self._project(), release)
-        log = app.request_log(self._home, self._project().config)
+        found = find_release(self._project(), release)
+        log = request_log(self._home, self._project().config)
         table = log.query(deployment, _EXPOSURE.format(digest=found.digest))
         (requests, failed, first, last) = (column[0].as_py() for column in table.columns)
         return Exposure(int(requests), int(failed), first, last)
 
     def reproduce(self, release: str) -> Reproduced:
         """In a private environment that is made from the lock."""
-        result = app.reproduce_release(self._project(), release, lambda line: None)
+        result = reproduce_release(self._project(), release, lambda line: None)
         return Reproduced(
             release=result.release,
             integrity=result.integrity,
@@ -123,7 +126,7 @@ class LocalMachine:
 
     def _opened(self, folder: Path) -> Project:
         """The project in `folder` with this machine's state; the first one is kept."""
-        project = app.open_project(folder, {**os.environ, "TRIMTAB_HOME": str(self._home)})
+        project = open_project(folder, {**os.environ, "TRIMTAB_HOME": str(self._home)})
         if self._first is None:
             self._first = project
         return project

@@ -29,8 +29,10 @@ from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
 from trimtab.loop.traffic import Traffic, TrafficReport
 from trimtab.loop.watermark import Watermark
-from trimtab.ports import Blobs, Catalog, Clock, RequestLog
-from trimtab.ports.requestlog import Cursor, Segment
+from trimtab.ports.blobs import Blobs
+from trimtab.ports.catalog import Catalog
+from trimtab.ports.clock import Clock
+from trimtab.ports.requestlog import Cursor, RequestLog, Segment
 
 SEGMENTS_PER_POLL = 20
 """Bound of one `poll` per deployment: other work of the loop runs between polls."""

@@ -1,12 +1,14 @@
 """Reading what the gateways logged."""
 
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
-import pyarrow as pa
 
 from trimtab.domain.records import Labels, Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -56,7 +58,7 @@ class RequestLog(Protocol):
         """The labels of a segment of kind `labels`."""
         ...
 
-    def labelled(self, deployment: str, until: float) -> pa.Table:
+    def labelled(self, deployment: str, until: float) -> "pa.Table":
         """Final answers joined with their newest label known by `until` (event time).
 
         Columns: the inputs by their own names, `label`, `event_time`, `request_id`, `row`."""

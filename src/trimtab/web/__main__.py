@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from trimtab import errors
-from trimtab.app import ControlRoom, control_room
+from trimtab.app.control import ControlRoom, control_room
 from trimtab.judge.draft import Author
 from trimtab.web.server import create_app, serve
 from trimtab.web.source import RoomSource

@@ -1,6 +1,6 @@
 """The admin listener's look at the controller that lives in the same process."""
 
-from trimtab.app import ControlRoom
+from trimtab.app.control import ControlRoom
 from trimtab.domain.events import Entry
 from trimtab.domain.names import ReleaseRef
 from trimtab.domain.release import Release

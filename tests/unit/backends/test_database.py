@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from trimtab import errors
 from trimtab.backends import database
 from trimtab.backends.database import (
+    SCHEMA,
     WAL_SAFE,
     metadata,
     open_database,
@@ -24,7 +25,9 @@ from trimtab.backends.database import (
 def test_migrations_lead_to_the_declared_tables(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "control.db")
     with engine.connect() as db:
-        assert compare_metadata(MigrationContext.configure(db), metadata) == []
+        context = MigrationContext.configure(db)
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == SCHEMA
     engine.dispose()
 
 

@@ -12,7 +12,7 @@ from trimtab.build.pipeline import PipelineRun, run_steps
 from trimtab.build.request import Tools
 from trimtab.domain.deployment import PipelineSpec
 from trimtab.domain.release import EnvironmentLock
-from trimtab.ports import Environments
+from trimtab.ports.environments import Environments
 
 PIPELINE = """
 def dataset(source, out): ...

@@ -26,7 +26,10 @@ from trimtab.judge.reports import MonitorReport
 from trimtab.loop.controller import Controller, Tempo
 from trimtab.loop.runs import RunStatus
 from trimtab.loop.service import Control
-from trimtab.ports import Catalog, Journal, Node, Notifier
+from trimtab.ports.catalog import Catalog
+from trimtab.ports.journal import Journal
+from trimtab.ports.node import Node
+from trimtab.ports.notifier import Notifier
 
 AUTO = spec(retrain=RetrainPlan(("quality",), "auto", cooldown_seconds=1e9))
 CONFIG = ProjectConfig(deployments=(AUTO,), pipelines=(PIPELINE,))

@@ -22,7 +22,10 @@ from trimtab.domain.state import DeploymentState, replay
 from trimtab.loop.controller import Controller, Parts, Tempo
 from trimtab.loop.runs import Place, RunStatus
 from trimtab.loop.service import Control
-from trimtab.ports import Catalog, Journal, Node, Notifier
+from trimtab.ports.catalog import Catalog
+from trimtab.ports.journal import Journal
+from trimtab.ports.node import Node
+from trimtab.ports.notifier import Notifier
 
 T = TypeVar("T")
 PIPELINE = PipelineSpec("m", "pipeline.py", ("fit",), "requirements.txt")

@@ -29,16 +29,18 @@ _FILE = click.Path(path_type=Path)
 @click.option("--set", "config", multiple=True, metavar="K=V", help="A setting of the release.")
 def command(screen: Screen, name: str, **options: Any) -> None:
     """Make a release from a model, or by its pipeline."""
-    from trimtab import app
+    from trimtab.app.projects import open_project
+    from trimtab.app.releases import build_release
+    from trimtab.app.runs import run_pipeline
     from trimtab.building import Asked, request
 
     config = dict(_setting(pair) for pair in options.pop("config"))
     asked = Asked(name=checked_name(name, "model"), config=config, **options)
-    project = app.open_project(Path.cwd(), os.environ)
+    project = open_project(Path.cwd(), os.environ)
     if asked.model is None:
-        view = app.run_pipeline(project, name, screen.say)
+        view = run_pipeline(project, name, screen.say)
     else:
-        view = app.build_release(project, request(asked, Path.cwd()), screen.say)
+        view = build_release(project, request(asked, Path.cwd()), screen.say)
     screen.show(view)
     screen.say(f"next: trimtab deploy {name} --release {view.release}")
 

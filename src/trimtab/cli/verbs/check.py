@@ -10,9 +10,9 @@ from trimtab.cli.screen import DONE, FAILED, Screen, verb
 @verb("check")
 def command(screen: Screen) -> None:
     """Check trimtab.toml and the files it names."""
-    from trimtab import app
+    from trimtab.app.projects import open_project
 
-    project = app.open_project(Path.cwd(), os.environ)
+    project = open_project(Path.cwd(), os.environ)
     view = check(project.folder, project.config)
     screen.show(view)
     raise SystemExit(DONE if view.ok else FAILED)

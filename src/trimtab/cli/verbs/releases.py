@@ -26,8 +26,9 @@ def command(screen: Screen, model: str | None) -> None:
 
 
 def _offline(model: str | None) -> ReleasesView:
-    from trimtab import app
+    from trimtab.app.projects import open_project
+    from trimtab.app.releases import releases_offline
 
-    project = app.open_project(Path.cwd(), os.environ)
-    known = {release.digest: release for release in app.releases_offline(project, model)}
+    project = open_project(Path.cwd(), os.environ)
+    known = {release.digest: release for release in releases_offline(project, model)}
     return build_releases(Seen(state=SystemState(), now=time.time(), releases=known), model)

@@ -14,9 +14,10 @@ from trimtab.views.reproduction import build_reproduction
 @click.argument("release", shell_complete=releases)
 def command(screen: Screen, release: str) -> None:
     """Make a release again in a clean environment and compare."""
-    from trimtab import app
+    from trimtab.app.projects import open_project
+    from trimtab.app.releases import reproduce_release
 
-    project = app.open_project(Path.cwd(), os.environ)
-    view = build_reproduction(app.reproduce_release(project, release, screen.say))
+    project = open_project(Path.cwd(), os.environ)
+    view = build_reproduction(reproduce_release(project, release, screen.say))
     screen.show(view)
     raise SystemExit(DONE if view.ok else FAILED)

@@ -27,7 +27,8 @@ def command(screen: Screen, release: str) -> None:
 
 
 def _offline(release: str) -> ShowView:
-    from trimtab import app
+    from trimtab.app.projects import open_project
+    from trimtab.app.releases import find_release
 
-    found = app.find_release(app.open_project(Path.cwd(), os.environ), release)
+    found = find_release(open_project(Path.cwd(), os.environ), release)
     return build_show(found, Seen(state=SystemState(), now=time.time()))

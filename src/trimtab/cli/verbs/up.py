@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 @verb("up")
 def command(screen: Screen) -> None:
     """Start the system: gateway, workers, control loop, dashboard. Ctrl-C ends it."""
-    from trimtab import app
+    from trimtab.app import node
+    from trimtab.app.projects import open_project
 
-    project = app.open_project(Path.cwd(), os.environ)
+    project = open_project(Path.cwd(), os.environ)
 
     def report(event: "AgentEvent") -> None:
         screen.say(f"{event.kind:9} {event.name}: {event.text}")
@@ -26,4 +27,4 @@ def command(screen: Screen) -> None:
             home = str(project.home)
             screen.show(UpView(facts.inference, facts.admin, facts.pid, home))
 
-    app.up(project, report)
+    node.up(project, report)

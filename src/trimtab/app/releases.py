@@ -1,0 +1,145 @@
+"""Making, finding and proving releases, as the build verbs do it."""
+
+import getpass
+import http.client
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import msgspec
+
+from trimtab import errors
+from trimtab.agent import supervisor
+from trimtab.agent.lock import hold_home
+from trimtab.app.projects import Project
+from trimtab.app.stores import open_store
+from trimtab.backends import shim
+from trimtab.backends.blobs import ObjectBlobs
+from trimtab.backends.checkouts import Checkouts
+from trimtab.backends.environments import UvEnvironments
+from trimtab.backends.home import open_home
+from trimtab.backends.runner import SubprocessRunner
+from trimtab.build import reproduce as again
+from trimtab.build.assemble import build
+from trimtab.build.request import BuildRequest, Narrate, Tools
+from trimtab.domain import layout
+from trimtab.domain.names import Digest, ReleaseRef, short
+from trimtab.domain.release import Manifest, Release
+from trimtab.domain.reproduction import Reproduction
+from trimtab.judge.draft import Author
+from trimtab.views.shapes import BuildView
+
+SCRATCH = "scratch"
+
+
+def tools(home: Path, narrate: Narrate, log: IO[str] | None = None) -> Tools:
+    """What builds, runs and reproductions work with; `log` takes what their workers say."""
+    scratch = home / SCRATCH
+    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Tools(
+        blobs=ObjectBlobs.local(home / layout.BLOBS),
+        environments=UvEnvironments(home),
+        runner=SubprocessRunner(home, log),
+        scratch=scratch,
+        serving=shim.EXECUTION_SERVING,
+        perturbed=tuple(shim.PERTURBED.values()),
+        narrate=narrate,
+    )
+
+
+def build_release(project: Project, request: BuildRequest, narrate: Narrate) -> BuildView:
+    """Make a release of a model file or object, and register it."""
+    started = time.monotonic()
+    digest, manifest = build(request, tools(open_home(project.home), narrate))
+    release = register(project, digest)
+    return built(release, manifest, time.monotonic() - started)
+
+
+def register(project: Project, digest: Digest) -> Release:
+    """Give a stored release its number, through the server when one runs.
+
+    Raises `Unavailable` TT-109 when a server holds the state folder but does not answer.
+    """
+    home = open_home(project.home)
+    try:
+        with hold_home(home):
+            store = open_store(home)
+            store.lead(f"build-{os.getpid()}")
+            return store.register(digest, Author(getpass.getuser()))
+    except errors.Unavailable as problem:
+        if problem.code != errors.HOME_IN_USE:
+            raise
+    _order_registration(home, digest)
+    return open_store(home).catalog.get(digest)
+
+
+def _order_registration(home: Path, digest: Digest) -> None:
+    """Tell the running server about a release; blobs are shared, so its digest is enough."""
+    body = msgspec.json.encode({"digest": digest})
+    headers = {"Content-Type": "application/json", "X-Trimtab-Action": "1"}
+    try:
+        facts = msgspec.json.decode(
+            (home / layout.AGENT_FACTS).read_bytes(), type=supervisor.AgentFacts
+        )
+        parts = urlsplit(facts.admin)
+        line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        line.request("POST", "/api/releases", body, headers)
+        status, said = (answer := line.getresponse()).status, answer.read()
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as cause:
+        raise _unregistered(digest, "the running server does not answer") from cause
+    if status != http.client.OK:
+        raise _unregistered(digest, f"the server said {status}: {said.decode()[:500]}")
+
+
+def _unregistered(digest: Digest, problem: str) -> errors.Unavailable:
+    return errors.Unavailable(
+        errors.NOT_RUNNING,
+        "register",
+        short(digest),
+        problem,
+        unchanged="the release is stored but has no number yet; building again only registers it",
+        hint="trimtab status",
+    )
+
+
+def built(release: Release, manifest: Manifest, seconds: float) -> BuildView:
+    """What a verb shows of a release that took `seconds` to make."""
+    return BuildView(
+        release=release.name,
+        model=release.model,
+        number=release.number,
+        digest=release.digest,
+        engine=manifest.engine,
+        signature=manifest.signature,
+        seconds=seconds,
+    )
+
+
+def releases_offline(project: Project, model: str | None = None) -> tuple[Release, ...]:
+    """Registered releases, read without a server."""
+    return open_store(open_home(project.home)).catalog.releases(model)
+
+
+def find_release(project: Project, text: str) -> Release:
+    """The release that `text` means, read without a server. Raises TT-201, TT-202."""
+    return open_store(open_home(project.home)).find(ReleaseRef.parse(text))
+
+
+def reproduce_release(project: Project, text: str, narrate: Narrate) -> Reproduction:
+    """Prove that a release can be made to behave as it did, from its manifest alone."""
+    started = time.monotonic()
+    release = find_release(project, text)
+    kit = tools(open_home(project.home), narrate)
+    word, problems = again.integrity(release, kit)
+    if word != "ok":
+        seconds = time.monotonic() - started
+        return Reproduction(
+            release=release.name, integrity=word, problems=problems, seconds=seconds
+        )
+    narrate(f"integrity: every byte of {release.name} is what was released")
+    with tempfile.TemporaryDirectory(dir=kit.scratch, prefix="checkout-") as scratch:
+        checkout = Checkouts(Path(scratch), kit.blobs).prepare(release.digest, release.name)
+        return again.reproduce(release, checkout.folder, kit)

@@ -1,0 +1,89 @@
+"""Carrying out a pipeline run, in a process of its own or in the command that asked for it."""
+
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import IO
+
+import pyarrow as pa
+
+from trimtab import errors
+from trimtab.app.projects import Project
+from trimtab.app.releases import built, register, tools
+from trimtab.app.stores import request_log
+from trimtab.backends.home import open_home
+from trimtab.backends.requestlog import FolderRequestLog
+from trimtab.build.request import Narrate
+from trimtab.build.run import RunJob, run
+from trimtab.domain import layout
+from trimtab.domain.deployment import PipelineSpec, ProjectConfig
+from trimtab.domain.names import Digest
+from trimtab.views.shapes import BuildView
+
+CACHE = "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """One run: `until` bounds the labels that it may use, in event time; None takes none."""
+
+    run: str
+    model: str
+    deployment: str | None = None
+    until: float | None = None
+
+
+def run_pipeline(project: Project, model: str, narrate: Narrate) -> BuildView:
+    """Make a release by the model's pipeline from past data alone, and register it."""
+    started = time.monotonic()
+    order = RunOrder(f"{model}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}", model)
+    release = register(project, carry_out(project, order, narrate))
+    return built(release, release.manifest, time.monotonic() - started)
+
+
+def carry_out(
+    project: Project, order: RunOrder, narrate: Narrate, log: IO[str] | None = None
+) -> Digest:
+    """Carry out a pipeline run here and now. Raises `Permanent` TT-605 when it fails."""
+    home = open_home(project.home)
+    requests = request_log(home, project.config)
+    job = RunJob(
+        id=order.run,
+        spec=pipeline_of(project.config, order.model),
+        project=project.folder,
+        folder=home / layout.RUNS / order.run,
+        cache=home / CACHE,
+        labelled=partial(_labelled, requests, order),
+    )
+    status = run(job, tools(home, narrate, log))
+    if status.release is None:
+        raise errors.Permanent(
+            errors.RUN_FAILED,
+            "run pipeline",
+            order.model,
+            status.error,
+            unchanged="no release was made; what serves was not touched",
+            hint=status.hint,
+        )
+    return status.release
+
+
+def pipeline_of(config: ProjectConfig, model: str) -> PipelineSpec:
+    """The pipeline of a model. Raises `NotFound` TT-606."""
+    for spec in config.pipelines:
+        if spec.model == model:
+            return spec
+    raise errors.NotFound(
+        errors.NO_PIPELINE,
+        "run pipeline",
+        model,
+        f"trimtab.toml has no [model.{model}]",
+        hint=f"give --model FILE, or add [model.{model}] with pipeline, steps and requirements",
+    )
+
+
+def _labelled(log: FolderRequestLog, order: RunOrder) -> pa.Table | None:
+    if order.deployment is None:
+        return None
+    return log.labelled(order.deployment, float("inf") if order.until is None else order.until)

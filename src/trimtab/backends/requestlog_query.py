@@ -1,0 +1,112 @@
+"""Questions to the request log, answered by DuckDB over what pyarrow has read.
+
+It is imported when somebody asks, for DuckDB and datasets are large and rarely needed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from trimtab import errors
+from trimtab.backends import requestlog_files as files
+
+Views = Mapping[str, Sequence[pa.Table | list[str]]]
+"""By name of a view, its tables, and the paths of Parquet files that have one schema."""
+
+
+def query(views: Views, sql: str, deployment: str) -> pa.Table:
+    """The answer of `sql`. Raises `Usage` TT-802 when DuckDB refuses the statement."""
+    with _connected(views) as connection:
+        try:
+            return _answer(connection.sql(sql))
+        except duckdb.Error as cause:
+            raise errors.Usage(errors.LOG_FAILED, "query", deployment, str(cause)) from cause
+
+
+def labelled(views: Views, key: str | None, until: float) -> pa.Table:
+    """Final answers with their newest label known by `until`; `key` is the business key."""
+    with _connected(views) as connection:
+        columns = connection.view("rows").columns
+        inputs = [name for name in columns if name.startswith(files.INPUT)]
+        return _answer(connection.sql(_labelled_sql(inputs, key), params={"until": until}))
+
+
+@contextmanager
+def _connected(views: Views) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that sees the views and can open no file."""
+    with duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "enable_external_access": "false",
+        }
+    ) as connection:
+        for name, sources in views.items():
+            _view(connection, name, sources)
+        connection.execute("SET lock_configuration = true")
+        yield connection
+
+
+def _view(
+    connection: duckdb.DuckDBPyConnection, name: str, sources: Sequence[pa.Table | list[str]]
+) -> None:
+    """Rows of all schemas under one name; a column that a release lacks is null."""
+    parts: list[str] = []
+    for number, source in enumerate(sources):
+        found = ds.dataset(source, format="parquet") if isinstance(source, list) else source
+        connection.register(f"{name}_{number}", found)
+        parts.append(f"SELECT * FROM {name}_{number}")
+    connection.execute(f"CREATE VIEW {name} AS {' UNION ALL BY NAME '.join(parts)}")
+
+
+def _answer(relation: duckdb.DuckDBPyRelation | None) -> pa.Table:
+    """The rows of a statement; one that answers nothing (SET, CREATE) is an empty table."""
+    return relation.to_arrow_table() if relation is not None else pa.table({})
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _labelled_sql(inputs: list[str], key: str | None) -> str:
+    """SQL of the join; a label by id and one by key for the same row: the newer one counts."""
+    columns = "".join(
+        f"a.{_quoted(name)} AS {_quoted(name.removeprefix(files.INPUT))}, " for name in inputs
+    )
+    key_column = f"{files.INPUT}{key}"
+    key_text = _key_text(f"a.{_quoted(key_column)}") if key_column in inputs else "NULL"
+    return f"""
+        WITH answers AS (
+            SELECT * FROM rows WHERE final AND outcome = 'ok' AND event_time <= $until
+            QUALIFY row_number() OVER (PARTITION BY request_id, "row" ORDER BY received_at) = 1
+        ), known AS (SELECT * FROM labels WHERE "at" <= $until),
+        by_id AS (
+            SELECT * FROM known WHERE request_id IS NOT NULL AND request_id <> ''
+            QUALIFY row_number() OVER (
+                PARTITION BY request_id, "row" ORDER BY "at" DESC, received_at DESC
+            ) = 1
+        ), by_key AS (
+            SELECT * FROM known WHERE "key" IS NOT NULL AND "key" <> '' QUALIFY
+            row_number() OVER (PARTITION BY "key" ORDER BY "at" DESC, received_at DESC) = 1
+        )
+        SELECT {columns}
+            CASE WHEN i."at" IS NULL OR k."at" > i."at" THEN k.label ELSE i.label END AS label,
+            a.event_time, a.request_id, a."row"
+        FROM answers a
+        LEFT JOIN by_id i ON i.request_id = a.request_id AND i."row" = a."row"
+        LEFT JOIN by_key k ON k."key" = {key_text}
+        WHERE i.label IS NOT NULL OR k.label IS NOT NULL
+        ORDER BY a.event_time, a.request_id, a."row"
+    """
+
+
+def _key_text(column: str) -> str:
+    """A key as labels write it: whole numbers without a fraction."""
+    number = f"TRY_CAST({column} AS DOUBLE)"
+    return (
+        f"CASE WHEN typeof({column}) = 'DOUBLE' AND {number} = floor({number}) "
+        f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
+    )

@@ -1,0 +1,49 @@
+"""What each process loads: nothing that only another one needs, for memory and for a quick start."""
+
+import subprocess
+import sys
+
+import pytest
+
+DATA = {"pyarrow", "pandas", "duckdb", "sqlalchemy", "alembic"}
+PAGES = {"starlette", "uvicorn", "jinja2", "rich"}
+BUILDS = {"uv", "obstore", "rfc8785"}
+NUMBERS = {"numpy"}
+TRAFFIC = {"uvloop", "httptools", "prometheus_client"}
+
+
+def loaded(code: str) -> set[str]:
+    """The modules of an interpreter that has run `code`."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("process", "code", "forbidden"),
+    [
+        (
+            "agent",
+            "import trimtab.cli.verbs.up, trimtab.app.node, trimtab.app.projects",
+            DATA | PAGES | NUMBERS | TRAFFIC,
+        ),
+        ("gateway", "import trimtab.gateway.__main__", DATA | PAGES | BUILDS),
+        (
+            "controller",
+            "import trimtab.web.__main__",
+            {"pandas", "duckdb", "alembic", "rich", "uv", "pyarrow.dataset"} | TRAFFIC,
+        ),
+        ("nanny", "import trimtab.agent.nanny", {"asyncio", "msgspec", "subprocess"}),
+        ("command line", "import trimtab.cli", DATA | PAGES | BUILDS | NUMBERS | {"asyncio"}),
+    ],
+)
+def test_a_process_does_not_load_what_another_one_needs(
+    process: str, code: str, forbidden: set[str]
+) -> None:
+    found = loaded(code)
+    assert "trimtab" in found
+    assert found & forbidden == set(), process
