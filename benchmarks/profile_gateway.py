@@ -20,8 +20,8 @@ from harness.generator import generate
 from harness.load import Result
 from harness.models import MODELS, Trained, train
 from harness.ours import Trimtab
-from harness.processes import processor_seconds, tree
-from harness.servers import Place, Running, load, wait_right
+from harness.processes import command_line, processor_seconds, tree
+from harness.servers import Place, Running, first_answer, load
 
 MARKS = {
     "gateway": "trimtab.gateway",
@@ -39,8 +39,7 @@ SERVER_CORE, CLIENT_CORE = (1,), [0]
 def process_of(running: Running, role: str) -> int:
     """The process of a tree that plays `role`; of several workers the first."""
     for pid in tree(running.pid):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        if MARKS[role] in words:
+        if MARKS[role] in command_line(pid):
             return pid
     raise SystemExit(f"no {role} among the processes of trimtab")
 
@@ -104,7 +103,7 @@ def main() -> None:
 
 def profile(running: Running, model: Trained, options: argparse.Namespace) -> None:
     """Print what the process does while the load runs."""
-    wait_right(running, model, options.kind, 30.0)
+    first_answer(running, model, options.kind)
     asked = load(
         running,
         model,

@@ -17,6 +17,7 @@ from collections import Counter, deque
 import msgspec
 
 from harness.answers import Judge
+from harness.grpc_line import GrpcLine
 from harness.lines import HttpLine, Line
 from harness.load import Load, Measured, floats
 from harness.processes import processor_seconds
@@ -24,6 +25,12 @@ from harness.processes import processor_seconds
 _clock = time.perf_counter
 _SET_TIMER_SLACK = 29
 """Of prctl: the kernel may otherwise add 50 µs to every wait."""
+
+
+def connected(load: Load, poll: select.epoll) -> Line:
+    """A connection that speaks the load's dialect. Raises `OSError`."""
+    kind = GrpcLine if load.dialect.startswith("grpc") else HttpLine
+    return kind(load.port, poll)
 
 
 class Client:
@@ -56,17 +63,16 @@ class Client:
         busy, server = time.process_time(), processor_seconds(load.watched)
         began = _clock()
         step(load.seconds)
-        seconds = _clock() - began
+        seconds = max(_clock() - began, load.seconds)
         server = processor_seconds(load.watched) - server
         busy = time.process_time() - busy
-        if load.rate is not None:
-            seconds = load.seconds
         self._finish()
         wrong = self._judge.wrong_in_sample()
         self._outcomes["wrong"] += wrong
         self._outcomes["200"] -= wrong
         return Measured(
             seconds=seconds,
+            window=load.seconds,
             outcomes={name: count for name, count in self._outcomes.items() if count},
             good=self._good,
             latencies=floats(self._latencies),
@@ -77,12 +83,9 @@ class Client:
         )
 
     def _connect(self) -> Line:
-        line = self._make()
+        line = connected(self._load, self._poll)
         self._lines[line.fileno()] = line
         return line
-
-    def _make(self) -> Line:
-        return HttpLine(self._load.port, self._poll)
 
     def _ask(self, line: Line, due: float) -> None:
         line.due = due

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from harness import protobuf
+
 Rows = np.ndarray
 """Float64, one row per case."""
 
@@ -19,7 +21,7 @@ _decode_json = msgspec.json.decode
 class Dialect:
     """An API. `encode` makes a whole request for a path; `decode` gives the probability of the
     positive class per row from a whole answer; `shape` is the same number for every answer with as
-    many outputs."""
+    many outputs. A gRPC dialect has the model's name for a path, and messages for requests."""
 
     encode: Callable[[str, Rows], bytes]
     decode: Callable[[bytes], list[float]]
@@ -120,7 +122,8 @@ def _rows(path: str, rows: Rows) -> bytes:
 
 
 def _rows_decode(answer: bytes) -> list[float]:
-    return positive(_decode_json(body_of(answer))["scores"])
+    found = _decode_json(body_of(answer))
+    return positive(found["scores"] if isinstance(found, dict) else found)
 
 
 def _mlflow(path: str, rows: Rows) -> bytes:
@@ -131,10 +134,24 @@ def _mlflow_decode(answer: bytes) -> list[float]:
     return positive(_decode_json(body_of(answer))["predictions"])
 
 
+def _grpc(model: str, rows: Rows) -> bytes:
+    return protobuf.infer_request(model, rows)
+
+
+def _grpc_proba(model: str, rows: Rows) -> bytes:
+    return protobuf.infer_request(model, rows, "predict_proba")
+
+
+def _grpc_decode(answer: bytes) -> list[float]:
+    return _score(protobuf.infer_outputs(answer))
+
+
 DIALECTS = {
     "v2": Dialect(_v2, _v2_decode, commas),
     "v2-proba": Dialect(_v2_proba, _v2_decode, commas),
     "v2-binary": Dialect(_binary, _binary_decode, _raw_size),
+    "grpc": Dialect(_grpc, _grpc_decode, protobuf.output_size),
+    "grpc-proba": Dialect(_grpc_proba, _grpc_decode, protobuf.output_size),
     "rows": Dialect(_rows, _rows_decode, commas),
     "mlflow": Dialect(_mlflow, _mlflow_decode, commas),
 }

@@ -36,14 +36,16 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, kw_only=True):
-    """What one process of a load generator saw in its window.
+    """What one process of a load generator saw of the requests of its window.
 
+    `seconds` is from the window's begin to the last of their answers.
     `outcomes` counts by HTTP status or one of `wrong`, `closed`, `unanswered`, `expired`.
     `latencies` and `delays` are float32 seconds: of right answers, and of sending after an arrival
     for which a connection was free (the generator's own fault).
     """
 
     seconds: float
+    window: float
     outcomes: dict[str, int]
     good: int
     latencies: bytes
@@ -56,6 +58,7 @@ class Measured(msgspec.Struct, kw_only=True):
 @dataclass(frozen=True, slots=True)
 class Result:
     """One run, summed up. Times in seconds; `server_cpu` is processor time per answered request.
+    `rate` is of right answers; `goodput` of those within the deadline, per second of arrivals.
 
     `errors` counts everything but right answers, `refused` (429) and `missed` (504 and arrivals
     that were given up) included."""
@@ -86,7 +89,7 @@ def summary(parts: Sequence[Measured]) -> Result:
     delays = _seconds(parts, "delays")
     return Result(
         rate=right / seconds,
-        goodput=sum(part.good for part in parts) / seconds,
+        goodput=sum(part.good / part.window for part in parts),
         p50=float(p50),
         p99=float(p99),
         p999=float(p999),

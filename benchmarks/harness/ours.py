@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +16,7 @@ import msgspec
 from harness import processes
 from harness.models import Trained
 from harness.processes import NotStarted, Started
-from harness.servers import THREADS, Endpoint, Place, Running
+from harness.servers import THREADS, Endpoint, Place, Running, first_answer
 from trimtab import __version__
 from trimtab.domain import layout
 
@@ -44,6 +46,13 @@ class Trimtab:
     def says(self) -> str:
         """Version and configuration."""
         return f"trimtab {__version__}, engine {self.engine or 'native'}, all of it on"
+
+    def python(self, model: Trained) -> Path:
+        """The interpreter of the release's own environment."""
+        found = sorted(self.home(model.folder, model).glob(f"{layout.ENVIRONMENTS}/*/bin/python"))
+        if not found:
+            raise NotStarted("the release has no environment")
+        return found[0]
 
     def home(self, folder: Path, model: Trained) -> Path:
         """The state folder of the deployment of `model`."""
@@ -82,7 +91,13 @@ class Trimtab:
         project = self.project(model.folder, model)
         facts = self.home(model.folder, model) / layout.AGENT_FACTS
         facts.unlink(missing_ok=True)
-        own = {"TRIMTAB_SERVER_GATEWAYS": str(self.gateways), **THREADS}
+        own = {
+            "TRIMTAB_SERVER_GATEWAYS": str(self.gateways),
+            "TRIMTAB_SERVER_INFERENCE": "127.0.0.1:0",
+            "TRIMTAB_SERVER_ADMIN": "127.0.0.1:0",
+            "TRIMTAB_SERVER_GRPC": "127.0.0.1:0",
+            **THREADS,
+        }
         log = place.folder / f"{self.name}.log"
         started = processes.start([*TRIMTAB, "up"], project, log, own, place.cores)
         found = _listening(started, facts)
@@ -92,14 +107,42 @@ class Trimtab:
             "json": Endpoint("v2", path, port),
             "binary": Endpoint("v2-binary", path, port),
         }
+        if found.grpc:
+            grpc = urlsplit(found.grpc if "//" in found.grpc else f"//{found.grpc}").port or 0
+            endpoints["grpc"] = Endpoint("grpc", model.name, grpc)
         return Running(started, endpoints)
 
     def _configure(self, project: Path, model: Trained, workers: int) -> None:
         (project / "trimtab.toml").write_text(
-            '[server]\ninference = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\n\n'
             f"[deployment.{model.name}]\nscale = {{ min = {workers}, max = {workers} }}\n",
             encoding="utf-8",
         )
+
+
+@contextlib.contextmanager
+def unrecorded(trimtab: Trimtab, model: Trained, running: Running) -> Iterator[Running]:
+    """A second gateway in front of the same workers, one that records nothing.
+
+    Its tree is watched with that of the system, since the workers belong to it."""
+    home = trimtab.home(model.folder, model)
+    app = Path(__file__).resolve().parent / "apps" / "unrecorded_gateway.py"
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        descriptor = listener.fileno()
+        process = subprocess.Popen(
+            [sys.executable, str(app), str(home), str(descriptor)],
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            path = running.endpoints["json"].path
+            endpoint = Endpoint("v2", path, listener.getsockname()[1])
+            found = Running(running.started, {"json": endpoint})
+            first_answer(found, model)
+            yield found
+        finally:
+            process.terminate()
+            process.wait(processes.STOP_SECONDS)
 
 
 def call(project: Path, *arguments: str) -> str:

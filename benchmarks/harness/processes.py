@@ -124,6 +124,14 @@ def _stat(pid: int) -> list[str]:
     return text.rpartition(")")[2].split()
 
 
+def command_line(pid: int) -> str:
+    """The words of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
 def processor_seconds(root: int) -> float:
     """Processor time of the living processes of a tree."""
     found = [stat for pid in tree(root) if (stat := _stat(pid))]

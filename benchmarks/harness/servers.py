@@ -1,20 +1,23 @@
 """What every server under measurement has in common."""
 
+import select
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from harness.answers import Judge
+from harness.client import connected
 from harness.dialects import DIALECTS, Rows
-from harness.generator import generate
 from harness.load import Load
 from harness.models import Trained
-from harness.processes import Started
+from harness.processes import NotStarted, Started
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """One row is never worth a second thread: every server here is spared the attempt."""
 
+FIRST_SECONDS = 90.0
 REQUESTS = 64
 """Different requests of a load, sent in turn."""
 
@@ -69,6 +72,10 @@ class Server(Protocol):
         """Versions and configuration, for the reader."""
         ...
 
+    def python(self, model: Trained) -> Path:
+        """The interpreter that the model runs in."""
+        ...
+
     def prepare(self, model: Trained) -> None:
         """Everything that is done once: environment, packaging. Raises any error."""
         ...
@@ -107,19 +114,38 @@ def load(running: Running, model: Trained, kind: str, rows: int, **more: object)
     )
 
 
-def wait_right(running: Running, model: Trained, kind: str, seconds: float) -> None:
-    """Return at the first right answer. Raises `TimeoutError` with what came instead."""
-    end = time.monotonic() + seconds
-    problem = "nothing"
+def first_answer(running: Running, model: Trained, kind: str = "json") -> float:
+    """Seconds from the start of the process to its first right answer, asked for all the time.
+
+    Raises `NotStarted` with what came instead."""
+    asked = load(running, model, kind, 1)
+    judge, problem = Judge(asked), "nothing"
+    end = time.monotonic() + FIRST_SECONDS
     while time.monotonic() < end:
         try:
-            (result,) = generate(
-                load(running, model, kind, 1, connections=1, seconds=0.05, warmup=0.0)
-            )
-        except Exception as error:  # not there yet, in whatever way
+            answer = once(asked, FIRST_SECONDS)
+        except OSError as error:
             problem = str(error)
-            continue
-        if result.answered:
-            return
-        problem = "; ".join(result.problems) or str(result.outcomes)
-    raise TimeoutError(f"no right answer within {seconds:g} s: {problem}")
+        else:
+            if judge.outcome(0, *answer) == "200":
+                return time.monotonic() - running.started.began
+            problem = "; ".join(judge.problems[-1:])
+        time.sleep(0.005)
+    said = running.started.said()
+    raise NotStarted(f"no right answer within {FIRST_SECONDS:g} s: {problem}; it said: {said}")
+
+
+def once(asked: Load, seconds: float) -> tuple[str, bytes]:
+    """Status and answer of the load's first request. Raises `OSError`."""
+    with select.epoll() as poll:
+        line = connected(asked, poll)
+        try:
+            line.ask(asked.requests[0])
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                for _, event in poll.poll(1.0):
+                    if (found := line.received(event)) is not None:
+                        return found
+        finally:
+            line.close()
+    raise TimeoutError(f"no answer within {seconds:g} s")
