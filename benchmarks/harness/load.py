@@ -15,9 +15,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     `requests` are sent in turn, whole as they are; `expected` holds, for each, the probability of
     every row. Without `rate` it is a closed loop: each connection asks again once it is answered.
     With `rate` (requests per second) arrivals are a Poisson process, whatever the server does:
-    they wait for a free connection, and latency counts from the arrival. An arrival that has found
-    no connection within `deadline` seconds is given up, and an answer later than that is not good.
-    `watched` is the root of the process tree whose processor time is read.
+    they wait for a free connection, and latency counts from the arrival. With a `deadline` in
+    seconds an answer that comes later is not good, and an arrival that finds no free connection is
+    lost. `watched` is the root of the process tree whose processor time is read.
     """
 
     port: int
@@ -39,7 +39,7 @@ class Measured(msgspec.Struct, kw_only=True):
     """What one process of a load generator saw of the requests of its window.
 
     `seconds` is from the window's begin to the last of their answers.
-    `outcomes` counts by HTTP status or one of `wrong`, `closed`, `unanswered`, `expired`.
+    `outcomes` counts by HTTP status or one of `wrong`, `closed`, `unanswered`, `unsent`.
     `latencies` and `delays` are float32 seconds: of right answers, and of sending after an arrival
     for which a connection was free (the generator's own fault).
     """
@@ -60,8 +60,7 @@ class Result:
     """One run, summed up. Times in seconds; `server_cpu` is processor time per answered request.
     `rate` is of right answers; `goodput` of those within the deadline, per second of arrivals.
 
-    `errors` counts everything but right answers, `refused` (429) and `missed` (504 and arrivals
-    that were given up) included."""
+    `errors` counts everything but right answers, refusals included."""
 
     rate: float
     goodput: float

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import resource
 import signal
 import socket
 import subprocess
@@ -81,6 +82,7 @@ def start(
     cores: Sequence[int] | None,
 ) -> Started:
     """Start a server in `folder` with nothing but `environment` added to this one's."""
+    many_files()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output, pinned(cores):
         began = time.monotonic()
@@ -94,6 +96,12 @@ def start(
             start_new_session=True,
         )
     return Started(process, log, began)
+
+
+def many_files() -> None:
+    """Lift this process's limit of open files, and that of all it starts, as far as it goes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def free_port() -> int:
