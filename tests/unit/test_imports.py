@@ -1,4 +1,4 @@
-"""What each process loads: nothing that only another one needs, for memory and for a quick start."""
+"""What each process loads: nothing that only another one needs, to be small and start fast."""
 
 import subprocess
 import sys
