@@ -333,6 +333,24 @@ async def test_jobs_run_once_per_id(home: Home) -> None:
     assert stored["exit_code"] == 4
 
 
+async def test_what_was_last_wanted_is_started_before_a_controller_says_so(home: Home) -> None:
+    old, new = home.release("aaaaaaaaaaaa"), home.release("bbbbbbbbbbbb")
+    async with running(home) as client:
+        await client.apply(WantedWorkers(9, slots(old, 2)))
+        await workers(client, all_ready(2))
+    async with running(home) as client:
+        found = await workers(client, all_ready(2))
+        assert {worker.slot for worker in found} == set(slots(old, 2))
+        await client.apply(WantedWorkers(1, slots(new, 1)))
+        (left,) = await workers(
+            client, lambda found: all_ready(1)(found) and found[0].slot.release == new
+        )
+        assert left.slot.index == 0
+    (home.path / "run/wanted.json").write_bytes(b"[torn")
+    async with running(home) as client:
+        assert (await client.status()).workers == ()
+
+
 async def test_a_controller_of_an_older_epoch_is_refused(home: Home) -> None:
     async with running(home) as client:
         await client.apply(WantedWorkers(7, ()))
@@ -353,7 +371,8 @@ async def test_a_killed_agent_leaves_no_process_behind_and_the_next_one_serves(
     sleep = (sys.executable, "-c", "import time; time.sleep(600)")
     await client.start_job("job-1", sleep, {})
     (job,) = (await client.status()).jobs
-    assert len(home.processes()) >= 5
+    before = home.processes()
+    assert len(before) >= 5
     url = home.facts["inference"]
     agent.kill()
     agent.wait()
@@ -367,14 +386,12 @@ async def test_a_killed_agent_leaves_no_process_behind_and_the_next_one_serves(
 
     await until(taken_over)
     assert b"200 OK" in await asyncio.to_thread(ask, url)
-    status = await client.status()
-    assert (status.jobs[0].exit_code, status.workers) == (-9, ())
+    assert (await client.status()).jobs[0].exit_code == -9
+    again = await workers(client, all_ready(2))
+    assert {worker.slot for worker in again} == set(wanted), "no controller had to say so"
 
-    async def alone() -> bool:
-        assert job.pid is not None
-        return len(home.processes()) == 2 and not Path(f"/proc/{job.pid}").exists()
-
-    await until(alone)
+    assert job.pid is not None
+    await until(partial(gone, (*before, job.pid)))
     await client.close()
     home.agents[-1].terminate()
     assert await asyncio.to_thread(home.agents[-1].wait, 20) == 0

@@ -128,6 +128,7 @@ class _Agent:
     async def run(self) -> None:
         """Everything up, until a signal or a start-up failure; then everything down."""
         await self._control.listen()
+        self._workforce.resume()
         keepers = [asyncio.ensure_future(k.run()) for k in (*self._gateways, self._controller)]
         stop = asyncio.Event()
         facts = Path(layout.AGENT_FACTS)

@@ -10,6 +10,7 @@ from trimtab import errors
 from trimtab.agent.hands import Hands, PreparedRelease
 from trimtab.agent.options import Patience, Report
 from trimtab.agent.process import Nursery
+from trimtab.agent.wanted import keep, kept
 from trimtab.agent.worker import Equipment, WorkerKeeper
 from trimtab.agent.zygotes import Zygotes
 from trimtab.domain.names import Digest
@@ -43,7 +44,14 @@ class Workforce:
                 unchanged="no worker was started or stopped",
             )
         self._epoch = wanted.epoch
-        self._wanted = frozenset(wanted.slots)
+        if self._wanted != frozenset(wanted.slots):
+            self._wanted = frozenset(wanted.slots)
+            keep(self._wanted)
+        self._reconcile()
+
+    def resume(self) -> None:
+        """Start what was last wanted, before a controller says what is wanted now."""
+        self._wanted = kept()
         self._reconcile()
 
     def _reconcile(self) -> None:

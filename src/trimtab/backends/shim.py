@@ -1,5 +1,6 @@
 """Starting the worker package in another interpreter: its copy, its command line, its profile."""
 
+import compileall
 import hashlib
 import os
 import platform
@@ -7,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import trimtab.worker
 from trimtab.domain import layout
@@ -89,6 +91,7 @@ def install(home: Path) -> Path:
         path = unfinished / PACKAGE / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+    _compile(unfinished, folder)
     try:
         unfinished.rename(folder)
     except OSError:
@@ -96,6 +99,20 @@ def install(home: Path) -> Path:
         if not folder.is_dir():
             raise
     return folder
+
+
+def _compile(unfinished: Path, folder: Path) -> None:
+    """Compile the copy, for workers may write nothing and would do it at every start.
+
+    An interpreter of another version ignores the result. The sources cannot change, so that
+    nothing has to be compared with them."""
+    compileall.compile_dir(
+        unfinished,
+        quiet=2,
+        stripdir=str(unfinished),
+        prependdir=str(folder),
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+    )
 
 
 def worker_argv(python: Path, shim: Path, arguments: Sequence[str]) -> list[str]:
