@@ -54,8 +54,9 @@ WORKERS = Metric(
 SHED = Metric(
     "trimtab_shed_total",
     "counter",
-    "Requests refused because the queue was full",
-    ("deployment", "lane"),
+    "Work not done for lack of room or time: full and deadline at admission, expired and abandoned "
+    "in the queue, retries beyond their budget",
+    ("deployment", "lane", "reason"),
 )
 RETRIES = Metric(
     "trimtab_retries_total",

@@ -8,6 +8,8 @@ from trimtab.gateway.plan import Plan
 from trimtab.gateway.values import Inputs, OutputValues
 
 if TYPE_CHECKING:
+    from trimtab.gateway.batch import Cut
+    from trimtab.gateway.lane import Lane
     from trimtab.gateway.pool import Pool
     from trimtab.gateway.table import RouteView
 
@@ -46,25 +48,30 @@ class Call:
     """A request (or a shadow copy of one, which nobody waits for) and its current attempt.
 
     Times ending in `_at` are epoch seconds for `received_at`, else of the event loop's clock.
-    `alone` keeps the call from being batched; `deaths` counts workers that died with it.
-    `rows` is 0 while its values have not been read. `due` is when the attempt expires.
+    `alone` keeps the call from being batched, `avoid` from a worker; `failures` counts the times
+    it was lost or failed by one. `rows` is 0 while its values have not been read, `size` about the
+    bytes they hold. `due` is when the attempt expires. `queue` is the lane where it waits, `cut`
+    what became of it while it is sent in parts.
     """
 
     __slots__ = (
         "alone",
         "attempt",
+        "avoid",
         "caller",
+        "cut",
         "deadline",
-        "deaths",
         "done",
         "due",
         "event_time",
+        "failures",
         "inputs",
         "lane",
         "mode",
         "outputs",
         "plan",
         "pool",
+        "queue",
         "queued_at",
         "received_at",
         "request_id",
@@ -72,9 +79,9 @@ class Call:
         "rows",
         "sent_at",
         "shadow",
+        "size",
         "started_at",
         "unit",
-        "waiting",
         "weight",
         "worker",
     )
@@ -86,17 +93,19 @@ class Call:
         self.request_id = ""
         self.alone = False
         self.attempt = 0
-        self.deaths = 0
+        self.failures = 0
         self.done = False
-        self.waiting = False
         self.shadow = False
         self.pool: Pool | None = None
+        self.queue: Lane | None = None
+        self.cut: Cut | None = None
+        self.avoid: str | None = None
         self.queued_at = self.sent_at = 0.0
         self.worker: str | None = None
         self.outputs: tuple[int, ...] | None = None
         self.mode = "stable"
         self.lane = "realtime"
-        self.unit = self.weight = self.rows = 0
+        self.unit = self.weight = self.rows = self.size = 0
         self.inputs: Inputs | None = None
         self.due = self.event_time = self.received_at = self.started_at = self.deadline = 0.0
 

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
 from trimtab.gateway.assign import goes_to_canary, goes_to_shadow
+from trimtab.gateway.batch import Batch, Timing
 from trimtab.gateway.call import Call
 from trimtab.gateway.deadlines import Deadlines
-from trimtab.gateway.faults import Fault, internal, late, shed, unavailable
+from trimtab.gateway.faults import Fault, hopeless, internal, late, shed, unavailable
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Histogram, Meter
 from trimtab.gateway.plan import Plan
-from trimtab.gateway.pool import Batch, Pool, Pools, Timing
+from trimtab.gateway.pool import Pool, Pools
 from trimtab.gateway.record import Ended, Recorder
+from trimtab.gateway.schedule import Refusal, Shed
 from trimtab.gateway.values import OutputValues
 
 CANARY_SHARE = 0.5
@@ -56,7 +58,10 @@ class Dispatcher:
             chosen = canary is not None and goes_to_canary(call.unit, call.weight)
             call.plan = canary if chosen and canary is not None else route.stable
             call.mode = "canary" if chosen else "stable"
-        if self._read(call):
+        pool = self.pools.get(call.plan.release)
+        if pool is not None and pool.crowded(call.lane):  # to read it would be wasted
+            self._refused(call, Refusal(Shed.FULL))
+        elif self._read(call):
             self._attempt(call)
 
     def refuse(self, call: Call, fault: Fault) -> None:
@@ -66,17 +71,19 @@ class Dispatcher:
 
     def expire(self, call: Call) -> None:
         """The time of the attempt is over."""
-        sent = not call.waiting
-        if call.waiting and call.pool is not None:
-            call.pool.withdraw(call)
-        if call.cancelled:
-            call.done = True
-            return
-        if call.mode == "canary" and self._loop.time() < call.deadline:
-            self._fall_back(call, "deadline", sent=sent)
-            return
-        outcome = Outcome.FAILED if sent else Outcome.SHED
-        self._end(call, outcome, late(), sent=sent, error="deadline")
+        waiting = call.queue
+        if waiting is not None:
+            waiting.remove(call)
+        self._timed_out(call, sent=waiting is None)
+
+    def hopeless(self, call: Call) -> None:
+        """The call waited until no worker could answer it in time; it is in no queue any more."""
+        self._timed_out(call, sent=False)
+
+    def abandoned(self, call: Call) -> None:
+        """The client has gone: nothing is done for nobody."""
+        self._finish(call)
+        self._shed(call, Shed.ABANDONED)
 
     def succeeded(self, batch: Batch, values: list[OutputValues], timing: Timing) -> None:
         """Every call of a batch was answered."""
@@ -102,11 +109,11 @@ class Dispatcher:
 
     def worker_died(self, call: Call, reason: str) -> None:
         """Once, another worker of the release is asked; then stable."""
-        call.deaths += 1
+        call.failures += 1
         pool = call.pool
-        if call.mode == "canary" and (call.deaths > 1 or pool is None or not pool.connected):
+        if call.mode == "canary" and (call.failures > 1 or pool is None or not pool.connected):
             self._fall_back(call, reason)
-        elif call.deaths > 1 or call.mode == "shadow" or pool is None or not pool.workers:
+        elif call.failures > 1 or call.mode == "shadow" or pool is None or not pool.workers:
             self._end(call, Outcome.FAILED, internal(call.request_id), error=reason)
         else:
             self._record(call, Ended(Outcome.FAILED, False, self._loop.time(), reason))
@@ -149,15 +156,36 @@ class Dispatcher:
             self.stranded(call)
             return
         self._start_timer(call)
-        if not pool.offer(call, call.lane):
-            self._full(call)
+        refusal = pool.offer(call, call.lane)
+        if refusal is not None:
+            self._refused(call, refusal)
 
-    def _full(self, call: Call) -> None:
+    def _refused(self, call: Call, refusal: Refusal) -> None:
+        """There is no room or no time for the call in the release that it is assigned to."""
+        self._shed(call, refusal.reason)
+        full = refusal.reason is Shed.FULL
+        error = "queue full" if full else "no time left"
         if call.mode == "canary":
-            self._fall_back(call, "queue full", sent=False, outcome=Outcome.SHED)
+            self._fall_back(call, error, sent=False, outcome=Outcome.SHED)
             return
-        self._meter.count(telemetry.SHED, (call.route.name, call.lane))
-        self._end(call, Outcome.SHED, shed(), sent=False, error="queue full")
+        fault = shed(refusal.wait) if full else hopeless(refusal.wait)
+        self._end(call, Outcome.SHED, fault, sent=False, error=error)
+
+    def _timed_out(self, call: Call, *, sent: bool) -> None:
+        if call.cancelled:
+            self.abandoned(call)
+            return
+        if not sent:
+            self._shed(call, Shed.EXPIRED)
+        if call.mode == "canary" and self._loop.time() < call.deadline:
+            self._fall_back(call, "deadline", sent=sent)
+            return
+        outcome = Outcome.FAILED if sent else Outcome.SHED
+        self._end(call, outcome, late(), sent=sent, error="deadline")
+
+    def _shed(self, call: Call, reason: Shed) -> None:
+        lane = "shadow" if call.shadow else call.lane
+        self._meter.count(telemetry.SHED, (call.route.name, lane, reason.value))
 
     def _start_timer(self, call: Call) -> None:
         limit = call.deadline
@@ -175,7 +203,9 @@ class Dispatcher:
         stable = call.route.stable
         assert stable is not None  # a canary is only chosen beside a stable release
         call.attempt += 1
-        call.deaths = 0
+        call.failures = 0
+        call.avoid = None
+        call.alone = False
         call.worker = None
         call.mode = "stable"
         before, call.plan = call.plan, stable
@@ -263,7 +293,7 @@ class Dispatcher:
             copy.queued_at = 0.0
             self._end(copy, Outcome.FAILED, fault, sent=False, error=f"input: {fault.text}")
             return
-        if pool is None or not pool.connected or not pool.offer(copy, "shadow"):
-            self._meter.count(telemetry.SHADOW_DROPPED, (copy.route.name,))
-            return
         self._deadlines.set(copy, copy.deadline)
+        if pool is None or not pool.connected or pool.offer(copy, "shadow") is not None:
+            self._deadlines.clear(copy)
+            self._meter.count(telemetry.SHADOW_DROPPED, (copy.route.name,))

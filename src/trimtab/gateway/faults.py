@@ -1,5 +1,7 @@
 """What a client is told when its request is not answered with a prediction."""
 
+from math import ceil
+
 
 class Fault(Exception):
     """An HTTP error answer: `status`, a text for the client, and extra headers."""
@@ -26,9 +28,15 @@ def unavailable(text: str) -> Fault:
     return Fault(503, text, b"Retry-After: 1\r\n")
 
 
-def shed() -> Fault:
+def shed(wait: float = 0.0) -> Fault:
     """There is no room: 429, which says *full* where 503 would say *broken*."""
-    return Fault(429, "too many requests are waiting for this release", b"Retry-After: 1\r\n")
+    return Fault(429, "too many requests are waiting for this release", _retry_after(wait))
+
+
+def hopeless(wait: float) -> Fault:
+    """The deadline cannot be met: 429 at once instead of 504 later. `wait` in seconds."""
+    text = f"the deadline cannot be met: about {wait:.3g} s of work are waiting before this request"
+    return Fault(429, text, _retry_after(wait))
 
 
 def late() -> Fault:
@@ -39,3 +47,8 @@ def late() -> Fault:
 def internal(request_id: str) -> Fault:
     """The release failed: 500 with nothing but the id under which the log has the detail."""
     return Fault(500, f"the request failed; its id in the gateway's log is {request_id}")
+
+
+def _retry_after(wait: float) -> bytes:
+    """The header counts whole seconds."""
+    return b"Retry-After: %d\r\n" % max(ceil(wait), 1)

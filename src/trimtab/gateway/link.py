@@ -46,14 +46,16 @@ class Link(asyncio.Protocol):
         self._leaving = False
         self._greeted = False
         self._reason = ""
+        self._number = 0
         self._watchdog: asyncio.TimerHandle | None = None
         self._lost = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
-    def send(self, frame: list[Bytes], give_up_after: float) -> None:
-        """Send a batch; a worker that has not answered after `give_up_after` s is given up."""
+    def send(self, number: int, frame: list[Bytes], give_up_after: float) -> None:
+        """Send batch `number`; a worker that has not answered within `give_up_after` s is lost."""
         assert self._transport is not None  # only ready links are sent to
         self.busy = True
+        self._number = number
         loop = asyncio.get_running_loop()
         self._watchdog = loop.call_later(give_up_after, self._drop, "the worker hangs")
         self._transport.writelines(frame)
@@ -124,6 +126,9 @@ class Link(asyncio.Protocol):
     def _answered(self, frame: Frame) -> None:
         if not self.busy:
             self._drop("an answer came that nobody asked for")
+            return
+        if frame.header.get("id") != self._number:
+            self._drop("the worker answered another batch")
             return
         self._stop_watchdog()
         self.busy = False

@@ -19,8 +19,9 @@ from trimtab.gateway.http11 import HttpServer
 from trimtab.gateway.intake import Intake
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
-from trimtab.gateway.pool import Limits, Pools
+from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
+from trimtab.gateway.schedule import Limits
 from trimtab.gateway.table import POLL_SECONDS, Table, View
 from trimtab.ports.logsink import LogSink
 

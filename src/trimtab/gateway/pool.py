@@ -1,67 +1,28 @@
-"""The workers of one release and the bounded queue of each lane in front of them.
+"""The workers of one release and the schedule of the work in front of them.
 
 A batch is what waits when a worker frees: nothing waits for company, but what one turn of the event
-loop reads goes out together. Realtime goes before batch, and shadow copies last. Nothing here knows
-of other releases; what to do about a failed attempt is the dispatcher's matter.
+loop reads goes out together. Nothing here knows of other releases; what to do about a failed
+attempt is the dispatcher's matter.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from trimtab.gateway.batch import Batch, Cut, Timing
 from trimtab.gateway.call import Call
+from trimtab.gateway.lane import held_bytes
 from trimtab.gateway.link import Link
 from trimtab.gateway.logs import Log
 from trimtab.gateway.plan import Plan
+from trimtab.gateway.schedule import Limits, Refusal, Schedule
 from trimtab.gateway.values import OutputValues
 from trimtab.gateway.wire import predict_frame, result_values
 from trimtab.worker.frames import Frame, FrameError, Kind
 
-LANES = ("realtime", "batch", "shadow")
 HANG_GRACE = 1.0
 """Seconds past the last deadline of a batch after which its worker is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Sizes of queues (requests) and of batches (requests and rows)."""
-
-    queue: int = 1024
-    shadow_queue: int = 128
-    batch_requests: int = 64
-    batch_rows: int = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """What a worker said about a batch, in seconds."""
-
-    features: float
-    model: float
-
-
-class Batch:
-    """What a link is busy with: each call with the attempt it was sent for and its first row."""
-
-    __slots__ = ("number", "rows", "sent")
-
-    def __init__(self, number: int, calls: list[Call]) -> None:
-        self.number = number
-        self.rows = 0
-        self.sent: list[tuple[Call, int, int]] = []
-        for call in calls:
-            self.sent.append((call, call.attempt, self.rows))
-            self.rows += call.rows
-
-    def current(self) -> list[tuple[Call, int]]:
-        """Calls that still wait for this very attempt, with their first row."""
-        return [
-            (call, start)
-            for call, attempt, start in self.sent
-            if not call.done and call.attempt == attempt
-        ]
 
 
 class Attempts(Protocol):
@@ -79,19 +40,25 @@ class Attempts(Protocol):
     def stranded(self, call: Call) -> None:
         """The call waits for a release that has no workers any more."""
 
+    def hopeless(self, call: Call) -> None:
+        """The call waited until no worker could answer it within its time."""
+
+    def abandoned(self, call: Call) -> None:
+        """The client of a waiting call has gone."""
+
 
 class Pool:
     """Queues and links of one release."""
 
     def __init__(self, plan: Plan, limits: Limits, attempts: Attempts, log: Log) -> None:
         self.plan = plan
-        self._limits = limits
+        self._schedule = Schedule(limits)
+        self._texts = tuple(c.position for c in plan.columns if c.family == "text")
         self._attempts = attempts
         self._log = log
         self._links: dict[str, Link] = {}
         self._idle: deque[Link] = deque()
         self._in_flight: dict[Link, Batch] = {}
-        self._queues: dict[str, deque[Call]] = {lane: deque() for lane in LANES}
         self._sent = 0
         self._retired = False
         self._pumping = False
@@ -115,7 +82,7 @@ class Pool:
 
     def depth(self, lane: str) -> int:
         """Requests that wait in a lane."""
-        return len(self._queues[lane])
+        return len(self._schedule.lanes[lane])
 
     def set_workers(self, paths: Iterable[str]) -> None:
         """Connect to new workers, let go of those no longer named."""
@@ -142,38 +109,37 @@ class Pool:
         for link in self._links.values():
             link.abort()
 
-    def offer(self, call: Call, lane: str) -> bool:
-        """Queue a call; False when the lane is full."""
-        queue = self._queues[lane]
-        if len(queue) >= (self._limits.shadow_queue if lane == "shadow" else self._limits.queue):
-            return False
-        self._enqueue(call, queue, first=False)
-        return True
+    def crowded(self, lane: str) -> bool:
+        """Whether a lane has no room, whatever is asked; cheaper than to read it first."""
+        return self._schedule.lanes[lane].crowded
+
+    def offer(self, call: Call, lane: str) -> Refusal | None:
+        """Queue a call, or tell why not."""
+        call.size = 0 if call.inputs is None else held_bytes(call.inputs, self._texts)
+        now = self._loop.time()
+        refusal = self._schedule.refusal(call, lane, now, self.connected)
+        if refusal is None:
+            self._enqueue(call, lane, now)
+        return refusal
 
     def retry(self, call: Call) -> None:
         """Queue a call again, ahead of the others and alone; it was admitted before."""
         call.alone = True
         lane = "shadow" if call.mode == "shadow" else call.lane
-        self._enqueue(call, self._queues[lane], first=True)
-
-    def withdraw(self, call: Call) -> None:
-        """Take a waiting call out of its queue."""
-        call.waiting = False
-        self._queues["shadow" if call.mode == "shadow" else call.lane].remove(call)
+        self._enqueue(call, lane, self._loop.time(), first=True)
 
     def link_idle(self, link: Link) -> None:
         """A worker frees."""
         self._connected.set()
         if link not in self._idle:
             self._idle.append(link)
-        self._pump()
+        self._pump(freed=True)
 
     def link_answered(self, link: Link, frame: Frame) -> None:
         """A batch came back."""
         batch = self._in_flight.pop(link)
-        if frame.header.get("id") != batch.number:
-            self._split(batch, "output", "the worker answered another batch")
-        elif frame.kind is Kind.RESULT:
+        self._schedule.ended(batch)
+        if frame.kind is Kind.RESULT:
             self._result(batch, frame)
         else:
             self._split(
@@ -188,75 +154,65 @@ class Pool:
         if not self.connected:
             self._connected.clear()
         batch = self._in_flight.pop(link, None)
-        for call, _ in reversed(batch.current()) if batch else ():
-            self._attempts.worker_died(call, reason)
+        if batch is not None:
+            self._schedule.ended(batch)
+            for call, _ in reversed(batch.current()):
+                _leave_queue(call)
+                self._attempts.worker_died(call, reason)
         self._leave_if_done()
 
-    def _enqueue(self, call: Call, queue: deque[Call], *, first: bool) -> None:
+    def _enqueue(self, call: Call, lane: str, now: float, *, first: bool = False) -> None:
         call.pool = self
-        call.waiting = True
-        call.queued_at = self._loop.time()
-        if first:
-            queue.appendleft(call)
-        else:
-            queue.append(call)
+        call.queued_at = now
+        self._schedule.add(call, lane, now, first=first)
         if self._idle and not self._pumping:
             self._pumping = True
             self._loop.call_soon(self._pump)
 
-    def _pump(self) -> None:
+    def _pump(self, *, freed: bool = False) -> None:
+        """Give idle workers what waits. A call that avoids one of them may be for another."""
         self._pumping = False
-        while self._idle:
-            if not self._idle[0].ready:  # it is closing, and its end is not reported yet
-                self._idle.popleft()
+        fruitless = 0
+        while fruitless < len(self._idle) and self._schedule.waiting:
+            link = self._idle.popleft()
+            if not link.ready:  # it is closing, and its end is not reported yet
                 continue
-            calls = self._next_batch()
-            if not calls:
-                return
-            self._send(self._idle.popleft(), calls)
+            now = self._loop.time()
+            batch = self._schedule.next(now, link.worker, self.connected, freed=freed)
+            if batch is None:
+                self._idle.append(link)
+                fruitless += 1
+            else:
+                self._send(link, batch, now)
+        self._pass_on()
 
-    def _next_batch(self) -> list[Call]:
-        for lane in LANES:
-            if calls := self._taken(self._queues[lane]):
-                return calls
-        return []
+    def _pass_on(self) -> None:
+        """Tell of calls that the schedule found hopeless or left."""
+        schedule = self._schedule
+        while schedule.late:
+            self._attempts.hopeless(schedule.late.pop())
+        while schedule.gone:
+            self._attempts.abandoned(schedule.gone.pop())
 
-    def _taken(self, queue: deque[Call]) -> list[Call]:
-        """Calls from the front of a lane, as many as fit; the cancelled ones are passed over."""
-        calls: list[Call] = []
-        rows = 0
-        while queue and len(calls) < self._limits.batch_requests:
-            call = queue[0]
-            if call.cancelled:
-                queue.popleft().done = True
-                continue
-            rows += call.rows
-            if calls and (call.alone or rows > self._limits.batch_rows):
-                break
-            queue.popleft()
-            call.waiting = False
-            calls.append(call)
-            if call.alone:
-                break
-        return calls
-
-    def _send(self, link: Link, calls: list[Call]) -> None:
-        now = self._loop.time()
+    def _send(self, link: Link, batch: Batch, now: float) -> None:
+        calls = batch.calls
         left = max(call.deadline for call in calls) - now
         for call in calls:
-            call.sent_at = now
+            if not batch.first:
+                call.sent_at = now
             call.worker = link.worker
         self._sent += 1
-        batch = Batch(self._sent, calls)
+        batch.number = self._sent
+        batch.sent_at = now
         try:
-            parts = [call.inputs for call in calls if call.inputs is not None]
-            frame = predict_frame(self.plan, batch.number, parts, left)
+            frame = predict_frame(self.plan, batch.number, batch.inputs(self.plan), left)
         except FrameError as error:
             self._idle.append(link)
             self._split(batch, "input", str(error))
             return
         self._in_flight[link] = batch
-        link.send(frame, left + HANG_GRACE)
+        self._schedule.sent(batch)
+        link.send(batch.number, frame, left + HANG_GRACE)
 
     def _result(self, batch: Batch, frame: Frame) -> None:
         try:
@@ -266,28 +222,50 @@ class Pool:
         except (FrameError, KeyError, TypeError, ValueError) as error:
             self._split(batch, "output", str(error))
             return
-        self._attempts.succeeded(batch, values, timing)
+        now = self._loop.time()
+        if batch.cut is None:
+            self._attempts.succeeded(batch, values, timing)
+        else:
+            self._take_part(batch, batch.cut, values, timing)
+        work = timing.features + timing.model
+        self._schedule.learn(batch, work, now - batch.sent_at, now)
+
+    def _take_part(
+        self, batch: Batch, cut: Cut, values: list[OutputValues], timing: Timing
+    ) -> None:
+        """The last part answers the call; one of an attempt that is over answers nobody."""
+        for call, _ in batch.current():
+            cut.take(batch.first, values, timing)
+            if cut.complete(call.rows):
+                self._attempts.succeeded(Batch(batch.lane, batch.reason, [call]), *cut.joined())
 
     def _split(self, batch: Batch, stage: str, message: str) -> None:
         """A failed batch says nothing about its members: each is asked again, alone."""
         calls = batch.current()
         if len(batch.sent) == 1:
             for call, _ in calls:
+                _leave_queue(call)
                 self._attempts.failed(call, stage, message)
             return
         for call, _ in reversed(calls):
             self.retry(call)
 
     def _strand(self) -> None:
-        for queue in self._queues.values():
-            for call in list(queue):
-                self.withdraw(call)
+        for lane in self._schedule.lanes.values():
+            for call in list(lane):
+                lane.remove(call)
                 self._attempts.stranded(call)
 
     def _leave_if_done(self) -> None:
-        if self._retired and not self._in_flight and not any(self._queues.values()):
+        if self._retired and not self._in_flight and not self._schedule.waiting:
             self.set_workers(())
             self._retired = True
+
+
+def _leave_queue(call: Call) -> None:
+    """What was not sent of a call that is over in this attempt."""
+    if call.queue is not None:
+        call.queue.remove(call)
 
 
 class Pools:

@@ -17,7 +17,7 @@ from trimtab.backends.spool import SpoolLog
 from trimtab.domain.routing import RoutingSnapshot
 from trimtab.gateway.logs import Log
 from trimtab.gateway.main import Gateway, GatewayOptions
-from trimtab.gateway.pool import Limits
+from trimtab.gateway.schedule import Limits
 
 
 class Harness:

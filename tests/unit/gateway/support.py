@@ -158,13 +158,14 @@ class FakeWorker:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self) -> "FakeWorker":
         """Listen."""
         self.gate.set()
         STARTED.append(self)
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        self._server = await asyncio.start_unix_server(self._connected, self.path)
         return self
 
     def die(self) -> None:
@@ -176,8 +177,16 @@ class FakeWorker:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()
+            return
         self._writers.add(writer)
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         facts = {"release": self.release, "name": "m", "worker": "w", "pid": 1, "protocol": 1}
         writer.writelines(encode(Kind.HELLO, facts))
         decoder = Decoder()

@@ -32,7 +32,7 @@ from tests.unit.gateway.support import (
 )
 
 from trimtab.gateway.assign import goes_to_canary, unit_hash
-from trimtab.gateway.pool import Limits
+from trimtab.gateway.schedule import Limits
 from trimtab.worker.frames import Frame, Tensor
 
 

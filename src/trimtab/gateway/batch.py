@@ -1,0 +1,118 @@
+"""What a worker is sent at once: several whole calls, or a part of one that is cut."""
+
+from dataclasses import dataclass
+
+from trimtab.gateway.call import Call
+from trimtab.gateway.plan import Plan
+from trimtab.gateway.values import Inputs, OutputValues
+
+NUMBER_BYTES = 8
+"""Bytes of one value in a matrix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a worker said about a batch, in seconds."""
+
+    features: float
+    model: float
+
+
+class Cut:
+    """An attempt at a call that is sent in parts: what was sent, and what came back."""
+
+    __slots__ = ("_answered", "_features", "_model", "_parts", "sent")
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._answered = 0
+        self._features = self._model = 0.0
+        self._parts: dict[int, list[OutputValues]] = {}
+
+    def take(self, first: int, values: list[OutputValues], timing: Timing) -> None:
+        """The values of the rows from `first` on."""
+        self._parts[first] = values
+        self._answered += values[0].rows
+        self._features += timing.features
+        self._model += timing.model
+
+    def complete(self, rows: int) -> bool:
+        """Whether all rows came back."""
+        return self._answered == rows
+
+    def joined(self) -> tuple[list[OutputValues], Timing]:
+        """All rows in their order, and what the parts took together."""
+        parts = [self._parts[first] for first in sorted(self._parts)]
+        values = [_joined(list(output)) for output in zip(*parts, strict=True)]
+        return values, Timing(self._features, self._model)
+
+
+class Batch:
+    """What a link is busy with: each call with the attempt it was sent for and its first row.
+
+    A batch with a `cut` holds one call's rows from `first` on, and nothing else. `reason` is why it
+    is not larger; `ends_at` is when its answer is expected.
+    """
+
+    __slots__ = ("cut", "ends_at", "first", "lane", "number", "reason", "rows", "sent", "sent_at")
+
+    def __init__(self, lane: str, reason: str, calls: list[Call]) -> None:
+        self.lane = lane
+        self.reason = reason
+        self.number = 0
+        self.rows = 0
+        self.first = 0
+        self.cut: Cut | None = None
+        self.ends_at = self.sent_at = 0.0
+        self.sent: list[tuple[Call, int, int]] = []
+        for call in calls:
+            self.sent.append((call, call.attempt, self.rows))
+            self.rows += call.rows
+
+    @classmethod
+    def part(cls, lane: str, call: Call, cut: Cut, rows: int) -> "Batch":
+        """The next `rows` of a call."""
+        batch = cls(lane, "part", [call])
+        batch.cut, batch.first, batch.rows = cut, cut.sent, rows
+        return batch
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call that has rows in it."""
+        return [call for call, _, _ in self.sent]
+
+    def current(self) -> list[tuple[Call, int]]:
+        """Calls that still wait for this very attempt, with their first row."""
+        return [
+            (call, start)
+            for call, attempt, start in self.sent
+            if not call.done and call.attempt == attempt
+        ]
+
+    def inputs(self, plan: Plan) -> list[Inputs]:
+        """The values to send, in the order of the rows."""
+        whole = [call.inputs for call, _, _ in self.sent if call.inputs is not None]
+        if self.cut is None:
+            return whole
+        return [rows_of(each, plan, self.first, self.rows) for each in whole]
+
+
+def rows_of(inputs: Inputs, plan: Plan, first: int, rows: int) -> Inputs:
+    """Some rows of a call's values, to be sent: without the business key."""
+    end = first + rows
+    if inputs.matrix is not None:
+        width = NUMBER_BYTES * len(plan.columns)
+        return Inputs(rows, inputs.matrix[first * width : end * width], None, None)
+    columns = inputs.columns or []
+    return Inputs(rows, None, [column[first:end] for column in columns], None)
+
+
+def slices(rows: int, most: int) -> int:
+    """Rows of the next part, so that parts of at most `most` rows are about equal."""
+    parts = -(-rows // most)
+    return -(-rows // parts)
+
+
+def _joined(parts: list[OutputValues]) -> OutputValues:
+    data = b"".join(part.data for part in parts)
+    return OutputValues(parts[0].output, data, sum(part.rows for part in parts))

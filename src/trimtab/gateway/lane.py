@@ -1,0 +1,94 @@
+"""The calls that wait in one lane of a release: first come, first served, within bounds."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from trimtab.gateway.call import Call
+from trimtab.gateway.values import Inputs
+
+CELL_BYTES = 64
+"""About what a value in a list holds: its place, its object and its text in the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What may wait in a lane. A call that is alone in it may be of any size."""
+
+    requests: int
+    rows: int
+    size: int
+
+
+class Lane:
+    """Calls in the order in which they will be sent, with their rows and bytes.
+
+    A call that is being sent in parts stays at its place until its last part is sent.
+    """
+
+    __slots__ = ("_calls", "_room", "name", "rows", "size")
+
+    def __init__(self, name: str, room: Room) -> None:
+        self.name = name
+        self.rows = 0
+        self.size = 0
+        self._room = room
+        self._calls: OrderedDict[Call, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether not one more request fits."""
+        return len(self._calls) >= self._room.requests
+
+    def fits(self, call: Call) -> bool:
+        """Whether there is room for the call."""
+        room = self._room
+        if not self._calls:
+            return True
+        return (
+            len(self._calls) < room.requests
+            and self.rows + call.rows <= room.rows
+            and self.size + call.size <= room.size
+        )
+
+    def add(self, call: Call, *, first: bool = False) -> None:
+        """Let a call wait, at the end or ahead of the others."""
+        self._calls[call] = None
+        if first:
+            self._calls.move_to_end(call, last=False)
+        call.queue = self
+        self.rows += call.rows
+        self.size += call.size
+
+    def remove(self, call: Call) -> None:
+        """The call waits no more."""
+        del self._calls[call]
+        call.queue = None
+        self.rows -= call.rows if call.cut is None else call.rows - call.cut.sent
+        self.size -= call.size
+
+    def remove_all(self, calls: Iterable[Call]) -> None:
+        """These calls wait no more."""
+        for call in calls:
+            self.remove(call)
+
+    def sent_part(self, rows: int) -> None:
+        """Some rows of a call that stays were sent."""
+        self.rows -= rows
+
+
+def held_bytes(inputs: Inputs, texts: tuple[int, ...]) -> int:
+    """About how much memory the values of a call hold; `texts` are the positions of texts."""
+    if inputs.matrix is not None:
+        return len(inputs.matrix)
+    columns = inputs.columns or []
+    size = CELL_BYTES * inputs.rows * len(columns)
+    for position in texts:
+        size += sum(map(len, filter(None, columns[position])))
+    return size

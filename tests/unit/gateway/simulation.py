@@ -1,0 +1,160 @@
+"""Workers in simulated time behind the real schedule: what its rules do under load."""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from trimtab.gateway.batch import Batch, Timing
+from trimtab.gateway.call import Call
+from trimtab.gateway.schedule import Limits, Schedule
+
+Seconds = Callable[[int], float]
+"""What a batch of so many rows takes a worker."""
+
+ON_THE_WAY = 0.0001
+"""Seconds that a batch and its answer travel."""
+
+
+class Nobody:
+    """A caller that stays."""
+
+    gone = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request at a time."""
+
+    at: float
+    lane: str = "realtime"
+    rows: int = 1
+    timeout: float = 10.0
+
+
+@dataclass
+class Seen:
+    """What became of the requests of one lane."""
+
+    answered: list[float] = field(default_factory=list)
+    """Latencies of those answered in time, in seconds."""
+    late: int = 0
+    refused: int = 0
+    dropped: int = 0
+    rows: int = 0
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.answered)[int(0.99 * len(self.answered))]
+
+
+class Simulation:
+    """One release with some workers; `seconds` is drawn for every batch."""
+
+    def __init__(self, workers: int, seconds: Seconds, limits: Limits | None = None) -> None:
+        self.schedule = Schedule(limits or Limits())
+        self.seen = {"realtime": Seen(), "batch": Seen()}
+        self.longest_part = 0.0
+        self._workers = [str(number) for number in range(workers)]
+        self._idle = list(self._workers)
+        self._seconds = seconds
+        self._events: list[tuple[float, int, Callable[[float], None]]] = []
+        self._order = itertools.count()
+
+    def run(self, arrivals: Iterable[Arrival], until: float) -> None:
+        """Play the arrivals (in the order of their times)."""
+        coming = iter(arrivals)
+        self._arrive_next(coming)
+        while self._events and self._events[0][0] <= until:
+            now, _, event = heapq.heappop(self._events)
+            event(now)
+
+    def _at(self, time: float, event: Callable[[float], None]) -> None:
+        heapq.heappush(self._events, (time, next(self._order), event))
+
+    def _arrive_next(self, coming: Iterator[Arrival]) -> None:
+        arrival = next(coming, None)
+        if arrival is not None:
+            self._at(arrival.at, lambda now: self._arrived(arrival, coming, now))
+
+    def _arrived(self, arrival: Arrival, coming: Iterator[Arrival], now: float) -> None:
+        call = Call(cast(Any, Nobody()), cast(Any, None), cast(Any, None))
+        call.lane, call.rows, call.queued_at = arrival.lane, arrival.rows, now
+        call.started_at = now
+        call.due = call.deadline = now + arrival.timeout
+        if self.schedule.refusal(call, arrival.lane, now, len(self._workers)) is not None:
+            self.seen[arrival.lane].refused += 1
+        else:
+            self.schedule.add(call, arrival.lane, now)
+            self._at(call.due, lambda _: self._expired(call))
+            self._pump(now, freed=False)
+        self._arrive_next(coming)
+
+    def _expired(self, call: Call) -> None:
+        if call.done:
+            return
+        call.done = True
+        if call.queue is not None:
+            call.queue.remove(call)
+            self.seen[call.lane].dropped += 1
+        else:
+            self.seen[call.lane].late += 1
+
+    def _pump(self, now: float, *, freed: bool) -> None:
+        while self._idle:
+            worker = self._idle[0]
+            batch = self.schedule.next(now, worker, len(self._workers), freed=freed)
+            for call in self.schedule.late:
+                call.done = True
+                self.seen[call.lane].dropped += 1
+            self.schedule.late.clear()
+            if batch is None:
+                return
+            self._idle.pop(0)
+            self._start(worker, batch, now)
+
+    def _start(self, worker: str, batch: Batch, now: float) -> None:
+        work = self._seconds(batch.rows)
+        if batch.lane != "realtime":
+            self.longest_part = max(self.longest_part, work)
+        batch.sent_at = now
+        self.schedule.sent(batch)
+        self._at(now + work + ON_THE_WAY, lambda then: self._answered(worker, batch, work, then))
+
+    def _answered(self, worker: str, batch: Batch, work: float, now: float) -> None:
+        self.schedule.ended(batch)
+        self.schedule.learn(batch, work, now - batch.sent_at, now)
+        for call, _ in batch.current():
+            seen = self.seen[call.lane]
+            if batch.cut is not None:
+                batch.cut.take(batch.first, [cast(Any, batch)], Timing(0.0, work))
+                seen.rows += batch.rows
+                if not batch.cut.complete(call.rows):
+                    continue
+            else:
+                seen.rows += call.rows
+            call.done = True
+            seen.answered.append(now - call.started_at)
+        self._idle.append(worker)
+        self._pump(now, freed=True)
+
+
+def line(base: float, slope: float, seed: int = 1) -> Seconds:
+    """A model whose time is a line, with the spread of a busy machine."""
+    drawn = random.Random(seed)
+    return lambda rows: (base + slope * rows) * drawn.lognormvariate(0, 0.1)
+
+
+def poisson(rate: float, until: float, seed: int = 2, **fields: Any) -> Iterator[Arrival]:
+    """Requests at random, `rate` a second."""
+    drawn = random.Random(seed)
+    now = 0.0
+    while (now := now + drawn.expovariate(rate)) < until:
+        yield Arrival(now, **fields)
+
+
+def merged(*streams: Iterable[Arrival]) -> Iterator[Arrival]:
+    """Several streams in the order of time."""
+    return heapq.merge(*streams, key=lambda arrival: arrival.at)

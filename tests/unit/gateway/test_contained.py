@@ -1,0 +1,153 @@
+"""Faults that others have known: one client's or one worker's trouble stays its own."""
+
+import asyncio
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.gateway.harness import running
+from tests.unit.gateway.scenarios import STABLE, run, score, socket_of, times, waiting, worker
+from tests.unit.gateway.support import (
+    FakeWorker,
+    digest,
+    request,
+    scored,
+    snapshot,
+    target,
+)
+
+from trimtab.gateway.http11 import Exchange
+from trimtab.gateway.logs import Log
+from trimtab.gateway.metrics import Meter
+from trimtab.gateway.record import Recorder
+from trimtab.worker.frames import Frame, Tensor
+
+
+def test_an_answer_that_cannot_be_sent_costs_no_other_its_answer() -> None:
+    """A write to a closed transport may raise, and answers leave in one callback."""
+
+    def broken() -> None:
+        raise RuntimeError("the handler is closed")
+
+    async def scenario() -> None:
+        told: list[int] = []
+        stream = io.StringIO()
+        recorder = Recorder(None, Meter(), Log(stream))  # type: ignore[arg-type]
+        for answer in (lambda: told.append(1), broken, lambda: told.append(2)):
+            recorder.then(answer)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert told == [1, 2]
+        assert "the handler is closed" in stream.getvalue()
+
+    run(scenario)
+
+
+def test_a_client_that_breaks_off_does_not_stall_those_in_its_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    respond = Exchange.respond
+
+    def raising(self: Exchange, status: int, body: bytes, *rest: Any) -> None:
+        if b'"id":"broken"' in body:
+            raise RuntimeError("the transport is closed")
+        respond(self, status, body, *rest)
+
+    monkeypatch.setattr(Exchange, "respond", raising)
+
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, times(1))
+        one.gate.clear()
+        async with running(tmp_path, STABLE) as it:
+            first = asyncio.create_task(it.infer(request()))
+            await one.arrived.wait()
+            names = ["a", "broken", "b"]
+            tasks = [asyncio.create_task(it.infer(request(id=name))) for name in names]
+            await waiting(it, 3)
+            one.gate.set()
+            answers = await asyncio.gather(first, tasks[0], tasks[2])
+            assert [answer.status_code for answer in answers] == [200, 200, 200]
+            assert one.sizes == [1, 3]
+            tasks[1].cancel()
+
+    run(scenario)
+
+
+def test_a_dying_worker_stalls_nobody_behind_another(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        victim = await worker(tmp_path, 1, times(1), "0")
+        other = await worker(tmp_path, 1, times(1), "1")
+        victim.gate.clear()
+        other.gate.clear()
+        workers = target(1, socket_of(1, "0"), socket_of(1, "1"))
+        async with running(tmp_path, snapshot(1, [workers], [(1, "stable", 10_000)])) as it:
+            tasks = [asyncio.create_task(it.infer(request([1.0])))]
+            await asyncio.wait(
+                [asyncio.ensure_future(each.arrived.wait()) for each in (victim, other)],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            tasks.append(asyncio.create_task(it.infer(request([2.0]))))
+            await asyncio.gather(victim.arrived.wait(), other.arrived.wait())
+            tasks += [asyncio.create_task(it.infer(request([float(n)]))) for n in range(3, 6)]
+            await waiting(it, 3)
+            victim.die()
+            other.gate.set()
+            answers = await asyncio.gather(*tasks)
+            assert sorted(score(answer) for answer in answers) == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+    run(scenario)
+
+
+class Confused(FakeWorker):
+    """Answers each batch under a number that nobody used, then rightly."""
+
+    confused = 0
+
+    async def _reply(self, frame: Frame, writer: asyncio.StreamWriter) -> None:
+        if self.confused < 1:
+            self.confused += 1
+            frame.header["id"] += 1000
+        await super()._reply(frame, writer)
+
+
+def test_an_answer_to_another_batch_reaches_nobody(tmp_path: Path) -> None:
+    """The worker is out of step: its connection is made anew and the batch sent again."""
+
+    def wrong_first(frame: Frame) -> list[Tensor]:
+        return scored(frame, 100.0 if frame.header["id"] > 1000 else 1.0)
+
+    async def scenario() -> None:
+        confused = await Confused(str(tmp_path / socket_of(1)), digest(1), wrong_first).start()
+        confused.gate.clear()
+        async with running(tmp_path, STABLE) as it:
+            one = asyncio.create_task(it.infer(request([7.0])))
+            await confused.arrived.wait()
+            confused.gate.set()
+            assert score(await one) == 7.0
+            rows = await it.rows()
+            assert rows["outcome"] == ["failed", "ok"]
+
+    run(scenario)
+
+
+class Talkative(FakeWorker):
+    """Answers every batch twice."""
+
+    async def _reply(self, frame: Frame, writer: asyncio.StreamWriter) -> None:
+        await super()._reply(frame, writer)
+        await super()._reply(frame, writer)
+
+
+def test_an_answer_that_nobody_asked_for_ends_the_connection_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        await Talkative(str(tmp_path / socket_of(1)), digest(1), times(1)).start()
+        async with running(tmp_path, STABLE) as it:
+            for number in range(5):
+                answer = await it.infer(request([float(number)]))
+                assert answer.status_code == 200
+                assert score(answer) == float(number)
+
+    run(scenario)

@@ -1,0 +1,91 @@
+"""What the schedule does under load, in simulated time: goodput, fairness, bounded parts."""
+
+import pytest
+from tests.unit.gateway.simulation import Simulation, line, merged, poisson
+
+from trimtab.gateway.schedule import Limits
+
+SECONDS = 6.0
+
+
+def goodput(capacity: float, load: float, **model: float) -> float:
+    """Answers within the deadline per second, as a share of the capacity."""
+    workers, timeout = int(model.get("workers", 1)), model["timeout"]
+    it = Simulation(workers, line(model["base"], model["slope"]))
+    rows = int(model.get("rows", 1))
+    it.run(poisson(capacity * load, SECONDS, rows=rows, timeout=timeout), SECONDS)
+    return len(it.seen["realtime"].answered) / SECONDS / capacity
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"base": 0.005, "slope": 0.001, "timeout": 0.2},
+        {"base": 0.005, "slope": 0.001, "timeout": 0.2, "workers": 2},
+        {"base": 0.02, "slope": 0.0, "timeout": 0.05},
+        {"base": 0.0003, "slope": 5e-5, "timeout": 1.0, "rows": 100},
+        {"base": 0.001, "slope": 0.01, "timeout": 1.0, "workers": 2},
+    ],
+)
+def test_goodput_at_three_times_the_load_stays_at_nine_tenths_of_the_peak(
+    model: dict[str, float],
+) -> None:
+    rows = model.get("rows", 1)
+    full = min(64.0, 4096 / rows)
+    seconds = model["base"] + model["slope"] * rows * full
+    capacity = model.get("workers", 1) * full / seconds
+    peak = max(goodput(capacity, load, **model) for load in (0.8, 1.0))
+    assert goodput(capacity, 3.0, **model) >= 0.9 * peak
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize(("base", "slope"), [(2.5e-4, 2e-6), (5e-4, 5e-6), (2e-4, 5e-5)])
+def test_a_saturated_batch_lane_hardly_touches_realtime_and_keeps_its_work(
+    workers: int, base: float, slope: float
+) -> None:
+    realtime = 0.1 * workers / base
+    batch = 1.5 * workers / (slope * 10_000)
+
+    def played(*, realtime_rate: float, batch_rate: float) -> Simulation:
+        it = Simulation(workers, line(base, slope))
+        streams = []
+        if realtime_rate:
+            streams.append(poisson(realtime_rate, SECONDS, timeout=5.0))
+        if batch_rate:
+            large = {"lane": "batch", "rows": 10_000, "timeout": 3.0}
+            streams.append(poisson(batch_rate, SECONDS, seed=5, **large))
+        it.run(merged(*streams), SECONDS)
+        return it
+
+    idle = played(realtime_rate=realtime, batch_rate=0).seen["realtime"].p99
+    alone = played(realtime_rate=0, batch_rate=batch).seen["batch"].rows
+    both = played(realtime_rate=realtime, batch_rate=batch)
+    assert both.seen["realtime"].p99 <= max(1.5 * idle, idle + 0.002)
+    assert both.seen["batch"].rows >= 0.7 * alone
+
+
+def test_a_part_takes_about_the_time_that_is_allowed() -> None:
+    it = Simulation(1, line(2e-4, 2e-5))
+    it.run(poisson(3.0, SECONDS, lane="batch", rows=10_000, timeout=5.0), SECONDS)
+    assert it.seen["batch"].rows > 10_000
+    assert 0.004 < it.longest_part < 0.008
+
+
+def test_batch_work_that_realtime_leaves_no_time_for_is_told_so() -> None:
+    it = Simulation(1, line(0.01, 0.0), Limits(batch_requests=1))
+    full = poisson(300.0, SECONDS, timeout=0.5)
+    large = poisson(5.0, SECONDS, seed=5, lane="batch", rows=500, timeout=1.0)
+    it.run(merged(full, large), SECONDS)
+    seen = it.seen["batch"]
+    assert seen.refused + seen.dropped > 10
+    assert len(it.schedule.lanes["batch"]) <= 5
+
+
+def test_an_estimate_that_is_too_high_corrects_itself() -> None:
+    slow = [True]
+    it = Simulation(1, lambda _: 1.0 if slow[0] else 0.001)
+    it.run(poisson(20.0, 12.0, timeout=30.0), 12.0)
+    assert it.schedule.cost.seconds(1) > 0.5
+    slow[0] = False
+    it.run((each for each in poisson(20.0, 60.0, timeout=0.2) if each.at > 40.0), 60.0)
+    assert it.schedule.cost.seconds(1) < 0.05
