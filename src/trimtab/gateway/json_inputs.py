@@ -13,36 +13,75 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from trimtab.gateway.asked import plain, some, unknown
+from trimtab.gateway.asked import plain
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.oip import InputTensor
-from trimtab.gateway.plan import FLOAT_LIMITS, INTEGER_RANGES, ColumnPlan, Plan, family
+from trimtab.gateway.plan import FLOAT_LIMITS, INTEGER_RANGES, ColumnPlan, Plan
+from trimtab.gateway.tensors import (
+    check_datatype,
+    inputs_of,
+    matrix_shape,
+    miscounted,
+    misfit,
+    missing,
+)
 from trimtab.gateway.values import Inputs, fits, inputs_of_columns, packed
 from trimtab.ports.logsink import Texts
-
-_DATATYPES = frozenset(INTEGER_RANGES) | {"BOOL", "FP16", "FP32", "FP64", "BYTES"}
 
 _decode_any = msgspec.json.Decoder().decode
 _decode_floats = msgspec.json.Decoder(list[float | None]).decode
 
 
-def inputs_of(tensors: list[InputTensor], plan: Plan, key: str | None) -> Inputs:
-    """The values of a request as the plan wants them; raises a 400 `Fault`.
+class JsonReader:
+    """`Reader` of tensors whose data is JSON."""
 
-    `key` names the business-key column, which is accepted, as text, even if it is no input.
-    """
-    if not tensors:
-        raise bad("inputs is empty")
+    def values(self, tensor: InputTensor, column: ColumnPlan, rows: int) -> list[Any]:
+        """The values of one column, checked; every value None or of the column's kind."""
+        if tensor.datatype != column.wire:
+            _check_datatype(tensor, column)
+        try:
+            values: list[Any] = column.decode(tensor.data)
+        except (ValueError, RecursionError):
+            values = _careful(tensor, column, rows)
+        if len(values) != rows:
+            raise miscounted(tensor, len(values))
+        if not column.nullable and None in values:
+            raise missing(column, values.index(None))
+        if column.wire == "UINT64":
+            _check_uint64(column, values)
+        return values
+
+    def texts(self, tensor: InputTensor, rows: int) -> Texts:
+        """The values of a business key, as texts."""
+        values = _flat(tensor, rows)
+        if any(isinstance(value, dict) for value in values):
+            raise bad(f"input {tensor.name!r} must hold texts or numbers")
+        return [v if v is None or isinstance(v, str) else plain(v) for v in values]
+
+    def matrix(self, tensor: InputTensor, plan: Plan, keys: Texts | None) -> Inputs:
+        """All columns from one tensor of rank 2."""
+        rows, width = matrix_shape(tensor, plan)
+        if tensor.datatype == "FP16":
+            raise _half(tensor)
+        flat, typed = _matrix_values(tensor, width)
+        if len(flat) != rows * width:
+            raise miscounted(tensor, len(flat))
+        if typed and plan.matrix:
+            matrix = np.array(flat, dtype=np.float64).reshape(rows, width)
+            if fits(plan, matrix):
+                return Inputs(rows, matrix.tobytes(), None, keys)
+        columns = [_matrix_column(flat[c.position :: width], c) for c in plan.columns]
+        return inputs_of_columns(plan, rows, columns, keys)
+
+
+JSON = JsonReader()
+
+
+def inputs_of_json(tensors: list[InputTensor], plan: Plan, key: str | None) -> Inputs:
+    """The values of a request as the plan wants them; raises a 400 `Fault`."""
     if plan.plain and len(tensors) == 1 and (quick := _plain_matrix(tensors[0], plan)):
         return quick
-    keys, tensors = _split_key(tensors, plan, key)
-    if len(tensors) == 1 and _is_matrix(tensors[0], plan):
-        inputs = _matrix(tensors[0], plan, keys)
-    else:
-        inputs = inputs_of_columns(plan, *_named(tensors, plan), keys)
-    if keys is not None and len(keys) != inputs.rows:
-        raise bad(f"input {key!r} has {len(keys)} rows, the others have {inputs.rows}")
-    return inputs
+    return inputs_of(tensors, JSON, plan, key)
 
 
 def _plain_matrix(tensor: InputTensor, plan: Plan) -> Inputs | None:
@@ -61,91 +100,14 @@ def _plain_matrix(tensor: InputTensor, plan: Plan) -> Inputs | None:
     return None
 
 
-def _split_key(
-    tensors: list[InputTensor], plan: Plan, key: str | None
-) -> tuple[Texts | None, list[InputTensor]]:
-    if key is None or key in plan.by_name:
-        return None, tensors
-    mine = [tensor for tensor in tensors if tensor.name == key]
-    if not mine:
-        return None, tensors
-    if len(mine) > 1:
-        raise bad(f"input {key!r} is given twice")
-    rows = _rows(mine[0])
-    values = _flat(mine[0], rows)
-    if any(isinstance(value, dict) for value in values):
-        raise bad(f"input {key!r} must hold texts or numbers")
-    texts = [v if v is None or isinstance(v, str) else plain(v) for v in values]
-    return texts, [tensor for tensor in tensors if tensor.name != key]
-
-
-def _named(tensors: list[InputTensor], plan: Plan) -> tuple[int, list[list[Any]]]:
-    columns: list[Any] = [None] * len(plan.columns)
-    rows = -1
-    for tensor in tensors:
-        column = plan.by_name.get(tensor.name)
-        if column is None:
-            raise unknown("input", tensor.name, plan.by_name)
-        if columns[column.position] is not None:
-            raise bad(f"input {tensor.name!r} is given twice")
-        own_rows = _rows(tensor)
-        if rows not in (-1, own_rows):
-            raise bad(f"input {tensor.name!r} has {own_rows} rows, {tensors[0].name!r} has {rows}")
-        rows = own_rows
-        columns[column.position] = _values(tensor, column, rows)
-    if len(tensors) < len(columns):
-        missing = [c.name for c in plan.columns if columns[c.position] is None]
-        raise bad(f"missing input {', '.join(map(repr, missing[:5]))}")
-    return rows, columns
-
-
-def _rows(tensor: InputTensor) -> int:
-    """Rows of a column tensor: its shape is [rows] or [rows, 1]."""
-    shape = tensor.shape
-    if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
-        raise bad(f"input {tensor.name!r} has shape {_shown(shape)}, a column has [rows]")
-    if shape[0] <= 0:
-        raise bad(f"input {tensor.name!r} has {shape[0]} rows; at least one is needed")
-    return shape[0]
-
-
-def _shown(shape: list[int]) -> str:
-    return str(shape) if len(shape) <= 8 else f"of {len(shape)} dimensions"
-
-
-def _values(tensor: InputTensor, column: ColumnPlan, rows: int) -> list[Any]:
-    """The values of one column, checked; every value None or of the column's kind."""
-    if tensor.datatype != column.wire:
-        _check_datatype(tensor, column)
-    try:
-        values: list[Any] = column.decode(tensor.data)
-    except (ValueError, RecursionError):
-        values = _careful(tensor, column, rows)
-    if len(values) != rows:
-        raise _count(tensor, len(values))
-    if not column.nullable and None in values:
-        raise bad(f"input {column.name!r} row {values.index(None)}: null, but it is not nullable")
-    if column.wire == "UINT64":
-        _check_uint64(column, values)
-    return values
-
-
 def _check_datatype(tensor: InputTensor, column: ColumnPlan) -> None:
-    given = tensor.datatype
-    if given not in _DATATYPES:
-        raise bad(f"input {tensor.name!r} has the unknown datatype {given[:20]!r}")
-    if given == "FP16":
-        raise bad(f"input {tensor.name!r}: FP16 cannot travel as JSON; send FP32 or FP64")
-    wanted = column.family
-    if family(given) != wanted and {family(given), wanted} != {"integer", "float"}:
-        raise bad(f"input {tensor.name!r} has datatype {given}, the release takes {column.wire}")
+    if tensor.datatype == "FP16":
+        raise _half(tensor)
+    check_datatype(tensor, column)
 
 
-def _count(tensor: InputTensor, count: int) -> Fault:
-    return bad(
-        f"input {tensor.name!r} has {count} elements, its shape {_shown(tensor.shape)} "
-        f"needs {math.prod(tensor.shape)}"
-    )
+def _half(tensor: InputTensor) -> Fault:
+    return bad(f"input {tensor.name!r}: FP16 cannot travel as JSON; send FP32 or FP64")
 
 
 def _check_uint64(column: ColumnPlan, values: list[Any]) -> None:
@@ -167,7 +129,7 @@ def _flat(tensor: InputTensor, rows: int) -> list[Any]:
     if len(tensor.shape) == 2 and any(isinstance(value, list) for value in values):
         values = _unnested(tensor, values, 1)
     if len(values) != rows:
-        raise _count(tensor, len(values))
+        raise miscounted(tensor, len(values))
     for row, value in enumerate(values):
         if isinstance(value, list):
             raise bad(f"input {tensor.name!r} row {row} is a list; its shape says a single value")
@@ -204,7 +166,7 @@ def _converted(value: Any, column: ColumnPlan, row: int) -> Any:
         number = _number(value, column)
         if number is not None:
             return number
-    raise bad(f"input {column.name!r} row {row}: {_brief(value)} is not a value of {column.wire}")
+    raise misfit(column, row, value)
 
 
 def _number(value: float, column: ColumnPlan) -> float | None:
@@ -214,45 +176,6 @@ def _number(value: float, column: ColumnPlan) -> float | None:
     low, high = INTEGER_RANGES[column.wire]
     whole = int(value) if value == math.floor(value) else None
     return whole if whole is not None and low <= whole <= high else None
-
-
-def _brief(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
-
-
-def _is_matrix(tensor: InputTensor, plan: Plan) -> bool:
-    shape = tensor.shape
-    return len(shape) == 2 and (tensor.name not in plan.by_name or shape[1] > 1)
-
-
-def _matrix(tensor: InputTensor, plan: Plan, keys: Texts | None) -> Inputs:
-    rows, width = _matrix_shape(tensor, plan)
-    flat, typed = _matrix_values(tensor, width)
-    if len(flat) != rows * width:
-        raise _count(tensor, len(flat))
-    if typed and plan.matrix:
-        matrix = np.array(flat, dtype=np.float64).reshape(rows, width)
-        if fits(plan, matrix):
-            return Inputs(rows, matrix.tobytes(), None, keys)
-    columns = [_matrix_column(flat[column.position :: width], column) for column in plan.columns]
-    return inputs_of_columns(plan, rows, columns, keys)
-
-
-def _matrix_shape(tensor: InputTensor, plan: Plan) -> tuple[int, int]:
-    rows, width = tensor.shape
-    if not plan.matrix_capable:
-        if len(plan.columns) == 1 or width == 1:
-            raise unknown("input", tensor.name, plan.by_name)
-        raise bad("a matrix needs every input to be numeric; send one named tensor per column")
-    if tensor.datatype in ("BYTES", "FP16") or tensor.datatype not in _DATATYPES:
-        raise bad(f"input {tensor.name!r} has datatype {tensor.datatype[:20]}; a matrix is FP64")
-    if width != len(plan.columns):
-        taken = f"{len(plan.columns)}: {some(plan.by_name)}"
-        raise bad(f"input {tensor.name!r} has {width} columns, the release takes {taken}")
-    if rows <= 0:
-        raise bad(f"input {tensor.name!r} has {rows} rows; at least one is needed")
-    return rows, width
 
 
 def _matrix_values(tensor: InputTensor, width: int) -> tuple[list[Any], bool]:
@@ -276,7 +199,7 @@ def _matrix_column(values: Sequence[Any], column: ColumnPlan) -> list[Any]:
     for row, value in enumerate(values):
         if value is None:
             if not column.nullable:
-                raise bad(f"input {column.name!r} row {row}: null, but it is not nullable")
+                raise missing(column, row)
             converted.append(None)
         elif column.family == "bool" and value in (0, 1) and not isinstance(value, str):
             converted.append(bool(value))

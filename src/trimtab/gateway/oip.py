@@ -1,5 +1,7 @@
 """Inference requests of the Open Inference Protocol in JSON: from bytes to what they declare."""
 
+from typing import Annotated
+
 import msgspec
 
 from trimtab.gateway.asked import Parameter, checked_id
@@ -7,12 +9,14 @@ from trimtab.gateway.faults import bad
 
 _EMPTY = msgspec.Raw(b"")
 
+Dimension = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
 
 class InputTensor(msgspec.Struct, frozen=True, gc=False):
     """One entry of `inputs`; `data` stays undecoded until its column is known."""
 
     name: str
-    shape: list[int]
+    shape: list[Dimension]
     datatype: str
     data: msgspec.Raw = _EMPTY
     parameters: dict[str, Parameter] | None = None

@@ -41,11 +41,15 @@ _EXACT_IN_FP64 = frozenset(NUMPY_TYPES) - {"INT64", "UINT64"}
 
 
 class ColumnPlan:
-    """One input column: how its values are decoded, checked and sent."""
+    """One input column: how its values are decoded, checked and sent.
 
-    __slots__ = ("decode", "family", "name", "nullable", "position", "wire")
+    `in_matrix` tells whether it lies in the one float64 matrix of all columns.
+    """
 
-    def __init__(self, column: Column, position: int) -> None:
+    __slots__ = ("decode", "family", "in_matrix", "name", "nullable", "position", "wire")
+
+    def __init__(self, column: Column, position: int, *, in_matrix: bool) -> None:
+        self.in_matrix = in_matrix
         self.name = column.name
         self.position = position
         self.nullable = column.nullable
@@ -113,12 +117,14 @@ class Plan:
         self.number = target.number
         self.version = str(target.number)
         self.signature = signature
-        self.columns = tuple(ColumnPlan(c, i) for i, c in enumerate(signature.inputs))
+        self.matrix = all(c.datatype in _EXACT_IN_FP64 for c in signature.inputs)
+        self.columns = tuple(
+           ColumnPlan(c, i, in_matrix=self.matrix) for i, c in enumerate(signature.inputs)
+        )
         self.by_name = {column.name: column for column in self.columns}
         self.outputs = tuple(OutputPlan(output) for output in signature.outputs)
         self.output_index = {output.name: i for i, output in enumerate(self.outputs)}
         self.matrix_capable = signature.matrix_capable
-        self.matrix = all(column.wire in _EXACT_IN_FP64 for column in self.columns)
         self.plain = all(column.wire == "FP64" for column in self.columns)
         self.bounds = Bounds(self.columns)
         self.headers = b"X-Trimtab-Release: %b\r\n" % target.name.encode()

@@ -8,7 +8,7 @@ from trimtab.gateway.asked import wanted_outputs
 from trimtab.gateway.call import Call, Send
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.http11 import Exchange
-from trimtab.gateway.json_inputs import inputs_of
+from trimtab.gateway.json_inputs import inputs_of_json
 from trimtab.gateway.oip import Body
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.values import Inputs, OutputValues
@@ -30,7 +30,7 @@ class RestCaller:
 
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
         """The values as a release takes them; raises a 400 `Fault`."""
-        return inputs_of(self.body.inputs, plan, key)
+        return inputs_of_json(self.body.inputs, plan, key)
 
     def outputs(self, plan: Plan) -> tuple[int, ...] | None:
         """Positions of the outputs that were asked for, None for all; raises a 400 `Fault`."""

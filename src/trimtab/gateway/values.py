@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ class Inputs:
     __slots__ = ("columns", "key", "matrix", "rows")
 
     def __init__(
-        self, rows: int, matrix: bytes | None, columns: list[list[Any]] | None, key: Texts | None
+        self, rows: int, matrix: Bytes | None, columns: list[list[Any]] | None, key: Texts | None
     ) -> None:
         self.rows = rows
         self.matrix = matrix
@@ -35,8 +35,8 @@ class Inputs:
 
     @property
     def logged(self) -> bytes | list[list[Any]] | None:
-        """The values as the request log takes them."""
-        return self.columns if self.matrix is None else self.matrix
+        """The values as the request log takes them; it writes a view like the bytes it shows."""
+        return self.columns if self.matrix is None else cast(bytes, self.matrix)
 
 
 def inputs_of_columns(plan: Plan, rows: int, columns: list[list[Any]], key: Texts | None) -> Inputs:

@@ -13,7 +13,7 @@ from tests.unit.gateway.support import NUMERIC, SIGNATURE, target, tensor
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway.asked import asked
 from trimtab.gateway.faults import Fault
-from trimtab.gateway.json_inputs import inputs_of
+from trimtab.gateway.json_inputs import inputs_of_json
 from trimtab.gateway.oip import parse_body
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.values import Inputs
@@ -29,7 +29,7 @@ def single(datatype: Datatype, *, nullable: bool = False) -> Plan:
 
 
 def read(inputs: Any, plan: Plan, key: str | None = None) -> Inputs:
-    return inputs_of(parse_body(json.dumps({"inputs": inputs}).encode()).inputs, plan, key)
+    return inputs_of_json(parse_body(json.dumps({"inputs": inputs}).encode()).inputs, plan, key)
 
 
 def columns(inputs: Inputs, plan: Plan) -> list[list[Any]]:
@@ -200,7 +200,7 @@ def test_bodies_that_are_no_request_are_refused(body: bytes, said: str) -> None:
 def test_infinity_in_disguise_is_refused() -> None:
     body = b'{"inputs": [{"name": "c", "shape": [1], "datatype": "FP64", "data": [1e999]}]}'
     with pytest.raises(Fault, match="out of range"):
-        inputs_of(parse_body(body).inputs, single(Datatype.FP64), None)
+        inputs_of_json(parse_body(body).inputs, single(Datatype.FP64), None)
 
 
 def test_parameters_are_read() -> None:
@@ -229,7 +229,7 @@ def test_wrong_parameters_are_named(parameters: dict[str, Any]) -> None:
         asked(body.parameters)
 
 
-JSON = st.recursive(
+VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=12,
@@ -239,7 +239,7 @@ TENSORS = st.fixed_dictionaries(
         "name": st.sampled_from(["x", "n", "carrier", "late", "a", "b", "m"]) | st.text(),
         "datatype": st.sampled_from([d.value for d in Datatype]) | st.text(),
         "shape": st.lists(st.integers(-2, 4), max_size=3),
-        "data": st.lists(JSON, max_size=5) | JSON,
+        "data": st.lists(VALUE, max_size=5) | VALUE,
     }
 )
 
@@ -249,7 +249,7 @@ def test_whatever_comes_is_taken_whole_or_refused(inputs: Any, plan: Plan) -> No
     """No input raises anything but a `Fault`, and taken columns are of equal length."""
     body = json.dumps({"inputs": inputs}).encode()
     try:
-        taken = inputs_of(parse_body(body).inputs, plan, None)
+        taken = inputs_of_json(parse_body(body).inputs, plan, None)
     except Fault:
         return
     held = columns(taken, plan)

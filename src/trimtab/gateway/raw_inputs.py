@@ -1,0 +1,134 @@
+"""Tensors as raw little-endian bytes: to checked columns or one matrix, without I/O.
+
+They come in the bodies of REST's binary extension and in gRPC's `raw_input_contents`. NaN stands
+for a missing number, the length 0xFFFFFFFF for a missing text. A matrix of float64 stays the bytes
+that arrived.
+"""
+
+import math
+import sys
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.gateway.asked import plain
+from trimtab.gateway.faults import bad
+from trimtab.gateway.plan import FLOAT_LIMITS, INTEGER_RANGES, NUMPY_TYPES, ColumnPlan, Plan
+from trimtab.gateway.tensors import check_datatype, matrix_shape, misfit, missing, shown
+from trimtab.gateway.values import Inputs, fits, inputs_of_columns
+from trimtab.ports.logsink import Texts
+from trimtab.worker.frames import Bytes, FrameError, decode_texts
+
+_PYTHON: dict[str, type] = {"float": float, "integer": int, "bool": bool}
+
+
+class RawTensor(msgspec.Struct, frozen=True, gc=False):
+    """A tensor with its values as bytes: row-major, little-endian, no padding."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: Bytes
+
+
+class RawReader:
+    """`Reader` of tensors whose data is bytes."""
+
+    def values(self, tensor: RawTensor, column: ColumnPlan, rows: int) -> Any:
+        """The values of one column, checked; a float64 array where they will lie in a matrix."""
+        check_datatype(tensor, column)
+        if column.family == "text":
+            texts = _texts(tensor, rows)
+            if not column.nullable and None in texts:
+                raise missing(column, texts.index(None))
+            return texts
+        with np.errstate(invalid="ignore"):  # a client may send signalling NaNs
+            return _column(_numbers(tensor), column)
+
+    def texts(self, tensor: RawTensor, rows: int) -> Texts:
+        """The values of a business key, as texts."""
+        if tensor.datatype == "BYTES":
+            return _texts(tensor, rows)
+        if tensor.datatype not in NUMPY_TYPES:
+            raise bad(f"input {tensor.name!r} has the unknown datatype {tensor.datatype[:20]!r}")
+        return [None if math.isnan(v) else plain(v) for v in _numbers(tensor).tolist()]
+
+    def matrix(self, tensor: RawTensor, plan: Plan, keys: Texts | None) -> Inputs:
+        """All columns from one tensor of rank 2."""
+        rows, width = matrix_shape(tensor, plan)
+        given = _numbers(tensor).reshape(rows, width)
+        with np.errstate(invalid="ignore"):
+            if plan.matrix and given.dtype != np.bool_:
+                matrix = given.astype("<f8", copy=False)
+                if (plan.plain and np.isfinite(matrix).all()) or fits(plan, matrix):
+                    data = tensor.data if matrix is given else matrix.tobytes()
+                    return Inputs(rows, data, None, keys)
+            columns = [_matrix_column(given[:, c.position], c, tensor) for c in plan.columns]
+        return inputs_of_columns(plan, rows, columns, keys)
+
+
+RAW = RawReader()
+
+
+def _numbers(tensor: RawTensor) -> NDArray[Any]:
+    """The values in one dimension, reading the bytes where they lie."""
+    kind = NUMPY_TYPES[tensor.datatype]
+    count = math.prod(tensor.shape)
+    if len(tensor.data) != count * kind.itemsize:
+        raise bad(
+            f"input {tensor.name!r} has {len(tensor.data)} bytes, {tensor.datatype} of shape "
+            f"{shown(tensor.shape)} needs {count * kind.itemsize}"
+        )
+    values: NDArray[Any] = np.frombuffer(tensor.data, kind)
+    if tensor.datatype == "BOOL" and (values.view(np.uint8) > 1).any():
+        raise bad(f"input {tensor.name!r} has bytes other than 0 and 1; it is BOOL")
+    return values
+
+
+def _texts(tensor: RawTensor, rows: int) -> Texts:
+    try:
+        return decode_texts(tensor.data, rows)
+    except FrameError as error:
+        raise bad(f"input {tensor.name!r}: {error}") from None
+
+
+def _matrix_column(values: NDArray[Any], column: ColumnPlan, tensor: RawTensor) -> Any:
+    """A column of a matrix: 0 and 1 stand for a boolean, because a matrix has one datatype."""
+    if values.dtype == np.bool_:
+        check_datatype(tensor, column)
+    return _column(values, column)
+
+
+def _column(values: NDArray[Any], column: ColumnPlan) -> Any:
+    absent, fitting = _judged(values, column)
+    if not fitting.all():
+        row = int(fitting.argmin())
+        raise missing(column, row) if absent[row] else misfit(column, row, values[row].item())
+    if column.in_matrix:
+        return values.astype("<f8", copy=False)
+    of = _PYTHON[column.family]
+    return [
+        None if gone else of(value)
+        for value, gone in zip(values.tolist(), absent.tolist(), strict=True)
+    ]
+
+
+def _judged(values: NDArray[Any], column: ColumnPlan) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+    """Per value: whether it is missing, and whether the column may hold it."""
+    absent = np.isnan(values)
+    if column.family == "float":
+        limit = FLOAT_LIMITS.get(column.wire, sys.float_info.max)
+        fitting = np.abs(values.astype(np.float64)) <= limit
+    else:
+        low, high = INTEGER_RANGES.get(column.wire, (0, 1))
+        if values.dtype.kind == "f":
+            # The next whole number, unlike `high` itself, is exact in float64.
+            values = values.astype(np.float64)
+            fitting = (values >= low) & (values < float(high + 1)) & (values == np.trunc(values))
+        else:
+            fitting = (values >= low) & (values <= high)
+    if column.nullable:
+        fitting |= absent
+    return absent, fitting
