@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trimtab.gateway.plan import NUMPY_TYPES, OutputPlan, Plan
 from trimtab.ports.logsink import Texts
-from trimtab.worker.frames import Bytes, decode_texts
+from trimtab.worker.frames import Bytes, decode_texts, encode_texts
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -94,6 +94,14 @@ class OutputValues:
         """The values of some rows."""
         width = self.output.width
         return self.flat[start * width : (start + rows) * width]
+
+    def raw(self, start: int, rows: int) -> Bytes:
+        """Some rows as bytes for an answer; a missing text cannot be told from an empty one."""
+        output = self.output
+        if output.kind == "text":
+            return encode_texts(text or "" for text in self.of(start, rows))
+        size = NUMPY_TYPES[output.datatype].itemsize * output.width
+        return memoryview(self.data)[start * size : (start + rows) * size]
 
     def logged(self, start: int, rows: int) -> Texts | bytes:
         """Some rows as the request log takes them: a text per row, or float64 numbers."""
