@@ -33,17 +33,18 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     model_name: str
     model_version: str
     id: str
-    outputs: list[OutputTensor]
+    outputs: list[Any]
 
 
 def answer_body(call: Call, values: Sequence[OutputValues], start: int) -> bytes:
     """The answer to a call whose rows begin at `start` in the batch's values."""
     chosen = values if call.outputs is None else [values[p] for p in call.outputs]
-    tensors = [_tensor(each, start, call.rows) for each in chosen]
+    tensors = [output_tensor(each, start, call.rows) for each in chosen]
     return encode_json(Answer(call.route.name, call.plan.version, call.request_id, tensors))
 
 
-def _tensor(values: OutputValues, start: int, rows: int) -> OutputTensor:
+def output_tensor(values: OutputValues, start: int, rows: int) -> OutputTensor:
+    """Some rows of an output as an entry in JSON."""
     output = values.output
     # FP16 cannot travel as JSON; FP32 holds every FP16 value.
     datatype = "FP32" if output.datatype == "FP16" else output.datatype

@@ -1,6 +1,7 @@
 """What the parameters of a request say, whatever protocol they came by."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -28,11 +29,15 @@ class Asked:
 _NOTHING = Asked()
 
 
-def asked(parameters: Mapping[str, Parameter] | None) -> Asked:
-    """The parameters of the request; raises a 400 `Fault`. Unknown parameters are ignored."""
+def asked(parameters: Mapping[str, Parameter] | None, headers: Asked = _NOTHING) -> Asked:
+    """What parameters ask beside headers; raises a 400 `Fault`. Unknown ones are ignored.
+
+    The shorter timeout counts, and a request is batch work as soon as either says so.
+    """
     if not parameters:
-        return _NOTHING
+        return headers
     found = Asked()
+    found.lane, found.timeout = headers.lane, headers.timeout
     if (event_time := parameters.get("event_time")) is not None:
         found.event_time = epoch_seconds(event_time, "parameters.event_time")
     if (unit := parameters.get("unit")) is not None:
@@ -40,7 +45,7 @@ def asked(parameters: Mapping[str, Parameter] | None) -> Asked:
     if _whole("priority", parameters.get("priority", 0)) > 1:
         found.lane = "batch"
     if timeout := _whole("timeout", parameters.get("timeout", 0)):
-        found.timeout = timeout / 1e6
+        found.timeout = min(timeout / 1e6, found.timeout or math.inf)
     return found
 
 

@@ -10,21 +10,27 @@ from trimtab.domain import telemetry
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.gateway.answers import encode_json, metadata
 from trimtab.gateway.asked import asked
-from trimtab.gateway.faults import Fault, bad, internal, not_found, unavailable
+from trimtab.gateway.faults import Fault, internal, not_found, unavailable
+from trimtab.gateway.heads import JSON, Heading, heading
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.intake import Intake
 from trimtab.gateway.labels import parse_feedback
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
-from trimtab.gateway.oip import parse_body
 from trimtab.gateway.openapi import description
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
-from trimtab.gateway.rest import RestCaller
+from trimtab.gateway.rest import BinaryCaller, RestCaller
 from trimtab.gateway.table import RouteView, Table, View
 
-EXTENSIONS = ["model_configuration", "schedule_policy", "statistics", "parameters"]
+EXTENSIONS = [
+    "binary_tensor_data",
+    "model_configuration",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+]
 MOST_TARGETS = 4096
 _READS = (b"GET", b"HEAD")
 _METRICS_TYPE = b"Content-Type: text/plain; version=1.0.0; charset=utf-8\r\n"
@@ -94,7 +100,6 @@ class Front:
             if handler is None or (verb == "feedback" and version is not None):
                 raise not_found("no such path; GET /openapi.json lists them")
             _allow(exchange, (b"POST",))
-            _check_content(exchange)
         route = self._deployment(model)
         handler(exchange, route, None if version is None else _explicit(route, version))
 
@@ -120,15 +125,19 @@ class Front:
         return route
 
     def _infer(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
-        caller = RestCaller(exchange)
+        said = heading(exchange.headers)
+        caller = RestCaller(exchange) if said.content == JSON else _other_caller(exchange, said)
         call = self._intake.begin(caller, route, explicit)
         try:
-            body = caller.body = parse_body(exchange.body)
-            self._intake.submit(call, body.id, asked(body.parameters), explicit)
+            body = caller.read()
+            wishes = asked(body.parameters, said.asked)
+            self._intake.submit(call, body.id or said.request_id, wishes, explicit)
         except Fault as fault:
             self._intake.refuse(call, fault)
 
     def _feedback(self, exchange: Exchange, route: RouteView, _: Plan | None) -> None:
+        if heading(exchange.headers).content != JSON:
+            raise Fault(415, "labels come as application/json")
         block = parse_feedback(exchange.body, route.name, time.time())
         if not len(block):
             exchange.respond(200, b'{"accepted":0}')
@@ -276,17 +285,18 @@ def _explicit(route: RouteView, version: str) -> Plan:
     return plan
 
 
+def _other_caller(exchange: Exchange, said: Heading) -> RestCaller:
+    if said.json_size is None:
+        raise Fault(
+            415,
+            "the body must be application/json, or binary tensors with the header "
+            "Inference-Header-Content-Length",
+        )
+    return BinaryCaller(exchange, said.json_size)
+
+
 def _allow(exchange: Exchange, methods: tuple[bytes, ...]) -> None:
     if exchange.method not in methods:
         allowed = b", ".join(methods)
         text = f"the path takes {allowed.decode()}"
         raise Fault(405, text, b"Allow: %b\r\n" % allowed)
-
-
-def _check_content(exchange: Exchange) -> None:
-    headers = exchange.headers
-    content = headers.get(b"content-type")
-    if content is not None and b"json" not in content.lower():
-        raise Fault(415, "the body must be application/json")
-    if b"inference-header-content-length" in headers:
-        raise bad("binary tensor data is not supported here; send the tensors as JSON")

@@ -5,33 +5,51 @@ What a request means is decided by the handler given to `Connection`; it answers
 """
 
 import asyncio
-import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 import httptools
 import msgspec
 
+from trimtab.gateway.coding import (
+    MAX_BODY,
+    WORTH_COMPRESSING,
+    chosen,
+    compressed,
+    decoded,
+    too_large,
+)
 from trimtab.gateway.faults import Fault, bad
 
-MAX_BODY = 64 * 1024 * 1024
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 5.0
 BODY_IDLE_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
 MAX_PIPELINED = 64
+COMPRESSED_IN_PLACE = 128 * 1024
 KNOWN_HEADS = 1024
 LONGEST_KNOWN_HEAD = 2048
+SMALL_PIECE = 4096
 
 _STATUS = {s.value: b"HTTP/1.1 %d %b\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 _encode_json = msgspec.json.Encoder().encode
+
+
+class Headers(dict[bytes, bytes]):
+    """Values by lower-case name; the last one where a name comes again.
+
+    `meaning` belongs to the handler: what it made of these headers, kept as long as the same head
+    is recognised.
+    """
+
+    meaning: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +58,7 @@ class Head:
 
     method: bytes
     path: bytes
-    headers: dict[bytes, bytes]
+    headers: Headers
     length: int
 
 
@@ -54,7 +72,7 @@ class Exchange:
         self._answer: bytes | None = None
         self.method = head.method if head else b""
         self.path = head.path if head else b""
-        self.headers: dict[bytes, bytes] = head.headers if head else {}
+        self.headers = head.headers if head else Headers()
         self.body = b""
         self.keep_alive = True
 
@@ -68,9 +86,17 @@ class Exchange:
         """The bytes to send, once there are any."""
         return self._answer
 
-    def respond(self, status: int, body: bytes, headers: bytes = _JSON) -> None:
-        """Answer with `body`; `headers` are whole lines. Only the first answer counts."""
+    def respond(
+        self, status: int, body: bytes, headers: bytes = _JSON, *, coded: bool = False
+    ) -> None:
+        """Answer with `body`; `headers` are whole lines. Only the first answer counts.
+
+        A body that is not yet `coded` is compressed when the client wants that and it pays.
+        """
         if self._answer is not None:
+            return
+        if len(body) > WORTH_COMPRESSING and not coded and b"accept-encoding" in self.headers:
+            self._respond_coded(status, body, headers)
             return
         if self._connection.server.draining:
             self.keep_alive = False
@@ -84,6 +110,23 @@ class Exchange:
         )
         self._answer = head if self.method == b"HEAD" else head + body
         self._connection.flush()
+
+    def _respond_coded(self, status: int, body: bytes, headers: bytes) -> None:
+        dense = not headers.startswith((_JSON, b"Content-Type: text/"))
+        coding = chosen(self.headers[b"accept-encoding"], dense=dense)
+        if coding is None:
+            self.respond(status, body, headers, coded=True)
+            return
+        headers += b"Content-Encoding: %b\r\nVary: Accept-Encoding\r\n" % coding
+        if len(body) <= COMPRESSED_IN_PLACE:
+            self.respond(status, compressed(body, coding), headers, coded=True)
+            return
+        # zlib lets other threads run, and other clients need not wait for this one's bytes.
+        loop = asyncio.get_running_loop()
+        packing = loop.run_in_executor(None, compressed, body, coding)
+        packing.add_done_callback(
+            lambda done: self.respond(status, done.result(), headers, coded=True)
+        )
 
     def refuse(self, fault: Fault, headers: bytes = b"") -> None:
         """Answer with an error."""
@@ -148,7 +191,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._head_size = 0
         self._held_back = 0
-        self._body: list[bytes] = []
+        self._body: list[bytes | bytearray] = []
         self._body_size = 0
         self._in_head = True
         self._head: bytes | None = None
@@ -301,7 +344,7 @@ class Connection(asyncio.Protocol):
         exchange.path = self._url.partition(b"?")[0]
         length = exchange.headers.get(b"content-length")
         if length is not None and int(length) > MAX_BODY:
-            raise _too_large()
+            raise too_large()
         expect = exchange.headers.get(b"expect")
         if expect is not None:
             self._expected(expect)
@@ -318,8 +361,14 @@ class Connection(asyncio.Protocol):
         """Parser callback: a piece of the body."""
         self._body_size += len(body)
         if self._body_size > MAX_BODY:
-            raise _too_large()
-        self._body.append(body)
+            raise too_large()
+        pieces = self._body
+        if not pieces or len(body) >= SMALL_PIECE:
+            pieces.append(body)
+        elif isinstance(pieces[-1], bytearray):
+            pieces[-1] += body
+        else:  # an object for each of a million pieces would be many times their bytes
+            pieces.append(bytearray(body))
 
     def on_message_complete(self) -> None:
         """Parser callback: hand the request over."""
@@ -331,7 +380,7 @@ class Connection(asyncio.Protocol):
         assert exchange is not None
         self._wants_continue = False
         exchange.keep_alive = keep_alive
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        body = bytes(self._body[0]) if len(self._body) == 1 else b"".join(self._body)
         self._body = []
         self._take(exchange, body)
 
@@ -424,35 +473,5 @@ def _repeatable(head: bytes, exchange: Exchange, parser: httptools.HttpRequestPa
     )
 
 
-def decoded(body: bytes, encoding: bytes | None) -> bytes:
-    """The body without its Content-Encoding; raises a `Fault` (415, 413 or 400)."""
-    name = encoding.strip().lower() if encoding else b"identity"
-    if name == b"identity":
-        return body
-    if name in (b"gzip", b"x-gzip"):
-        return _inflated(body, 16 + zlib.MAX_WBITS)
-    if name == b"deflate":
-        raw = len(body) < 2 or (body[0] & 0x0F) != 8 or int.from_bytes(body[:2]) % 31 != 0
-        return _inflated(body, -zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
-    raise Fault(415, "the content encoding must be gzip, deflate or identity")
-
-
-def _inflated(body: bytes, window: int) -> bytes:
-    inflater = zlib.decompressobj(window)
-    try:
-        data = inflater.decompress(body, MAX_BODY + 1)
-    except zlib.error as error:
-        raise bad(f"the body cannot be decompressed: {error}") from None
-    if len(data) > MAX_BODY:
-        raise _too_large()
-    if not inflater.eof or inflater.unused_data:
-        raise bad("the body's compressed data ends too early or too late")
-    return data
-
-
 def _head_too_large() -> Fault:
     return Fault(431, f"the header is larger than {MAX_HEAD} bytes")
-
-
-def _too_large() -> Fault:
-    return Fault(413, f"the body is larger than {MAX_BODY} bytes")

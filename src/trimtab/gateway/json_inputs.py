@@ -138,7 +138,7 @@ def _flat(tensor: InputTensor, rows: int) -> list[Any]:
 
 def _decoded(tensor: InputTensor) -> list[Any]:
     if not bytes(tensor.data):
-        raise bad(f"input {tensor.name!r} has no data (binary tensor data is not supported here)")
+        raise bad(f"input {tensor.name!r} has no data; bytes need Inference-Header-Content-Length")
     try:
         values = _decode_any(tensor.data)
     except (ValueError, RecursionError) as error:

@@ -1,27 +1,50 @@
-"""A caller that speaks the Open Inference Protocol in JSON over HTTP."""
+"""Callers that speak the Open Inference Protocol over HTTP, in JSON or with binary tensors."""
 
 from collections.abc import Sequence
 from functools import partial
 
 from trimtab.gateway.answers import answer_body, answer_headers, id_header
 from trimtab.gateway.asked import wanted_outputs
+from trimtab.gateway.binary import (
+    MIXED,
+    AnyTensor,
+    BinaryOutputs,
+    binary_outputs,
+    lone_tensor,
+    parse_binary,
+)
 from trimtab.gateway.call import Call, Send
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.json_inputs import inputs_of_json
-from trimtab.gateway.oip import Body
+from trimtab.gateway.oip import Body, parse_body
 from trimtab.gateway.plan import Plan
+from trimtab.gateway.raw_inputs import RAW
+from trimtab.gateway.tensors import inputs_of
 from trimtab.gateway.values import Inputs, OutputValues
+
+_EVERYTHING = BinaryOutputs(everything=True, named={})
 
 
 class RestCaller:
-    """`Caller` over an HTTP exchange. `body` is set once it could be decoded."""
+    """`Caller` over an HTTP exchange whose body is JSON. `read` comes first."""
 
-    __slots__ = ("_exchange", "body")
+    __slots__ = ("_binary", "_exchange", "body")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._binary: BinaryOutputs | None = None
         self.body: Body
+
+    def read(self) -> Body:
+        """Decode the body; raises a 400 `Fault`."""
+        return self._take(parse_body(self._exchange.body))
+
+    def _take(self, body: Body) -> Body:
+        if body.parameters or body.outputs:
+            self._binary = binary_outputs(body)
+        self.body = body
+        return body
 
     @property
     def gone(self) -> bool:
@@ -39,6 +62,10 @@ class RestCaller:
 
     def answer(self, call: Call, values: Sequence[OutputValues], start: int) -> Send:
         """Encode the answer from the batch's rows `start` on; what is returned sends it."""
+        if self._binary is not None:
+            size, parts = self._binary.answer(call, values, start)
+            headers = binary_headers(call, size)
+            return partial(self._exchange.respond, 200, b"".join(parts), headers)
         body = answer_body(call, values, start)
         return partial(
             self._exchange.respond, 200, body, answer_headers(call.plan, call.request_id)
@@ -48,3 +75,37 @@ class RestCaller:
         """Encode a refusal that names release and request; what is returned sends it."""
         headers = call.plan.headers + id_header(call.request_id)
         return partial(self._exchange.refuse, fault, headers)
+
+
+class BinaryCaller(RestCaller):
+    """The same with tensors as bytes behind `json_size` bytes of JSON, or without any JSON."""
+
+    __slots__ = ("_json_size", "_tensors")
+
+    def __init__(self, exchange: Exchange, json_size: int) -> None:
+        super().__init__(exchange)
+        self._json_size = json_size
+        self._tensors: list[AnyTensor] = []
+
+    def read(self) -> Body:
+        """Decode the JSON of the body, and find the tensors; raises a 400 `Fault`."""
+        if not self._json_size:
+            body = self._take(Body([]))
+            self._binary = _EVERYTHING
+            return body
+        body, self._tensors = parse_binary(self._exchange.body, self._json_size)
+        return self._take(body)
+
+    def inputs(self, plan: Plan, key: str | None) -> Inputs:
+        """The values as a release takes them; raises a 400 `Fault`."""
+        if not self._json_size:
+            return inputs_of([lone_tensor(plan, self._exchange.body)], RAW, plan, None)
+        return inputs_of(self._tensors, MIXED, plan, key)
+
+
+def binary_headers(call: Call, json_size: int) -> bytes:
+    """The header lines of an answer with binary tensors."""
+    return (
+        b"Content-Type: application/octet-stream\r\nInference-Header-Content-Length: %d\r\n%b%b"
+        % (json_size, call.plan.headers, id_header(call.request_id))
+    )

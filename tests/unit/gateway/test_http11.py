@@ -12,7 +12,7 @@ from tests.unit.gateway.harness import Harness, running
 from tests.unit.gateway.scenarios import STABLE, times, worker
 from tests.unit.gateway.support import STARTED, request, stop_workers, until
 
-from trimtab.gateway import http11
+from trimtab.gateway import coding
 from trimtab.gateway.faults import Fault
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -132,6 +132,14 @@ def test_expect_continue_is_answered_before_the_body_is_sent(tmp_path: Path) -> 
         (post(b"{}", "Content-Encoding: gzip"), 400),
         (post(gzip.compress(b"{}")[:-4], "Content-Encoding: gzip"), 400),
         (post(b"{}", "Inference-Header-Content-Length: 2"), 400),
+        (post(b"{}", "Inference-Header-Content-Length: 3"), 400),
+        (post(b"{}", "Inference-Header-Content-Length: -1"), 400),
+        (post(b"{}", "Inference-Header-Content-Length: 1e3"), 400),
+        (post(b"{}", f"Inference-Header-Content-Length: {'9' * 5000}"), 400),
+        (post(b"{}", "Content-Type: application/octet-stream"), 415),
+        (post(b"{}", "Content-Type: application/x-www-form-urlencoded"), 415),
+        (post(b"{}", "X-Trimtab-Timeout-Ms: soon"), 400),
+        (post(b"{}", f"X-Request-Id: {'a' * 300}"), 400),
         (post(b"{}", "Expect: magic"), 417),
         (post(b"{not json"), 400),
         (b"POST /v2/models/d/infer HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", 413),
@@ -152,9 +160,9 @@ def test_what_cannot_be_served_gets_a_status_and_an_error(
 
 
 def test_a_gzip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http11, "MAX_BODY", 1000)
+    monkeypatch.setattr(coding, "MAX_BODY", 1000)
     with pytest.raises(Fault) as caught:
-        http11.decoded(gzip.compress(b"0" * 1001), b"gzip")
+        coding.decoded(gzip.compress(b"0" * 1001), b"gzip")
     assert caught.value.status == 413
 
 

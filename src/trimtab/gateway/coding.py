@@ -1,0 +1,83 @@
+"""Content codings of bodies, both ways: gzip and deflate, and the largest body there may be."""
+
+import zlib
+from functools import lru_cache
+
+from trimtab.gateway.faults import Fault, bad
+
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes of a body, as it arrives and without its coding."""
+WORTH_COMPRESSING = 1024
+"""Bytes of an answer below which compression saves no packet."""
+LEVEL = 1
+"""Of zlib: higher levels cost a multiple of the time for few bytes."""
+
+_WINDOWS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+
+
+def decoded(body: bytes, encoding: bytes | None) -> bytes:
+    """The body without its Content-Encoding; raises a `Fault` (415, 413 or 400)."""
+    name = encoding.strip().lower() if encoding else b"identity"
+    if name == b"identity":
+        return body
+    if name in (b"gzip", b"x-gzip"):
+        return _inflated(body, _WINDOWS[b"gzip"])
+    if name == b"deflate":
+        raw = len(body) < 2 or (body[0] & 0x0F) != 8 or int.from_bytes(body[:2]) % 31 != 0
+        return _inflated(body, -zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
+    raise Fault(415, "the content encoding must be gzip, deflate or identity")
+
+
+def compressed(body: bytes, coding: bytes) -> bytes:
+    """The body in a coding that `chosen` returned."""
+    deflater = zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOWS[coding])
+    return deflater.compress(body) + deflater.flush()
+
+
+@lru_cache(maxsize=128)
+def chosen(accepted: bytes, *, dense: bool) -> bytes | None:
+    """The coding for an answer by what Accept-Encoding says, None for no coding.
+
+    Clients offer codings out of habit. `dense` content, which hardly shrinks, is compressed only
+    for a client that names one coding and nothing else.
+    """
+    offers = [_offer(each) for each in accepted.lower().split(b",")]
+    if dense and len(offers) > 1:
+        return None
+    weights = dict(offers)
+    other = weights.get(b"*", 0.0)
+    gzip = weights.get(b"gzip", weights.get(b"x-gzip", other))
+    deflate = weights.get(b"deflate", other)
+    if gzip > 0 and gzip >= deflate:
+        return b"gzip"
+    return b"deflate" if deflate > 0 else None
+
+
+def too_large() -> Fault:
+    """The refusal of a body over the limit."""
+    return Fault(413, f"the body is larger than {MAX_BODY} bytes")
+
+
+def _offer(text: bytes) -> tuple[bytes, float]:
+    """One coding and its weight; a weight that cannot be read says no."""
+    name, _, parameter = text.partition(b";")
+    key, _, value = parameter.partition(b"=")
+    if key.strip() != b"q":
+        return name.strip(), 1.0
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        return name.strip(), 0.0
+
+
+def _inflated(body: bytes, window: int) -> bytes:
+    inflater = zlib.decompressobj(window)
+    try:
+        data = inflater.decompress(body, MAX_BODY + 1)
+    except zlib.error as error:
+        raise bad(f"the body cannot be decompressed: {error}") from None
+    if len(data) > MAX_BODY:
+        raise too_large()
+    if not inflater.eof or inflater.unused_data:
+        raise bad("the body's compressed data ends too early or too late")
+    return data
