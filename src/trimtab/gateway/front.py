@@ -8,15 +8,17 @@ from urllib.parse import unquote
 from trimtab import __version__
 from trimtab.domain import telemetry
 from trimtab.domain.routing import TOTAL_WEIGHT
+from trimtab.gateway import mlflow_shapes
 from trimtab.gateway.answers import encode_json, metadata
-from trimtab.gateway.asked import asked
+from trimtab.gateway.asked import asked, some
 from trimtab.gateway.faults import Fault, internal, not_found, unavailable
-from trimtab.gateway.heads import JSON, Heading, heading
+from trimtab.gateway.heads import BINARY, JSON, Heading, heading
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.intake import Intake
 from trimtab.gateway.labels import parse_feedback
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
+from trimtab.gateway.mlflow_shapes import MlflowCaller
 from trimtab.gateway.openapi import description
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.pool import Pools
@@ -33,6 +35,7 @@ EXTENSIONS = [
 ]
 MOST_TARGETS = 4096
 _READS = (b"GET", b"HEAD")
+_TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 _METRICS_TYPE = b"Content-Type: text/plain; version=1.0.0; charset=utf-8\r\n"
 
 Handler = Callable[[Exchange, RouteView, Plan | None], None]
@@ -58,6 +61,9 @@ class Front:
             b"/v2/": self._server,
             b"/v2/health/live": self._live,
             b"/v2/health/ready": self._all_ready,
+            b"/ping": self._ping,
+            b"/health": self._ping,
+            b"/version": lambda exchange: exchange.respond(200, __version__.encode(), _TEXT),
             b"/metrics": self._metrics,
             b"/openapi.json": lambda exchange: exchange.respond(200, self._openapi),
         }
@@ -67,14 +73,18 @@ class Front:
             "config": self._config,
             "stats": self._stats,
         }
-        self._writing: dict[str, Handler] = {"infer": self._infer, "feedback": self._feedback}
+        self._writing: dict[str, Handler] = {
+            "infer": self._infer,
+            "invocations": self._invoke,
+            "feedback": self._feedback,
+        }
 
     def handle(self, exchange: Exchange) -> None:
         """Answer an exchange, now or later."""
         try:
             self._route(exchange)
         except Fault as fault:
-            exchange.refuse(fault)
+            _refuse(exchange, fault)
         except Exception as error:  # a bug must cost one request, not the connection
             request_id = self._intake.make_id()
             self._log.error("request.failed", request_id=request_id, error=repr(error))
@@ -100,7 +110,7 @@ class Front:
             if handler is None or (verb == "feedback" and version is not None):
                 raise not_found("no such path; GET /openapi.json lists them")
             _allow(exchange, (b"POST",))
-        route = self._deployment(model)
+        route = self._deployment(model) if model else self._only_deployment()
         handler(exchange, route, None if version is None else _explicit(route, version))
 
     def _target(self, path: bytes) -> tuple[str, str | None, str]:
@@ -124,6 +134,14 @@ class Front:
             raise not_found(f"no deployment {name[:64]!r}")
         return route
 
+    def _only_deployment(self) -> RouteView:
+        """For clients whose paths have no place for a name."""
+        routes = list(self._view().deployments.values())
+        if len(routes) != 1:
+            names = some(sorted(route.name for route in routes)) or "none"
+            raise not_found(f"POST /invocations/DEPLOYMENT; the deployments are {names}")
+        return routes[0]
+
     def _infer(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
         said = heading(exchange.headers)
         caller = RestCaller(exchange) if said.content == JSON else _other_caller(exchange, said)
@@ -132,6 +150,18 @@ class Front:
             body = caller.read()
             wishes = asked(body.parameters, said.asked)
             self._intake.submit(call, body.id or said.request_id, wishes, explicit)
+        except Fault as fault:
+            self._intake.refuse(call, fault)
+
+    def _invoke(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
+        said = heading(exchange.headers)
+        if said.content == BINARY:
+            raise Fault(415, "the body must be application/json or text/csv")
+        caller = MlflowCaller(exchange, said.content)
+        call = self._intake.begin(caller, route, explicit)
+        try:
+            wishes = asked(caller.read(), said.asked)
+            self._intake.submit(call, said.request_id, wishes, explicit)
         except Fault as fault:
             self._intake.refuse(call, fault)
 
@@ -164,12 +194,19 @@ class Front:
         exchange.respond(200, b'{"live":true}')
 
     def _all_ready(self, exchange: Exchange) -> None:
-        view = self._table.view
-        ready = view is not None and all(
-            self._can_answer(route.stable) for route in view.deployments.values()
-        )
+        ready = self._every_ready()
         body = encode_json({"live": True, "ready": ready})
         exchange.respond(200 if ready else 503, body)
+
+    def _every_ready(self) -> bool:
+        view = self._table.view
+        return view is not None and all(
+            self._can_answer(route.stable) for route in view.deployments.values()
+        )
+
+    def _ping(self, exchange: Exchange) -> None:
+        """Readiness as MLflow's and SageMaker's clients ask for it: only the status counts."""
+        exchange.respond(200 if self._every_ready() else 503, b"\n")
 
     def _can_answer(self, plan: Plan | None) -> bool:
         return plan is not None and self._intake.can_answer(plan)
@@ -260,8 +297,13 @@ def _answering(route: RouteView, explicit: Plan | None) -> Plan:
 
 
 def _model_path(path: bytes) -> tuple[str, str | None, str]:
-    """Model, version and verb of `/v2/models/{m}[/versions/{n}][/verb]`; raises a 404 `Fault`."""
+    """Model, version and verb of a path; raises a 404 `Fault`.
+
+    It is `/v2/models/{model}[/versions/{version}][/verb]` or `/invocations[/{model}]`.
+    """
     parts = path.split(b"/")
+    if parts[1:2] == [b"invocations"] and len(parts) <= 3:
+        return _text(parts[2]) if len(parts) == 3 else "", None, "invocations"
     if parts[:3] != [b"", b"v2", b"models"] or not 4 <= len(parts) <= 7 or not parts[3]:
         raise not_found("no such path; GET /openapi.json lists them")
     model, rest = _text(parts[3]), parts[4:]
@@ -283,6 +325,13 @@ def _explicit(route: RouteView, version: str) -> Plan:
     if plan is None:
         raise not_found(f"{route.name} has no resident release {version[:20]!r}")
     return plan
+
+
+def _refuse(exchange: Exchange, fault: Fault) -> None:
+    if exchange.path.startswith(b"/invocations"):
+        mlflow_shapes.refuse(exchange, fault)
+    else:
+        exchange.refuse(fault)
 
 
 def _other_caller(exchange: Exchange, said: Heading) -> RestCaller:

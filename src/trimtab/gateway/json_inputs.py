@@ -118,7 +118,7 @@ def _check_uint64(column: ColumnPlan, values: list[Any]) -> None:
 
 def _careful(tensor: InputTensor, column: ColumnPlan, rows: int) -> list[Any]:
     return [
-        None if value is None else _converted(value, column, row)
+        None if value is None else converted(value, column, row)
         for row, value in enumerate(_flat(tensor, rows))
     ]
 
@@ -155,8 +155,8 @@ def _unnested(tensor: InputTensor, values: list[Any], width: int) -> list[Any]:
     return [element for value in values for element in value]
 
 
-def _converted(value: Any, column: ColumnPlan, row: int) -> Any:
-    """`value` as the column's kind, or a 400 that names column, row, value and datatype."""
+def converted(value: Any, column: ColumnPlan, row: int) -> Any:
+    """`value` as the column's kind; raises a 400 `Fault` that names column, row and datatype."""
     kind = column.family
     if kind == "text" and isinstance(value, str):
         return value
@@ -195,14 +195,14 @@ def _matrix_careful(tensor: InputTensor, width: int) -> list[Any]:
 
 def _matrix_column(values: Sequence[Any], column: ColumnPlan) -> list[Any]:
     """A column of a matrix: 0 and 1 stand for a boolean, because a matrix has one datatype."""
-    converted: list[Any] = []
+    taken: list[Any] = []
     for row, value in enumerate(values):
         if value is None:
             if not column.nullable:
                 raise missing(column, row)
-            converted.append(None)
+            taken.append(None)
         elif column.family == "bool" and value in (0, 1) and not isinstance(value, str):
-            converted.append(bool(value))
+            taken.append(bool(value))
         else:
-            converted.append(_converted(value, column, row))
-    return converted
+            taken.append(converted(value, column, row))
+    return taken

@@ -45,7 +45,7 @@ class RawReader:
                 raise missing(column, texts.index(None))
             return texts
         with np.errstate(invalid="ignore"):  # a client may send signalling NaNs
-            return _column(_numbers(tensor), column)
+            return numbers_of(_numbers(tensor), column)
 
     def texts(self, tensor: RawTensor, rows: int) -> Texts:
         """The values of a business key, as texts."""
@@ -98,10 +98,11 @@ def _matrix_column(values: NDArray[Any], column: ColumnPlan, tensor: RawTensor) 
     """A column of a matrix: 0 and 1 stand for a boolean, because a matrix has one datatype."""
     if values.dtype == np.bool_:
         check_datatype(tensor, column)
-    return _column(values, column)
+    return numbers_of(values, column)
 
 
-def _column(values: NDArray[Any], column: ColumnPlan) -> Any:
+def numbers_of(values: NDArray[Any], column: ColumnPlan) -> Any:
+    """An array as the values of a numeric column, NaN for missing; raises a 400 `Fault`."""
     absent, fitting = _judged(values, column)
     if not fitting.all():
         row = int(fitting.argmin())

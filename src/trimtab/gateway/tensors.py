@@ -124,9 +124,15 @@ def missing(column: ColumnPlan, row: int) -> Fault:
 
 def misfit(column: ColumnPlan, row: int, value: Any) -> Fault:
     """The refusal of a value that its column cannot hold."""
-    text = repr(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return bad(f"input {column.name!r} row {row}: {text} is not a value of {column.wire}")
+    return bad(f"input {column.name!r} row {row}: {_brief(value)} is not a value of {column.wire}")
+
+
+def _brief(value: Any) -> str:
+    """A value in a message; what is nested deeply or is long must not cost anything here."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    text = repr(value[:60] if isinstance(value, str) else value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def shown(shape: list[int]) -> str:

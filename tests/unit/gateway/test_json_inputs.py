@@ -115,7 +115,7 @@ def test_values_that_fit_are_taken(
         ("BOOL", "BOOL", [1], "1 is not a value of BOOL"),
         ("BOOL", "INT8", [1], "datatype INT8"),
         ("BYTES", "BYTES", [1], "1 is not a value of BYTES"),
-        ("BYTES", "BYTES", [{}], "{} is not"),
+        ("BYTES", "BYTES", [{}], "an object is not"),
         ("FP64", "FP64", [None], "row 0: null, but it is not nullable"),
         ("FP64", "FP64", [[1]], "row 0 is a list"),
     ],

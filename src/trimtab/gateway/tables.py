@@ -1,0 +1,163 @@
+"""Tables whose cells are plain Python values: from rows or columns to what a release takes.
+
+Columns that the release does not know are left out, as they are where such tables come from: a
+data frame often has more columns than a model reads.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trimtab.gateway.asked import plain
+from trimtab.gateway.faults import bad
+from trimtab.gateway.json_inputs import converted
+from trimtab.gateway.plan import ColumnPlan, Plan
+from trimtab.gateway.raw_inputs import numbers_of
+from trimtab.gateway.tensors import misfit, missing
+from trimtab.gateway.values import Inputs, inputs_of_columns
+from trimtab.ports.logsink import Texts
+
+_NUMBERS = {int, float}
+_ABSENT = type(None)
+_MISSING_NUMBERS = frozenset({"", "NaN", "nan", "NA", "N/A", "null", "NULL", "None"})
+_TRUTHS = {"true": True, "false": False, "1": True, "0": False}
+
+Cells = Sequence[Any]
+
+
+class Table:
+    """Equally long columns by name, or by position where `names` is None. `texts`: as from CSV."""
+
+    __slots__ = ("columns", "names", "rows", "texts")
+
+    def __init__(
+        self,
+        rows: int,
+        columns: Sequence[Cells],
+        names: Sequence[str] | None,
+        *,
+        texts: bool = False,
+    ) -> None:
+        if rows == 0:
+            raise bad("there are no rows")
+        if names is not None and len(set(names)) != len(names):
+            raise bad("a column is given twice")
+        self.rows = rows
+        self.columns = columns
+        self.names = names
+        self.texts = texts
+
+
+def table_of_rows(
+    rows: Sequence[Any], names: Sequence[str] | None = None, *, texts: bool = False
+) -> Table:
+    """A table from lists of equal length; raises a 400 `Fault`."""
+    width = len(names) if names is not None else _length(rows)
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != width:
+            raise bad(f"row {number} is not a list of {width} values")
+    return Table(len(rows), list(zip(*rows, strict=True)), names, texts=texts)
+
+
+def table_of_records(records: Sequence[Mapping[str, Any]]) -> Table:
+    """A table from objects; what an object lacks is missing. Raises a 400 `Fault`."""
+    names = dict.fromkeys(name for record in records for name in record)
+    columns = [[record.get(name) for record in records] for name in names]
+    return Table(len(records), columns, list(names))
+
+
+def table_of_columns(columns: Mapping[str, Any]) -> Table:
+    """A table from lists by name, or from single values as one row; raises a 400 `Fault`."""
+    cells = {name: each if isinstance(each, list) else [each] for name, each in columns.items()}
+    lengths = {len(each) for each in cells.values()}
+    if len(lengths) > 1:
+        raise bad(f"the columns have different numbers of rows: {sorted(lengths)[:5]}")
+    return Table(max(lengths, default=0), list(cells.values()), list(cells))
+
+
+def inputs_of_table(table: Table, plan: Plan, key: str | None) -> Inputs:
+    """The values as a release takes them; raises a 400 `Fault`."""
+    read = _from_text if table.texts else _from_value
+    if table.names is None:
+        if len(table.columns) != len(plan.columns):
+            given, taken = len(table.columns), len(plan.columns)
+            raise bad(f"a row has {given} values, the release takes {taken}")
+        cells = [read(each, c) for each, c in zip(table.columns, plan.columns, strict=True)]
+        return inputs_of_columns(plan, table.rows, cells, None)
+    by_name = dict(zip(table.names, table.columns, strict=True))
+    if absent := [c.name for c in plan.columns if c.name not in by_name]:
+        raise bad(f"missing column {', '.join(map(repr, absent[:5]))}")
+    cells = [read(by_name[c.name], c) for c in plan.columns]
+    return inputs_of_columns(plan, table.rows, cells, _keys(by_name, plan, key))
+
+
+def _keys(by_name: Mapping[str, Cells], plan: Plan, key: str | None) -> Texts | None:
+    if key is None or key in plan.by_name or key not in by_name:
+        return None
+    cells = by_name[key]
+    if any(isinstance(value, dict | list) for value in cells):
+        raise bad(f"column {key!r} must hold texts or numbers")
+    return [v if v is None or isinstance(v, str) else plain(v) for v in cells]
+
+
+def _length(rows: Sequence[Any]) -> int:
+    return len(rows[0]) if rows and isinstance(rows[0], list) else 1
+
+
+def _from_value(cells: Cells, column: ColumnPlan) -> Any:
+    """A column of JSON values; the usual ones are looked at all at once."""
+    kinds = set(map(type, cells))
+    try:
+        if column.family == "float" and kinds <= _NUMBERS | {_ABSENT}:
+            return numbers_of(np.array(cells, dtype=np.float64), column)
+        if column.family == "integer" and kinds == {int}:
+            return numbers_of(np.array(cells, dtype=np.int64), column)
+    except OverflowError:  # a whole number too large for the array may still fit, or be named
+        pass
+    return _each(cells, column, converted)
+
+
+def _from_text(cells: Cells, column: ColumnPlan) -> Any:
+    if column.family == "text":
+        absent = None if column.nullable else ""
+        return [cell or absent for cell in cells]
+    if column.family == "float":
+        try:
+            return numbers_of(np.array(cells, dtype=np.float64), column)
+        except ValueError:
+            pass
+    return _each(cells, column, _parsed)
+
+
+def _each(
+    cells: Cells, column: ColumnPlan, read: Callable[[Any, ColumnPlan, int], Any]
+) -> list[Any]:
+    values = [None if v is None else read(v, column, row) for row, v in enumerate(cells)]
+    if not column.nullable and None in values:
+        raise missing(column, values.index(None))
+    return values
+
+
+def _parsed(text: str, column: ColumnPlan, row: int) -> Any:
+    """A cell of a CSV file as a number or truth value."""
+    if text in _MISSING_NUMBERS:
+        return None
+    if column.family == "bool":
+        truth = _TRUTHS.get(text.lower())
+        if truth is None:
+            raise misfit(column, row, text)
+        return truth
+    return converted(_number(text, column, row), column, row)
+
+
+def _number(text: str, column: ColumnPlan, row: int) -> float:
+    if column.family == "integer" and text.removeprefix("-").isdecimal() and len(text) <= 20:
+        return int(text)
+    try:
+        number = float(text)
+    except ValueError:
+        raise misfit(column, row, text) from None
+    if number - number != 0:
+        raise misfit(column, row, text)
+    return number
