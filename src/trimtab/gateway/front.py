@@ -55,7 +55,6 @@ class Front:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._targets: dict[bytes, tuple[str, str | None, str]] = {}
-        self._openapi = encode_json(description())
         self._fixed: dict[bytes, Callable[[Exchange], None]] = {
             b"/v2": self._server,
             b"/v2/": self._server,
@@ -65,7 +64,7 @@ class Front:
             b"/health": self._ping,
             b"/version": lambda exchange: exchange.respond(200, __version__.encode(), _TEXT),
             b"/metrics": self._metrics,
-            b"/openapi.json": lambda exchange: exchange.respond(200, self._openapi),
+            b"/openapi.json": self._description,
         }
         self._reading: dict[str, Handler] = {
             "": self._metadata,
@@ -206,7 +205,7 @@ class Front:
 
     def _ping(self, exchange: Exchange) -> None:
         """Readiness as MLflow's and SageMaker's clients ask for it: only the status counts."""
-        exchange.respond(200 if self._every_ready() else 503, b"\n")
+        exchange.respond(200 if self._every_ready() else 503, b"\n", _TEXT)
 
     def _can_answer(self, plan: Plan | None) -> bool:
         return plan is not None and self._intake.can_answer(plan)
@@ -261,6 +260,10 @@ class Front:
             for release, entry in counts.items()
         ]
         exchange.respond(200, encode_json({"model_stats": stats}))
+
+    def _description(self, exchange: Exchange) -> None:
+        view = self._table.view
+        exchange.respond(200, encode_json(description(sorted(view.deployments) if view else ())))
 
     def _metrics(self, exchange: Exchange) -> None:
         exchange.respond(200, self._meter.exposition(), _METRICS_TYPE)

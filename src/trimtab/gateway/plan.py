@@ -119,7 +119,7 @@ class Plan:
         self.signature = signature
         self.matrix = all(c.datatype in _EXACT_IN_FP64 for c in signature.inputs)
         self.columns = tuple(
-           ColumnPlan(c, i, in_matrix=self.matrix) for i, c in enumerate(signature.inputs)
+            ColumnPlan(c, i, in_matrix=self.matrix) for i, c in enumerate(signature.inputs)
         )
         self.by_name = {column.name: column for column in self.columns}
         self.outputs = tuple(OutputPlan(output) for output in signature.outputs)
