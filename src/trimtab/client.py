@@ -6,6 +6,7 @@ to trimtab. The client is not thread-safe: give each thread its own.
 
 import http.client
 import json
+import math
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +38,16 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for one try: `wait` is the Retry-After in seconds, `release` who answered."""
+
+    status: int
+    text: bytes
+    wait: float | None = None
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """The truth about one prediction: named by request id and row, or by business key."""
 
@@ -51,8 +62,9 @@ class Client:
     """A connection to a trimtab inference listener.
 
     `deadline` is the default time, in seconds, that a call may take with all its retries.
-    Errors: `Usage` TT-901 when the server refuses the request (the message is the server's),
-    `NotFound` TT-601, `Unavailable` TT-109 or `TimedOut` TT-901 when the deadline passed.
+    Errors: `Usage` TT-901 when the server refuses the request (the message is the server's) or it
+    cannot be written as JSON, `NotFound` TT-601, `Unavailable` TT-109 or `TimedOut` TT-901 when
+    the deadline passed.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8080", deadline: float = 10.0) -> None:
@@ -99,31 +111,33 @@ class Client:
             "parameters": _parameters(event_time, seconds),
         }
         path = f"/v2/models/{deployment}/infer"
-        answer = self._call("POST", path, body, seconds)
+        reply = self._call("POST", path, body, seconds)
+        answer = json.loads(reply.text)
         outputs = {output["name"]: _nested(output) for output in answer["outputs"]}
-        release = f"{answer['model_name']}@{answer['model_version']}"
-        return Prediction(answer.get("id", request_id), release, outputs)
+        return Prediction(answer.get("id", request_id), reply.release, outputs)
 
     def label(self, deployment: str, labels: Iterable[Label], deadline: float | None = None) -> int:
         """Send labels; returns how many were accepted (durably, all or none)."""
         entries = [_entry(label) for label in labels]
         seconds = self._deadline if deadline is None else deadline
         path = f"/v2/models/{deployment}/feedback"
-        return int(self._call("POST", path, {"labels": entries}, seconds)["accepted"])
+        reply = self._call("POST", path, {"labels": entries}, seconds)
+        return int(json.loads(reply.text)["accepted"])
 
     def metadata(self, deployment: str) -> dict[str, Any]:
         """The deployment's inputs and outputs, as the Open Inference Protocol describes them."""
-        described: dict[str, Any] = self._call(
-            "GET", f"/v2/models/{deployment}", None, self._deadline
-        )
+        return self._described(deployment, self._deadline)
+
+    def _described(self, deployment: str, seconds: float) -> dict[str, Any]:
+        reply = self._call("GET", f"/v2/models/{deployment}", None, seconds)
+        described: dict[str, Any] = json.loads(reply.text)
         return described
 
     def _tensors(
         self, deployment: str, columns: Mapping[str, Sequence[Cell]], seconds: float
     ) -> list[dict[str, Any]]:
         if deployment not in self._columns:
-            described = self._call("GET", f"/v2/models/{deployment}", None, seconds)
-            inputs = described["inputs"]
+            inputs = self._described(deployment, seconds)["inputs"]
             self._columns[deployment] = {entry["name"]: entry["datatype"] for entry in inputs}
         types = self._columns[deployment]
         return [
@@ -131,12 +145,12 @@ class Client:
                 "name": name,
                 "datatype": types.get(name, "BYTES"),
                 "shape": [len(values)],
-                "data": [_cell(value) for value in values],
+                "data": [_cell(value, name, row) for row, value in enumerate(values)],
             }
             for name, values in columns.items()
         ]
 
-    def _call(self, method: str, path: str, body: Any, seconds: float) -> Any:
+    def _call(self, method: str, path: str, body: Any, seconds: float) -> Reply:
         payload = None if body is None else json.dumps(body, allow_nan=False).encode()
         end = time.monotonic() + seconds
         pause = _FIRST_PAUSE
@@ -144,25 +158,23 @@ class Client:
             left = end - time.monotonic()
             problem: Exception | str
             try:
-                status, text, wait = self._exchange(method, path, payload, max(left, 0.001))
+                reply = self._exchange(method, path, payload, max(left, 0.001))
             except (OSError, http.client.HTTPException) as cause:
                 self.close()
-                status, problem, wait = 0, cause, None
+                reply, problem = Reply(0, b""), cause
             else:
-                if status not in _RETRIED_STATUS:
-                    return _decoded(status, text, path)
-                problem = _error_text(text)
-            pause = min(max(wait or 0.0, pause), _LONGEST_PAUSE)
+                if reply.status not in _RETRIED_STATUS:
+                    return _accepted(reply, path)
+                problem = _error_text(reply.text)
+            pause = min(max(reply.wait or 0.0, pause), _LONGEST_PAUSE)
             if time.monotonic() + pause >= end:
-                raise _gave_up(path, status, problem, seconds) from (
+                raise _gave_up(path, reply.status, problem, seconds) from (
                     problem if isinstance(problem, Exception) else None
                 )
             time.sleep(pause)
             pause *= 2
 
-    def _exchange(
-        self, method: str, path: str, payload: bytes | None, left: float
-    ) -> tuple[int, bytes, float | None]:
+    def _exchange(self, method: str, path: str, payload: bytes | None, left: float) -> Reply:
         if self._connection is None:
             self._connection = http.client.HTTPConnection(*self._address)
         self._connection.timeout = left
@@ -172,8 +184,9 @@ class Client:
         self._connection.request(method, path, payload, headers)
         response = self._connection.getresponse()
         text = response.read()
-        wait = response.headers.get("Retry-After")
-        return response.status, text, float(wait) if wait and wait.isdigit() else None
+        wait = response.headers.get("Retry-After", "")
+        release = response.headers.get("X-Trimtab-Release", "")
+        return Reply(response.status, text, float(wait) if wait.isdigit() else None, release)
 
 
 def _columns_of(rows: Any) -> Mapping[str, Sequence[Cell]]:
@@ -185,14 +198,32 @@ def _columns_of(rows: Any) -> Mapping[str, Sequence[Cell]]:
             for name, values in rows.items()
         }
     names = list(rows[0]) if rows else []
+    for number, row in enumerate(rows):
+        if row.keys() != rows[0].keys():
+            odd = sorted(row.keys() ^ rows[0].keys())
+            problem = f"row {number} has other columns than row 0: {', '.join(map(repr, odd))}"
+            raise _unsendable(problem)
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: Any, column: str, row: int) -> Cell:
     if value is None or value != value:  # noqa: PLR0124 - NaN is the value unequal to itself
         return None
     plain: Cell = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, float) and math.isinf(plain):
+        raise _unsendable(f"{column!r} row {row} is {plain}, which is no number in JSON")
     return plain
+
+
+def _unsendable(problem: str) -> errors.Usage:
+    return errors.Usage(
+        errors.REQUEST_FAILED,
+        "write request",
+        "rows",
+        problem,
+        unchanged="nothing was sent",
+        hint="None and NaN mean missing; every row names the same columns",
+    )
 
 
 def _parameters(event_time: datetime | None, seconds: float) -> dict[str, Any]:
@@ -227,12 +258,13 @@ def _error_text(text: bytes) -> str:
         return text.decode(errors="replace")[:200]
 
 
-def _decoded(status: int, text: bytes, path: str) -> Any:
-    if status == http.client.OK:
-        return json.loads(text)
-    family = {404: errors.NotFound, 504: errors.TimedOut}.get(status, errors.Usage)
-    code = errors.NO_SUCH_DEPLOYMENT if status == http.client.NOT_FOUND else errors.REQUEST_FAILED
-    raise family(code, "call", path, _error_text(text), hint="trimtab status")
+def _accepted(reply: Reply, path: str) -> Reply:
+    if reply.status == http.client.OK:
+        return reply
+    family = {404: errors.NotFound, 504: errors.TimedOut}.get(reply.status, errors.Usage)
+    missing = reply.status == http.client.NOT_FOUND
+    code = errors.NO_SUCH_DEPLOYMENT if missing else errors.REQUEST_FAILED
+    raise family(code, "call", path, _error_text(reply.text), hint="trimtab status")
 
 
 def _gave_up(

@@ -14,7 +14,7 @@ from tests.support.system import System, until
 
 from trimtab import errors
 from trimtab.backends.requestlog import FolderRequestLog
-from trimtab.client import Client, Label
+from trimtab.client import Client, Label, Reply
 
 
 class CountingClient(Client):
@@ -24,9 +24,7 @@ class CountingClient(Client):
         super().__init__(url, deadline)
         self.sent = sent
 
-    def _exchange(
-        self, method: str, path: str, payload: bytes | None, left: float
-    ) -> tuple[int, bytes, float | None]:
+    def _exchange(self, method: str, path: str, payload: bytes | None, left: float) -> Reply:
         if payload is not None:
             name = path.rpartition("/")[2]
             told = json.loads(payload)

@@ -32,7 +32,7 @@ class Script:
 
     answers: list[Answer] = field(default_factory=list)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=lambda: {"X-Trimtab-Release": "m@3"})
 
     def next(self) -> Answer:
         """The next answer."""
@@ -90,7 +90,7 @@ def client(script: Script) -> Iterator[Client]:
 
 def answered(rows: int = 2) -> Answer:
     return 200, {
-        "model_name": "m",
+        "model_name": "d",
         "model_version": "3",
         "id": "r1",
         "outputs": [
@@ -139,7 +139,7 @@ def test_what_may_pass_is_tried_again_as_the_same_request(
 
 def test_a_server_that_says_when_is_waited_for(client: Client, script: Script) -> None:
     script.answers = [(503, {"error": "full"}), answered()]
-    script.headers = {"Retry-After": "0"}
+    script.headers |= {"Retry-After": "0"}
     assert client.predict("m", ROWS).release == "m@3"
 
 
@@ -215,3 +215,19 @@ def test_an_empty_table_is_sent_as_no_columns(client: Client, script: Script) ->
     call: Callable[..., Any] = client.predict
     assert len(call("m", empty)) == 0
     assert script.asked[0][2]["inputs"] == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([{"distance": 1.0}, {"distance": float("inf")}], "'distance' row 1 is inf"),
+        ([{"distance": 1.0}, {"carrier": "AA"}], "row 1 has other columns than row 0: 'carrier'"),
+    ],
+)
+def test_rows_that_no_request_can_hold_are_not_sent(
+    client: Client, script: Script, rows: Any, problem: str
+) -> None:
+    with pytest.raises(errors.Usage, match=problem) as caught:
+        client.predict("m", rows)
+    assert caught.value.hint
+    assert script.asked == []
