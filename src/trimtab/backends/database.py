@@ -126,7 +126,8 @@ def open_database(path: Path) -> Engine:
             path.name,
             f"the metadata database cannot be opened: {_first_line(error)}",
             unchanged="nothing was written",
-            hint="check the owner of the state folder and the space left on its disk",
+            hint="check the owner of the state folder and the space left on its disk; "
+            "a damaged file is restored from a backup",
         ) from error
     except errors.TrimtabError:
         engine.dispose()

@@ -38,6 +38,7 @@ def only(found: tuple[Release, ...], ref: ReleaseRef) -> Release:
             "find",
             named,
             "no release has that name",
+            unchanged="nothing was changed",
             hint="trimtab releases",
         )
     if len(found) > 1:
@@ -47,6 +48,7 @@ def only(found: tuple[Release, ...], ref: ReleaseRef) -> Release:
             "find",
             named,
             f"it may be any of {names}",
+            unchanged="nothing was changed",
             hint="give more digits, or model@number",
         )
     return found[0]

@@ -10,6 +10,15 @@ from trimtab import errors
 from trimtab.backends import shim
 
 _LAST_LINES = 20
+_UNCHANGED = "no release was made"
+_HINTS = {
+    errors.WRONG_FORMAT: "say what the file is: --format, or format in trimtab.toml",
+    errors.FEATURES_FAILED: "call the feature code on a few rows of the reference, in an "
+    "environment of the same --requirements",
+    errors.MODEL_FAILED: "the model is loaded in an environment of its own: see that --model, "
+    "--format and --requirements belong together",
+}
+_NO_WORD = "if it was killed, see whether memory ran out: dmesg | tail"
 
 
 class SubprocessRunner:
@@ -40,22 +49,14 @@ class SubprocessRunner:
         raise _refusal(arguments[0], done.returncode, done.stderr)
 
 
-def _refusal(mode: str, code: int, stderr: str) -> errors.TrimtabError:
+def _refusal(mode: str, exit_code: int, stderr: str) -> errors.TrimtabError:
     """The worker's last line says why; a worker that was killed has said nothing."""
     lines = stderr.strip().splitlines()
     try:
         said = json.loads(lines[-1])
-        unchanged = "no release was made"
-        if said["code"] == errors.WRONG_FORMAT:
-            hint = "say what the file is: --format, or format in trimtab.toml"
-            return errors.Usage(said["code"], mode, "release", said["error"], unchanged, hint)
-        return errors.Permanent(said["code"], mode, "release", said["error"], unchanged)
+        code, text = said["code"], said["error"]
     except (IndexError, ValueError, KeyError, TypeError):
         tail = "\n".join(lines[-_LAST_LINES:]) or "it said nothing"
-        return errors.Permanent(
-            errors.WORKER_FAILED,
-            mode,
-            "release",
-            f"the worker ended with code {code}: {tail}",
-            unchanged="no release was made",
-        )
+        code, text = errors.WORKER_FAILED, f"the worker ended with code {exit_code}: {tail}"
+    family = errors.Usage if code == errors.WRONG_FORMAT else errors.Permanent
+    return family(code, mode, "release", text, _UNCHANGED, _HINTS.get(code, _NO_WORD))

@@ -48,6 +48,7 @@ class ReleaseRef(msgspec.Struct, frozen=True):
             "read",
             repr(text),
             "a release is written model@number or as at least 6 digits of its digest",
+            unchanged="nothing was changed",
             hint="trimtab releases",
         )
 

@@ -47,6 +47,7 @@ def no_such_deployment(name: str) -> errors.NotFound:
         "find deployment",
         name,
         "no deployment has that name",
+        unchanged="nothing was changed",
         hint="trimtab status",
     )
 

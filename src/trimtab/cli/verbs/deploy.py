@@ -3,7 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import msgspec
@@ -13,7 +13,13 @@ from trimtab.cli.api import Api, connect
 from trimtab.cli.follow import Follower
 from trimtab.cli.names import deployments, releases
 from trimtab.cli.screen import DONE, FAILED, ROLLED_BACK, Screen, verb
-from trimtab.views.shapes import DeployView, ReleasesView, RolloutView, StatusView
+from trimtab.views.shapes import (
+    DeployView,
+    HistoryView,
+    ReleasesView,
+    RolloutView,
+    StatusView,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +67,24 @@ def command(screen: Screen, deployment: str, yes: bool, **options: Any) -> None:
     ended = Follower(api, screen, deployment, view.rollout.id).wait(asked.timeout)
     seconds = time.monotonic() - started
     screen.show(msgspec.structs.replace(view, rollout=ended, undo="", seconds=seconds))
-    _end(screen, ended, deployment)
+    if ended.outcome == "promoted":
+        raise SystemExit(DONE)
+    screen.say(_told(ended, _reason(api, deployment, ended.release), deployment))
+    raise SystemExit(ROLLED_BACK if ended.outcome == "rolled_back" else FAILED)
 
 
-def _end(screen: Screen, ended: RolloutView, deployment: str) -> NoReturn:
-    """End as the rollout did."""
-    if ended.outcome == "rolled_back":
-        screen.say(f"{ended.release} was rolled back\nhint: trimtab why {deployment}")
-        raise SystemExit(ROLLED_BACK)
-    raise SystemExit(DONE if ended.outcome == "promoted" else FAILED)
+def _told(ended: RolloutView, reason: str, deployment: str) -> str:
+    """How a rollout ended that did not end well."""
+    outcome = (ended.outcome or "ended").replace("_", " ")
+    because = f": {reason}" if reason else ""
+    return f"{ended.release} was {outcome}{because}\nhint: trimtab why {deployment}"
+
+
+def _reason(api: Api, deployment: str, release: str) -> str:
+    """What the journal says of the newest end of a rollout of `release`."""
+    known = api.get(HistoryView, "history", deployment=deployment, limit=50).events
+    ends = [event for event in known if (event.kind, event.release) == ("rollout_ended", release)]
+    return max(ends, key=lambda event: event.seq).reason if ends else ""
 
 
 def _newest(api: Api, deployment: str) -> str:
