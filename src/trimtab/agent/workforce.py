@@ -31,6 +31,7 @@ class Workforce:
         self._stops: set[asyncio.Task[None]] = set()
         self._wanted: frozenset[WorkerSlot] = frozenset()
         self._epoch = 0
+        self._ending = False
         self._preparing: dict[Digest, asyncio.Lock] = {}
 
     def apply(self, wanted: WantedWorkers) -> None:
@@ -44,6 +45,8 @@ class Workforce:
                 unchanged="no worker was started or stopped",
             )
         self._epoch = wanted.epoch
+        if self._ending:
+            return
         if self._wanted != frozenset(wanted.slots):
             self._wanted = frozenset(wanted.slots)
             keep(self._wanted)
@@ -82,7 +85,8 @@ class Workforce:
         return tuple(self._keepers[slot].status for slot in sorted(self._keepers))
 
     async def stop(self) -> None:
-        """Drain all workers at once."""
+        """Drain all workers at once; none is started any more, whoever asks for it."""
+        self._ending = True
         self._wanted = frozenset()
         self._reconcile()
         while self._tasks:
