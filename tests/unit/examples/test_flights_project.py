@@ -58,8 +58,11 @@ def history(rows: int = 3000) -> pd.DataFrame:
 
 
 def live(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows as the request log joined with labels gives them."""
-    return frame.rename(columns={"late": "label", "sched_at": "event_time"})
+    """Rows as the request log joined with labels gives them: times in seconds, labels as text."""
+    seconds = frame["sched_at"].map(lambda moment: moment.timestamp())
+    labels = frame["late"].map("{:.0f}".format, na_action="ignore")
+    known = frame.assign(event_time=seconds, label=labels)
+    return known.drop(columns=["late", "sched_at"])
 
 
 def run(pipeline: ModuleType, folder: Path, past: pd.DataFrame, served: pd.DataFrame) -> Path:

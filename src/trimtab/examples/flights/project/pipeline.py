@@ -89,8 +89,10 @@ def _rows(source: Path, labelled: Path) -> pd.DataFrame:
     history = pd.read_parquet(source, columns=columns)
     live = pd.read_parquet(labelled)
     live = live.rename(columns={"label": TARGET, "event_time": TIME}).reindex(columns=columns)
+    live[TIME] = pd.to_datetime(live[TIME], unit="s", utc=True)
     parts = [part for part in (history, live) if not part.empty]
     rows = pd.concat([part.dropna(subset=[TARGET]) for part in parts], ignore_index=True)
+    rows = rows.drop_duplicates(KEY, keep="last")
     rows[TIME] = pd.to_datetime(rows[TIME], utc=True)
     rows[TARGET] = rows[TARGET].astype("int8")
-    return rows.sort_values([TIME, KEY]).drop_duplicates(KEY, keep="last", ignore_index=True)
+    return rows.sort_values([TIME, KEY], ignore_index=True)
