@@ -7,7 +7,6 @@ import gzip
 import http.client
 import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.project import BUILD, CONFIG, MODEL, request, write_csv
-from tests.support.system import Said, System, copied, running, sent, until
+from tests.support.project import BUILD, request
+from tests.support.system import System, copied, refused, running, sent, until
 
-from trimtab import app, errors
+from trimtab import errors
+from trimtab.app import projects, releases
 from trimtab.backends.blobs import ObjectBlobs
 from trimtab.backends.environments import FINGERPRINT
 from trimtab.backends.requestlog import FolderRequestLog
@@ -357,14 +357,6 @@ def test_an_order_that_a_foreign_page_could_send_is_refused(system: System) -> N
     assert (answer.status, answer.json["error"]["code"]) == (403, "TT-112")
 
 
-def refused(said: Said, exit_code: int, error: str) -> None:
-    """The verb failed as it should: its exit code, one error with a hint, nothing on stdout."""
-    assert (said.code, said.out) == (exit_code, ""), said
-    assert f"({error})" in said.err, said
-    assert "Traceback" not in said.err
-    assert "hint: " in said.err, said
-
-
 VERBS: dict[str, tuple[tuple[str, ...], int, str]] = {
     "an unknown release": (("deploy", "risk", "--release", "risk@77"), 1, "TT-201"),
     "a release by no name": (("deploy", "risk", "--release", "!"), 2, "TT-201"),
@@ -458,7 +450,7 @@ def test_a_build_that_fails_leaves_nothing_behind(system: System, case: str) -> 
 
 def kept(system: System) -> set[str]:
     """Every file that a build could leave, and every release it could register."""
-    folders = [system.home / name for name in (layout.BLOBS, app.SCRATCH)]
+    folders = [system.home / name for name in (layout.BLOBS, releases.SCRATCH)]
     files = {str(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
     places = {str(path) for path in (system.home / layout.ENVIRONMENTS).glob("*")}
     return files | places | {each["release"] for each in system.api("releases")["releases"]}
@@ -481,8 +473,8 @@ def test_a_release_whose_model_does_not_load_is_never_served(system: System) -> 
 
 def test_a_release_with_a_changed_byte_is_never_served(system: System) -> None:
     blobs = ObjectBlobs.local(system.home / layout.BLOBS)
-    project = app.open_project(system.folder, {})
-    tree = blobs.tree(app.find_release(project, "risk@2").manifest.tree)
+    project = projects.open_project(system.folder, {})
+    tree = blobs.tree(releases.find_release(project, "risk@2").manifest.tree)
     (code,) = (entry.digest for entry in tree.entries if entry.path == "model.py")
     with changed(blob(system, code), b"\nraise SystemExit('tampered')\n"):
         said = system.typed("deploy", "risk", "--release", "risk@2", "--wait", "--timeout", "60")
@@ -559,76 +551,3 @@ def failure(system: System, slot: str) -> str:
         if f"{worker['slot']['release']}-{worker['slot']['index']}" == slot:
             return str(worker.get("error") or "")
     return ""
-
-
-@pytest.fixture
-def bare(tmp_path: Path) -> System:
-    """A project that was never built and does not run."""
-    (tmp_path / "trimtab.toml").write_text(CONFIG, encoding="utf-8")
-    (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
-    return System(tmp_path)
-
-
-@pytest.mark.parametrize("verb", ["check", "up", "build"])
-def test_an_unknown_key_stops_a_verb_before_it_does_anything(bare: System, verb: str) -> None:
-    (bare.folder / "trimtab.toml").write_text(CONFIG.replace("shadow =", "shadwo ="))
-    said = bare.typed(verb, *(["risk"] if verb == "build" else []))
-    refused(said, 2, "TT-101")
-    assert "did you mean" in said.err
-    assert not bare.home.exists()
-
-
-@pytest.mark.parametrize(
-    "text", ["[deployment.risk\n", "\xff", '[deployment.risk]\nscale = { min = "x" }\n']
-)
-def test_a_configuration_that_is_none_is_told_where(bare: System, text: str) -> None:
-    (bare.folder / "trimtab.toml").write_bytes(text.encode("latin-1"))
-    refused(bare.typed("up"), 2, "TT-102")
-    assert not bare.home.exists()
-
-
-@pytest.mark.parametrize("name", ["INFERENCE", "ADMIN"])
-def test_a_port_in_use_is_named(system: System, bare: System, name: str) -> None:
-    address = {"INFERENCE": system.inference, "ADMIN": system.admin}[name].removeprefix("http://")
-    said = bare.verb("up", **{f"TRIMTAB_SERVER_{name}": address})
-    refused(said, 3, "TT-108")
-    assert address in said.err
-    assert bare.processes() == {}
-
-
-def test_an_admin_listener_for_everybody_is_refused(bare: System) -> None:
-    refused(bare.verb("up", TRIMTAB_SERVER_ADMIN="0.0.0.0:0"), 1, "TT-110")
-
-
-@pytest.mark.parametrize("verb", [("up",), ("releases",), (*BUILD, *RISK)])
-def test_a_state_folder_that_cannot_be_written(bare: System, verb: tuple[str, ...]) -> None:
-    """A path below a file: even the superuser cannot make a folder there."""
-    write_csv(bare.folder / "reference.csv", [{"person": "p", "left": "yes"}])
-    (bare.folder / "requirements.txt").write_text("numpy\n")
-    said = bare.typed(*verb, TRIMTAB_HOME=str(bare.folder / "model.py" / "state"))
-    refused(said, 3, "TT-105")
-    assert (bare.folder / "model.py").read_text() == MODEL
-
-
-@pytest.mark.parametrize("verb", ["up", "releases"])
-def test_a_state_folder_of_a_newer_version_is_not_touched(bare: System, verb: str) -> None:
-    bare.home.mkdir()
-    (bare.home / layout.VERSION).write_text("99\n")
-    refused(bare.typed(verb), 3, "TT-106")
-    assert [path.name for path in bare.home.iterdir()] == [layout.VERSION]
-
-
-def test_a_database_that_is_none_is_not_written_over(bare: System) -> None:
-    bare.home.mkdir()
-    database = bare.home / layout.DATABASE
-    database.write_bytes(b"this is not a database" * 100)
-    refused(bare.typed("releases"), 3, "TT-105")
-    assert database.read_bytes() == b"this is not a database" * 100
-
-
-def test_verbs_without_a_project_or_a_server(bare: System, tmp_path_factory: Any) -> None:
-    refused(bare.typed("status"), 3, "TT-109")
-    nowhere = System(tmp_path_factory.mktemp("nowhere"))
-    refused(nowhere.typed("up"), 2, "TT-103")
-    shutil.copy(bare.folder / "trimtab.toml", nowhere.folder)
-    refused(nowhere.typed("init", "."), 2, "TT-104")

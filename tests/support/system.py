@@ -323,3 +323,11 @@ def copied(project: Path, folder: Path) -> Path:
         environments, target / layout.ENVIRONMENTS, symlinks=True, copy_function=os.link
     )
     return folder
+
+
+def refused(said: Said, exit_code: int, error: str) -> None:
+    """The verb failed as it should: its exit code, one error with a hint, nothing on stdout."""
+    assert (said.code, said.out) == (exit_code, ""), said
+    assert f"({error})" in said.err, said
+    assert "Traceback" not in said.err
+    assert "hint: " in said.err, said
