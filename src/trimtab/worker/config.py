@@ -73,6 +73,8 @@ class WorkerConfig:
     settings: Mapping[str, str]
     golden: GoldenFile | None
     tree: tuple[TreeEntry, ...]
+    engine: str | None = None
+    """Path of the compiled engine that answers instead of the model; None when there is none."""
 
     @property
     def allow_nan(self) -> bool:
@@ -103,6 +105,7 @@ def _config(folder: Path, fields: Mapping[str, Any]) -> WorkerConfig:
             TreeEntry(entry["path"], entry["digest"], entry["size"])
             for entry in fields.get("tree") or ()
         ),
+        engine=fields.get("engine"),
     )
 
 

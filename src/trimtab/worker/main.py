@@ -1,4 +1,4 @@
-"""The worker's command line: `serve` (the default), `probe`, `verify`, `describe`, `step`; and
+"""The worker's command line: `serve` (the default), one of the modes that end by themselves, or
 `zygote`, the process that becomes a worker by forking."""
 
 import argparse
@@ -10,10 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import config, golden, steps, zygote
+from . import config, convert, golden, measure, steps, zygote
 from .failures import BAD_REFERENCE, EXIT_LOAD, STAGE_CODES, Refusal, StageFailure, refusing
 from .frames import Tensor
 from .integrity import verify_tree
@@ -21,7 +22,7 @@ from .model import Model, load
 from .serve import Server
 
 _NAME = "trimtab-worker"
-_MODES = ("serve", "probe", "verify", "describe", "step")
+_MODES = ("serve", "probe", "verify", "describe", "convert", "measure", "step")
 _STUCK_SECONDS = 5.0
 """How long the answers in progress may take once the parent is gone."""
 
@@ -58,6 +59,8 @@ def _run(options: argparse.Namespace, out: int) -> int:
         "probe": _probe,
         "verify": _verify,
         "describe": _describe,
+        "convert": _convert,
+        "measure": _measure,
     }
     _print(out, modes[options.mode](model, options))
     return 0
@@ -105,8 +108,7 @@ def _serve(options: argparse.Namespace, parent: Parent) -> int:
 
 def _probe(model: Model, options: argparse.Namespace) -> Any:
     """Answer the inputs once per `--batch`, each into its `--outputs` file."""
-    with refusing(BAD_REFERENCE, "cannot read the inputs"):
-        asked = golden.read(options.inputs)
+    asked = _inputs(options)
     if len(options.batch) != len(options.outputs):
         raise Refusal(EXIT_LOAD, BAD_REFERENCE, "every --outputs needs its --batch")
     results = []
@@ -117,6 +119,11 @@ def _probe(model: Model, options: argparse.Namespace) -> Any:
         golden.write(path, golden.GoldenSet(asked.rows, asked.inputs, outputs))
         results.append({"batch": batch, "seconds": seconds})
     return {"rows": asked.rows, "batches": results}
+
+
+def _inputs(options: argparse.Namespace) -> golden.GoldenSet:
+    with refusing(BAD_REFERENCE, "cannot read the inputs"):
+        return golden.read(options.inputs)
 
 
 def _answers(model: Model, asked: golden.GoldenSet, batch: int) -> list[Tensor]:
@@ -142,6 +149,14 @@ def _describe(model: Model, _: argparse.Namespace) -> Any:
     """The model's facts; the setting `task` says what its format cannot."""
     facts = model.predictor.facts.described()
     return {**facts, "task": model.config.settings.get("task", facts["task"])}
+
+
+def _convert(model: Model, options: argparse.Namespace) -> Any:
+    return asdict(convert.convert(model, _inputs(options), options.out))
+
+
+def _measure(model: Model, options: argparse.Namespace) -> Any:
+    return measure.measure(model, _inputs(options))
 
 
 def _step(options: argparse.Namespace) -> int:
@@ -180,8 +195,10 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         if name != "step":
             mode.add_argument("--config", type=Path, required=True)
     added["serve"].add_argument("--socket", type=Path, required=True)
+    for name in ("probe", "convert", "measure"):
+        added[name].add_argument("--inputs", type=Path, required=True)
+    added["convert"].add_argument("--out", type=Path, required=True)
     probe = added["probe"]
-    probe.add_argument("--inputs", type=Path, required=True)
     probe.add_argument("--outputs", type=Path, action="append", required=True)
     probe.add_argument("--batch", type=int, action="append", required=True)
     step = added["step"]

@@ -18,10 +18,10 @@ from .failures import (
     refusing,
 )
 from .frames import Tensor
-from .inputs import given
+from .inputs import giver
 from .loaders import load_predictor
 from .loaders.contract import Predictor
-from .outputs import class_outputs, same_classes, value_outputs
+from .outputs import same_classes, shaper
 
 Features = Callable[[Any], Any]
 
@@ -44,28 +44,32 @@ class Model:
         self.config = config
         self.predictor = predictor
         self._features = features
+        signature = config.signature
+        self._classifies = signature.task in {"binary", "multiclass"}
+        self._shaped = shaper(signature, config.allow_nan)
+        engine_alone = config.engine is not None and features is None
+        self.given = giver("parts" if engine_alone else config.frame, signature)
 
     def predict(self, inputs: Sequence[Tensor], rows: int) -> Answer:
         """Answer `rows` rows. Raises `StageFailure`, and nothing else that is an `Exception`."""
         if rows < 1:
             raise StageFailure("input", "a request has at least one row")
-        signature, allow_nan = self.config.signature, self.config.allow_nan
         with failing_at("input"):
-            frame = given(self.config.frame, signature, inputs, rows)
+            frame = self.given(inputs, rows)
         started = time.perf_counter()
         with failing_at("features"):
-            frame = self._with_features(frame, rows)
+            frame = self.with_features(frame, rows)
         featured = time.perf_counter()
-        classifies = signature.task in {"binary", "multiclass"}
+        predictor = self.predictor
         with failing_at("model"):
-            answer = (self.predictor.probabilities if classifies else self.predictor.values)(frame)
+            answer = (predictor.probabilities if self._classifies else predictor.values)(frame)
         ended = time.perf_counter()
-        shaped = class_outputs if classifies else value_outputs
         with failing_at("output"):
-            outputs = shaped(signature, answer, rows, allow_nan)
+            outputs = self._shaped(answer, rows)
         return Answer(outputs, featured - started, ended - featured)
 
-    def _with_features(self, frame: Any, rows: int) -> Any:
+    def with_features(self, frame: Any, rows: int) -> Any:
+        """What the feature code makes of the rows, which it must neither add to nor leave out."""
         if self._features is None:
             return frame
         made = self._features(frame)
@@ -89,11 +93,12 @@ def load(config: WorkerConfig) -> Model:
             features = named(config.features)
     with refusing(MODEL_FAILED, f"cannot load the model {config.model_path!r}"):
         predictor = load_predictor(config)
+        model = Model(config, predictor, features)
     classes, wanted = predictor.facts.classes, config.signature.classes
     if classes and wanted and not same_classes(classes, wanted):
         message = f"the model has the classes {[*classes]}, the signature {[*wanted]}"
         raise Refusal(EXIT_LOAD, MODEL_FAILED, message)
-    return Model(config, predictor, features)
+    return model
 
 
 def named(reference: str) -> Any:

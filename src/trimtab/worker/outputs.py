@@ -1,42 +1,67 @@
 """From what a model returned to the outputs that its signature promises."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .config import Output, Signature
 from .failures import StageFailure
-from .frames import Tensor
+from .frames import Tensor, encode_texts
 from .loaders.contract import Probabilities
-from .tensors import datatype_of, tensor_of, text_of
+from .tensors import DTYPES, datatype_of, tensor_of, text_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Shaper = Callable[[Any, int], list[Tensor]]
+"""Makes the outputs of the signature out of what the model returned for so many rows.
+
+Raises `StageFailure` at `output` when they are not what the signature promises."""
 
 _ROUNDING = 1e-6
 """How far a float32 probability may be outside [0, 1]."""
 
 
-def class_outputs(
-    signature: Signature, answer: Probabilities, rows: int, allow_nan: bool
-) -> list[Tensor]:
-    """`score` and `label` of a binary task, `scores` and `label` of a multiclass one."""
-    import numpy as np
+def shaper(signature: Signature, allow_nan: bool) -> Shaper:
+    """How answers of the signature's task become outputs; what no answer changes is done once."""
+    if signature.task in {"binary", "multiclass"}:
+        return ClassOutputs(signature, allow_nan).of
+    return lambda answer, rows: value_outputs(signature, answer, rows, allow_nan)
 
-    values = _counted(np.asarray(answer.values, dtype=np.float64), rows)
-    classes = signature.classes or answer.classes
-    if signature.task == "binary":
-        score = _positive(values, answer.classes, classes or ("0", "1"))
-        chosen = (score >= signature.threshold).astype(np.intp)
-        first = conformed(_declared(signature, "score", "FP64"), score, allow_nan)
-        labels = _labels(signature, classes or ("0", "1"), chosen)
-    else:
-        classes = classes or tuple(map(str, range(values.shape[-1])))
-        scores = _every(values, answer.classes, classes)
-        shape = (len(classes),)
-        first = conformed(_declared(signature, "scores", "FP64", shape), scores, allow_nan)
-        labels = _labels(signature, classes, scores.argmax(axis=1))
-    _check_probabilities(np.asarray(values))
-    return [first, labels]
+
+class ClassOutputs:
+    """`score` and `label` of a binary task, `scores` and `label` of a multiclass one."""
+
+    def __init__(self, signature: Signature, allow_nan: bool) -> None:
+        self._signature = signature
+        self._allow_nan = allow_nan
+        self._binary = signature.task == "binary"
+        self._labels: dict[tuple[str, ...], _Labels] = {}
+
+    def of(self, answer: Probabilities, rows: int) -> list[Tensor]:
+        """The outputs of `rows` rows. Raises `StageFailure` for what are no probabilities."""
+        import numpy as np
+
+        values = _counted(np.asarray(answer.values, dtype=np.float64), rows)
+        classes = self._signature.classes or answer.classes
+        if self._binary:
+            classes = classes or ("0", "1")
+            score = _positive(values, answer.classes, classes)
+            chosen = score >= self._signature.threshold
+            first = self._first(Output("score", "FP64", ()), score)
+        else:
+            classes = classes or tuple(map(str, range(values.shape[-1])))
+            scores = _every(values, answer.classes, classes)
+            chosen = scores.argmax(axis=1)
+            first = self._first(Output("scores", "FP64", (len(classes),)), scores)
+        if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):
+            _check_probabilities(values)
+        if classes not in self._labels:
+            self._labels[classes] = _Labels(self._signature, classes)
+        return [first, self._labels[classes].of(chosen)]
+
+    def _first(self, usual: Output, values: "NDArray[Any]") -> Tensor:
+        declared = _declared(self._signature, usual.name, usual.datatype, usual.shape)
+        return conformed(declared, values, self._allow_nan)
 
 
 def value_outputs(signature: Signature, answer: Any, rows: int, allow_nan: bool) -> list[Tensor]:
@@ -125,17 +150,24 @@ def _plain(name: str) -> str:
         return name
 
 
-def _labels(signature: Signature, classes: Sequence[str], chosen: "NDArray[Any]") -> Tensor:
-    import numpy as np
+class _Labels:
+    """The names of classes as the bytes that stand for them on the wire."""
 
-    output = _declared(signature, "label", "BYTES")
-    values: list[Any] = [_label(name, output.datatype) for name in classes]
-    names = np.empty(len(values), dtype=object)
-    names[:] = values
-    labels = names[chosen]
-    if output.datatype != "BYTES":
-        labels = np.array(labels.tolist())
-    return tensor_of("label", labels, output.datatype)
+    def __init__(self, signature: Signature, classes: Sequence[str]) -> None:
+        import numpy as np
+
+        self._datatype = _declared(signature, "label", "BYTES").datatype
+        values: list[Any] = [_label(name, self._datatype) for name in classes]
+        if self._datatype == "BYTES":
+            self._encoded = [encode_texts([value]) for value in values]
+        else:
+            self._encoded = [np.array([v], DTYPES[self._datatype]).tobytes() for v in values]
+
+    def of(self, chosen: "NDArray[Any]") -> Tensor:
+        """The tensor `label` for the places of the chosen classes, or for yes and no."""
+        encoded = self._encoded
+        data = b"".join([encoded[place] for place in chosen.tolist()])
+        return Tensor("label", self._datatype, chosen.shape, data)
 
 
 def _label(name: str, datatype: str) -> str | float | bool:

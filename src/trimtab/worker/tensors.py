@@ -63,6 +63,11 @@ def datatype_of(array: "NDArray[Any]") -> str:
         raise FrameError(f"an array of {array.dtype} has no datatype on the wire") from None
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value is None or NaN."""
+    return value is None or bool(value != value)  # noqa: PLR0124 - only NaN differs from itself
+
+
 def text_of(value: Any) -> str | None:
     """A value as the wire's text: None and NaN are missing, numbers are in shortest form.
 
@@ -71,7 +76,7 @@ def text_of(value: Any) -> str | None:
     """
     if hasattr(value, "item"):
         value = value.item()
-    if value is None or value != value:  # noqa: PLR0124 - only NaN differs from itself
+    if is_missing(value):
         return None
     if isinstance(value, bytes):
         return value.decode()

@@ -7,7 +7,7 @@ import pytest
 
 from trimtab.worker.config import Column, Signature
 from trimtab.worker.failures import StageFailure
-from trimtab.worker.inputs import cast, given
+from trimtab.worker.inputs import cast, giver
 from trimtab.worker.tensors import tensor_of
 
 SIGNATURE = Signature(
@@ -22,6 +22,10 @@ SIGNATURE = Signature(
     threshold=0.5,
 )
 NUMBERS = Signature(SIGNATURE.inputs[:2], (), "other", (), 0.5)
+
+
+def given(frame: str, signature: Signature, tensors: list[Any], rows: int) -> Any:
+    return giver(frame, signature)(tensors, rows)
 
 
 def texts(*values: str | None) -> Any:

@@ -8,12 +8,16 @@ import pytest
 from trimtab.worker.config import Output, Signature
 from trimtab.worker.failures import StageFailure
 from trimtab.worker.loaders.contract import Probabilities
-from trimtab.worker.outputs import class_outputs, same_classes, value_outputs
+from trimtab.worker.outputs import ClassOutputs, same_classes, value_outputs
 from trimtab.worker.tensors import array_of, text_of
 
 
 def signature(task: str, *classes: str, outputs: tuple[Output, ...] = ()) -> Signature:
     return Signature((), outputs, task, classes, 0.5)
+
+
+def class_outputs(wanted: Signature, answer: Probabilities, rows: int, allow_nan: bool) -> Any:
+    return ClassOutputs(wanted, allow_nan).of(answer, rows)
 
 
 def arrays(tensors: list[Any]) -> dict[str, list[Any]]:

@@ -9,13 +9,19 @@ Does not belong here: guessing a format, falling back from one to another, or sh
 import importlib
 
 from ..config import WorkerConfig
+from . import compiled
 from .contract import Predictor
 
 FORMATS = ("skops", "onnx", "xgboost", "lightgbm", "python", "joblib", "pickle")
 
 
 def load_predictor(config: WorkerConfig) -> Predictor:
-    """Load the model as its declared format. Raises `Refusal` for another format (TT-203)."""
+    """Load the engine of the release, or else the model as its declared format.
+
+    Raises `Refusal` for another format (TT-203).
+    """
+    if config.engine is not None:
+        return compiled.load(config)
     if config.format not in FORMATS:
         raise ValueError(f"unknown format {config.format!r}; known are {', '.join(FORMATS)}")
     loader = importlib.import_module(f".{config.format}", __name__)

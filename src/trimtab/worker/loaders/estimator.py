@@ -12,15 +12,15 @@ class Estimator:
     def __init__(self, model: Any) -> None:
         if not callable(getattr(model, "predict", None)):
             raise TypeError(f"{type(model).__name__} has no method 'predict'")
-        self._model = model
+        self.model = model
         self._classes = _classes(model)
         self._probabilities = callable(getattr(model, "predict_proba", None))
 
     @property
     def facts(self) -> Facts:
         """What the object tells about itself in scikit-learn's attributes."""
-        features = getattr(self._model, "n_features_in_", None)
-        names = getattr(self._model, "feature_names_in_", ())
+        features = getattr(self.model, "n_features_in_", None)
+        names = getattr(self.model, "feature_names_in_", ())
         return Facts(
             task=self._task(),
             classes=self._classes,
@@ -33,18 +33,18 @@ class Estimator:
         """`predict_proba`, columns in the order of `classes_`."""
         if not self._probabilities:
             raise TypeError(
-                f"{type(self._model).__name__} has no predict_proba, which this task needs"
+                f"{type(self.model).__name__} has no predict_proba, which this task needs"
             )
-        return Probabilities(self._model.predict_proba(given), self._classes)
+        return Probabilities(self.model.predict_proba(given), self._classes)
 
     def values(self, given: Any) -> Any:
         """`predict`."""
-        return self._model.predict(given)
+        return self.model.predict(given)
 
     def _task(self) -> str:
         if self._classes and self._probabilities:
             return "binary" if len(self._classes) == 2 else "multiclass"
-        return "regression" if _kind(self._model) == "regressor" else "other"
+        return "regression" if _kind(self.model) == "regressor" else "other"
 
 
 def _classes(model: Any) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ class LightGBM:
     """A booster; classes are numbered, so their names come from the signature."""
 
     def __init__(self, booster: Any, objective: str) -> None:
-        self._booster = booster
+        self.booster = booster
         self._objective = objective
 
     @property
@@ -33,8 +33,8 @@ class LightGBM:
         )
         return Facts(
             task=task,
-            features=int(self._booster.num_feature()),
-            feature_names=tuple(self._booster.feature_name()),
+            features=int(self.booster.num_feature()),
+            feature_names=tuple(self.booster.feature_name()),
             probabilities=self._objective in classes,
         )
 
@@ -46,7 +46,7 @@ class LightGBM:
 
     def values(self, given: Any) -> Any:
         """The prediction, stopped at the best iteration when training found one."""
-        return self._booster.predict(given, num_threads=threads())
+        return self.booster.predict(given, num_threads=threads())
 
 
 def _objective(text: str) -> str:

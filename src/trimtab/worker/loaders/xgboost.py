@@ -24,7 +24,7 @@ class XGBoost:
     def __init__(self, booster: Any) -> None:
         self._booster = booster
         learner = json.loads(booster.save_config())["learner"]
-        self._objective = str(learner["objective"]["name"])
+        self.objective = str(learner["objective"]["name"])
         best = booster.attr("best_iteration")
         self._rounds = (0, int(best) + 1) if best is not None else (0, 0)
 
@@ -32,7 +32,7 @@ class XGBoost:
     def facts(self) -> Facts:
         """The task that the objective means, and the names of the features."""
         task = {"binary:logistic": "binary", "multi:softprob": "multiclass"}.get(
-            self._objective, "regression" if self._objective.startswith("reg:") else "other"
+            self.objective, "regression" if self.objective.startswith("reg:") else "other"
         )
         return Facts(
             task=task,
@@ -41,10 +41,14 @@ class XGBoost:
             probabilities=task in {"binary", "multiclass"},
         )
 
+    def used(self) -> Any:
+        """The booster without the trees after its best iteration."""
+        return self._booster[: self._rounds[1]] if self._rounds[1] else self._booster
+
     def probabilities(self, given: Any) -> Probabilities:
         """The prediction of an objective that is a probability."""
         if not self.facts.probabilities:
-            raise TypeError(f"the objective {self._objective} gives no probabilities")
+            raise TypeError(f"the objective {self.objective} gives no probabilities")
         return Probabilities(self.values(given))
 
     def values(self, given: Any) -> Any:
