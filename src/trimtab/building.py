@@ -15,7 +15,7 @@ from trimtab import errors
 from trimtab.app.projects import project_or_folder
 from trimtab.app.releases import build_release
 from trimtab.build.request import BuildRequest, ReferenceData
-from trimtab.domain.release import Format
+from trimtab.domain.release import EngineChoice, Format
 
 if TYPE_CHECKING:
     from trimtab.views.shapes import BuildView
@@ -48,6 +48,7 @@ class Asked:
     segments: str = ""
     requirements: Path | None = None
     trust: str | None = None
+    engine: EngineChoice | None = None
     config: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,6 +70,7 @@ class BuildOptions(TypedDict, total=False):
     segments: tuple[str, ...]
     requirements: str | Path
     trust: str
+    engine: EngineChoice
     config: Mapping[str, str]
     folder: str | Path
     narrate: Callable[[str], None]
@@ -98,6 +100,7 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
             segments=",".join(options.get("segments", ())),
             requirements=Path(requirements) if requirements else None,
             trust=options.get("trust"),
+            engine=options.get("engine"),
             config=options.get("config", {}),
         )
         narrate = options.get("narrate", _nothing)
@@ -157,6 +160,7 @@ def request(asked: Asked, folder: Path) -> BuildRequest:
         reference=_reference(asked, folder),
         requirements=_existing(folder / asked.requirements) if asked.requirements else None,
         trust=cast(Literal["none", "code"], asked.trust or "none"),
+        engine=asked.engine or "auto",
         config=dict(asked.config),
     )
 

@@ -135,3 +135,44 @@ def test_the_worker_predicts_what_the_library_predicts(
     for result in results:
         got = tensors.array_of(golden.read(result).outputs[0])
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("format_", "path", "task"),
+    [
+        ("xgboost", "binary.json", "binary"),
+        ("xgboost", "three.ubj", "multiclass"),
+        ("xgboost", "value.ubj", "regression"),
+        ("lightgbm", "binary.txt", "binary"),
+        ("lightgbm", "three.txt", "multiclass"),
+        ("lightgbm", "value.txt", "regression"),
+    ],
+)
+def test_the_graph_of_a_booster_predicts_what_the_booster_does(
+    python: Path, models: Path, format_: str, path: str, task: str
+) -> None:
+    """LightGBM in float64, XGBoost in the float32 that it computes in."""
+    precision, allowed = {"xgboost": ("float32", 1e-6), "lightgbm": ("float64", 1e-12)}[format_]
+    classes = {"binary": ["no", "yes"], "multiclass": ["a", "b", "c"]}.get(task, [])
+    inputs = [{"name": name, "datatype": "FP64", "nullable": True} for name in "abc"]
+    told = {
+        "release": "sha256:0",
+        "name": "m@1",
+        "format": format_,
+        "model_path": path,
+        "frame": "matrix",
+        "signature": {"inputs": inputs, "task": task, "classes": classes},
+    }
+    (models / "worker.json").write_text(json.dumps(told))
+    sample = ("--inputs", str(models / "inputs.bin"))
+    conversion = worker(python, models, "convert", *sample, "--out", str(models / "graph.onnx"))
+    assert (conversion["reason"], conversion["precision"]) == ("", precision)
+    assert conversion["difference"] <= allowed
+    (models / "worker.json").write_text(json.dumps(told | {"engine": "graph.onnx"}))
+    result = models / "compiled.bin"
+    worker(python, models, "probe", *sample, "--batch", "0", "--outputs", str(result))
+    got = tensors.array_of(golden.read(result).outputs[0])
+    np.testing.assert_allclose(got, np.load(models / f"{path}.npy"), rtol=allowed, atol=allowed)
+    sizes = worker(python, models, "measure", *sample)["sizes"]
+    assert [each["rows"] for each in sizes] == [1, 64]
+    assert sizes[0]["engine"] < sizes[0]["native"]

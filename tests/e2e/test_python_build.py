@@ -1,5 +1,6 @@
 """`trimtab.build(...)` makes the release that `trimtab build` would make."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,26 @@ from sklearn.linear_model import LogisticRegression
 
 import trimtab
 from trimtab import errors
+from trimtab.app.projects import project_or_folder
+from trimtab.app.releases import find_release, reproduce_release
+from trimtab.build import acceptance
 
 pytestmark = pytest.mark.e2e
+
+
+SUMS = """
+class Sums:
+    classes_ = [0, 1]
+
+    def predict(self, frame):
+        return [0] * len(frame["a"])
+
+    def predict_proba(self, frame):
+        import numpy as np
+
+        high = 1 / (1 + np.exp(-np.asarray(frame["a"])))
+        return np.column_stack([1 - high, high])
+"""
 
 
 def table() -> pd.DataFrame:
@@ -20,22 +39,104 @@ def table() -> pd.DataFrame:
     return rows
 
 
-def test_a_fitted_model_and_a_data_frame_become_a_release(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One state folder, so that its environments are made once."""
+    return tmp_path_factory.mktemp("project")
+
+
+def fitted(rows: pd.DataFrame, **options: float) -> LogisticRegression:
+    return LogisticRegression(**options).fit(rows[["a", "b"]], rows["y"])
+
+
+def test_a_fitted_model_and_a_data_frame_become_a_release_with_a_proven_engine(
+    folder: Path,
+) -> None:
     rows = table()
-    model = LogisticRegression().fit(rows[["a", "b"]], rows["y"])
     told: list[str] = []
     made = trimtab.build(
-        "toy", model, reference=rows, target="y", folder=tmp_path, narrate=told.append
+        "toy", fitted(rows), reference=rows, target="y", folder=folder, narrate=told.append
     )
     assert made.release == "toy@1"
     assert made.signature.task == "binary"
     assert [column.name for column in made.signature.inputs] == ["a", "b"]
     assert any("golden set" in line for line in told)
+    assert (made.engine, any(line.startswith("engine: onnx") for line in told)) == ("onnx", True)
+    assert made.compiled is not None
+    assert made.compiled.difference <= 1e-12 < made.compiled.tolerance
+    assert made.compiled.rows > len(rows)
+    assert made.compiled.speeds[0].times_ratio > 1.2
+
+
+def test_the_same_model_is_the_same_release_and_both_of_its_engines_are_reproduced(
+    folder: Path,
+) -> None:
+    """Times that were measured are no reason for another digest."""
+    rows = table()
+    again = trimtab.build("toy", fitted(rows), reference=rows, target="y", folder=folder)
+    assert again.release == "toy@1"
+    project = project_or_folder(folder, os.environ)
+    packages = find_release(project, "toy@1").manifest.environment.packages
+    assert "onnxruntime" in {package.name for package in packages}
+    assert "skl2onnx" not in {package.name for package in packages}
+    found = reproduce_release(project, "toy@1", lambda line: None)
+    assert found.ok, found.problems
+    assert [(each.engine, each.behaviour) for each in found.engines] == [
+        ("onnx", "within_tolerance"),
+        ("native", "bit_identical"),
+    ]
+
+
+def test_an_engine_that_is_off_by_more_than_the_tolerance_is_not_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here by nothing at all, which rounding exceeds."""
+    monkeypatch.setattr(acceptance, "ROUNDING", {"float64": 0.0})
+    rows, told = table(), list[str]()
+    model = fitted(rows, C=0.5)
+    made = trimtab.build(
+        "toy", model, reference=rows, target="y", folder=folder, narrate=told.append
+    )
+    assert (made.engine, made.compiled) == ("native", None)
+    assert "not taken: the largest difference" in told[-1]
+
+
+def test_a_model_is_left_as_it_is_where_that_is_asked(folder: Path) -> None:
+    rows, told = table(), list[str]()
+    made = trimtab.build(
+        "toy",
+        fitted(rows, C=0.25),
+        reference=rows,
+        target="y",
+        folder=folder,
+        engine="native",
+        narrate=told.append,
+    )
+    assert made.engine == "native"
+    assert not any(line.startswith("engine") for line in told)
+
+
+def test_code_is_served_by_itself_with_the_reason(folder: Path) -> None:
+    (folder / "sums.py").write_text(SUMS)
+    told: list[str] = []
+    made = trimtab.build(
+        "sums",
+        "sums:Sums",
+        reference=table(),
+        target="y",
+        trust="code",
+        folder=folder,
+        narrate=told.append,
+    )
+    assert made.engine == "native"
+    assert (
+        told[-1] == "engine: native; a model in the format python is code, which no converter reads"
+    )
 
 
 def test_code_that_is_not_trusted_is_not_opened(tmp_path: Path) -> None:
     rows = table()
-    model = LogisticRegression().fit(rows[["a", "b"]], rows["y"])
+    model = fitted(rows)
     with pytest.raises(errors.Usage) as caught:
         trimtab.build("toy", model, format="joblib", reference=rows, folder=tmp_path)
     assert caught.value.code == errors.UNTRUSTED_FORMAT

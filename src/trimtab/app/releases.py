@@ -30,9 +30,11 @@ from trimtab.domain.names import Digest, ReleaseRef, short
 from trimtab.domain.release import Manifest, Release
 from trimtab.domain.reproduction import Reproduction
 from trimtab.judge.draft import Author
+from trimtab.views.releases import build_compiled
 from trimtab.views.shapes import BuildView
 
 SCRATCH = "scratch"
+CACHE = "cache"
 
 
 def tools(home: Path, narrate: Narrate, log: IO[str] | None = None) -> Tools:
@@ -44,6 +46,7 @@ def tools(home: Path, narrate: Narrate, log: IO[str] | None = None) -> Tools:
         environments=UvEnvironments(home),
         runner=SubprocessRunner(home, log),
         scratch=scratch,
+        cache=home / CACHE,
         serving=shim.EXECUTION_SERVING,
         perturbed=tuple(shim.PERTURBED.values()),
         narrate=narrate,
@@ -113,6 +116,7 @@ def built(release: Release, manifest: Manifest, seconds: float) -> BuildView:
         number=release.number,
         digest=release.digest,
         engine=manifest.engine,
+        compiled=build_compiled(manifest.compiled),
         signature=manifest.signature,
         seconds=seconds,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
+import msgspec
 import pyarrow as pa
 
 from trimtab import errors
@@ -19,25 +20,31 @@ from trimtab.build.run import RunJob, run
 from trimtab.domain import layout
 from trimtab.domain.deployment import PipelineSpec, ProjectConfig
 from trimtab.domain.names import Digest
+from trimtab.domain.release import EngineChoice
 from trimtab.views.shapes import BuildView
-
-CACHE = "cache"
 
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """One run: `until` bounds the labels that it may use, in event time; None takes none."""
+    """One run: `until` bounds the labels that it may use, in event time; without a deployment it
+    uses none. `engine` is None for what the model's table says."""
 
     run: str
     model: str
     deployment: str | None = None
     until: float | None = None
+    engine: EngineChoice | None = None
 
 
-def run_pipeline(project: Project, model: str, narrate: Narrate) -> BuildView:
-    """Make a release by the model's pipeline from past data alone, and register it."""
+def run_pipeline(
+    project: Project, model: str, narrate: Narrate, engine: EngineChoice | None = None
+) -> BuildView:
+    """Make a release by the model's pipeline from past data alone, and register it.
+
+    `engine` goes before what the model's table in `trimtab.toml` says."""
     started = time.monotonic()
-    order = RunOrder(f"{model}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}", model)
+    name = f"{model}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    order = RunOrder(name, model, engine=engine)
     release = register(project, carry_out(project, order, narrate))
     return built(release, release.manifest, time.monotonic() - started)
 
@@ -48,12 +55,12 @@ def carry_out(
     """Carry out a pipeline run here and now. Raises `Permanent` TT-605 when it fails."""
     home = open_home(project.home)
     requests = request_log(home, project.config)
+    spec = pipeline_of(project.config, order.model)
     job = RunJob(
         id=order.run,
-        spec=pipeline_of(project.config, order.model),
+        spec=msgspec.structs.replace(spec, engine=order.engine or spec.engine),
         project=project.folder,
         folder=home / layout.RUNS / order.run,
-        cache=home / CACHE,
         labelled=partial(_labelled, requests, order),
     )
     status = run(job, tools(home, narrate, log))

@@ -41,6 +41,7 @@ class WorkerJson(msgspec.Struct, frozen=True, kw_only=True):
     frame: str
     signature: Signature
     config: dict[str, str]
+    engine: str | None
     golden: WorkerGolden
     tree: tuple[TreeEntry, ...]
 
@@ -103,6 +104,8 @@ class Checkouts:
 
 
 def _told(release: Digest, name: str, manifest: Manifest, tree: tuple[TreeEntry, ...]) -> bytes:
+    compiled = manifest.compiled
+    tolerance = manifest.golden.tolerance if compiled is None else compiled.tolerance
     return msgspec.json.encode(
         WorkerJson(
             release=release,
@@ -113,7 +116,8 @@ def _told(release: Digest, name: str, manifest: Manifest, tree: tuple[TreeEntry,
             frame=manifest.frame,
             signature=manifest.signature,
             config=manifest.config,
-            golden=WorkerGolden(GOLDEN, manifest.golden.tolerance),
+            engine=None if compiled is None else compiled.path,
+            golden=WorkerGolden(GOLDEN, tolerance),
             tree=tree,
         ),
         order="deterministic",

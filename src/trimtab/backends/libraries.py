@@ -22,8 +22,11 @@ _MODULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 def libraries(manifest: Manifest) -> tuple[str, ...]:
     """Modules worth importing before a worker is forked for the release, in that order."""
-    frames = {"pandas": ("pandas",)} if manifest.frame == "pandas" else {}
-    wanted = {"numpy": ("numpy.random",), **frames, **_MODULES.get(manifest.format, {})}
+    compiled = manifest.compiled is not None
+    framed = manifest.frame == "pandas" and not (compiled and manifest.features is None)
+    frames = {"pandas": ("pandas",)} if framed else {}
+    loader = "onnx" if compiled else manifest.format
+    wanted = {"numpy": ("numpy.random",), **frames, **_MODULES.get(loader, {})}
     locked = {package.name for package in manifest.environment.packages}
     found = [module for name in wanted if name in locked for module in wanted[name]]
-    return (f"{PACKAGE}.loaders.{manifest.format}", *found)
+    return (f"{PACKAGE}.loaders.{'compiled' if compiled else manifest.format}", *found)

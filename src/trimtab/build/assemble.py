@@ -5,48 +5,30 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import rfc8785
 from numpy.typing import NDArray
 
 from trimtab import errors
-from trimtab.build import golden
+from trimtab.build import engine, golden
 from trimtab.build.reference import Reference, read_reference
 from trimtab.build.request import BuildRequest, Tools
-from trimtab.build.requirements import frame_for, requirement_lines
+from trimtab.build.requirements import requirement_lines
+from trimtab.build.stage import Stage, ask, canonical, configure, probe, scored, stored_files
 from trimtab.build.staging import stage_code, stage_model
 from trimtab.domain.names import Digest, checked_name
-from trimtab.domain.release import CODE_FORMATS, EnvironmentLock, Frame, Golden, Manifest
+from trimtab.domain.release import CODE_FORMATS, EnvironmentLock, Golden, Manifest
 from trimtab.domain.signature import Column, Datatype, Output, Signature, Task
 from trimtab.judge import profile as judged
 from trimtab.worker import frames, tensors
 
-CONFIG = "worker.json"
 FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
 MOST_PROFILED = 50_000
-"""Reference rows that are scored for the profile; more are thinned out evenly."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A release in the making: its files below `folder`, its environment and its contract."""
-
-    folder: Path
-    python: Path
-    request: BuildRequest
-    model_path: str
-    lock: EnvironmentLock
-    signature: Signature
-
-    @property
-    def frame(self) -> Frame:
-        """What the feature code or the model is given."""
-        return frame_for(self.lock, self.signature.inputs, self.request.features is not None)
+"""Reference rows that the profile is made of; more are thinned out evenly."""
 
 
 def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
@@ -62,10 +44,12 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
         tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
     with tempfile.TemporaryDirectory(dir=_scratch(tools), prefix="build-") as scratch:
         stage = _staged(request, reference, Path(scratch) / "files", tools)
-        outputs = _scored(stage, reference, tools)
+        outputs = scored(stage, reference, tools) if reference else None
         profile = _profiled(reference, stage.signature, outputs, tools)
         gold = _golden(stage, reference, tools)
-        return _stored(stage, reference, profile, gold, tools)
+        native = _manifest(stage, reference, profile, gold, tools)
+        manifest = engine.chosen(native, engine.Trial(stage, reference, outputs), tools)
+        return tools.blobs.put(canonical(manifest)), manifest
 
 
 def _check_trust(request: BuildRequest) -> None:
@@ -112,14 +96,15 @@ def _locked(request: BuildRequest, tools: Tools) -> EnvironmentLock:
 
 def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> Stage:
     """Fill the signature by what the model tells about itself and what the labels hold."""
-    _configure(stage)
-    facts = json.loads(_worker(stage, tools, "describe"))
+    configure(stage)
+    facts = json.loads(ask(stage, tools, "describe"))
     inputs = stage.signature.inputs or _named_inputs(facts)
     task, classes = _task(facts, reference, stage.request)
     signature = Signature(inputs, _outputs(task, classes), task, classes)
     tools.narrate(f"signature: {len(inputs)} inputs, {task}")
-    ready = replace(stage, signature=signature)
-    _configure(ready)
+    by_name = facts["features"] is None or bool(facts["feature_names"])
+    ready = replace(stage, signature=signature, by_name=by_name)
+    configure(ready)
     return ready if reference is None else _asked_for_gaps(ready, reference, tools)
 
 
@@ -140,11 +125,11 @@ def _asked_for_gaps(stage: Stage, reference: Reference, tools: Tools) -> Stage:
         blanked[column.name][row] = np.nan
     loose = tuple(msgspec.structs.replace(c, nullable=True) if c in whole else c for c in columns)
     asked = replace(stage, signature=msgspec.structs.replace(stage.signature, inputs=loose))
-    _configure(asked)
+    configure(asked)
     try:
-        _probe(asked, tools, golden.input_tensors(loose, blanked, slice(None)), [0])
+        probe(asked, tools, golden.input_tensors(loose, blanked, slice(None)), [0])
     except errors.Permanent:
-        _configure(stage)
+        configure(stage)
         return stage
     tools.narrate(f"missing values: the model does without {', '.join(c.name for c in whole)}")
     return asked
@@ -203,76 +188,6 @@ def _outputs(task: Task, classes: Sequence[str]) -> tuple[Output, ...]:
     return ()
 
 
-def _configure(stage: Stage) -> None:
-    """Write what the worker is told (docs/wire.md) among the files, for as long as it is built."""
-    request = stage.request
-    told = {
-        "release": f"sha256:{'0' * 64}",
-        "name": f"{request.name}@build",
-        "format": request.format,
-        "model_path": stage.model_path,
-        "features": request.features,
-        "frame": stage.frame,
-        "signature": msgspec.to_builtins(stage.signature),
-        "config": dict(request.config),
-        "golden": None,
-        "tree": [],
-    }
-    (stage.folder / CONFIG).write_bytes(msgspec.json.encode(told))
-
-
-def _worker(
-    stage: Stage,
-    tools: Tools,
-    *arguments: str,
-    execution: Mapping[str, str] | None = None,
-) -> str:
-    mode, *rest = arguments
-    config = ["--config", str(stage.folder / CONFIG)]
-    return tools.runner.run(stage.python, [mode, *config, *rest], execution or tools.serving)
-
-
-def _probe(
-    stage: Stage,
-    tools: Tools,
-    inputs: Sequence[frames.Tensor],
-    batches: Sequence[int],
-    execution: Mapping[str, str] | None = None,
-) -> list[dict[str, NDArray[Any]]]:
-    """The model's outputs for `inputs`, once per batch size, from one start of the worker."""
-    scratch = Path(tempfile.mkdtemp(dir=stage.folder.parent, prefix="probe-"))
-    rows = inputs[0].shape[0]
-    source = scratch / "inputs.bin"
-    header = {"rows": rows}
-    lists = {"inputs": inputs, "outputs": []}
-    source.write_bytes(b"".join(frames.encode_tensors(frames.Kind.GOLDEN, header, lists)))
-    results = [scratch / f"outputs-{batch}.bin" for batch in batches]
-    arguments = ["probe", "--inputs", str(source)]
-    for batch, result in zip(batches, results, strict=True):
-        arguments += ["--batch", str(batch), "--outputs", str(result)]
-    _worker(stage, tools, *arguments, execution=execution)
-    return [read_outputs(result.read_bytes()) for result in results]
-
-
-def read_outputs(data: bytes) -> dict[str, NDArray[Any]]:
-    """The outputs of a GOLDEN frame as arrays."""
-    decoder = frames.Decoder()
-    (frame,) = decoder.feed(data)
-    _, outputs = frames.tensors_of(frame, "inputs", "outputs")
-    return {tensor.name: tensors.array_of(tensor) for tensor in outputs}
-
-
-def _scored(
-    stage: Stage, reference: Reference | None, tools: Tools
-) -> dict[str, NDArray[Any]] | None:
-    if reference is None:
-        return None
-    positions = _profiled_rows(reference)
-    inputs = golden.input_tensors(stage.signature.inputs, reference.inputs, positions)
-    (outputs,) = _probe(stage, tools, inputs, [4096])
-    return outputs
-
-
 def _profiled_rows(reference: Reference) -> NDArray[np.int64]:
     count = min(reference.rows, MOST_PROFILED)
     return np.linspace(0, reference.rows - 1, count).round().astype(np.int64)
@@ -288,7 +203,7 @@ def _profiled(
     seen = judged.Reference(
         signature,
         {name: values[positions] for name, values in reference.inputs.items()},
-        outputs,
+        {name: values[positions] for name, values in outputs.items()},
         None if reference.labels is None else reference.labels[positions],
         None if reference.times is None else reference.times[positions],
         reference.segments,
@@ -312,10 +227,10 @@ def _golden(stage: Stage, reference: Reference | None, tools: Tools) -> Golden:
     columns = stage.signature.inputs
     positions = golden.golden_rows(columns, reference.inputs, reference.rows)
     inputs = golden.input_tensors(columns, reference.inputs, positions)
-    base, *others = _probe(stage, tools, inputs, [64, 1, len(positions)])
+    base, *others = probe(stage, tools, inputs, [64, 1, len(positions)])
     profiles = list(tools.perturbed)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        probes = pool.map(lambda profile: _probe(stage, tools, inputs, [64], profile), profiles)
+        probes = pool.map(lambda profile: probe(stage, tools, inputs, [64], profile), profiles)
         others += [outputs for probe in probes for outputs in probe]
     # A score next to the threshold may decide either way, so labels say nothing of their own.
     decided = ("label",) if stage.signature.classes else ()
@@ -343,27 +258,22 @@ def _unsteady(request: BuildRequest) -> errors.Permanent:
     )
 
 
-def canonical(value: Any) -> bytes:
-    """Canonical JSON (RFC 8785) of a struct."""
-    return rfc8785.dumps(msgspec.to_builtins(value))
-
-
-def _stored(
+def _manifest(
     stage: Stage,
     reference: Reference | None,
     profile: Digest | None,
     gold: Golden,
     tools: Tools,
-) -> tuple[Digest, Manifest]:
+) -> Manifest:
+    """Everything that the release is, with the model itself to serve; its files are stored."""
     request = stage.request
-    (stage.folder / CONFIG).unlink()
-    manifest = Manifest(
+    return Manifest(
         model=request.name,
         format=request.format,
         model_path=stage.model_path,
         features=request.features,
         frame=stage.frame,
-        tree=tools.blobs.put_folder(stage.folder),
+        tree=stored_files(stage, tools),
         environment=stage.lock,
         data=reference.manifest if reference else None,
         signature=stage.signature,
@@ -373,4 +283,3 @@ def _stored(
         config=dict(request.config),
         source=request.source,
     )
-    return tools.blobs.put(canonical(manifest)), manifest

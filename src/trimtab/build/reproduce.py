@@ -11,7 +11,9 @@ from trimtab import errors
 from trimtab.build.request import Tools
 from trimtab.domain.names import Digest
 from trimtab.domain.release import Release
-from trimtab.domain.reproduction import Behaviour, Integrity, Reproduction
+from trimtab.domain.reproduction import Behaviour, Integrity, Replay, Reproduction
+
+SERVED = "worker.json"
 
 
 def reproduce(release: Release, checkout: Path, tools: Tools) -> Reproduction:
@@ -67,17 +69,51 @@ def _with_environment(
 def _with_behaviour(
     result: Reproduction, release: Release, checkout: Path, python: Path, tools: Tools
 ) -> Reproduction:
-    arguments = ["verify", "--config", str(checkout / "worker.json")]
+    """Replay the golden set by every engine of the release, first by the one that serves."""
+    told = [checkout / SERVED]
+    if release.manifest.compiled is not None:
+        told.append(_told_native(release, checkout))
+    engines, problems = [], []
+    for config, engine in zip(told, (release.manifest.engine, "native"), strict=False):
+        replay, differing = _replayed(config, engine, release, python, tools)
+        engines.append(replay)
+        problems += differing
+    words: list[Behaviour] = ["bit_identical", "within_tolerance", "divergent"]
+    return msgspec.structs.replace(
+        result,
+        behaviour=max((each.behaviour for each in engines), key=words.index),
+        max_difference=engines[0].max_difference,
+        tolerance=engines[0].tolerance,
+        problems=tuple(problems),
+        engines=tuple(engines),
+    )
+
+
+def _told_native(release: Release, checkout: Path) -> Path:
+    """A second `worker.json` of the checkout, by which the model itself answers."""
+    told = json.loads((checkout / SERVED).read_bytes())
+    told["engine"] = None
+    told["golden"]["tolerance"] = release.manifest.golden.tolerance
+    path = checkout / "native.json"
+    path.write_text(json.dumps(told), encoding="utf-8")
+    return path
+
+
+def _replayed(
+    config: Path, engine: str, release: Release, python: Path, tools: Tools
+) -> tuple[Replay, list[str]]:
+    """What one engine makes of the golden set, and what differed."""
+    arguments = ["verify", "--config", str(config)]
     try:
         answer = json.loads(tools.runner.run(python, arguments, release.manifest.execution))
     except errors.TrimtabError as problem:
-        return msgspec.structs.replace(result, behaviour="divergent", problems=(str(problem),))
-    same: Behaviour = "bit_identical" if answer["difference"] == 0.0 else "within_tolerance"
-    behaviour: Behaviour = same if answer["within_tolerance"] else "divergent"
-    return msgspec.structs.replace(
-        result,
-        behaviour=behaviour,
-        max_difference=answer["difference"],
-        tolerance=answer["tolerance"],
-        problems=tuple(answer["problems"]),
-    )
+        tolerance = json.loads(config.read_bytes())["golden"]["tolerance"]
+        return Replay(engine, "divergent", None, tolerance), [str(problem)]
+    difference, tolerance = answer["difference"], answer["tolerance"]
+    tools.narrate(f"golden set by {engine}: largest difference {difference:.1e}")
+    if not answer["within_tolerance"]:
+        return Replay(engine, "divergent", difference, tolerance), list(answer["problems"])
+    exact = difference == 0.0
+    return Replay(
+        engine, "bit_identical" if exact else "within_tolerance", difference, tolerance
+    ), []

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from trimtab.domain.release import EnvironmentLock, Format
+from trimtab.domain.release import EngineChoice, EnvironmentLock, Format
 from trimtab.ports.blobs import Blobs
 from trimtab.ports.environments import Environments
 
@@ -44,6 +44,7 @@ class BuildRequest:
     lock: EnvironmentLock | None = None
     """An environment that is resolved already; goes before `requirements`."""
     trust: Literal["none", "code"] = "none"
+    engine: EngineChoice = "auto"
     config: Mapping[str, str] = field(default_factory=dict)
     source: str = "build"
 
@@ -60,12 +61,14 @@ class ReleaseRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The ports a build needs, and the folder it may write below while it works."""
+    """The ports a build needs, and the folders it may write below."""
 
     blobs: Blobs
     environments: Environments
     runner: ReleaseRunner
     scratch: Path
+    cache: Path
+    """What a build need not do again: locks, steps of pipelines, engines."""
     serving: Mapping[str, str]
     """The execution profile that releases are served under."""
     perturbed: Sequence[Mapping[str, str]]

@@ -41,11 +41,14 @@ def requirement_lines(file: Path | None, format_: Format, features: bool) -> lis
     return [line for line in lines if line]
 
 
-def frame_for(lock: EnvironmentLock, columns: Sequence[Column], features: bool) -> Frame:
-    """What the feature code or the model is given: a data frame where pandas is locked."""
-    if any(package.name == "pandas" for package in lock.packages):
-        return "pandas"
+def frame_for(
+    lock: EnvironmentLock, columns: Sequence[Column], features: bool, named: bool
+) -> Frame:
+    """What the feature code or the model is given: a data frame where pandas is locked, unless the
+    columns are numbers that the model does not know by name."""
     numeric = all(column.datatype.numeric for column in columns)
+    if any(package.name == "pandas" for package in lock.packages) and (named or not numeric):
+        return "pandas"
     return "matrix" if numeric and not features else "columns"
 
 

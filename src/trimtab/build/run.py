@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from trimtab import errors
 from trimtab.build.assemble import build
+from trimtab.build.locks import resolved_once
 from trimtab.build.pipeline import PipelineRun, file_digest, run_steps
 from trimtab.build.request import BuildRequest, ReferenceData, Tools
 from trimtab.build.requirements import requirement_lines
@@ -46,7 +47,6 @@ class RunJob:
     spec: PipelineSpec
     project: Path
     folder: Path
-    cache: Path
     labelled: Callable[[], pa.Table | None]
 
 
@@ -90,7 +90,7 @@ def _prepared(job: RunJob, tools: Tools) -> PipelineRun:
     lock = _lock(job, tools)
     python = tools.environments.materialise(lock)
     return PipelineRun(
-        job.spec, job.project, _files(job), job.folder, job.cache / "steps", lock, python
+        job.spec, job.project, _files(job), job.folder, tools.cache / "steps", lock, python
     )
 
 
@@ -98,15 +98,7 @@ def _lock(job: RunJob, tools: Tools) -> EnvironmentLock:
     """The lock of the requirements file, resolved once: a retrain changes data, not libraries."""
     requirements = job.project / job.spec.requirements
     lines = requirement_lines(requirements, "python", features=False)
-    entry = job.cache / "locks" / f"{file_digest(requirements)}.json"
-    if entry.is_file():
-        return msgspec.json.decode(entry.read_bytes(), type=EnvironmentLock)
-    lock = tools.environments.lock(lines)
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    partial = entry.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(msgspec.json.encode(lock))
-    partial.rename(entry)
-    return lock
+    return resolved_once(file_digest(requirements), lines, tools)
 
 
 def _files(job: RunJob) -> dict[str, Path]:
@@ -146,6 +138,7 @@ def _request(job: RunJob, lock: EnvironmentLock) -> BuildRequest:
         reference=reference,
         requirements=job.project / spec.requirements,
         trust=spec.trust,
+        engine=spec.engine,
         config=spec.config,
         source=job.id,
     )

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from trimtab.domain.release import Format
+from trimtab.domain.release import EngineChoice, Format
 
 ClockKind = Literal["wall", "event"]
 
@@ -115,6 +115,7 @@ class PipelineSpec(msgspec.Struct, frozen=True):
     key: str | None = None
     segments: tuple[str, ...] = ()
     trust: Literal["none", "code"] = "none"
+    engine: EngineChoice = "auto"
     params: dict[str, str] = {}
     config: dict[str, str] = {}
 

@@ -16,6 +16,13 @@ Frame = Literal["pandas", "columns", "matrix"]
 of numpy arrays, or one float64 matrix in signature order. Declared, never guessed at run time."""
 
 
+Engine = Literal["native", "onnx"]
+"""What computes the answers: the model's own library, or its graph in ONNX Runtime."""
+
+EngineChoice = Literal["auto", "native"]
+"""Whether a build looks for a faster engine (`auto`) or leaves the model as it is."""
+
+
 class LockedPackage(msgspec.Struct, frozen=True, order=True):
     """One distribution of an environment: exact version and the sha256 of every allowed file."""
 
@@ -73,6 +80,35 @@ class Golden(msgspec.Struct, frozen=True):
     bit_stable: bool
 
 
+class Speed(msgspec.Struct, frozen=True):
+    """Median seconds of a request of `rows` rows, by the model itself and by its engine."""
+
+    rows: int
+    native_seconds: float
+    engine_seconds: float
+
+    @property
+    def times(self) -> float:
+        """How many times faster the engine is."""
+        return self.native_seconds / self.engine_seconds
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine that answers in the model's place, and what proved at the build that it may.
+
+    `path` is in the tree. `tolerance` is the largest absolute difference from the model's own
+    outputs that counts as the same: the learned one of the golden set, or the rounding of the
+    model's precision where that is larger. `difference` is the largest that was seen on `rows`
+    rows of reference and golden set.
+    """
+
+    path: str
+    tolerance: float
+    difference: float
+    rows: int
+    speeds: tuple[Speed, ...]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a release is, as canonical JSON (RFC 8785); its sha256 is the release's digest."""
 
@@ -89,7 +125,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     execution: dict[str, str]
     profile: Digest | None
     golden: Golden
-    engine: str = "native"
+    engine: Engine = "native"
+    compiled: Compiled | None = None
+    """The engine that serves; None when the model itself does (`engine` is then `native`)."""
     config: dict[str, str] = {}
     source: str | None = None
     """Where the release came from: `build`, or the id of the pipeline run that made it."""

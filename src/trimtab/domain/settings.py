@@ -242,6 +242,12 @@ MODEL: tuple[Setting, ...] = (
     Setting("key", "key", TEXT, "Column of the reference that names the row."),
     Setting("segments", "segments", TEXTS, "Columns to profile group by group."),
     Setting("trust", "trust", choice("none", "code"), "`code` allows formats that run code."),
+    Setting(
+        "engine",
+        "engine",
+        choice("auto", "native"),
+        "`auto` serves a faster engine where it is proven equal; `native` never does.",
+    ),
     Setting("params", "params", PARAMS, "Parameters given to every step."),
     Setting("config", "config", PARAMS, "Settings given to the worker, such as skops_trusted."),
 )

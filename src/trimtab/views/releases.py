@@ -1,16 +1,18 @@
 """Releases: the list, one of them whole, and what each is to the deployments."""
 
 from trimtab.domain.names import Digest
-from trimtab.domain.release import Release
+from trimtab.domain.release import Compiled, Release
 from trimtab.domain.state import DeploymentState
 from trimtab.views.seen import Seen, moment
 from trimtab.views.shapes import (
+    CompiledView,
     DataView,
     EnvironmentView,
     GoldenView,
     ReleasesView,
     ReleaseView,
     ShowView,
+    SpeedView,
 )
 
 
@@ -59,7 +61,19 @@ def build_show(release: Release, seen: Seen) -> ShowView:
         golden=GoldenView(golden.rows, golden.tolerance, golden.bit_stable),
         execution=manifest.execution,
         config=manifest.config,
+        compiled=build_compiled(manifest.compiled),
     )
+
+
+def build_compiled(compiled: Compiled | None) -> CompiledView | None:
+    """The engine of a release, None when the model itself serves."""
+    if compiled is None:
+        return None
+    speeds = (
+        SpeedView(each.rows, each.native_seconds, each.engine_seconds, each.times)
+        for each in compiled.speeds
+    )
+    return CompiledView(compiled.difference, compiled.tolerance, compiled.rows, tuple(speeds))
 
 
 def roles(digest: Digest, seen: Seen) -> tuple[str, ...]:

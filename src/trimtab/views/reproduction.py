@@ -1,7 +1,7 @@
 """What `reproduce` found, as it is shown."""
 
 from trimtab.domain.reproduction import Reproduction
-from trimtab.views.shapes import ReproduceView
+from trimtab.views.shapes import ReplayView, ReproduceView
 
 
 def build_reproduction(found: Reproduction) -> ReproduceView:
@@ -17,4 +17,8 @@ def build_reproduction(found: Reproduction) -> ReproduceView:
         ok=found.ok,
         problems=found.problems,
         seconds=found.seconds,
+        engines=tuple(
+            ReplayView(each.engine, each.behaviour, each.max_difference, each.tolerance)
+            for each in found.engines
+        ),
     )

@@ -17,8 +17,28 @@ Health = Literal["healthy", "progressing", "paused", "degraded", "down"]
 Fact = str | int | float | bool | None
 
 
+class SpeedView(msgspec.Struct, frozen=True):
+    """Median seconds of a request of `rows` rows at the build; `times_ratio` says how many times
+    faster the engine was."""
+
+    rows: int
+    native_seconds: float
+    engine_seconds: float
+    times_ratio: float
+
+
+class CompiledView(msgspec.Struct, frozen=True):
+    """The engine that answers in the model's place: the largest difference from the model that was
+    seen on `rows` rows, the largest that counts as the same, and how much faster it was."""
+
+    difference: float
+    tolerance: float
+    rows: int
+    speeds: tuple[SpeedView, ...]
+
+
 class BuildView(msgspec.Struct, frozen=True, kw_only=True):
-    """What `trimtab build` made."""
+    """What `trimtab build` made. `compiled` is null when the model itself serves."""
 
     release: str
     model: str
@@ -27,6 +47,7 @@ class BuildView(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
     signature: Signature
     seconds: float
+    compiled: CompiledView | None = None
 
 
 class RolloutView(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,7 +288,7 @@ class GoldenView(msgspec.Struct, frozen=True):
 
 
 class ShowView(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about one release."""
+    """Everything about one release. `compiled` is null when the model itself serves."""
 
     release: str
     model: str
@@ -285,6 +306,7 @@ class ShowView(msgspec.Struct, frozen=True, kw_only=True):
     golden: GoldenView
     execution: dict[str, str]
     config: dict[str, str]
+    compiled: CompiledView | None = None
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -308,10 +330,20 @@ class RunsView(msgspec.Struct, frozen=True):
     runs: tuple[RunView, ...]
 
 
+class ReplayView(msgspec.Struct, frozen=True):
+    """The golden set replayed by one engine of the release."""
+
+    engine: str
+    behaviour: Literal["bit_identical", "within_tolerance", "divergent"]
+    max_difference: float | None
+    tolerance: float
+
+
 class ReproduceView(msgspec.Struct, frozen=True, kw_only=True):
     """What came of making a release again; null is what was not reached.
 
-    `retrain` is null when only the release was replayed; `problems` says what differed.
+    `retrain` is null when only the release was replayed; `problems` says what differed. `behaviour`
+    is the worst of all `engines`, the differences are those of the engine that serves.
     """
 
     release: str
@@ -324,6 +356,7 @@ class ReproduceView(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = False
     problems: tuple[str, ...] = ()
     seconds: float = 0.0
+    engines: tuple[ReplayView, ...] = ()
 
 
 class ActView(msgspec.Struct, frozen=True):

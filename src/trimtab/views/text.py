@@ -266,7 +266,8 @@ def _(view: s.ShowView) -> RenderableType:
             ("digest", view.digest),
             ("made", f"{words.clock(view.created_at)} UTC by {view.source or 'build'}"),
             ("is", ", ".join(view.roles) or "not deployed"),
-            ("model", f"{view.format}, engine {view.engine}, features {view.features or 'none'}"),
+            ("model", f"{view.format}, features {view.features or 'none'}"),
+            ("engine", _engine(view.engine, view.compiled)),
             (
                 "environment",
                 f"Python {lock.python} on {lock.platform}, {len(lock.packages)} pinned",
@@ -288,6 +289,19 @@ def _data(view: s.DataView | None) -> str:
 def _golden(view: s.GoldenView) -> str:
     how = "bit-stable" if view.bit_stable else f"tolerance {view.tolerance:.3g}"
     return f"{view.rows} rows, {how}"
+
+
+def _engine(name: str, compiled: s.CompiledView | None) -> str:
+    if compiled is None:
+        return name
+    faster = ", ".join(
+        f"{speed.times_ratio:.1f} times faster by {'one row' if speed.rows == 1 else speed.rows}"
+        for speed in compiled.speeds
+    )
+    return (
+        f"{name}: {faster}; differs from the model by {compiled.difference:.1e} at most "
+        f"(tolerance {compiled.tolerance:.1e}, {compiled.rows:,} rows)"
+    )
 
 
 def _columns(view: s.ShowView) -> Table:
@@ -332,7 +346,8 @@ def _(view: s.BuildView) -> RenderableType:
     return Group(
         Text(f"✔ built {view.release} in {words.span(view.seconds)}", style=TONES["good"]),
         Text(f"  {view.digest}"),
-        quiet(f"  {columns} input columns, {view.signature.task}, engine {view.engine}"),
+        quiet(f"  {columns} input columns, {view.signature.task}"),
+        quiet(f"  engine {_engine(view.engine, view.compiled)}"),
     )
 
 
@@ -355,9 +370,16 @@ def _(view: s.ReproduceView) -> RenderableType:
                 marked(_agree(view.ok), view.behaviour),
             ),
             ("difference", f"{difference} at most (tolerance {words.number(view.tolerance)})"),
+            *((f"by {each.engine}", _replay(each)) for each in view.engines[1:]),
             ("retrain", words.plain(view.retrain or "not asked for")),
         )
     )
+
+
+def _replay(view: s.ReplayView) -> str:
+    seen = words.number(view.max_difference)
+    said = f"{seen} at most (tolerance {words.number(view.tolerance)})"
+    return f"{words.plain(view.behaviour)}, {said}"
 
 
 def _agree(good: bool) -> Mark:

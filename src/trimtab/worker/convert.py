@@ -31,12 +31,14 @@ STRANGERS = ("\u2603 was never seen", "", " ", "\uffff")
 class Conversion:
     """What came of it. `reason` says why there is no graph, and is empty when there is one.
 
-    `precision` is the floating-point type of the model's own answers, `difference` the largest
-    absolute difference on the rows that were tried, `tried` how many those were.
+    `precision` is the floating-point type of the model's own answers and `largest` the largest
+    absolute number among them (1 for probabilities). `difference` is the largest difference on the
+    rows that were tried, as a share of `largest` or of the answer itself, `tried` their number.
     """
 
     reason: str = ""
     precision: str = "float64"
+    largest: float = 1.0
     difference: float = 0.0
     tried: int = 0
 
@@ -51,14 +53,16 @@ def convert(model: Model, sample: GoldenSet, out: Path) -> Conversion:
         promise = _promised(asked, graph, rows, model.config)
         written = noted(graph.model, METADATA, promise.written())
         changes = _changes(rows, promise)
-        difference = _compared(asked, opened(written), rows.changed(changes), len(changes))
+        largest = asked.largest(given)
+        pair = _Pair(asked, opened(written), largest)
+        difference = pair.difference(rows.changed(changes), len(changes))
     except (Unconvertible, StageFailure) as why:
         return Conversion(str(why))
     except Exception as error:  # whatever a library raises, the native model can still serve
         text = " ".join(str(error).split())[:200]
         return Conversion(f"{type(error).__name__}: {text}")
     out.write_bytes(written)
-    return Conversion("", asked.precision(given), difference, len(changes))
+    return Conversion("", asked.precision(given), largest, difference, len(changes))
 
 
 class _Asked:
@@ -84,6 +88,14 @@ class _Asked:
         import numpy as np
 
         return "float32" if np.asarray(self._called(given)).dtype == np.float32 else "float64"
+
+    def largest(self, given: Any) -> float:
+        """The largest absolute number among the answers; 1 for probabilities."""
+        import numpy as np
+
+        if self._classified:
+            return 1.0
+        return float(np.abs(np.asarray(self._called(given), dtype=np.float64)).max(initial=0.0))
 
     def takes(self, rows: Rows, changes: Sequence[tuple[str, Any]]) -> bool:
         """Whether the model answers rows with those values in those columns."""
@@ -133,30 +145,36 @@ def _changes(rows: Rows, promise: Promise) -> list[tuple[str, Any]]:
     return changes + gaps + [(n, None) for n in promise.texts if n in promise.may_lack]
 
 
-def _compared(asked: _Asked, compiled: Compiled, changed: Any, size: int) -> float:
-    """The largest difference of model and graph on changed rows, in shares of numbers above 1.
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Model and graph, and the size of what they answer."""
 
-    Raises `Unconvertible` when one of them refuses a row that the other answers. Rows that are
-    refused together are asked in halves, down to those that it is for.
-    """
-    import numpy as np
+    asked: _Asked
+    compiled: Compiled
+    largest: float
 
-    own = asked.answer(changed)
-    other = _engine_answer(compiled, changed)
-    if own is not None and other is not None:
-        a, b = (np.asarray(each, dtype=np.float64).reshape(size, -1) for each in (own, other))
-        return float((np.abs(a - b) / np.maximum(1.0, np.abs(a))).max(initial=0.0))
-    if size > 1:
-        half = size // 2
-        parts = (
-            (taken(changed, slice(0, half)), half),
-            (taken(changed, slice(half, size)), size - half),
-        )
-        return max(_compared(asked, compiled, part, count) for part, count in parts)
-    if (own is None) != (other is None):
-        who = ("the model", "the graph") if own is None else ("the graph", "the model")
-        raise Unconvertible(f"{who[0]} refuses a row that {who[1]} answers")
-    return 0.0
+    def difference(self, changed: Any, size: int) -> float:
+        """The largest difference on changed rows, as a share of the answers.
+
+        Raises `Unconvertible` when one refuses a row that the other answers. Rows that are refused
+        together are asked in halves, down to those that it is for.
+        """
+        import numpy as np
+
+        own = self.asked.answer(changed)
+        other = _engine_answer(self.compiled, changed)
+        if own is not None and other is not None:
+            a, b = (np.asarray(each, dtype=np.float64).reshape(size, -1) for each in (own, other))
+            apart, scale = np.abs(a - b), np.maximum(self.largest, np.abs(a))
+            return float(np.divide(apart, scale, out=apart, where=apart > 0).max(initial=0.0))
+        if size > 1:
+            half = size // 2
+            first, second = taken(changed, slice(0, half)), taken(changed, slice(half, size))
+            return max(self.difference(first, half), self.difference(second, size - half))
+        if (own is None) != (other is None):
+            who = ("the model", "the graph") if own is None else ("the graph", "the model")
+            raise Unconvertible(f"{who[0]} refuses a row that {who[1]} answers")
+        return 0.0
 
 
 def _engine_answer(compiled: Compiled, given: Any) -> Any:

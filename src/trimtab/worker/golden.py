@@ -5,9 +5,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .config import Signature
 from .failures import EXIT_GOLDEN, GOLDEN_FAILED, Refusal, StageFailure
 from .frames import FrameError, Kind, Tensor, decode_all, encode_tensors, tensors_of
 from .model import Model
@@ -24,6 +23,18 @@ class GoldenSet:
     rows: int
     inputs: list[Tensor]
     outputs: list[Tensor]
+
+
+class Decision(Protocol):
+    """The part of a signature that says how a label follows from the scores."""
+
+    @property
+    def task(self) -> str:
+        """`binary`, `multiclass`, `regression` or `other`."""
+
+    @property
+    def threshold(self) -> float:
+        """The score from which on a binary label is positive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ def answers(model: Model, golden: GoldenSet, batch: int = 0) -> list[Tensor]:
 
 
 def compare(
-    expected: Sequence[Tensor], got: Sequence[Tensor], signature: Signature, tolerance: float
+    expected: Sequence[Tensor], got: Sequence[Tensor], signature: Decision, tolerance: float
 ) -> Comparison:
     """How far two lists of outputs are apart.
 
@@ -158,7 +169,7 @@ def _apart(one: Tensor, other: Tensor, ignored: "NDArray[Any] | None") -> tuple[
 
 
 def _undecided(
-    expected: Sequence[Tensor], signature: Signature, tolerance: float
+    expected: Sequence[Tensor], signature: Decision, tolerance: float
 ) -> "NDArray[Any] | None":
     """Rows whose label hangs on less than the tolerance."""
     import numpy as np

@@ -52,7 +52,8 @@ def steps() -> Steps:
 @pytest.fixture
 def tools(steps: Steps, tmp_path: Path) -> Tools:
     environments: Environments = NoEnvironments()  # type: ignore[assignment]
-    return Tools(ObjectBlobs.in_memory(), environments, steps, tmp_path, {}, (), lambda line: None)
+    blobs, cache = ObjectBlobs.in_memory(), tmp_path / "cache"
+    return Tools(blobs, environments, steps, tmp_path, cache, {}, (), lambda line: None)
 
 
 def a_run(folder: Path, number: int, **params: str) -> PipelineRun:

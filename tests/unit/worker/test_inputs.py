@@ -113,3 +113,44 @@ def test_feature_code_may_change_what_it_is_given() -> None:
     got = given("columns", SIGNATURE, columns(), 2)
     got["count"][0] = 7
     assert given("columns", SIGNATURE, columns(), 2)["count"][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("datatype", "nullable", "value", "words"),
+    [
+        ("INT64", False, 1.5, "'x' holds what is no INT64"),
+        ("UINT8", False, 300.0, "no UINT8"),
+        ("BOOL", False, 2.0, "no BOOL"),
+        ("INT8", False, np.nan, "may not be missing"),
+    ],
+)
+def test_a_matrix_is_held_to_the_datatypes_as_columns_are(
+    datatype: str, nullable: bool, value: float, words: str
+) -> None:
+    signature = Signature(
+        (Column("y", "FP64", False), Column("x", datatype, nullable)), (), "other", (), 0.5
+    )
+    with pytest.raises(StageFailure, match=words):
+        given("matrix", signature, [tensor_of("", np.array([[0.0, value]]))], 1)
+
+
+def test_a_matrix_rounds_to_narrower_floats_and_keeps_missing_whole_numbers() -> None:
+    inputs = (Column("f", "FP32", False), Column("i", "INT16", True))
+    got = given(
+        "matrix",
+        Signature(inputs, (), "other", (), 0.5),
+        [tensor_of("", np.array([[0.1, np.nan], [0.5, 3.0]]))],
+        2,
+    )
+    np.testing.assert_equal(got, [[np.float32(0.1), np.nan], [0.5, 3.0]])
+
+
+def test_a_frame_of_numbers_alone_is_made_of_one_matrix() -> None:
+    numbers = Signature(
+        (Column("b", "FP64", True), Column("a", "FP64", True)), (), "other", (), 0.5
+    )
+    tensors = [tensor_of("b", np.array([1.0, np.nan])), tensor_of("a", np.array([2.0, 3.0]))]
+    for sent in (tensors, tensors[::-1], [tensor_of("", np.array([[1.0, 2.0], [np.nan, 3.0]]))]):
+        frame = given("pandas", numbers, sent, 2)
+        assert list(frame) == ["b", "a"]
+        np.testing.assert_equal(frame.to_numpy(), [[1.0, 2.0], [np.nan, 3.0]])

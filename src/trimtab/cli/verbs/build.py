@@ -26,6 +26,11 @@ _FILE = click.Path(path_type=Path)
 @click.option("--segments", default="", metavar="a,b", help="Columns to profile by group.")
 @click.option("--requirements", type=_FILE, help="Requirements of the environment.")
 @click.option("--trust", type=click.Choice(["code"]), help="Allow formats that run code.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "native"]),
+    help="auto: serve a faster engine that is proven equal. Default: auto, or the model's setting.",
+)
 @click.option("--set", "config", multiple=True, metavar="K=V", help="A setting of the release.")
 def command(screen: Screen, name: str, **options: Any) -> None:
     """Make a release from a model, or by its pipeline."""
@@ -38,7 +43,7 @@ def command(screen: Screen, name: str, **options: Any) -> None:
     asked = Asked(name=checked_name(name, "model"), config=config, **options)
     project = open_project(Path.cwd(), os.environ)
     if asked.model is None:
-        view = run_pipeline(project, name, screen.say)
+        view = run_pipeline(project, name, screen.say, asked.engine)
     else:
         view = build_release(project, request(asked, Path.cwd()), screen.say)
     screen.show(view)

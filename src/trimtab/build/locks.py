@@ -1,0 +1,33 @@
+"""Locks that are resolved once and kept, so that the same question has the same answer tomorrow."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+import msgspec
+import rfc8785
+
+from trimtab.build.request import Tools
+from trimtab.domain.release import EnvironmentLock
+
+
+def resolved_once(key: str, lines: Sequence[str], tools: Tools) -> EnvironmentLock:
+    """The lock of the requirement lines, kept under `key`. Raises `Usage` TT-301."""
+    entry = tools.cache / "locks" / f"{key}.json"
+    if entry.is_file():
+        return msgspec.json.decode(entry.read_bytes(), type=EnvironmentLock)
+    lock = tools.environments.lock(lines)
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    partial = entry.with_suffix(f".{os.getpid()}")
+    partial.write_bytes(msgspec.json.encode(lock))
+    partial.rename(entry)
+    return lock
+
+
+def extended(lock: EnvironmentLock, lines: Sequence[str], tools: Tools) -> EnvironmentLock:
+    """The lock with the packages of `lines` added and every other one as it was.
+
+    Raises `Usage` TT-301 when they do not go together."""
+    known = [f"{package.name}=={package.version}" for package in lock.packages]
+    told = rfc8785.dumps({"lock": msgspec.to_builtins(lock), "added": list(lines)})
+    return resolved_once(hashlib.sha256(told).hexdigest(), [*known, *lines], tools)
