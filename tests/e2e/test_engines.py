@@ -1,7 +1,6 @@
 """Models become graphs that answer what they answer, bit for bit or nearly, or say why not."""
 
 import json
-import os
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -27,10 +26,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     home = tmp_path_factory.mktemp("home")
     environments = UvEnvironments(home)
     python = environments.materialise(environments.lock(REQUIREMENTS))
-    path = {"PYTHONPATH": str(shim.install(home)), **shim.EXECUTION_SERVING}
+    variables = shim.worker_environment(shim.EXECUTION_SERVING)
     done = subprocess.run(
         [python, CASES, home],
-        env={**os.environ, **path},
+        env={**variables, "PYTHONPATH": str(shim.install(home))},
         capture_output=True,
         text=True,
         check=False,

@@ -24,6 +24,8 @@ _ALWAYS = {
     "PYTHONUNBUFFERED": "1",
     # Arrow's allocator would start a thread when it is imported, and a zygote must have none.
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # ONNX Runtime would tell its maker what it runs (since 1.29), and keep a thread for that.
+    "ORT_DISABLE_TELEMETRY": "1",
 }
 
 _THREAD_VARIABLES = (

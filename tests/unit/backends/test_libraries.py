@@ -5,7 +5,7 @@ import pytest
 from tests.support.control import manifest
 
 from trimtab.backends.libraries import libraries
-from trimtab.domain.release import EnvironmentLock, LockedPackage
+from trimtab.domain.release import Compiled, EnvironmentLock, LockedPackage
 
 SHIM = "trimtab_worker.loaders"
 
@@ -37,3 +37,27 @@ def test_what_is_not_in_the_lock_is_not_imported() -> None:
     assert names("skops", "pandas") == (f"{SHIM}.skops",)
     assert "sklearn.pipeline" not in names("pickle", "columns", "numpy")
     assert "sklearn.pipeline" in names("pickle", "columns", "numpy", "scikit-learn")
+
+
+@pytest.mark.parametrize(
+    ("features", "found"),
+    [
+        (None, ("numpy.random", "onnxruntime")),
+        ("features:make", ("numpy.random", "pandas", "onnxruntime")),
+    ],
+)
+def test_an_engine_needs_neither_the_models_library_nor_frames_that_no_feature_code_takes(
+    features: str | None, found: tuple[str, ...]
+) -> None:
+    locked = ("numpy", "onnxruntime", "pandas", "skops")
+    packages = tuple(LockedPackage(name, "1", ()) for name in locked)
+    changed = msgspec.structs.replace(
+        manifest(1),
+        format="skops",
+        frame="pandas",
+        features=features,
+        environment=EnvironmentLock("3.11.7", "linux", packages),
+        engine="onnx",
+        compiled=Compiled(path="e", tolerance=1e-9, difference=0.0, rows=1, speeds=()),
+    )
+    assert libraries(changed) == (f"{SHIM}.compiled", *found)

@@ -22,5 +22,10 @@ def test_a_child_knows_the_profile_and_few_things_of_its_parent() -> None:
     assert "PYTHONPATH" not in child
 
 
+def test_a_child_reports_to_nobody_else() -> None:
+    child = shim.worker_environment(shim.EXECUTION_SERVING, {"ORT_DISABLE_TELEMETRY": "0"})
+    assert child["ORT_DISABLE_TELEMETRY"] == "1"
+
+
 def test_every_perturbed_profile_differs_from_the_serving_one() -> None:
     assert all(profile != shim.EXECUTION_SERVING for profile in shim.PERTURBED.values())

@@ -1,0 +1,112 @@
+"""Looking for an engine never harms a build: it ends with one that is proven, or with a reason."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.support.control import manifest
+
+from trimtab import errors
+from trimtab.backends.blobs import ObjectBlobs
+from trimtab.build import engine
+from trimtab.build.locks import extended
+from trimtab.build.request import BuildRequest, Tools
+from trimtab.build.stage import Stage
+from trimtab.domain.release import EnvironmentLock, Golden, LockedPackage, Manifest
+from trimtab.domain.signature import Signature
+
+LOCK = EnvironmentLock("3.11.7", "linux", (LockedPackage("numpy", "2.4.0", ("a",)),))
+
+
+class Environments:
+    """Answers with a lock, or refuses; counts how often it was asked."""
+
+    def __init__(self, refuses: bool = False) -> None:
+        self.asked: list[list[str]] = []
+        self._refuses = refuses
+
+    def lock(self, requirements: Any) -> EnvironmentLock:
+        self.asked.append(list(requirements))
+        if self._refuses:
+            raise errors.Usage(errors.LOCK_FAILED, "lock", "onnx", "no such wheel")
+        return LOCK
+
+
+def tools(folder: Path, environments: Environments, told: list[str]) -> Tools:
+    port: Any = environments
+    runner: Any = None
+    return Tools(
+        *(ObjectBlobs.in_memory(), port, runner, folder, folder / "cache", {}, ()),
+        narrate=told.append,
+    )
+
+
+def native(**changes: Any) -> Manifest:
+    gold = Golden(manifest(1).golden.blob, 10, 0.0, True)
+    changed = {"format": "skops", "golden": gold, "environment": LOCK, **changes}
+    return msgspec.structs.replace(manifest(1), **changed)
+
+
+def trial(folder: Path, choice: Any = "auto") -> engine.Trial:
+    request = BuildRequest("m", "skops", folder / "m.skops", None, folder, engine=choice)
+    stage = Stage(folder, Path("python"), request, "m.skops", LOCK, Signature((), ()))
+    return engine.Trial(stage, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": "onnx"}, "ONNX already"),
+        ({"format": "python"}, "is code"),
+        ({"golden": Golden(manifest(1).golden.blob, 0, 0.0, True)}, "without reference data"),
+    ],
+)
+def test_what_cannot_be_converted_is_told_before_anything_is_installed(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    told, environments = list[str](), Environments()
+    found = native(**changes)
+    assert engine.chosen(found, trial(tmp_path), tools(tmp_path, environments, told)) is found
+    assert words in told[0]
+    assert environments.asked == []
+
+
+def test_converters_that_do_not_go_with_the_environment_are_a_reason(tmp_path: Path) -> None:
+    told, environments = list[str](), Environments(refuses=True)
+    found = native()
+    assert engine.chosen(found, trial(tmp_path), tools(tmp_path, environments, told)) is found
+    assert told[0].startswith("engine: native;")
+    assert "no such wheel" in told[0]
+    assert environments.asked[0][0] == "numpy==2.4.0"
+    assert any(line.startswith("skl2onnx") for line in environments.asked[0])
+
+
+def test_nothing_is_tried_or_told_where_the_model_itself_is_asked_for(tmp_path: Path) -> None:
+    told, environments = list[str](), Environments()
+    found = native()
+    kit = tools(tmp_path, environments, told)
+    assert engine.chosen(found, trial(tmp_path, "native"), kit) is found
+    assert (told, environments.asked) == ([], [])
+
+
+def test_a_lock_is_extended_once_and_for_all(tmp_path: Path) -> None:
+    """Whatever the index has tomorrow, the same question has the same answer."""
+    environments = Environments()
+    kit = tools(tmp_path, environments, [])
+    assert extended(LOCK, ["onnxruntime"], kit) == extended(LOCK, ["onnxruntime"], kit)
+    assert environments.asked == [["numpy==2.4.0", "onnxruntime"]]
+    extended(replace_python(LOCK), ["onnxruntime"], kit)
+    assert len(environments.asked) == 2
+
+
+def replace_python(lock: EnvironmentLock) -> EnvironmentLock:
+    return msgspec.structs.replace(lock, python="3.12.1")
+
+
+def test_a_stage_gives_arrays_to_a_model_that_was_fitted_on_arrays(tmp_path: Path) -> None:
+    stage = trial(tmp_path).stage
+    pandas = msgspec.structs.replace(LOCK, packages=(LockedPackage("pandas", "3.1", ("b",)),))
+    assert replace(stage, lock=pandas).frame == "pandas"
+    assert replace(stage, lock=pandas, by_name=False).frame == "matrix"
