@@ -18,12 +18,18 @@ from .converters.graphs import noted
 from .converters.rows import Rows, shown_columns, taken
 from .failures import StageFailure
 from .golden import GoldenSet
-from .loaders.compiled import METADATA, NONE, Compiled, Promise, opened
+from .loaders.compiled import (
+    FLOAT32_LARGEST,
+    FLOAT64_LARGEST,
+    METADATA,
+    NONE,
+    Compiled,
+    Promise,
+    opened,
+)
 from .loaders.contract import Probabilities
 from .model import Model
 
-FLOAT32_LARGEST = 3.4028234663852886e38
-FLOAT64_LARGEST = 1.7976931348623157e308
 STRANGERS = ("\u2603 was never seen", "", " ", "\uffff")
 
 

@@ -35,33 +35,67 @@ class ClassOutputs:
         self._signature = signature
         self._allow_nan = allow_nan
         self._binary = signature.task == "binary"
+        self._orders: dict[tuple[str, ...], list[int]] = {}
         self._labels: dict[tuple[str, ...], _Labels] = {}
+        self._first = _declared(signature, "score" if self._binary else "scores", "FP64")
+        self._plain = self._first == Output("score", "FP64", ())
 
     def of(self, answer: Probabilities, rows: int) -> list[Tensor]:
         """The outputs of `rows` rows. Raises `StageFailure` for what are no probabilities."""
         import numpy as np
 
         values = _counted(np.asarray(answer.values, dtype=np.float64), rows)
-        classes = self._signature.classes or answer.classes
+        within = bool(values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING)
+        named = self._signature.classes or answer.classes
         if self._binary:
-            classes = classes or ("0", "1")
-            score = _positive(values, answer.classes, classes)
-            chosen = score >= self._signature.threshold
-            first = self._first(Output("score", "FP64", ()), score)
+            classes = named or ("0", "1")
+            scores = self._positive(values, answer.classes, classes)
+            chosen = scores >= self._signature.threshold
         else:
-            classes = classes or tuple(map(str, range(values.shape[-1])))
-            scores = _every(values, answer.classes, classes)
+            classes = named or tuple(map(str, range(values.shape[-1])))
+            scores = self._every(values, answer.classes, classes)
             chosen = scores.argmax(axis=1)
-            first = self._first(Output("scores", "FP64", (len(classes),)), scores)
-        if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):
+        if within and self._plain:
+            first = Tensor("score", "FP64", scores.shape, scores.tobytes())
+        else:
+            first = conformed(self._declared(classes), scores, self._allow_nan)
             _check_probabilities(values)
         if classes not in self._labels:
             self._labels[classes] = _Labels(self._signature, classes)
         return [first, self._labels[classes].of(chosen)]
 
-    def _first(self, usual: Output, values: "NDArray[Any]") -> Tensor:
-        declared = _declared(self._signature, usual.name, usual.datatype, usual.shape)
-        return conformed(declared, values, self._allow_nan)
+    def _declared(self, classes: Sequence[str]) -> Output:
+        """The declared output; while a build learns it, one score for each class."""
+        if self._binary or self._signature.outputs:
+            return self._first
+        return Output("scores", "FP64", (len(classes),))
+
+    def _positive(
+        self, values: "NDArray[Any]", given: tuple[str, ...], classes: tuple[str, ...]
+    ) -> "NDArray[Any]":
+        """The probability of the positive class, which is the last of `classes`."""
+        if values.ndim == 1 or values.shape[1:] == (1,):
+            return values.reshape(len(values))
+        if values.shape[1:] != (2,):
+            shape = list(values.shape)
+            raise StageFailure("output", f"a binary model returned the shape {shape}")
+        return values[:, self._order(given, classes)[-1] if given else 1]
+
+    def _every(
+        self, values: "NDArray[Any]", given: tuple[str, ...], classes: tuple[str, ...]
+    ) -> "NDArray[Any]":
+        if values.shape[1:] != (len(classes),):
+            raise StageFailure(
+                "output",
+                f"probabilities have the shape {list(values.shape)} for {len(classes)} classes",
+            )
+        return values[:, self._order(given, classes)] if given else values
+
+    def _order(self, given: tuple[str, ...], classes: tuple[str, ...]) -> list[int]:
+        """Positions in `given` of each of `classes`, which are the same in every request."""
+        if given not in self._orders:
+            self._orders[given] = _order(given, classes)
+        return self._orders[given]
 
 
 def value_outputs(signature: Signature, answer: Any, rows: int, allow_nan: bool) -> list[Tensor]:
@@ -110,26 +144,6 @@ def _counted(values: "NDArray[Any]", rows: int) -> "NDArray[Any]":
         got = len(values) if values.ndim else "a single value instead of"
         raise StageFailure("output", f"the model returned {got} rows for {rows}")
     return values
-
-
-def _positive(
-    values: "NDArray[Any]", given: Sequence[str], classes: Sequence[str]
-) -> "NDArray[Any]":
-    """The probability of the positive class, which is the last of `classes`."""
-    if values.ndim == 1 or values.shape[1:] == (1,):
-        return values.reshape(len(values))
-    if values.shape[1:] != (2,):
-        raise StageFailure("output", f"a binary model returned the shape {list(values.shape)}")
-    return values[:, _order(given, classes)[-1] if given else 1]
-
-
-def _every(values: "NDArray[Any]", given: Sequence[str], classes: Sequence[str]) -> "NDArray[Any]":
-    if values.shape[1:] != (len(classes),):
-        raise StageFailure(
-            "output",
-            f"probabilities have the shape {list(values.shape)} for {len(classes)} classes",
-        )
-    return values[:, _order(given, classes)] if given else values
 
 
 def _order(given: Sequence[str], classes: Sequence[str]) -> list[int]:
