@@ -7,6 +7,9 @@ from trimtab.gateway.faults import Fault, bad
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a body, as it arrives and without its coding."""
+FIRST_INFLATED = 1024 * 1024
+MOST_RATIO = 200
+"""What is smaller by more is no request but a bomb: nothing is read past its first megabyte."""
 WORTH_COMPRESSING = 1024
 """Bytes of an answer below which compression saves no packet."""
 LEVEL = 1
@@ -73,7 +76,11 @@ def _offer(text: bytes) -> tuple[bytes, float]:
 def _inflated(body: bytes, window: int) -> bytes:
     inflater = zlib.decompressobj(window)
     try:
-        data = inflater.decompress(body, MAX_BODY + 1)
+        data = inflater.decompress(body, FIRST_INFLATED)
+        if rest := inflater.unconsumed_tail:
+            if len(data) > MOST_RATIO * (len(body) - len(rest)):
+                raise Fault(413, f"the body is compressed to less than 1/{MOST_RATIO} of its size")
+            data += inflater.decompress(rest, MAX_BODY + 1 - len(data))
     except zlib.error as error:
         raise bad(f"the body cannot be decompressed: {error}") from None
     if len(data) > MAX_BODY:

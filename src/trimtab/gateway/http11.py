@@ -200,6 +200,7 @@ class Connection(asyncio.Protocol):
         self._wants_continue = False
         self._body_without_parser = 0
         self._paused = False
+        self._deaf = False
         self._limit = 0.0
 
     @property
@@ -232,12 +233,15 @@ class Connection(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        """A client that does not read gets nothing more to read into."""
+        """A client that does not read its answers may ask no more."""
+        self._deaf = True
         self._pause(True)
 
     def resume_writing(self) -> None:
         """It reads again."""
-        self._pause(False)
+        self._deaf = False
+        if len(self._pending) < MAX_PIPELINED:
+            self._pause(False)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; anything wrong becomes an error answer and the end."""
@@ -299,7 +303,7 @@ class Connection(asyncio.Protocol):
             self._limit = self._loop.time() + KEEP_ALIVE_SECONDS
             if self._wants_continue:
                 self._continue()
-        if self._paused and len(pending) < MAX_PIPELINED:
+        if self._paused and not self._deaf and len(pending) < MAX_PIPELINED:
             self._pause(False)
 
     def _close_after_answer(self) -> None:

@@ -1,8 +1,10 @@
 """A gateway process: from the inherited socket to the last answer."""
 
 import asyncio
+import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import time
@@ -51,7 +53,15 @@ OpenLog = Callable[[Path, str], LogSink]
 def serve(options: GatewayOptions, open_log: OpenLog) -> int:
     """Run until told to stop; returns the exit code. Changes directory to the state folder."""
     os.chdir(options.home)
+    _allow_connections()
     return uvloop.run(_serve(options, open_log))
+
+
+def _allow_connections() -> None:
+    """As many as the system lets this process have; the usual soft limit of 1,024 is for select."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS says infinity and means less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(options: GatewayOptions, open_log: OpenLog) -> int:

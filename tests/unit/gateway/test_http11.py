@@ -159,10 +159,20 @@ def test_what_cannot_be_served_gets_a_status_and_an_error(
     serving(tmp_path, scenario)
 
 
-def test_a_gzip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coding, "MAX_BODY", 1000)
-    with pytest.raises(Fault) as caught:
-        coding.decoded(gzip.compress(b"0" * 1001), b"gzip")
+def test_a_gzip_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(b"0" * (coding.FIRST_INFLATED + 1))
+    with pytest.raises(Fault, match="less than 1/200") as caught:
+        coding.decoded(bomb, b"gzip")
+    assert caught.value.status == 413
+
+
+def test_an_inflated_body_has_the_limit_of_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = bytes(range(256)) * 12_000
+    packed = zlib.compress(body, 0)
+    assert coding.decoded(packed, b"deflate") == body
+    monkeypatch.setattr(coding, "MAX_BODY", len(body) - 1)
+    with pytest.raises(Fault, match="larger than") as caught:
+        coding.decoded(packed, b"deflate")
     assert caught.value.status == 413
 
 
