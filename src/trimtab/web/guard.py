@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trimtab import errors
@@ -30,11 +31,15 @@ ANSWER_HEADERS = {
 
 
 class Guard:
-    """The middleware. `hosts` are names the listener is called by, besides those of loopback."""
+    """The middleware. `hosts` are names the listener is called by, besides those of loopback;
+    `asking` the routes of policy `ask`."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Iterable[str] = (), asking: Iterable[BaseRoute] = ()
+    ) -> None:
         self._app = app
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
+        self._asking = tuple(asking)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on and add the headers."""
@@ -48,18 +53,31 @@ class Guard:
             await send(message)
 
         try:
-            self._check(str(scope["method"]), str(scope["path"]), Headers(scope=scope))
+            self._check(scope, Headers(scope=scope))
         except errors.TrimtabError as refusal:
             await failed(refusal, 403)(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)
 
-    def _check(self, method: str, path: str, headers: Headers) -> None:
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        method, path = str(scope["method"]), str(scope["path"])
         host = headers.get("host", "")
         if name_of(host) not in self._hosts or len(headers.getlist("host")) != 1:
             raise _foreign(method, path, f"the Host {host!r} is not a name of this listener")
         if method not in SAFE_METHODS:
-            check_intent(method, path, headers)
+            check_origin(method, path, headers)
+            if all(route.matches(scope)[0] is not Match.FULL for route in self._asking):
+                check_intent(method, path, headers)
+
+
+def check_origin(method: str, path: str, headers: Headers) -> None:
+    """Raises `Refused` TT-112 when a browser says that a foreign page posts."""
+    origin = headers.get("origin")
+    host = headers.get("host", "")
+    if origin is not None and origin != f"http://{host}":
+        raise _foreign(method, path, f"the Origin {origin!r} is not this listener")
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise _foreign(method, path, "the request comes from another site")
 
 
 def check_intent(method: str, path: str, headers: Headers) -> None:
@@ -68,11 +86,6 @@ def check_intent(method: str, path: str, headers: Headers) -> None:
     A browser always tells the Origin of a page that posts, and asks first (and is refused, for
     there is no CORS) before a page may send our header or JSON to another origin."""
     origin = headers.get("origin")
-    host = headers.get("host", "")
-    if origin is not None and origin != f"http://{host}":
-        raise _foreign(method, path, f"the Origin {origin!r} is not this listener")
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise _foreign(method, path, "the request comes from another site")
     plain_json = headers.get("content-type", "").partition(";")[0] == "application/json"
     if headers.get(ACTION_HEADER) != "1" and not (plain_json and origin is not None):
         raise _foreign(method, path, f"an order carries the header {ACTION_HEADER}: 1")

@@ -13,10 +13,12 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Policy(StrEnum):
     """Who may call a route: whoever reaches the listener may `read`; `act` needs proof of intent.
 
-    Proof is what no foreign web page can send: see `guard.check_intent`.
+    Proof is what no foreign web page can send: see `guard.check_intent`. `ask` is for a POST that
+    changes nothing, because a protocol asks that way; it needs no proof.
     """
 
     READ = "read"
+    ASK = "ask"
     ACT = "act"
 
 
@@ -44,7 +46,7 @@ class Routes:
         return self._declare("GET", path, policy)
 
     def post(self, path: str, *, policy: Policy) -> Callable[[Endpoint], Endpoint]:
-        """Declare an order."""
+        """Declare an order, or a question that is a POST."""
         return self._declare("POST", path, policy)
 
     def _declare(self, method: str, path: str, policy: Policy) -> Callable[[Endpoint], Endpoint]:

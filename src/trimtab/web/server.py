@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from trimtab import errors
-from trimtab.web import answers, orders, pages, reads, stream
+from trimtab.web import answers, orders, pages, reads, repository, stream
 from trimtab.web.guard import Guard
 from trimtab.web.live import SAMPLE_SECONDS, Live
-from trimtab.web.policy import only_declared
+from trimtab.web.policy import Policy, only_declared
 from trimtab.web.ports import AdminSource, Control
 
 GRACE_SECONDS = 2
@@ -36,9 +36,11 @@ def create_app(
         async with live.sampling():
             yield
 
+    routes = (*reads.routes, *orders.routes, *repository.routes, *stream.routes, *pages.routes)
+    asking = tuple(route for route in routes if route.policy is Policy.ASK)
     app = Starlette(
-        routes=only_declared((*reads.routes, *orders.routes, *stream.routes, *pages.routes)),
-        middleware=[Middleware(Guard, hosts=tuple(hosts))],
+        routes=only_declared(routes),
+        middleware=[Middleware(Guard, hosts=tuple(hosts), asking=asking)],
         exception_handlers={
             errors.TrimtabError: answers.on_trimtab_error,
             HTTPException: answers.on_http_error,

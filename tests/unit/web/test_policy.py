@@ -26,6 +26,8 @@ def test_a_policy_that_does_not_fit_the_method_is_refused() -> None:
         Routes().post("/x", policy=Policy.READ)(endpoint)
     with pytest.raises(TypeError, match="cannot have"):
         Routes().get("/x", policy=Policy.ACT)(endpoint)
+    with pytest.raises(TypeError, match="cannot have"):
+        Routes().get("/x", policy=Policy.ASK)(endpoint)
     with pytest.raises(ValueError, match="nobody"):
         Routes().get("/x", policy="nobody")(endpoint)  # type: ignore[arg-type]
 
@@ -41,4 +43,10 @@ def test_every_route_of_the_app_is_declared_and_only_orders_act() -> None:
     declared = [route for route in routes if isinstance(route, DeclaredRoute)]
     assert len(declared) > 20
     for route in declared:
-        assert (route.policy is Policy.ACT) == ("POST" in (route.methods or ()))
+        assert (route.policy is Policy.READ) == ("GET" in (route.methods or ()))
+    asking = {route.path for route in declared if route.policy is Policy.ASK}
+    assert asking == {
+        "/v2/repository/index",
+        "/v2/repository/models/{name}/load",
+        "/v2/repository/models/{name}/unload",
+    }
