@@ -43,10 +43,21 @@ _EXACT_IN_FP64 = frozenset(NUMPY_TYPES) - {"INT64", "UINT64"}
 class ColumnPlan:
     """One input column: how its values are decoded, checked and sent.
 
-    `in_matrix` tells whether it lies in the one float64 matrix of all columns.
+    `in_matrix` tells whether it lies in the one float64 matrix of all columns; numbers are from
+    `low` to `high`.
     """
 
-    __slots__ = ("decode", "family", "in_matrix", "name", "nullable", "position", "wire")
+    __slots__ = (
+        "decode",
+        "family",
+        "high",
+        "in_matrix",
+        "low",
+        "name",
+        "nullable",
+        "position",
+        "wire",
+    )
 
     def __init__(self, column: Column, position: int, *, in_matrix: bool) -> None:
         self.in_matrix = in_matrix
@@ -55,6 +66,7 @@ class ColumnPlan:
         self.nullable = column.nullable
         self.wire = str(column.datatype)
         self.family = family(self.wire)
+        self.low, self.high = _limits(self.wire)
         self.decode = msgspec.json.Decoder(list[_element(self.wire) | None]).decode  # type: ignore[misc]
 
 
@@ -77,9 +89,8 @@ class Bounds:
     __slots__ = ("high", "low", "nullable", "whole")
 
     def __init__(self, columns: tuple[ColumnPlan, ...]) -> None:
-        limits = [_limits(column.wire) for column in columns]
-        self.low = np.array([low for low, _ in limits])
-        self.high = np.array([high for _, high in limits])
+        self.low = np.array([float(column.low) for column in columns])
+        self.high = np.array([float(column.high) for column in columns])
         self.nullable = np.array([column.nullable for column in columns], dtype=bool)
         self.whole = np.array([column.family != "float" for column in columns], dtype=bool)
 
@@ -149,10 +160,9 @@ def family(datatype: str) -> str:
 
 def _limits(datatype: str) -> tuple[float, float]:
     if datatype == "BOOL":
-        return 0.0, 1.0
+        return 0, 1
     if datatype in INTEGER_RANGES:
-        low, high = INTEGER_RANGES[datatype]
-        return float(low), float(high)
+        return INTEGER_RANGES[datatype]
     limit = FLOAT_LIMITS.get(datatype, sys.float_info.max)
     return -limit, limit
 

@@ -6,7 +6,7 @@ that arrived.
 """
 
 import math
-import sys
+from struct import unpack
 from typing import Any
 
 import msgspec
@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from trimtab.gateway.asked import plain
 from trimtab.gateway.faults import bad
-from trimtab.gateway.plan import FLOAT_LIMITS, INTEGER_RANGES, NUMPY_TYPES, ColumnPlan, Plan
+from trimtab.gateway.plan import NUMPY_TYPES, ColumnPlan, Plan
 from trimtab.gateway.tensors import check_datatype, matrix_shape, misfit, missing, shown
 from trimtab.gateway.values import Inputs, fits, inputs_of_columns
 from trimtab.ports.logsink import Texts
-from trimtab.worker.frames import Bytes, FrameError, decode_texts
+from trimtab.worker.frames import ITEM_SIZES, Bytes, FrameError, decode_texts
 
 _PYTHON: dict[str, type] = {"float": float, "integer": int, "bool": bool}
+_CODES = dict(zip(NUMPY_TYPES, "?BHIQbhiqefd", strict=True))
+FEW_ROWS = 16
+"""Up to so many rows, values are looked at one by one: an array costs as much as twenty values."""
 
 
 class RawTensor(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +47,8 @@ class RawReader:
             if not column.nullable and None in texts:
                 raise missing(column, texts.index(None))
             return texts
+        if rows <= FEW_ROWS and (few := _few(tensor, column, rows)) is not None:
+            return few
         with np.errstate(invalid="ignore"):  # a client may send signalling NaNs
             return numbers_of(_numbers(tensor), column)
 
@@ -87,6 +92,17 @@ def _numbers(tensor: RawTensor) -> NDArray[Any]:
     return values
 
 
+def _few(tensor: RawTensor, column: ColumnPlan, rows: int) -> list[Any] | None:
+    """Values of the column's own datatype that all fit; None where anything is unusual."""
+    if tensor.datatype != column.wire or column.wire == "BOOL":
+        return None
+    if len(tensor.data) != rows * ITEM_SIZES[column.wire]:
+        return None
+    values = unpack(f"<{rows}{_CODES[column.wire]}", tensor.data)
+    low, high = column.low, column.high
+    return list(values) if all(low <= value <= high for value in values) else None
+
+
 def _texts(tensor: RawTensor, rows: int) -> Texts:
     try:
         return decode_texts(tensor.data, rows)
@@ -119,17 +135,15 @@ def numbers_of(values: NDArray[Any], column: ColumnPlan) -> Any:
 def _judged(values: NDArray[Any], column: ColumnPlan) -> tuple[NDArray[np.bool_], NDArray[Any]]:
     """Per value: whether it is missing, and whether the column may hold it."""
     absent = np.isnan(values)
+    low, high = column.low, column.high
     if column.family == "float":
-        limit = FLOAT_LIMITS.get(column.wire, sys.float_info.max)
-        fitting = np.abs(values.astype(np.float64)) <= limit
+        fitting = np.abs(values.astype(np.float64)) <= high
+    elif values.dtype.kind == "f":
+        # The next whole number, unlike `high` itself, is exact in float64.
+        values = values.astype(np.float64)
+        fitting = (values >= low) & (values < float(high + 1)) & (values == np.trunc(values))
     else:
-        low, high = INTEGER_RANGES.get(column.wire, (0, 1))
-        if values.dtype.kind == "f":
-            # The next whole number, unlike `high` itself, is exact in float64.
-            values = values.astype(np.float64)
-            fitting = (values >= low) & (values < float(high + 1)) & (values == np.trunc(values))
-        else:
-            fitting = (values >= low) & (values <= high)
+        fitting = (values >= low) & (values <= high)
     if column.nullable:
         fitting |= absent
     return absent, fitting

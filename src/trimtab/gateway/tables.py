@@ -13,7 +13,7 @@ from trimtab.gateway.asked import plain
 from trimtab.gateway.faults import bad
 from trimtab.gateway.json_inputs import converted
 from trimtab.gateway.plan import ColumnPlan, Plan
-from trimtab.gateway.raw_inputs import numbers_of
+from trimtab.gateway.raw_inputs import FEW_ROWS, numbers_of
 from trimtab.gateway.tensors import misfit, missing
 from trimtab.gateway.values import Inputs, inputs_of_columns
 from trimtab.ports.logsink import Texts
@@ -107,6 +107,8 @@ def _length(rows: Sequence[Any]) -> int:
 
 def _from_value(cells: Cells, column: ColumnPlan) -> Any:
     """A column of JSON values; the usual ones are looked at all at once."""
+    if len(cells) <= FEW_ROWS:
+        return _each(cells, column, converted)
     kinds = set(map(type, cells))
     try:
         if column.family == "float" and kinds <= _NUMBERS | {_ABSENT}:
@@ -122,7 +124,7 @@ def _from_text(cells: Cells, column: ColumnPlan) -> Any:
     if column.family == "text":
         absent = None if column.nullable else ""
         return [cell or absent for cell in cells]
-    if column.family == "float":
+    if column.family == "float" and len(cells) > FEW_ROWS:
         try:
             return numbers_of(np.array(cells, dtype=np.float64), column)
         except ValueError:

@@ -178,7 +178,7 @@ def test_bodies_that_do_not_fit_are_named(body: Any, said: str) -> None:
         (b'x,n\n"1,2\n', "not CSV"),
         (b"x,n,carrier,late\n1,2,AA\n", "row 0 is not a list of 4"),
         (b"x,n,carrier,late\none,2,AA,true\n", "'x' row 0: 'one' is not a value of FP64"),
-        (b"x,n,carrier,late\ninf,2,AA,true\n", "inf is not a value of FP64"),
+        (b"x,n,carrier,late\ninf,2,AA,true\n", "'inf' is not a value of FP64"),
         (b"x,n,carrier,late\n1,inf,AA,true\n", "'inf' is not a value of INT32"),
         (b"x,n,carrier,late\n1,2.5,AA,true\n", "2.5 is not a value of INT32"),
         (b"x,n,carrier,late\n1,2,AA,maybe\n", "'maybe' is not a value of BOOL"),
@@ -193,6 +193,14 @@ def test_csv_that_does_not_fit_is_named(csv: bytes, said: str) -> None:
         inputs_of_table(parse_csv(csv), PLAN, None)
     assert caught.value.status == 400
     assert said in caught.value.text
+
+
+def test_infinity_in_a_long_column_is_named_too() -> None:
+    plan = single(Datatype.FP64)
+    for cells in (["1"] * 20 + ["inf"], ["1"] * 20 + ["x"]):
+        csv = "c,other\n" + "".join(f"{cell},z\n" for cell in cells)
+        with pytest.raises(Fault, match=r"row 20: .*(inf|x).* is not a value of FP64"):
+            inputs_of_table(parse_csv(csv.encode()), plan, None)
 
 
 def test_csv_has_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
