@@ -188,6 +188,20 @@ def test_rows_of_a_batch_go_back_to_their_callers(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_batch_work_by_header_is_sent_in_parts_and_comes_back_whole(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        fake = await FakeWorker(str(tmp_path / socket_of(1)), digest(1), summed).start()
+        async with running(tmp_path, SUMMING) as it:
+            matrix = np.arange(600.0).reshape(300, 2)
+            batch = {"X-Trimtab-Priority": "2", "X-Trimtab-Timeout-Ms": "4000"}
+            _, data = opened(await send(it, (matrix.tobytes(), 0), **batch))
+            assert np.frombuffer(data["sum"]).tolist() == matrix.sum(axis=1).tolist()
+            assert len(fake.sizes) > 1
+            assert (await it.rows())["lane"] == ["batch"] * 300
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
