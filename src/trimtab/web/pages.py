@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import groupby
 
 import jinja2
 from markupsafe import Markup
@@ -14,7 +15,7 @@ from trimtab import errors
 from trimtab.domain.names import short
 from trimtab.views import svg, words
 from trimtab.views.journal import build_history, build_traffic, build_why
-from trimtab.views.shapes import DeploymentView, IncidentView
+from trimtab.views.shapes import DeploymentView, IncidentView, VerdictView
 from trimtab.views.status import build_status
 from trimtab.web.answers import failed
 from trimtab.web.live import Live
@@ -160,6 +161,7 @@ def deployment_html(live: Live, name: str) -> str:
             status=status,
             loop_late=_loop_late(seen.now, seen.observed_at),
             buttons=buttons(view),
+            judged=_by_word(view.verdicts),
             traffic=build_traffic(entries, name, seen.clocks.get(name)),
             evidence=series[:SHOWN_CHARTS],
             more_evidence=series[SHOWN_CHARTS:],
@@ -167,6 +169,11 @@ def deployment_html(live: Live, name: str) -> str:
             events=tuple(reversed(build_history(entries, name, SHOWN_EVENTS).events)),
         )
     )
+
+
+def _by_word(verdicts: tuple[VerdictView, ...]) -> list[tuple[str, list[VerdictView]]]:
+    """The verdicts by what they say, in the order in which they come: the loudest first."""
+    return [(word, list(same)) for word, same in groupby(verdicts, lambda each: each.verdict)]
 
 
 def _loop_late(now: float, observed_at: float | None) -> str:

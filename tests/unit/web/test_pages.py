@@ -89,6 +89,21 @@ def test_the_page_of_a_deployment_shows_why_not_yet_and_how_to_act() -> None:
     assert ("href", "/deployments/flight-delay.json") in page.attributes
 
 
+def test_verdicts_are_told_the_loudest_first_and_good_ones_are_folded_away() -> None:
+    system = in_canary()
+    quality, column = system.verdicts[NAME]
+    drifted = msgspec.structs.replace(column, signal="prediction", scope={}, verdict="bad")
+    system.verdicts[NAME] = (quality, column, drifted)
+    html = Browser(system).get(f"/deployments/{NAME}").text
+    section = html.split('id="region-verdicts"')[1].split("</section>")[0]
+    loud, folded = section.split('<details id="verdicts-ok">')
+    assert loud.index("1 bad") < loud.index("prediction") < loud.index("3 unknown")
+    assert "latency" in loud
+    assert "1 ok" in folded
+    assert "quality" in folded
+    assert "quality" not in loud
+
+
 def test_the_overview_has_one_row_for_each_deployment_and_open_incidents_on_top() -> None:
     text = Page(Browser(troubled()).get("/").text).text
     assert text.index("1 open incident") < text.index("12,408")
