@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trimtab import errors
 from trimtab.app.control import ControlRoom, control_room
+from trimtab.domain import layout
 from trimtab.judge.draft import Author
 from trimtab.web.server import create_app, serve
 from trimtab.web.source import RoomSource
@@ -49,7 +50,7 @@ async def _run(room: ControlRoom, fd: int, parent: int | None) -> int:
     controller.lead(f"controller-{os.getpid()}")
     await room.control.apply(room.project.config, Author("trimtab.toml"))
     _stop_on_signals(room, parent)
-    app = create_app(room.control, RoomSource(room))
+    app = create_app(room.control, RoomSource(room), evidence=Path(layout.EVIDENCE))
     others = [asyncio.create_task(serve(app, fd)), asyncio.create_task(_roll(room))]
     try:
         await controller.run()

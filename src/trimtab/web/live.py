@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
 
 from trimtab import errors
 from trimtab.domain.events import Entry
@@ -11,19 +14,27 @@ from trimtab.web.ports import AdminSource, Control
 from trimtab.web.trace import Trace
 
 SAMPLE_SECONDS = 1.0
+SAMPLES_KEPT_TOGETHER = 30
 
 
 class Live:
-    """One per listener. Everything runs on its event loop."""
+    """One per listener. Everything runs on its event loop.
+
+    `kept` is the file in which the evidence outlives this process; None for nowhere."""
 
     def __init__(
-        self, control: Control, source: AdminSource, interval: float = SAMPLE_SECONDS
+        self,
+        control: Control,
+        source: AdminSource,
+        interval: float = SAMPLE_SECONDS,
+        kept: Path | None = None,
     ) -> None:
         self.control = control
         self.source = source
         self.interval = interval
         self.trace = Trace()
         self.stopping = asyncio.Event()
+        self._kept = kept
         self._entries: list[Entry] = []
 
     def look(self) -> Seen:
@@ -47,15 +58,34 @@ class Live:
     @contextlib.asynccontextmanager
     async def sampling(self) -> AsyncIterator[None]:
         """Sample evidence for as long as the listener runs."""
+        self._recall()
         task = asyncio.create_task(self._sample())
         try:
             yield
         finally:
             self.stopping.set()
             await task
+            self._keep()
 
     async def _sample(self) -> None:
+        samples = 0
         while await self.pause():
             # What cannot be seen now is a gap in a chart, and every page says why by itself.
             with contextlib.suppress(errors.TrimtabError):
                 self.look()
+            samples += 1
+            if samples % SAMPLES_KEPT_TOGETHER == 0:
+                self._keep()
+
+    def _recall(self) -> None:
+        if self._kept is not None:
+            # A chart that begins again is no reason not to start.
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                self.trace.restore(self._kept.read_bytes())
+
+    def _keep(self) -> None:
+        if self._kept is not None:
+            unfinished = self._kept.with_suffix(".tmp")
+            with contextlib.suppress(OSError):
+                unfinished.write_bytes(self.trace.dump())
+                unfinished.rename(self._kept)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,10 +27,12 @@ def create_app(
     *,
     hosts: Iterable[str] = (),
     interval: float = SAMPLE_SECONDS,
+    evidence: Path | None = None,
 ) -> Starlette:
     """The admin app. `hosts` are names the listener answers to besides those of loopback;
-    `interval` is the time between samples and live updates, in seconds."""
-    live = Live(control, source, interval)
+    `interval` is the time between samples and live updates, in seconds; `evidence` is the file
+    from which charts go on after a restart."""
+    live = Live(control, source, interval, evidence)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

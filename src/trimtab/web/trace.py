@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from trimtab.domain.verdicts import Tier
 from trimtab.views.seen import Seen, moment
 from trimtab.views.shapes import (
@@ -73,6 +75,18 @@ class Trace:
             for key, line in self._lines.items()
             if key[0] == deployment and (not releases or key[1] in releases)
         }
+
+    def dump(self) -> bytes:
+        """All lines, to be restored by another process."""
+        names = dict.fromkeys(name for name, _, _ in self._lines)
+        return msgspec.json.encode([self.view(name) for name in names])
+
+    def restore(self, data: bytes) -> None:
+        """Go on from what `dump` gave; raises `msgspec.DecodeError` when it is something else."""
+        for view in msgspec.json.decode(data, type=list[EvidenceView]):
+            for series in view.series:
+                key = (view.deployment, series.release, series.signal)
+                self._lines[key] = _Line(series.tier, list(series.points))
 
     def view(self, deployment: str) -> EvidenceView:
         """The lines of one deployment, the nearest to its threshold first."""

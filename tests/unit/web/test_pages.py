@@ -1,8 +1,10 @@
 """Pages hold what they must, well formed and escaped, and say their command and their twin."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -202,3 +204,34 @@ def test_a_trace_stays_small_and_keeps_its_newest_point() -> None:
     series = {line.signal: line for line in trace.view(NAME).series}["error"]
     assert len(series.points) <= MOST_POINTS
     assert series.points[-1].at.timestamp() == system.now
+
+
+def test_evidence_goes_on_where_the_process_before_left_it(tmp_path: Path) -> None:
+    kept, system = tmp_path / "evidence.json", in_canary()
+
+    async def lived(seconds: float) -> Live:
+        live = Live(system, system, 0.01, kept)
+        async with live.sampling():
+            system.now += seconds
+            live.look()
+        return live
+
+    first = asyncio.run(lived(10)).trace.view(NAME)
+    second = asyncio.run(lived(10)).trace.view(NAME)
+    assert [line.points[0] for line in second.series] == [line.points[0] for line in first.series]
+    assert second.series[0].points[-1].at > first.series[0].points[-1].at
+
+
+@pytest.mark.parametrize("left", [b"", b"[1]", b"not JSON"])
+def test_evidence_that_cannot_be_read_starts_anew(tmp_path: Path, left: bytes) -> None:
+    kept = tmp_path / "evidence.json"
+    kept.write_bytes(left)
+    live = Live(in_canary(), in_canary(), 0.01, kept)
+
+    async def begun() -> None:
+        async with live.sampling():
+            live.look()
+
+    asyncio.run(begun())
+    assert live.trace.view(NAME).series
+    assert kept.read_bytes().startswith(b"[{")
