@@ -12,13 +12,28 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from trimtab import errors
 
 Cell = str | float | bool | None
-Table = Mapping[str, Sequence[Cell]] | Sequence[Mapping[str, Cell]]
+
+
+class Frame(Protocol):
+    """What is used of a pandas.DataFrame."""
+
+    @property
+    def columns(self) -> Iterable[Any]:
+        """The names of its columns."""
+        ...
+
+    def __getitem__(self, name: Any) -> Any:
+        """A column."""
+        ...
+
+
+Table = Mapping[str, Sequence[Cell]] | Sequence[Mapping[str, Cell]] | Frame
 
 _RETRIED_STATUS = frozenset({429, 502, 503})
 _FIRST_PAUSE = 0.05
@@ -190,7 +205,7 @@ class Client:
 
 
 def _columns_of(rows: Any) -> Mapping[str, Sequence[Cell]]:
-    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+    if hasattr(rows, "columns"):
         return {str(name): rows[name].tolist() for name in rows.columns}
     if isinstance(rows, Mapping):
         return {
