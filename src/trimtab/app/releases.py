@@ -5,6 +5,7 @@ import http.client
 import os
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -88,9 +89,11 @@ def _order_registration(home: Path, digest: Digest) -> None:
             (home / layout.AGENT_FACTS).read_bytes(), type=supervisor.AgentFacts
         )
         parts = urlsplit(facts.admin)
-        line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-        line.request("POST", "/api/releases", body, headers)
-        status, said = (answer := line.getresponse()).status, answer.read()
+        with closing(
+            http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        ) as line:
+            line.request("POST", "/api/releases", body, headers)
+            status, said = (answer := line.getresponse()).status, answer.read()
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as cause:
         raise _unregistered(digest, "the running server does not answer") from cause
     if status != http.client.OK:
