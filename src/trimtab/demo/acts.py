@@ -101,7 +101,7 @@ class Demo:
         self.teller.follow(self.gate, self.ledger)
         act.facts["up_seconds"] = round(asyncio.get_running_loop().time() - begun, 2)
         act.facts |= {"inference": self.urls.inference, "dashboard": self.urls.admin}
-        self.teller.note(Note(None, "good", f"up: {self.urls.inference}, {self.urls.admin}"))
+        self.teller.note(Note(None, "good", _up_told(self.urls)))
 
     async def deploy_first(self) -> None:
         """The rest of act 2, once the system is watched."""
@@ -237,7 +237,17 @@ def _built_facts(built: Built) -> dict[str, Fact]:
     return facts
 
 
+def _up_told(urls: Urls) -> str:
+    return f"up: models at {urls.inference}, dashboard at {urls.admin}"
+
+
 def _built_told(built: Built) -> str:
-    measured = ", ".join(f"{name} {value:.4g}" for name, value in built.metrics.items())
+    measured = ", ".join(_measured(name, value) for name, value in built.metrics.items())
     told = f"{built.release} built in {built.seconds:.1f} s ({built.digest[:19]})"
     return f"{told}: {measured}" if measured else told
+
+
+def _measured(name: str, value: float) -> str:
+    """`train rows 50,940` or `roc auc 0.7096`."""
+    shown = f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
+    return f"{name.replace('_', ' ')} {shown}"

@@ -48,7 +48,7 @@ class Live:
         parts = [
             day_of(self.clock),
             f"{self.requests:,} requests",
-            f"{self.per_second:,.0f}/s",
+            "" if self.holds else f"{self.per_second:,.0f}/s",
             self.shares,
             self.words,
             f"clock stands: {', '.join(self.holds)}" if self.holds else "",

@@ -32,10 +32,15 @@ def told_event(event: EventView, observed: Observed, clock: float) -> Note | Non
     if event.kind == "incident_updated" and event.reason.startswith("retrain"):
         return Note(at, "busy", f"{event.summary}; {event.reason}")
     if event.kind == "rollout_ended":
-        tone = "good" if "promoted" in event.summary else "bad"
-        return Note(at, tone, _named(event), _why(event))
+        if "promoted" in event.summary:
+            return Note(at, "good", _named(event), _reason(event))
+        return Note(at, "bad", _named(event), _why(event))
     tone = _TONES.get(event.kind, "")
-    return Note(at, tone, _named(event), _why(event)) if tone else None
+    if not tone:
+        return None
+    # What a run is for stands in its sentence.
+    details = [] if event.kind == "run_requested" else _reason(event)
+    return Note(at, tone, _named(event), details)
 
 
 def _named(event: EventView) -> str:
@@ -44,9 +49,13 @@ def _named(event: EventView) -> str:
     return event.summary
 
 
+def _reason(event: EventView) -> list[str]:
+    return [event.reason] if event.reason else []
+
+
 def _why(event: EventView) -> list[str]:
     shown = _evidence_of(event.evidence)
-    return [text for text in (event.reason, shown) if text]
+    return [*_reason(event), *([shown] if shown else [])]
 
 
 def _evidence_of(facts: Mapping[str, float | str | None]) -> str:
@@ -67,9 +76,8 @@ def _told_incident(event: EventView, observed: Observed, at: float) -> Note:
 
 
 def _incident_details(incident: IncidentView) -> list[str]:
-    proof = (
-        [f"because {text}" for text in incident.causes[0].evidence[:3]] if incident.causes else []
-    )
+    known = incident.causes[0].evidence[:3] if incident.causes else ()
+    proof = [f"because {text}" for text in known if text != incident.severity]
     strongest = sorted(
         (v for v in incident.verdicts if v.verdict == "bad"),
         key=lambda v: v.threshold_log10 - v.evidence_log10,
@@ -78,7 +86,9 @@ def _incident_details(incident: IncidentView) -> list[str]:
         f"{verdict.label} {bar(verdict.evidence_log10, verdict.threshold_log10)}"
         for verdict in strongest[:2]
     ]
-    not_so = [f"not {ruled.cause.value}: {ruled.by}" for ruled in incident.ruled_out[:3]]
+    not_so = [
+        f"not {ruled.cause.value.replace('_', ' ')}: {ruled.by}" for ruled in incident.ruled_out[:3]
+    ]
     action = [f"action: {incident.action}"] if incident.action else []
     return [*proof, *shown, *not_so, *action]
 

@@ -41,9 +41,9 @@ def moment(**facts: Any) -> Moment:
 
 def event(seq: int, kind: str, **facts: Any) -> EventView:
     """An entry of the journal."""
-    told = {"actor": "controller", "release": "", "summary": "", "clock_at": None, **facts}
+    told: dict[str, Any] = {"actor": "controller", "release": "", "summary": "", "clock_at": None}
     rest: dict[str, Any] = {"deployment": "d", "reason": "", "evidence": {}, "hash": ""}
-    return EventView(seq=seq, at=day(4, 20), kind=kind, **told, **rest)
+    return EventView(seq=seq, at=day(4, 20), kind=kind, **{**told, **rest, **facts})
 
 
 def incident(cause: Cause, opened: datetime, **facts: Any) -> IncidentView:

@@ -41,10 +41,9 @@ def test_on_a_terminal_the_timeline_has_a_live_line() -> None:
     assert "up" in shown
     assert "http://127.0.0.1" in shown
     live = str(Live(at(5), 1234, 950.0, "m@1 95%", "✔3", ["a run"]))
-    assert (
-        live
-        == " 1 Apr 09:00  │  1,234 requests  │  950/s  │  m@1 95%  │  ✔3  │  clock stands: a run"
-    )
+    assert live == " 1 Apr 09:00  │  1,234 requests  │  m@1 95%  │  ✔3  │  clock stands: a run"
+    going = str(Live(at(5), 1234, 950.0, "m@1 95%", "✔3", ()))
+    assert going == " 1 Apr 09:00  │  1,234 requests  │  950/s  │  m@1 95%  │  ✔3"
 
 
 def test_evidence_is_drawn_against_its_threshold() -> None:
@@ -65,6 +64,24 @@ def test_an_incident_is_told_with_its_cause_and_its_action() -> None:
     assert note is not None
     assert note.text.startswith("PAGE: upstream break · m@1")
     assert note.tone == "bad"
+    assert not any(BREAK.severity in line for line in note.details)
+
+
+def test_evidence_is_shown_where_it_decided() -> None:
+    """At the end of a rollout, not at each of its steps; and no sentence is said twice."""
+    evidence = {"signal": "errors", "evidence_log10": 2.4, "threshold_log10": 2.4}
+    ended = told(kind="rollout_ended", summary="m@2 rolled back", reason="3/122", evidence=evidence)
+    assert ended is not None
+    assert [line.split()[0] for line in ended.details] == ["3/122", "errors"]
+    promoted = told(kind="rollout_ended", summary="m@2 promoted", evidence=evidence)
+    assert promoted is not None
+    assert promoted.details == []
+    step = told(kind="rollout_advanced", summary="rollout entered shadow", evidence=evidence)
+    assert step is not None
+    assert step.details == []
+    run = told(kind="run_requested", summary="retraining r1 requested (x)", reason="cause: x")
+    assert run is not None
+    assert run.details == []
 
 
 def test_entries_that_say_nothing_to_a_watcher_are_left_out() -> None:
