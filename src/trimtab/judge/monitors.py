@@ -315,10 +315,12 @@ class Monitors:
             start = number * self._block_seconds
             broken = self._close_breaks(start, block)
             for name, column in self._columns.items():
-                if name in broken:
+                # A feed breaks as a whole: what its other columns bring meanwhile is not learned.
+                if broken:
                     self._state.recent[name].quarantine()
                 else:
                     self._state.recent[name].close(block.seen[name])
+                if name not in broken:
                     self._take_column(f"input:{name}", start, column, block.columns[name])
             if not broken:
                 self._take_scores(start, block)

@@ -174,6 +174,27 @@ def test_a_new_text_everywhere_is_a_break_until_it_is_known() -> None:
     assert [v.signal for v in life.report.verdicts if v.verdict == "bad"] == ["upstream:side"]
 
 
+def test_what_other_columns_bring_while_a_feed_is_broken_is_not_learned() -> None:
+    """Too few rows to be a break of their own; were they learned, the later one would be missed."""
+    life = start().days([CALM] * 8)
+    for _ in range(6):
+        texts_of_day(life, Change(missing=1.0), 20)
+    life.days([CALM] * 3)
+    assert life.verdict("upstream").verdict == "ok"
+    texts_of_day(life, CALM, 400)
+    assert life.verdict("upstream:side").verdict == "bad"
+
+
+def texts_of_day(life: Life, change: Change, count: int) -> None:
+    """A day of 400 rows, the first `count` of which have a text that was never seen."""
+    part = changed(rows(400, seed=life.day, start=life.day * DAY), change, life.day)
+    side = part.inputs["side"].copy()
+    side[:count] = "up"
+    life.monitors.observe(Rows(part.fixed, {**part.inputs, "side": side}, part.outputs))
+    life.day += 1
+    life.assess(life.day * DAY + 3600.0)
+
+
 def test_labels_of_a_closed_cohort_are_late_and_change_no_evidence() -> None:
     life = start(maturity_seconds=0.0)
     part = rows(400, seed=1, start=FIRST * DAY)
