@@ -89,13 +89,15 @@ class Trace:
                 self._lines[key] = _Line(series.tier, list(series.points))
 
     def view(self, deployment: str) -> EvidenceView:
-        """The lines of one deployment, the nearest to its threshold first."""
+        """The lines of a deployment, the nearest to its threshold first, those that ended last."""
         series = [
             EvidenceSeries(signal, release, line.tier, tuple(line.points))
             for (name, release, signal), line in self._lines.items()
             if name == deployment
         ]
-        return EvidenceView(deployment, tuple(sorted(series, key=_distance)))
+        newest = max((line.points[-1].at for line in series), default=None)
+        series.sort(key=lambda line: (line.points[-1].at != newest, *_distance(line)))
+        return EvidenceView(deployment, tuple(series))
 
 
 def _key(deployment: str, verdict: VerdictView) -> tuple[str, str, str]:

@@ -192,6 +192,19 @@ def test_no_evidence_is_drawn_before_the_first_event() -> None:
     }
 
 
+def test_evidence_that_nobody_judges_any_more_comes_after_what_is_judged() -> None:
+    system, trace = in_canary(), Trace()
+    quality, column = system.verdicts[NAME]
+    broken = msgspec.structs.replace(column, signal="upstream", evidence_log10=9.0)
+    system.verdicts[NAME] = (quality, broken)
+    trace.sample(system.seen())
+    assert trace.view(NAME).series[0].signal.startswith("upstream")
+    system.verdicts[NAME] = (quality,)
+    system.now += 1
+    trace.sample(system.seen())
+    assert trace.view(NAME).series[-1].signal.startswith("upstream")
+
+
 def test_a_trace_stays_small_and_keeps_its_newest_point() -> None:
     system, trace = in_canary(), Trace()
     for number in range(3 * MOST_POINTS):
