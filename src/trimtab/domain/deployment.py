@@ -41,11 +41,16 @@ class RolloutPlan(msgspec.Struct, frozen=True):
 
 
 class ScalePlan(msgspec.Struct, frozen=True):
-    """How many workers a release gets."""
+    """How many workers a release gets, by demand on the host's clock.
+
+    Workers come at once and go when fewer would have done for `patience_seconds`. With `idle`
+    `zero` the last ones go after `idle_after_seconds` without a request, until the next."""
 
     min: int = 1
     max: int = 4
-    idle: Literal["keep", "stop"] = "keep"
+    idle: Literal["keep", "zero"] = "keep"
+    idle_after_seconds: float = 900.0
+    patience_seconds: float = 300.0
 
 
 class MonitorPlan(msgspec.Struct, frozen=True):

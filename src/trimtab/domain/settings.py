@@ -184,7 +184,14 @@ DEPLOYMENT: tuple[Setting, ...] = (
     Setting("rollout.margin", "rollout.quality_margin", RATIO, "Loss a candidate may be worse by."),
     Setting("scale.min", "scale.min", POSITIVE, "Least workers of the serving release."),
     Setting("scale.max", "scale.max", POSITIVE, "Most workers of the serving release."),
-    Setting("scale.idle", "scale.idle", choice("keep", "stop"), "What to do without traffic."),
+    Setting("scale.idle", "scale.idle", choice("keep", "zero"), "Workers without traffic."),
+    Setting("scale.idle_after", "scale.idle_after_seconds", DURATION, "Time without traffic."),
+    Setting(
+        "scale.patience",
+        "scale.patience_seconds",
+        DURATION,
+        "How long fewer workers must have been enough before some go; at most an hour counts.",
+    ),
     Setting(
         "monitor.false_alarms",
         "monitor.false_alarms_per_year",

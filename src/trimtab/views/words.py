@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from trimtab.domain import durations
+
+span = durations.span
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -40,18 +44,6 @@ def plain(word: str) -> str:
     return word.replace("_", " ")
 
 
-def span(seconds: float) -> str:
-    """A duration with one unit, two below ten: `850 ms`, `42 s`, `3 h`, `12 d`."""
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
-        return f"{seconds * 1000:.3g} ms"
-    for size, unit in ((86_400.0, "d"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
 def ago(then: datetime | None, now: datetime | None) -> str:
     """The age of `then`; empty when either is missing."""
     if then is None or now is None:
@@ -60,6 +52,17 @@ def ago(then: datetime | None, now: datetime | None) -> str:
     return (
         "now" if abs(seconds) < 1 else f"{span(abs(seconds))} {'ago' if seconds > 0 else 'ahead'}"
     )
+
+
+def rate(per_second: float) -> str:
+    """Events per second: `0.25/s`, `820/s`, `12,000/s`."""
+    digits = f"{per_second:.3g}" if per_second < 100.0 else f"{per_second:,.0f}"
+    return f"{digits}/s"
+
+
+def workers(count: int) -> str:
+    """`1 worker`, `2 workers`."""
+    return f"{count} worker{'' if count == 1 else 's'}"
 
 
 def percent(ratio: float) -> str:

@@ -1,0 +1,52 @@
+"""Counts by the time they belong to, for as long as they matter."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.records import Floats
+
+
+class Ring:
+    """The newest `size` slots of `width` seconds, each holding numbers of `shape`."""
+
+    def __init__(self, width: float, size: int, shape: tuple[int, ...] = ()) -> None:
+        self.width = width
+        self.size = size
+        self.last = 0
+        """Number of the newest slot; slot k begins at k · width, epoch seconds."""
+        self._held: NDArray[np.float64] = np.zeros((size, *shape))
+
+    def turn(self, now: float) -> None:
+        """Let time pass up to `now`; times up to two seconds later may then be added."""
+        last = int((now + 2.0) / self.width)
+        if last > self.last:
+            gone = np.arange(max(self.last, last - self.size) + 1, last + 1)
+            self._held[gone % self.size] = 0.0
+            self.last = last
+
+    def add(self, times: Floats, value: Any = 1.0, *where: NDArray[np.int64]) -> None:
+        """Add `value` at each of `times`, and at the places `where` within a slot's shape. Times
+        must not be newer than `turn` allows; what is too old to be held is left out."""
+        slots = (times / self.width).astype(np.int64)
+        held = slots > self.last - self.size
+        value = value[held] if np.ndim(value) else value
+        np.add.at(self._held, (slots[held] % self.size, *(each[held] for each in where)), value)
+
+    def before(self, until: float, seconds: float) -> NDArray[np.float64]:
+        """The slots of the last `seconds` up to that of `until`, oldest first; at least one."""
+        last = int(until / self.width)
+        first = last - max(1, int(seconds / self.width)) + 1
+        return self._held[np.arange(max(first, self.last - self.size + 1), last + 1) % self.size]
+
+    def dump(self) -> tuple[int, tuple[float, ...]]:
+        """The number of the newest slot, and all slots up to it, oldest first."""
+        slots = np.arange(self.last - self.size + 1, self.last + 1)
+        return self.last, tuple(self._held[slots % self.size].tolist())
+
+    def load(self, last: int, held: tuple[float, ...]) -> None:
+        """Go on from a dump."""
+        self.last = last
+        slots = np.arange(last - len(held) + 1, last + 1)[-self.size :]
+        self._held[slots % self.size] = held[-self.size :]
