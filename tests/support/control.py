@@ -19,6 +19,8 @@ from trimtab.domain.verdicts import Cause, Incident, RankedCause, Tier, Verdict
 from trimtab.judge.decide import decide
 from trimtab.judge.draft import Author, Decision, Observation, WorkerFailure
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.judge.scale.arrivals import Demand
+from trimtab.judge.scale.service import Work
 
 ANN = Author("ann", "because")
 PLAN = RolloutPlan(shadow_seconds=600.0, steps=(100, 2500), step_seconds=60.0, bake_seconds=3600.0)
@@ -167,6 +169,8 @@ class ScriptedEvidence:
     reports: dict[str, MonitorReport] = field(default_factory=dict)
     states: dict[str, DeploymentState] = field(default_factory=dict)
     surroundings: dict[str, Surroundings] = field(default_factory=dict)
+    demands: dict[str, Demand] = field(default_factory=dict)
+    works: dict[Digest, Work] = field(default_factory=dict)
     broken: bool = False
     saved: bytes = b"dump"
     restored: list[bytes] = field(default_factory=list)
@@ -187,6 +191,14 @@ class ScriptedEvidence:
     def monitors(self, deployment: str) -> MonitorReport | None:
         """See `Evidence`."""
         return self.reports.get(deployment)
+
+    def demand(self, deployments: tuple[str, ...], lead: float, patience: float) -> Demand:
+        """See `Evidence`."""
+        return self.demands.get(deployments[0], Demand())
+
+    def work(self, release: Digest, quantile: float, patience: float) -> Work:
+        """See `Evidence`."""
+        return self.works.get(release, Work())
 
     def settled(self, deployment: str) -> None:
         """See `Evidence`."""

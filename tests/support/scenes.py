@@ -8,7 +8,7 @@ from trimtab.domain import events as e
 from trimtab.domain.chain import GENESIS, seal
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import Digest, ReleaseRef
-from trimtab.domain.processes import NodeStatus, WorkerSlot, WorkerStatus
+from trimtab.domain.processes import HostStatus, NodeStatus, WorkerSlot, WorkerStatus
 from trimtab.domain.release import (
     DataManifest,
     EnvironmentLock,
@@ -25,6 +25,10 @@ from trimtab.judge import verbs
 from trimtab.judge.decide import advance, end
 from trimtab.judge.draft import Author, Decision, Draft, Observation
 from trimtab.judge.reports import GuardReport
+from trimtab.judge.scale.arrivals import Demand
+from trimtab.judge.scale.cost import Cost
+from trimtab.judge.scale.roles import Load
+from trimtab.judge.scale.service import Work
 from trimtab.views.seen import Rehearsal, Seen, TrafficCounts
 
 NOW = 1_700_000_000.0
@@ -125,6 +129,7 @@ class MemorySystem:
     guards: dict[str, GuardReport] = field(default_factory=dict)
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
     traffic: dict[str, TrafficCounts] = field(default_factory=dict)
+    loads: dict[str, Load] = field(default_factory=dict)
     workers: dict[Digest, int] = field(default_factory=dict)
     failure: errors.TrimtabError | None = None
 
@@ -201,6 +206,7 @@ class MemorySystem:
             traffic=dict(self.traffic),
             clocks=dict.fromkeys(self.state.deployments, self.now),
             rehearsals={},
+            loads=dict(self.loads),
         )
 
     def entries(self, after: int = 0) -> tuple[e.Entry, ...]:
@@ -287,6 +293,19 @@ def serving() -> MemorySystem:
     system.tell(e.Proven(standing(1), system.now - 4000))
     system.traffic[NAME] = TrafficCounts(12_408, 0, 41.5, 0.0031, 0.0187)
     return system
+
+
+def loaded(rate: float = 820.0, **changes: object) -> Load:
+    """A load of `rate` calls a second that take 1.9 ms, on a machine of eight cores."""
+    base: dict[str, object] = {
+        "demand": Demand(rate, rate, rate, known=3600.0, last=NOW, busiest=rate),
+        "work": {digest(1): Work(seconds=0.0019, cost=Cost(0.0019, 0.0), queue=0.004)},
+        "host": HostStatus(8.0, 2**34, 2**33),
+        "rss": {digest(1): 2**27},
+        "busy": {digest(1): 1.0},
+        "gateway_seconds": 4e-5,
+    }
+    return Load(**{**base, **changes})  # type: ignore[arg-type]
 
 
 def in_canary() -> MemorySystem:

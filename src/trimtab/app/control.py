@@ -9,6 +9,7 @@ from trimtab.backends.blobs import ObjectBlobs
 from trimtab.backends.catalog import SqlCatalog
 from trimtab.backends.clock import SystemClock
 from trimtab.backends.database import open_database
+from trimtab.backends.host import LinuxHost
 from trimtab.backends.journal import SqlJournal
 from trimtab.backends.node_client import NodeClient
 from trimtab.backends.notifier import FileNotifier
@@ -49,6 +50,6 @@ def control_room(home: Path, project: Path) -> ControlRoom:
     )
     node = NodeClient(home)
     notifier = FileNotifier(home / layout.PROCESS_LOGS / "notifications.jsonl", clock)
-    parts = Parts(journal, catalog, blobs, node, notifier, clock, observer)
+    parts = Parts(journal, catalog, blobs, node, notifier, clock, observer, LinuxHost())
     controller = Controller(parts, Place(home, found.folder))
     return ControlRoom(found, controller, Control(controller), observer, log, node, clock)

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trimtab import errors
@@ -12,6 +12,7 @@ from trimtab.domain import chain
 from trimtab.domain.events import Effect, Entry, NewEntry
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.processes import (
+    HostStatus,
     JobStatus,
     NodeStatus,
     WantedWorkers,
@@ -190,6 +191,21 @@ class MemoryNotifier:
     def notify(self, key: str, incident: Incident) -> None:
         """See `ports.Notifier`."""
         self.sent.setdefault(key, incident)
+
+
+@dataclass
+class MemoryHost:
+    """`ports.Host` that says what it is told; `used` are the processes that live."""
+
+    status: HostStatus | None = None
+    used: dict[int, float] = field(default_factory=dict)
+
+    def look(self, pids: Iterable[int]) -> HostStatus | None:
+        """See `ports.Host`."""
+        if self.status is None:
+            return None
+        used = {pid: self.used[pid] for pid in pids if pid in self.used}
+        return HostStatus(self.status.cores, self.status.memory_bytes, self.status.free_bytes, used)
 
 
 class VirtualClock:

@@ -14,6 +14,7 @@ VERBS: dict[str, str] = {
     "show": "Show everything about one release.",
     "deploy": "Begin a rollout and follow it.",
     "status": "What serves, how it is judged, and why not yet.",
+    "plan": "What 1, 10 and 100 times today's load would need.",
     "promote": "Take the rollout to its next step now.",
     "pause": "Keep the rollout where it is; the guard stays on.",
     "resume": "Let a paused rollout advance again.",

@@ -86,6 +86,16 @@ class RolledBackTo(Event, frozen=True, tag="rolled_back_to"):
     automatic: bool = False
 
 
+class Scaled(Event, frozen=True, tag="scaled"):
+    """A release of the deployment gets another number of workers. `at` is epoch seconds of the
+    host, for capacity follows the host's clock whatever clock the deployment runs on."""
+
+    release: Standing
+    workers: int
+    before: int
+    at: float
+
+
 class IncidentOpened(Event, frozen=True, tag="incident_opened"):
     """Verdicts were put together under one cause."""
 
@@ -140,6 +150,7 @@ AnyEvent = (
     | RolloutEnded
     | Proven
     | RolledBackTo
+    | Scaled
     | IncidentOpened
     | IncidentUpdated
     | IncidentClosed

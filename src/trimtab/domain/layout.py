@@ -15,6 +15,7 @@ ROUTING = "run/routing.json"
 WANTED = "run/wanted.json"
 EVIDENCE = "run/evidence.json"
 WORKER_SOCKETS = "run/w"
+WAKE = "run/wake"
 SPOOL = "spool"
 LOG = "log"
 RUNS = "runs"
@@ -24,6 +25,11 @@ PROCESS_LOGS = "logs"
 def worker_socket(slot_id: str) -> str:
     """Path of a worker's socket, relative to the state folder."""
     return f"{WORKER_SOCKETS}/{slot_id}.sock"
+
+
+def wake(deployment: str) -> str:
+    """Path of the file by which a gateway asks for the workers of a sleeping deployment."""
+    return f"{WAKE}/{deployment}"
 
 
 def gateway_facts(index: int) -> str:

@@ -63,3 +63,13 @@ class NodeStatus(msgspec.Struct, frozen=True):
     jobs: tuple[JobStatus, ...] = ()
     gateways: tuple[int, ...] = ()
     """Process ids of the gateways."""
+
+
+class HostStatus(msgspec.Struct, frozen=True):
+    """What a machine has and what its processes used. `cpu_seconds` are by process id, since each
+    began; memory is in bytes, within the limits that the system itself is under."""
+
+    cores: float
+    memory_bytes: int
+    free_bytes: int
+    cpu_seconds: dict[int, float] = {}

@@ -39,6 +39,9 @@ class DeploymentRoute(msgspec.Struct, frozen=True):
     key: str | None = None
     rollout: str | None = None
     """Id of the rollout in progress; part of the hash that assigns requests to the canary."""
+    asleep: bool = False
+    """No worker runs. The places named are those of the workers that will: a request waits for
+    them, and the gateway asks for them (docs/wire.md, "A sleeping deployment")."""
 
 
 class RoutingSnapshot(msgspec.Struct, frozen=True):

@@ -33,6 +33,13 @@ class EndedRollout(msgspec.Struct, frozen=True):
     clock: float
 
 
+class Scale(msgspec.Struct, frozen=True):
+    """How many workers a release was given, and when: epoch seconds of the host."""
+
+    workers: int
+    at: float
+
+
 class DeploymentState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything decided about one deployment. `proven` is oldest first, without repeats."""
 
@@ -61,6 +68,8 @@ class DeploymentState(msgspec.Struct, frozen=True, kw_only=True):
     """What the last run made, until a rollout of anything starts."""
     rejected: tuple[str, ...] = ()
     """Digests the guard rolled back; they need an explicit deploy to be tried again."""
+    scales: dict[str, Scale] = {}
+    """By digest, what was decided by demand; a release that is not in it has `scale.min`."""
 
 
 class SystemState(msgspec.Struct, frozen=True):
@@ -98,6 +107,22 @@ def rollback_target(state: DeploymentState) -> Standing | None:
     return usable[-1] if usable else None
 
 
+def workers_of(state: DeploymentState, release: Standing) -> int:
+    """How many workers the release should have while it serves or is about to; 0 when it sleeps."""
+    plan, found = state.spec.scale, state.scales.get(release.digest)
+    if found is None:
+        return plan.min
+    sleeps = plan.idle == "zero" and state.rollout is None and release == state.stable
+    if found.workers == 0 and sleeps:
+        return 0
+    return max(plan.min, min(plan.max, found.workers))
+
+
+def asleep(state: DeploymentState) -> bool:
+    """Whether the deployment has no workers until a request comes."""
+    return state.stable is not None and workers_of(state, state.stable) == 0
+
+
 def apply(state: DeploymentState, event: e.AnyEvent) -> DeploymentState:
     """The deployment's state after `event`."""
     match event:
@@ -113,6 +138,8 @@ def apply(state: DeploymentState, event: e.AnyEvent) -> DeploymentState:
             | e.RolledBackTo()
         ):
             return _apply_rollout(state, event)
+        case e.Scaled():
+            return _scaled(state, event)
         case e.IncidentOpened() | e.IncidentUpdated() | e.IncidentClosed():
             return _apply_incident(state, event)
         case e.RunRequested() | e.RunSucceeded() | e.RunFailed():
@@ -169,8 +196,9 @@ def _started(state: DeploymentState, event: e.RolloutStarted) -> DeploymentState
         started_clock=event.clock,
         phase_clock=event.clock,
     )
+    kept = {digest: scale for digest, scale in state.scales.items() if digest in _resident(state)}
     state = msgspec.structs.replace(
-        state, rollout=rollout, rollouts=state.rollouts + 1, offered=None
+        state, rollout=rollout, rollouts=state.rollouts + 1, offered=None, scales=kept
     )
     if event.automatic:
         return state
@@ -202,7 +230,26 @@ def _advanced(state: DeploymentState, event: e.RolloutAdvanced) -> DeploymentSta
         stable=rollout.candidate,
         serving_since=event.clock,
         previous=state.stable if state.stable in state.proven else state.previous,
+        scales=_inherited(state, state.stable, rollout.candidate),
     )
+
+
+def _resident(state: DeploymentState) -> set[str]:
+    """Digests of the releases that have workers beside a candidate."""
+    return {release.digest for release in (state.stable, rollback_target(state)) if release}
+
+
+def _inherited(state: DeploymentState, left: Standing | None, heir: Standing) -> dict[str, Scale]:
+    """The scales once `heir` serves instead of `left`: it never begins with fewer workers."""
+    found = state.scales.get(left.digest) if left else None
+    if found is None or workers_of(state, heir) >= found.workers:
+        return state.scales
+    return {**state.scales, heir.digest: found}
+
+
+def _scaled(state: DeploymentState, event: e.Scaled) -> DeploymentState:
+    scale = Scale(event.workers, event.at)
+    return msgspec.structs.replace(state, scales={**state.scales, event.release.digest: scale})
 
 
 def _ended(state: DeploymentState, event: e.RolloutEnded) -> DeploymentState:
@@ -235,6 +282,7 @@ def _reverted(state: DeploymentState, event: e.RolledBackTo) -> DeploymentState:
         serving_since=event.clock,
         previous=left or (targets[-1] if targets else None),
         rejected=rejected,
+        scales=_inherited(state, event.left, event.to),
         automatic_rollbacks=state.automatic_rollbacks
         + int(event.automatic and state.rollout is None),
     )

@@ -200,18 +200,20 @@ class Front:
     def _every_ready(self) -> bool:
         view = self._table.view
         return view is not None and all(
-            self._can_answer(route.stable) for route in view.deployments.values()
+            self._can_answer(route, None) for route in view.deployments.values()
         )
 
     def _ping(self, exchange: Exchange) -> None:
         """Readiness as MLflow's and SageMaker's clients ask for it: only the status counts."""
         exchange.respond(200 if self._every_ready() else 503, b"\n", _TEXT)
 
-    def _can_answer(self, plan: Plan | None) -> bool:
-        return plan is not None and self._intake.can_answer(plan)
+    def _can_answer(self, route: RouteView, explicit: Plan | None) -> bool:
+        """A sleeping deployment answers its next request, after a while."""
+        plan = explicit or route.stable
+        return plan is not None and (route.asleep or self._intake.can_answer(plan))
 
     def _ready(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
-        ready = self._can_answer(explicit or route.stable)
+        ready = self._can_answer(route, explicit)
         exchange.respond(200 if ready else 503, encode_json({"name": route.name, "ready": ready}))
 
     def _metadata(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:

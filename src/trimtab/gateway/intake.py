@@ -11,13 +11,15 @@ from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.faults import Fault, unavailable
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.table import RouteView
+from trimtab.gateway.wake import Waker
 
 
 class Intake:
     """Makes calls and gives them to the dispatcher."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, waker: Waker) -> None:
         self._dispatcher = dispatcher
+        self._waker = waker
         self._loop = asyncio.get_running_loop()
         self._id_prefix = os.urandom(6).hex()
         self._made_ids = 0
@@ -33,10 +35,14 @@ class Intake:
         return pool is not None and pool.connected > 0
 
     def begin(self, caller: Caller, route: RouteView, explicit: Plan | None) -> Call:
-        """A call whose time runs; raises a 503 `Fault` when no release could answer it."""
+        """A call whose time runs; raises a 503 `Fault` when no release could answer it.
+
+        The workers of a sleeping deployment are asked for; the call waits for them in its queue."""
         plan = explicit or route.stable
         if plan is None:
             raise unavailable(f"{route.name} has no release that can answer")
+        if route.asleep:
+            self._waker.wake(route.name)
         call = Call(caller, route, plan)
         call.received_at = call.event_time = time.time()
         call.started_at = self._loop.time()

@@ -25,6 +25,7 @@ from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
 from trimtab.gateway.schedule import Limits
 from trimtab.gateway.table import POLL_SECONDS, Table, View
+from trimtab.gateway.wake import Waker
 from trimtab.ports.logsink import LogSink
 
 TICK_SECONDS = 0.5
@@ -88,7 +89,7 @@ class Gateway:
         dispatcher = Dispatcher(self.recorder, meter, log)
         self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log)
         self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
-        intake = Intake(dispatcher)
+        intake = Intake(dispatcher, Waker(Path(), asyncio.get_running_loop().time, log))
         self._front = Front(self.table, intake, self.recorder, meter, log)
         self.http = HttpServer(self._front.handle)
         self._server: asyncio.Server | None = None
@@ -190,4 +191,6 @@ class Gateway:
 
 
 def _routed(view: View) -> set[str]:
-    return {plan.release for route in view.deployments.values() for plan in route.routed()}
+    """Releases that should have workers now."""
+    awake = (route for route in view.deployments.values() if not route.asleep)
+    return {plan.release for route in awake for plan in route.routed()}

@@ -19,6 +19,7 @@ class RouteView:
     """How one deployment is answered, with the plans looked up."""
 
     __slots__ = (
+        "asleep",
         "assigns",
         "by_number",
         "canary",
@@ -39,6 +40,7 @@ class RouteView:
         self.shadow_ratio = route.shadow_ratio
         self.key = route.key
         self.rollout = route.rollout
+        self.asleep = route.asleep
         routed = [(r, plans[r.release]) for r in route.routes if r.release in plans]
         self.stable = next((plan for r, plan in routed if r.mode == "stable"), None)
         self.canary = next((plan for r, plan in routed if r.mode == "canary"), None)

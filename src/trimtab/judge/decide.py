@@ -12,6 +12,7 @@ Rules, in the order they are applied:
    after `max_hold` a ticket says so.
 5. A stable release that is itself to blame, or that can no longer be started, is left for a proven
    one. Routing alone never changes a release: that would be a decision nobody can read back.
+6. The numbers of workers follow demand (`judge.scale`), on the host's clock.
 
 The first release of a deployment is proven as soon as it is ready, because there is nothing
 better. Schedules (`retrain.schedule`) are checked when the configuration is read and not acted on.
@@ -21,7 +22,7 @@ from trimtab.domain import events as e
 from trimtab.domain.names import short
 from trimtab.domain.rollout import Outcome, Phase, Rollout, Standing
 from trimtab.domain.routing import TOTAL_WEIGHT
-from trimtab.domain.state import DeploymentState
+from trimtab.domain.state import DeploymentState, workers_of
 from trimtab.judge.draft import Author, Decision, Draft, FinishedRun, Observation, evidence
 from trimtab.judge.response import (
     MOST_AUTOMATIC_ROLLBACKS,
@@ -32,6 +33,7 @@ from trimtab.judge.response import (
     respond,
     watch_own,
 )
+from trimtab.judge.scale.roles import scaled, seats
 
 CONTROLLER = Author("controller")
 SHADOWED = frozenset({"canary", "shadow"})
@@ -51,7 +53,19 @@ def decide(state: DeploymentState, seen: Observation) -> Decision:
     stranded = _judge_rollout(draft) if draft.state.rollout else _judge_stable(draft)
     _deploy_offered(draft)
     watch_own(draft, stranded)
+    _scale(draft)
     return draft.decision()
+
+
+def _scale(draft: Draft) -> None:
+    """Give each release the workers that demand asks for, by the state as it has become."""
+    load, now = draft.seen.load, draft.seen.now
+    if load is None:
+        return
+    for seat in tuple(seats(draft.state, load, draft.seen.ready, now)):
+        event = scaled(seat, now)
+        if event is not None:
+            draft.record(event, seat.release.name, seat.sizing.why, seat.sizing.numbers)
 
 
 def _finish(draft: Draft, finished: FinishedRun) -> None:
@@ -149,10 +163,13 @@ def revert(
 
 
 def may_advance(draft: Draft) -> bool:
-    """Whether progress is allowed at all: not paused, inputs sound, enough verified workers."""
+    """Whether progress is allowed at all: not paused, inputs sound, enough verified workers to
+    begin with, and for all the traffic before it comes."""
     state = draft.state
     rollout = draft.rollout("advance")
-    enough = max(1, state.spec.scale.min) if rollout.phase == "preparing" else 1
+    to_bake = rollout.phase != "bake" and _next(state, rollout)[0] == "bake"
+    whole = rollout.phase == "preparing" or to_bake
+    enough = workers_of(state, rollout.candidate) if whole else 1
     ready = draft.seen.workers(rollout.candidate) >= enough
     return ready and not rollout.paused and not inputs_broken(state)
 

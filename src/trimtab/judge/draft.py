@@ -13,6 +13,7 @@ from trimtab.domain.state import DeploymentState, apply
 from trimtab.domain.verdicts import Verdict
 from trimtab.errors import NO_ROLLOUT, Refused
 from trimtab.judge.reports import GuardReport, MonitorReport
+from trimtab.judge.scale.roles import Load
 
 Facts = dict[str, float | str | None]
 
@@ -40,7 +41,7 @@ class Observation:
     """What is known about one deployment at one moment.
 
     `clock` is the deployment's clock and `now` the host's, both in seconds; `ready` counts the
-    verified workers of each release. A report that is None says nothing: unknown, hold.
+    verified workers of each release. A report or load of None says nothing: unknown, hold.
     """
 
     clock: float
@@ -50,6 +51,7 @@ class Observation:
     ready: Mapping[Digest, int] = field(default_factory=dict)
     failed: Mapping[Digest, WorkerFailure] = field(default_factory=dict)
     finished: tuple[FinishedRun, ...] = ()
+    load: Load | None = None
 
     def workers(self, release: Standing) -> int:
         """Ready workers of `release`."""

@@ -1,6 +1,6 @@
 """Which workers should exist, and what gateways route by: both follow from the state alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from trimtab.domain.layout import worker_socket
@@ -15,7 +15,7 @@ from trimtab.domain.routing import (
     RoutingSnapshot,
     Target,
 )
-from trimtab.domain.state import DeploymentState, rollback_target
+from trimtab.domain.state import DeploymentState, asleep, rollback_target, workers_of
 
 Ready = Mapping[Digest, tuple[WorkerSlot, ...]]
 
@@ -29,23 +29,33 @@ class Stamp:
 
 
 def workers_wanted(state: DeploymentState) -> frozenset[WorkerSlot]:
-    """Stable and a candidate get `scale.min` workers; the rollback target one, and in bake as many
-    as it had, because it may get all the traffic back within a second."""
-    full = max(1, state.spec.scale.min)
-    rollout = state.rollout
+    """Stable and a candidate get the workers that demand asked for, at least `scale.min`; the
+    rollback target one, and in bake as many as it had, because it may get all the traffic back
+    within a second. A sleeping deployment gets none."""
+    if asleep(state):
+        return frozenset()
+    rollout, target = state.rollout, rollback_target(state)
     baking = rollout is not None and rollout.phase == "bake"
     counts: dict[Digest, int] = {}
-    places = (
-        (rollback_target(state), full if baking else 1),
-        (rollout.candidate if rollout else None, full),
-        (state.stable, full),
-    )
-    for release, count in places:
+    if target is not None:
+        counts[target.digest] = workers_of(state, target) if baking else 1
+    for release in (rollout.candidate if rollout else None, state.stable):
         if release is not None:
-            counts[release.digest] = max(count, counts.get(release.digest, 0))
-    return frozenset(
-        WorkerSlot(digest, index) for digest, count in counts.items() for index in range(count)
-    )
+            had = counts.get(release.digest, 0)
+            counts[release.digest] = max(had, workers_of(state, release))
+    return frozenset(_slots(counts))
+
+
+def _slots(counts: Mapping[Digest, int]) -> Iterator[WorkerSlot]:
+    for digest, count in counts.items():
+        yield from (WorkerSlot(digest, index) for index in range(count))
+
+
+def _awaited(state: DeploymentState) -> frozenset[WorkerSlot]:
+    """The places of workers that are wanted, or will be once a sleeping deployment is woken."""
+    if not asleep(state) or state.stable is None:
+        return workers_wanted(state)
+    return frozenset(_slots({state.stable.digest: state.spec.scale.min}))
 
 
 def routing(
@@ -63,7 +73,7 @@ def routing(
     release is not ready has no routes, so that callers hear "not ready", not "unknown"."""
     routed = tuple(_route(state, ready) for _, state in sorted(states.items()))
     named = {route.release for deployment in routed for route in deployment.routes}
-    wanted = frozenset().union(*map(workers_wanted, states.values()))
+    wanted = frozenset().union(*map(_awaited, states.values()))
     stable = {state.stable.digest for state in states.values() if state.stable}
     resident = {slot.release for slot in wanted} & releases.keys()
     shown = sorted(digest for digest in resident if digest in named or ready.get(digest))
@@ -93,6 +103,7 @@ def _route(state: DeploymentState, ready: Ready) -> DeploymentRoute:
         routes=_shares(state.stable, rollout, ready),
         key=state.spec.monitor.key,
         rollout=rollout.id if rollout else None,
+        asleep=asleep(state),
     )
 
 

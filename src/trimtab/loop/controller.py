@@ -17,16 +17,20 @@ from trimtab.errors import Conflict, TrimtabError, Unavailable
 from trimtab.judge.decide import decide
 from trimtab.judge.draft import Author, Decision, FinishedRun, Observation
 from trimtab.judge.placement import routing, workers_wanted
+from trimtab.loop.capacity import Capacity
 from trimtab.loop.effects import Outbox
 from trimtab.loop.evidence import Evidence
 from trimtab.loop.health import Health
+from trimtab.loop.machine import Machine
 from trimtab.loop.publisher import Publisher
 from trimtab.loop.retirement import Retirement
 from trimtab.loop.runs import Place, Runs, RunStatus
 from trimtab.loop.store import Store, standing
+from trimtab.loop.wakes import Wakes
 from trimtab.ports.blobs import Blobs
 from trimtab.ports.catalog import Catalog
 from trimtab.ports.clock import Clock
+from trimtab.ports.host import Host
 from trimtab.ports.journal import Journal
 from trimtab.ports.node import Node
 from trimtab.ports.notifier import Notifier
@@ -48,6 +52,7 @@ class Parts:
     notifier: Notifier
     clock: Clock
     evidence: Evidence
+    host: Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Controller:
         """Host epoch seconds of the last completed tick."""
         self._parts = parts
         self._tempo = tempo or Tempo()
+        self._capacity = Capacity(parts.evidence, Machine(parts.host), Wakes(place.home))
         self._publisher = Publisher(place.home)
         self._retirement = Retirement(self._tempo.patience)
         self._outbox = Outbox(parts.journal, parts.node, parts.notifier, self.runs)
@@ -152,6 +158,8 @@ class Controller:
         except (TrimtabError, OSError) as error:
             log.warning("no evidence can be read: %s", error)
             self._blind = True
+        now = self._parts.clock.monotonic()
+        self._capacity.look(self.health.status, self.store.deployments, now)
 
     def _decide(self, name: str) -> None:
         """Decide about one deployment; what cannot be recorded did not happen, and comes again."""
@@ -159,13 +167,15 @@ class Controller:
         try:
             monitors = None if self._blind else self._parts.evidence.monitors(name)
             finished = self._finished(state)
-            seen = replace(self.observe(name), monitors=monitors, finished=finished)
+            load = None if self._blind else self._capacity.load(name)
+            seen = replace(self.observe(name), monitors=monitors, finished=finished, load=load)
             self.seen[name] = seen
             decision = decide(state, seen)
             if decision.entries:
                 self.store.commit(decision.entries, decision.effects)
             if not self._blind:
                 self._parts.evidence.settled(name)
+            self._capacity.settle(name, self.store.deployments[name])
         except Conflict:
             raise
         except TrimtabError as error:

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from trimtab.domain.names import Digest
 from trimtab.domain.state import DeploymentState
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.judge.scale.arrivals import Demand
+from trimtab.judge.scale.service import Work
 
 
 class Evidence(Protocol):
     """The observer as the controller sees it. The calls come in this order in every tick:
-    `refresh`, then per deployment `clock`, `guard`, `monitors` and `settled`, then `follow`."""
+    `refresh`, then per deployment `clock`, `guard`, `monitors` and `settled`, then `follow`.
+    `demand` and `work` may be asked at any time."""
 
     async def refresh(self) -> None:
         """Read what the gateways logged since the last call. An error means: nothing is known."""
@@ -31,6 +35,15 @@ class Evidence(Protocol):
 
     def settled(self, deployment: str) -> None:
         """What `monitors` last reported is in the journal and need not be reported again."""
+        ...
+
+    def demand(self, deployments: tuple[str, ...], lead: float, patience: float) -> Demand:
+        """What is asked of deployments that share their workers, on the host's clock; the forecast
+        looks `lead` seconds ahead, the peak `patience` seconds back."""
+        ...
+
+    def work(self, release: Digest, quantile: float, patience: float) -> Work:
+        """What the workers of a release did, and the `quantile` of the waits before them."""
         ...
 
     def follow(

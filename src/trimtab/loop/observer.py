@@ -26,6 +26,9 @@ from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Incident
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.judge.scale.arrivals import Demand
+from trimtab.judge.scale.service import Work
+from trimtab.loop.demand import Demands, SavedDemand
 from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
 from trimtab.loop.traffic import Traffic, TrafficReport
 from trimtab.loop.watermark import Watermark
@@ -137,6 +140,7 @@ class _SavedDeployment(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Saved(msgspec.Struct, frozen=True):
     deployments: dict[str, _SavedDeployment]
+    demand: SavedDemand = SavedDemand()
 
 
 @dataclass(slots=True)
@@ -166,6 +170,7 @@ class Observer:
         self._sources = sources
         self._judges = judges
         self._watched: dict[str, _Watched] = {}
+        self._demands = Demands()
 
     def clock(self, deployment: str) -> float:
         """The deployment's clock: host time, or the watermark of event times (0.0 before any).
@@ -213,6 +218,14 @@ class Observer:
         watched = self._watched.get(deployment)
         return (watched.traffic if watched else Traffic()).report(self._sources.clock.now())
 
+    def demand(self, deployments: tuple[str, ...], lead: float, patience: float) -> Demand:
+        """What is asked of deployments that share their workers."""
+        return self._demands.demand(deployments, self._sources.clock.now(), lead, patience)
+
+    def work(self, release: Digest, quantile: float, patience: float) -> Work:
+        """What the workers of a release did."""
+        return self._demands.work(release, self._sources.clock.now(), quantile, patience)
+
     def unreadable(self, deployment: str) -> int:
         """Segments that could not be read and were passed over."""
         watched = self._watched.get(deployment)
@@ -226,6 +239,7 @@ class Observer:
         Nothing is read before the first call, because rows of a rollout must find its guard."""
         for name in set(self._watched) - set(states):
             del self._watched[name]
+        self._demands.keep(states)
         for name, state in states.items():
             watched = self._watched.get(name)
             if watched is None:
@@ -323,6 +337,8 @@ class Observer:
             rows.fixed["event_time"][final], rows.fixed["request_id"][final]
         )
         watched.traffic.observe(rows)
+        if watched.state is not None:
+            self._demands.observe(watched.state.spec, rows, self._sources.clock.now())
         for watching, mask in _audience(watched, rows):
             watching.observe(rows.take(mask))
 
@@ -334,7 +350,7 @@ class Observer:
     def dump(self) -> bytes:
         """Everything needed to go on after a restart, as bytes for `Journal.save`."""
         saved = {name: _dumped(watched) for name, watched in self._watched.items()}
-        return msgspec.msgpack.encode(_Saved(saved))
+        return msgspec.msgpack.encode(_Saved(saved, self._demands.dump()))
 
     def restore(self, data: bytes) -> None:
         """Go on from `dump`; call `follow` next. Without a readable dump the log is read anew."""
@@ -344,6 +360,7 @@ class Observer:
             self._watched = {
                 name: self._loaded(deployment) for name, deployment in saved.deployments.items()
             }
+            self._demands = Demands.load(saved.demand, self._sources.clock.now())
 
     def _loaded(self, saved: _SavedDeployment) -> _Watched:
         judges = self._judges

@@ -25,6 +25,10 @@ from trimtab.views.shapes import (
     WhyView,
 )
 from trimtab.views.status import build_verdict, candidate_weight
+from trimtab.views.words import workers
+
+SCALINGS = 5
+"""How many changes of worker counts `why` tells."""
 
 
 def build_history(
@@ -78,14 +82,30 @@ def summary(event: e.AnyEvent) -> str:
             return f"incident {incident.id} {word}: {_first_cause(incident)}"
         case e.IncidentClosed(incident=gone):
             return f"incident {gone} closed"
+        case e.RunRequested() | e.RunSucceeded() | e.RunFailed():
+            return _run_summary(event)
+        case e.Scaled():
+            return _scale_summary(event)
+        case _:
+            return _rollout_summary(event)
+
+
+def _run_summary(event: e.RunRequested | e.RunSucceeded | e.RunFailed) -> str:
+    match event:
         case e.RunRequested(run=run, cause=cause):
             return f"retraining {run} requested ({cause})"
         case e.RunSucceeded(run=run, release=release, seconds=seconds):
             return f"{run} made {release.name} in {seconds:.0f} s"
         case e.RunFailed(run=run, error=error):
             return f"{run} failed: {error}"
-        case _:
-            return _rollout_summary(event)
+
+
+def _scale_summary(event: e.Scaled) -> str:
+    name, count = event.release.name, event.workers
+    if count == 0:
+        return f"{name} falls asleep: {event.before} to {workers(0)}"
+    verb = "wakes" if event.before == 0 else "grows" if count > event.before else "shrinks"
+    return f"{name} {verb}: {event.before} to {workers(count)}"
 
 
 def _rollout_summary(event: e.AnyEvent) -> str:
@@ -141,7 +161,8 @@ def _dated(incident: Incident, at: float) -> Incident:
 def build_why(
     entries: Sequence[e.Entry], deployment: str | None = None, only: str | None = None
 ) -> WhyView:
-    """Incidents, newest first; `only` names one (raises `NotFound` TT-612)."""
+    """Incidents, newest first, with the last changes of worker counts; `only` names one incident
+    (raises `NotFound` TT-612)."""
     chosen = [
         incident
         for incident in known_incidents(entries)
@@ -157,7 +178,19 @@ def build_why(
         )
     newest_first = sorted(chosen, key=lambda incident: incident.opened_at, reverse=True)
     names = release_names(entries)
-    return WhyView(tuple(build_incident(incident, names) for incident in newest_first))
+    told = tuple(build_incident(incident, names) for incident in newest_first)
+    return WhyView(told) if only else WhyView(told, _scaling(entries, deployment, names))
+
+
+def _scaling(
+    entries: Sequence[e.Entry], deployment: str | None, names: Mapping[str, str]
+) -> tuple[EventView, ...]:
+    chosen = [
+        entry
+        for entry in entries
+        if isinstance(entry.event, e.Scaled) and deployment in (None, entry.deployment)
+    ]
+    return tuple(build_event(entry, names) for entry in reversed(chosen[-SCALINGS:]))
 
 
 def release_names(entries: Sequence[e.Entry]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from trimtab.domain.release import Release
 from trimtab.domain.state import SystemState
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.reports import GuardReport
+from trimtab.judge.scale.roles import Load
 
 EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
 
@@ -51,6 +52,7 @@ class Seen:
     traffic: Mapping[str, TrafficCounts] = field(default_factory=dict)
     clocks: Mapping[str, float] = field(default_factory=dict)
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
+    loads: Mapping[str, Load] = field(default_factory=dict)
 
     def workers(self, release: Digest) -> tuple[WorkerStatus, ...]:
         """The workers of a release that are not on their way out."""

@@ -147,8 +147,27 @@ class LatencyView(msgspec.Struct, frozen=True, kw_only=True):
     p99_seconds: float | None
 
 
+class ScaleView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many workers the serving release should have, and why. `limit` names what holds it back,
+    "" for nothing; `busy_workers` and `queue_seconds` are null before there was traffic."""
+
+    workers: int
+    ready_workers: int
+    min: int
+    max: int
+    asleep: bool
+    need: int
+    limit: str
+    why: str
+    rate_per_second: float
+    busy_workers: float | None
+    queue_seconds: float | None
+
+
 class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment. `at` is its clock: event time when `clock` is `event`, null before any."""
+    """One deployment. `at` is its clock: event time when `clock` is `event`, null before any.
+
+    `scale` is null before a release serves, and before the control loop has looked."""
 
     name: str
     state: Health
@@ -168,6 +187,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     run: str | None = None
     offered: str | None = None
     serving_since: datetime | None = None
+    scale: ScaleView | None = None
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,12 +233,6 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[VerdictView, ...] = ()
 
 
-class WhyView(msgspec.Struct, frozen=True):
-    """Incidents, newest first."""
-
-    incidents: tuple[IncidentView, ...]
-
-
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the journal. `kind` is the event's name, `clock_at` the deployment's clock."""
 
@@ -233,6 +247,13 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
     clock_at: datetime | None = None
     summary: str = ""
+
+
+class WhyView(msgspec.Struct, frozen=True):
+    """Incidents, newest first, and the last changes of worker counts, newest first."""
+
+    incidents: tuple[IncidentView, ...]
+    scaling: tuple[EventView, ...] = ()
 
 
 class HistoryView(msgspec.Struct, frozen=True):
@@ -337,6 +358,58 @@ class ReplayView(msgspec.Struct, frozen=True):
     behaviour: Literal["bit_identical", "within_tolerance", "divergent"]
     max_difference: float | None
     tolerance: float
+
+
+class CostView(msgspec.Struct, frozen=True):
+    """What a batch costs a worker: `batch_seconds + row_seconds · rows`. `rows_per_request` is the
+    mean, `spread_ratio` the coefficient of variation, `largest_batch` (requests) is counted on."""
+
+    row_seconds: float
+    batch_seconds: float
+    rows_per_request: float
+    spread_ratio: float
+    largest_batch: float
+
+
+class OutlookView(msgspec.Struct, frozen=True):
+    """A load, the workers it asks for and how long requests then wait; null when no number of
+    workers is enough. `beyond` are the resources that end before it."""
+
+    factor: float
+    rate_per_second: float
+    workers: int | None
+    wait_seconds: float | None
+    beyond: tuple[str, ...]
+
+
+class EndView(msgspec.Struct, frozen=True):
+    """Up to which rate a resource lasts, and how many times today's load that is; null when
+    today's load is not known."""
+
+    resource: str
+    rate_per_second: float
+    factor: float | None
+
+
+class PlanView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the measured costs say about other loads. Today's load is the busiest minute of the
+    last day. Null is what is not known, and `unknown` says it in sentences; `ends` come in the
+    order in which load meets them."""
+
+    deployment: str
+    release: str | None
+    quantile: float
+    objective_seconds: float
+    rate_per_second: float | None
+    workers: int
+    cost: CostView | None
+    outlooks: tuple[OutlookView, ...]
+    ends: tuple[EndView, ...]
+    unknown: tuple[str, ...]
+    cores: float | None = None
+    free_bytes: int | None = None
+    worker_bytes: int | None = None
+    gateway_seconds: float | None = None
 
 
 class ReproduceView(msgspec.Struct, frozen=True, kw_only=True):

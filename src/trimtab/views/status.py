@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from trimtab import errors
 from trimtab.domain.rollout import Rollout, Standing
 from trimtab.domain.routing import TOTAL_WEIGHT
-from trimtab.domain.state import DeploymentState, EndedRollout, rollback_target
+from trimtab.domain.state import DeploymentState, EndedRollout, asleep, rollback_target
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.draft import storable
+from trimtab.views.scale import build_scale
 from trimtab.views.seen import Seen, TrafficCounts, maybe, moment, named
 from trimtab.views.shapes import (
     DeploymentView,
@@ -146,6 +147,7 @@ def _deployment(state: DeploymentState, seen: Seen) -> DeploymentView:
         run=state.run.id if state.run else None,
         offered=state.offered.name if state.offered else None,
         serving_since=maybe(state.serving_since),
+        scale=build_scale(state, seen),
     )
 
 
@@ -196,6 +198,8 @@ def _health(state: DeploymentState, stable: ServingView | None, seen: Seen) -> t
     rollout = state.rollout
     if stable is None and rollout is None:
         return "down", "nothing is deployed"
+    if stable is not None and asleep(state):
+        return "healthy", f"{stable.release} sleeps until the next request"
     if stable is not None and stable.ready_workers == 0:
         return "down", stable.problem or f"{stable.release} has no ready worker"
     trouble = _trouble(state, stable, seen)

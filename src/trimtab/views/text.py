@@ -80,6 +80,8 @@ def _deployment(view: s.DeploymentView, now: datetime | None) -> Tree:
     elif view.last_rollout is not None:
         tree.add(_ended(view.last_rollout, view.at))
     tree.add(_traffic(view))
+    if view.scale is not None:
+        tree.add(_scale(view.scale))
     tree.add(_rollback(view.rollback))
     if view.incidents:
         tree.add(Text(f"incidents  {', '.join(view.incidents)}", style=TONES["bad"]))
@@ -135,6 +137,14 @@ def _traffic(view: s.DeploymentView) -> Text:
     return line
 
 
+def _scale(view: s.ScaleView) -> Text:
+    if view.asleep:
+        return quiet(f"workers  asleep (of {view.min}–{view.max}): {view.why}")
+    ready = "" if view.ready_workers == view.workers else f"{view.ready_workers}/"
+    line = Text(f"workers  {ready}{view.workers} (of {view.min}–{view.max}): ")
+    return line.append(view.why, style="" if view.limit in ("", "scale.min") else TONES["warn"])
+
+
 def _rollback(view: s.RollbackView) -> Text:
     if view.target is None:
         return quiet("rollback  no proven release to go back to yet")
@@ -183,9 +193,13 @@ def _(view: s.DeployView) -> RenderableType:
 
 @render.register
 def _(view: s.WhyView) -> RenderableType:
-    if not view.incidents:
-        return Text("no incidents: nothing needed an explanation so far")
-    return Group(*(_incident(incident) for incident in view.incidents))
+    parts: list[RenderableType] = [_incident(incident) for incident in view.incidents]
+    if not parts:
+        parts.append(Text("no incidents: nothing needed an explanation so far"))
+    if view.scaling:
+        lines = ((words.clock(each.at), each.summary, quiet(each.reason)) for each in view.scaling)
+        parts.append(table(("workers (UTC)", "what", "why"), lines))
+    return Group(*parts)
 
 
 def _incident(view: s.IncidentView) -> Tree:
@@ -349,6 +363,50 @@ def _(view: s.BuildView) -> RenderableType:
         quiet(f"  {columns} input columns, {view.signature.task}"),
         quiet(f"  engine {_engine(view.engine, view.compiled)}"),
     )
+
+
+@render.register
+def _(view: s.PlanView) -> RenderableType:
+    parts: list[RenderableType] = [pairs(_planned(view))]
+    if view.outlooks:
+        parts += [
+            Text(),
+            table(("load", ">workers", ">queue", "ends before"), map(_outlook, view.outlooks)),
+        ]
+    if view.ends:
+        parts += [Text(), table(("what ends", ">at", ">times today"), map(_end, view.ends))]
+    parts += [quiet(f"not known: {sentence}") for sentence in view.unknown]
+    return Group(*parts)
+
+
+def _planned(view: s.PlanView) -> Iterable[tuple[str, RenderableType]]:
+    promised = f"p{view.quantile * 100:g} within {words.span(view.objective_seconds)}"
+    yield "deployment", Text(f"{view.deployment} ({view.release or 'no release'}), {promised}")
+    if view.rate_per_second is not None:
+        busiest = f"{words.rate(view.rate_per_second)} in the busiest minute"
+        yield "today", f"{busiest}, {words.workers(view.workers)}"
+    if view.cost is not None:
+        cost = view.cost
+        each = f"{words.span(cost.batch_seconds)} a batch + {words.span(cost.row_seconds)} a row"
+        yield "cost", f"{each}, {cost.rows_per_request:.3g} rows a request"
+    if view.cores is not None and view.free_bytes is not None:
+        worker = f", {view.worker_bytes / 2**20:,.0f} MiB a worker" if view.worker_bytes else ""
+        free = f"{view.free_bytes / 2**20:,.0f} MiB free{worker}"
+        yield "machine", f"{view.cores:g} cores, {free}"
+    if view.gateway_seconds is not None:
+        yield "gateway", f"{words.span(view.gateway_seconds)} of a core for each request"
+
+
+def _outlook(view: s.OutlookView) -> Sequence[RenderableType]:
+    workers = "too many" if view.workers is None else str(view.workers)
+    wait = "–" if view.wait_seconds is None else words.span(view.wait_seconds)
+    load = f"{view.factor:g}× ({words.rate(view.rate_per_second)})"
+    return load, workers, wait, Text(", ".join(view.beyond), style=TONES["warn"])
+
+
+def _end(view: s.EndView) -> Sequence[RenderableType]:
+    factor = "–" if view.factor is None else f"{view.factor:,.3g}"
+    return view.resource, words.rate(view.rate_per_second), factor
 
 
 @render.register

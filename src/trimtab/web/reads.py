@@ -6,6 +6,7 @@ from starlette.responses import Response
 from trimtab import errors
 from trimtab.domain.names import ReleaseRef
 from trimtab.views.journal import build_history, build_runs, build_traffic, build_why
+from trimtab.views.plan import build_plan
 from trimtab.views.releases import build_releases, build_show
 from trimtab.views.status import build_status, no_such_deployment
 from trimtab.web.answers import json
@@ -79,6 +80,12 @@ async def evidence(request: Request) -> Response:
     live, name = live_of(request), request.path_params["deployment"]
     build_status(live.look(), name)
     return json(live.trace.view(name))
+
+
+@routes.get("/api/plan/{deployment}", policy=Policy.READ)
+async def plan(request: Request) -> Response:
+    """What the measured costs say about other loads."""
+    return json(build_plan(request.path_params["deployment"], live_of(request).look()))
 
 
 @routes.get("/api/traffic/{deployment}", policy=Policy.READ)

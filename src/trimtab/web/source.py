@@ -28,6 +28,7 @@ class RoomSource:
                 name: seen.monitors.verdicts for name, seen in reports.items() if seen.monitors
             },
             traffic={name: self._traffic(name) for name in store.deployments},
+            loads={name: seen.load for name, seen in reports.items() if seen.load},
             clocks={name: seen.clock for name, seen in reports.items() if seen.clock > 0},
         )
 

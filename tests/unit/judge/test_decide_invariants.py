@@ -1,19 +1,28 @@
 """Whatever happens in whatever order: the invariants of the control loop."""
 
+from collections import Counter
 from contextlib import suppress
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.support.control import ANN, incident, manifest, release, spec, verdict
 
 from trimtab.backends.memory import MemoryJournal
-from trimtab.domain.deployment import RetrainPlan
+from trimtab.domain.deployment import RetrainPlan, ScalePlan
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.release import Release
 from trimtab.domain.routing import TOTAL_WEIGHT
-from trimtab.domain.state import DeploymentState, SystemState, evolve, replay
+from trimtab.domain.state import (
+    DeploymentState,
+    SystemState,
+    asleep,
+    evolve,
+    replay,
+    rollback_target,
+)
 from trimtab.domain.verdicts import Cause, Word
 from trimtab.errors import TrimtabError
 from trimtab.judge import verbs
@@ -21,12 +30,17 @@ from trimtab.judge.decide import decide
 from trimtab.judge.draft import Decision, FinishedRun, Observation, WorkerFailure
 from trimtab.judge.placement import Stamp, routing, workers_wanted
 from trimtab.judge.reports import GuardReport, MonitorReport
+from trimtab.judge.scale.arrivals import Demand
+from trimtab.judge.scale.cost import Cost
+from trimtab.judge.scale.roles import Load
+from trimtab.judge.scale.service import Work
 
 NUMBERS = st.integers(1, 6)
 WORDS = st.sampled_from(["ok", "bad", "unknown"])
 RELEASES = {
     release(n).digest: Release(release(n).digest, "m", n, 0.0, manifest(n)) for n in range(1, 7)
 }
+SCALE = ScalePlan(min=2, max=6, idle="zero", idle_after_seconds=600.0)
 RETRAIN = RetrainPlan(("quality", "drift"), "auto", cooldown_seconds=100.0)
 
 
@@ -46,10 +60,13 @@ class Loop(RuleBasedStateMachine):
         self.epoch = self.journal.lead("test", 0.0)
         self.system = SystemState()
         self.clock = 0.0
+        self.asked_at = 0.0
         self.guard: GuardReport | None = None
         self.ready: dict[Digest, int] = dict.fromkeys(RELEASES, 2)
         self.failed: dict[Digest, WorkerFailure] = {}
-        self.record(verbs.apply_spec(None, spec(retrain=RETRAIN, workers=2), self.seen(), ANN))
+        self.load: Load | None = None
+        desired = msgspec.structs.replace(spec(retrain=RETRAIN), scale=SCALE)
+        self.record(verbs.apply_spec(None, desired, self.seen(), ANN))
         self.order(verbs.deploy, release(1))
         self.decide()
         self.order(verbs.deploy, release(2))
@@ -63,6 +80,7 @@ class Loop(RuleBasedStateMachine):
             "guard": self.guard,
             "ready": dict(self.ready),
             "failed": dict(self.failed),
+            "load": self.load,
         }
         return Observation(clock=self.clock, now=self.clock, **{**base, **what})  # type: ignore[arg-type]
 
@@ -172,6 +190,14 @@ class Loop(RuleBasedStateMachine):
             assert self.state.stable is not None
             assert self.ready[self.state.stable.digest] > 0
 
+    @rule(rate=st.sampled_from([0.0, 20.0, 300.0, 9000.0]), woken=st.booleans())
+    def demand(self, rate: float, woken: bool) -> None:
+        asked = Demand(level=rate, coming=rate, peak=rate, known=self.clock, last=self.asked_at)
+        self.asked_at = self.clock if rate else self.asked_at
+        work = dict.fromkeys(RELEASES, Work(seconds=0.01, cost=Cost(0.01, 0.0), longest=0.0))
+        self.load = Load(demand=asked, work=work, woken=woken)
+        self.decide()
+
     @rule()
     def take_over(self) -> None:
         self.epoch = self.journal.lead("another", self.clock)
@@ -204,8 +230,15 @@ class Loop(RuleBasedStateMachine):
         for route in routes:
             assert route.weight >= 0
             assert route.mode == "stable" or self.ready[route.release] > 0
-        wanted = {slot.release for slot in workers_wanted(self.state)}
-        assert {route.release for route in routes} <= wanted
+        wanted = Counter(slot.release for slot in workers_wanted(self.state))
+        if asleep(self.state):
+            assert (wanted, self.state.rollout) == ({}, None)
+            assert snapshot.deployments[0].asleep
+            return
+        assert {route.release for route in routes} <= wanted.keys()
+        assert all(SCALE.min <= wanted[route.release] <= SCALE.max for route in routes)
+        target = rollback_target(self.state)
+        assert target is None or wanted[target.digest] >= 1
 
 
 Loop.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -11,6 +11,7 @@ from tests.support.control import ANN, ManifestBlobs, ScriptedEvidence, manifest
 
 from trimtab.backends.memory import (
     MemoryCatalog,
+    MemoryHost,
     MemoryJournal,
     MemoryNode,
     MemoryNotifier,
@@ -49,6 +50,7 @@ class World:
     node: MemoryNode = field(default_factory=MemoryNode)
     notifier: MemoryNotifier = field(default_factory=MemoryNotifier)
     evidence: ScriptedEvidence = field(default_factory=ScriptedEvidence)
+    host: MemoryHost = field(default_factory=MemoryHost)
     through: Node | None = None
     telling: Notifier | None = None
 
@@ -62,6 +64,7 @@ class World:
             self.telling or self.notifier,
             self.clock,
             self.evidence,
+            self.host,
         )
         controller = Controller(parts, Place(self.home, self.home / "project"), self.tempo)
         controller.lead("test")

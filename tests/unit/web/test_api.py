@@ -25,6 +25,7 @@ def ordered(system: MemorySystem, path: str, status: int = 200, **body: object) 
     [
         ("status", "deployments", 1),
         ("status/flight-delay", "deployments", 1),
+        ("plan/flight-delay", "unknown", 1),
         ("releases", "releases", 3),
         ("releases?model=flight-delay", "releases", 3),
         ("releases?model=other", "releases", 0),

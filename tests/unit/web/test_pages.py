@@ -17,6 +17,7 @@ from tests.support.scenes import (
     configured,
     in_canary,
     incident,
+    loaded,
     serving,
 )
 
@@ -248,3 +249,10 @@ def test_evidence_that_cannot_be_read_starts_anew(tmp_path: Path, left: bytes) -
     asyncio.run(begun())
     assert live.trace.view(NAME).series
     assert kept.read_bytes().startswith(b"[{")
+
+
+def test_a_deployment_page_tells_the_workers_and_why() -> None:
+    system = serving()
+    system.loads[NAME] = loaded()
+    text = Page(Browser(system).get(f"/deployments/{NAME}").text).text
+    assert "820/s × 1.9 ms = 1.6 busy, p99 queue 4 ms" in text

@@ -1,0 +1,98 @@
+"""What the machine has left, and how much of it workers and gateways use, by the minute."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import HostStatus, NodeStatus
+from trimtab.judge.scale.service import RECENT
+from trimtab.ports.host import Host
+
+EVERY = 1.0
+"""Seconds between two looks at processes."""
+FEWEST_SECONDS = 2.0
+"""Worker seconds within the minute from which the share that was computed is told."""
+FEWEST_CALLS = 200.0
+
+
+@dataclass
+class Used:
+    """Processor time of some processes over the last minute."""
+
+    total: float = 0.0
+    _last: dict[int, float] = field(default_factory=dict)
+    _points: deque[tuple[float, float]] = field(default_factory=deque)
+
+    def take(self, used: Mapping[int, float], now: float) -> None:
+        """Add what each process used since the last time; a new one counts from now on."""
+        self.total += sum(
+            max(0.0, seconds - self._last[pid])
+            for pid, seconds in used.items()
+            if pid in self._last
+        )
+        self._last = dict(used)
+        self._points.append((now, self.total))
+        while self._points[0][0] < now - RECENT:
+            self._points.popleft()
+
+    @property
+    def recent(self) -> float | None:
+        """Seconds over the last minute; None before a whole minute was watched."""
+        (first, before), (last, after) = self._points[0], self._points[-1]
+        return after - before if last - first > RECENT - 2.0 * EVERY else None
+
+
+class Machine:
+    """Looks at the host about once a second."""
+
+    def __init__(self, host: Host) -> None:
+        self.host: HostStatus | None = None
+        self.node = NodeStatus(())
+        self._host = host
+        self._looked_at = -EVERY
+        self._releases: dict[Digest, Used] = {}
+        self._gateways = Used()
+
+    def look(self, node: NodeStatus, now: float) -> None:
+        """Look again, if it is time; `now` is monotonic seconds."""
+        self.node = node
+        if now - self._looked_at < EVERY:
+            return
+        self._looked_at = now
+        workers = [(w.slot.release, w.pid) for w in node.workers if w.pid is not None]
+        self.host = self._host.look([*(pid for _, pid in workers), *node.gateways])
+        if self.host is None:
+            return
+        for release in {release for release, _ in workers}:
+            pids = [pid for of, pid in workers if of == release]
+            self._releases.setdefault(release, Used()).take(self._of(pids), now)
+        for release in self._releases.keys() - {release for release, _ in workers}:
+            del self._releases[release]
+        self._gateways.take(self._of(node.gateways), now)
+
+    def _of(self, pids: Iterable[int]) -> dict[int, float]:
+        used = self.host.cpu_seconds if self.host else {}
+        return {pid: used[pid] for pid in pids if pid in used}
+
+    def rss(self, release: Digest) -> int:
+        """Bytes of the release's largest worker; 0 without one."""
+        return max((w.rss_bytes for w in self.node.workers if w.slot.release == release), default=0)
+
+    def starts(self, release: Digest) -> float:
+        """Seconds that the release's slowest worker took to start; 0.0 without one."""
+        found = (w.started_seconds for w in self.node.workers if w.slot.release == release)
+        return max(found, default=0.0)
+
+    def busy(self, release: Digest, worked: float) -> float | None:
+        """The share of `worked` seconds of the last minute that its workers computed."""
+        used = self._releases.get(release)
+        recent = used.recent if used else None
+        if recent is None or worked < FEWEST_SECONDS:
+            return None
+        return min(1.0, recent / worked)
+
+    def gateway_seconds(self, calls: float) -> float | None:
+        """Processor time of the gateways for each of the `calls` of the last minute."""
+        recent = self._gateways.recent if self.host else None
+        return recent / calls if recent is not None and calls >= FEWEST_CALLS else None

@@ -1,0 +1,69 @@
+"""A sleeping deployment: its requests wait, and ask for workers."""
+
+import asyncio
+from pathlib import Path
+
+from tests.unit.gateway.harness import running
+from tests.unit.gateway.scenarios import STABLE, run, score, socket_of, times, worker
+from tests.unit.gateway.support import request, snapshot, target, until
+
+from trimtab.domain import layout
+from trimtab.gateway.logs import Log
+from trimtab.gateway.wake import Waker
+
+ASLEEP = snapshot(1, [target(1, socket_of(1))], [(1, "stable", 10_000)], asleep=True)
+
+
+def test_a_request_waits_for_the_worker_that_it_asked_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, ASLEEP) as it:
+            ready = await it.client.get("/v2/models/d/ready")
+            assert ready.status_code == 200
+            assert not Path(layout.wake("d")).exists()
+            asked = asyncio.ensure_future(it.infer(request([1.5])))
+            await until(Path(layout.wake("d")).exists)
+            await worker(tmp_path, 1, times(2))
+            answer = await asked
+            assert (answer.status_code, score(answer)) == (200, 3.0)
+
+    run(scenario)
+
+
+def test_a_deployment_that_is_awake_is_not_woken(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(2))
+        async with running(tmp_path, STABLE) as it:
+            await it.infer(request())
+            assert not Path(layout.WAKE).exists()
+
+    run(scenario)
+
+
+def test_each_deployment_is_asked_for_at_most_five_times_a_second(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    now = [100.0]
+    waker = Waker(tmp_path, lambda: now[0], Log())
+    left = []
+    for second in (0.0, 0.1, 0.19, 0.2, 0.3, 0.41):
+        now[0] = 100.0 + second
+        waker.wake("d")
+        file = tmp_path / layout.wake("d")
+        left.append(file.exists())
+        file.unlink(missing_ok=True)
+    assert left == [True, False, False, True, False, True]
+    waker.wake("e")
+    assert (tmp_path / layout.wake("e")).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_logged_and_the_request_waits_all_the_same(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(2))
+        async with running(tmp_path, ASLEEP) as it:
+            Path(layout.WAKE).write_text("a file where the folder should be")
+            answer = await it.infer(request())
+            assert answer.status_code == 200
+            assert "wake.failed" in (tmp_path / "gateway.log").read_text()
+
+    run(scenario)

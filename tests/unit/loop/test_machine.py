@@ -1,0 +1,64 @@
+"""What processes use, by the minute."""
+
+import pytest
+
+from trimtab.backends.memory import MemoryHost
+from trimtab.domain.names import Digest
+from trimtab.domain.processes import HostStatus, NodeStatus, WorkerSlot, WorkerStatus
+from trimtab.loop.machine import Machine
+
+A = Digest("sha256:aa")
+STATUS = HostStatus(4.0, 2**33, 2**32)
+
+
+def node(*pids: int) -> NodeStatus:
+    """Workers of one release with these processes, and a gateway."""
+    workers = tuple(
+        WorkerStatus(WorkerSlot(A, i), "ready", pid=pid, rss_bytes=100 + i, started_seconds=2.0 + i)
+        for i, pid in enumerate(pids)
+    )
+    return NodeStatus(workers, gateways=(7,))
+
+
+def watched(host: MemoryHost, seconds: int, pids: tuple[int, ...] = (1, 2)) -> Machine:
+    """Each process computes half of every second."""
+    machine = Machine(host)
+    for second in range(seconds):
+        host.used = dict.fromkeys((*pids, 7), second * 0.5)
+        machine.look(node(*pids), float(second))
+    return machine
+
+
+def test_the_share_that_workers_compute_is_known_after_a_minute() -> None:
+    machine = watched(MemoryHost(STATUS), 62)
+    assert machine.busy(A, 120.0) == pytest.approx(0.5)
+    assert machine.busy(A, 10.0) == 1.0
+    assert machine.gateway_seconds(30_000.0) == pytest.approx(0.001)
+    assert (machine.host and machine.host.cores, machine.rss(A), machine.starts(A)) == (
+        4.0,
+        101,
+        3.0,
+    )
+
+
+def test_before_a_minute_and_with_hardly_any_work_nothing_is_told() -> None:
+    machine = watched(MemoryHost(STATUS), 30)
+    assert (machine.busy(A, 60.0), machine.gateway_seconds(30_000.0)) == (None, None)
+    machine = watched(MemoryHost(STATUS), 62)
+    assert (machine.busy(A, 1.0), machine.gateway_seconds(100.0)) == (None, None)
+    assert machine.busy(Digest("sha256:bb"), 60.0) is None
+
+
+def test_a_worker_that_was_replaced_counts_from_its_beginning() -> None:
+    host = MemoryHost(STATUS)
+    machine = watched(host, 62)
+    host.used = {3: 900.0, 7: 31.0}
+    machine.look(node(3), 62.0)
+    assert machine.busy(A, 120.0) == pytest.approx(0.5, abs=0.02)
+    machine.look(NodeStatus(()), 64.0)
+    assert machine.busy(A, 120.0) is None
+
+
+def test_a_host_that_says_nothing_is_not_known() -> None:
+    machine = watched(MemoryHost(), 62)
+    assert (machine.host, machine.gateway_seconds(30_000.0)) == (None, None)
