@@ -202,6 +202,7 @@ def _schema_kind(kind: Kind) -> dict[str, Any]:
         settings.COUNT.name: {"type": "integer", "minimum": 0},
         settings.POSITIVE.name: {"type": "integer", "minimum": 1},
         settings.RATIO.name: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        settings.AMOUNT.name: {"type": "number", "exclusiveMinimum": 0},
         settings.PARAMS.name: {
             "type": "object",
             "additionalProperties": {"type": ["string", "number"]},

@@ -30,6 +30,10 @@ class Patience:
     longest_pause: float = 5.0
     refused: tuple[float, ...] = (1.0, 5.0, 60.0)
     start: float = 300.0
+    watch: float = 0.5
+    """Between two looks at what workers use."""
+    relieved: float = 60.0
+    """After a worker could not be relieved, until that is tried again."""
     unused: float = 60.0
     """How long a zygote outlives the last worker that was wanted of its environment."""
     leftover: float = 5.0

@@ -8,7 +8,8 @@ import ctypes
 import os
 import signal
 from collections.abc import Collection
-from pathlib import Path
+
+from trimtab.agent.usage import children
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -29,7 +30,7 @@ def end_strangers(known: Collection[int]) -> None:
     session of a known process, which ends with it, are let live.
     """
     here = os.getsid(0)
-    for pid in _children():
+    for pid in children(os.getpid()):
         if pid in known:
             continue
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
@@ -39,12 +40,3 @@ def end_strangers(known: Collection[int]) -> None:
             if session not in known:
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, os.WNOHANG)
-
-
-def _children() -> list[int]:
-    """All children of this process, the dead that nobody has reaped included."""
-    found: list[int] = []
-    for thread in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, thread.read_bytes().split())
-    return found

@@ -194,6 +194,11 @@ class Child:
         """Whether it has not ended."""
         return not self._ended.done()
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, as `wait` says; None while it runs."""
+        return self._ended.result() if self._ended.done() else None
+
     def signal(self, number: int) -> None:
         """Signal the whole process group; nothing happens when it is gone."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -212,12 +217,3 @@ class Child:
                 return await asyncio.wait_for(self.wait(), drain)
             self.signal(signal.SIGKILL)
         return await self.wait()
-
-
-def resident_bytes(pid: int) -> int:
-    """Resident memory of a process; 0 where the system does not say."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

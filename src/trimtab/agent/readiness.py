@@ -26,8 +26,8 @@ class Hello(msgspec.Struct, frozen=True):
     golden_difference: float | None = None
 
 
-async def greeted(path: Path, slot: WorkerSlot, pid: int) -> Hello:
-    """Wait until the worker listens at `path`; returns its greeting.
+async def greeted(path: Path, slot: WorkerSlot, pid: int, before: int | None = None) -> Hello:
+    """Wait until the worker `pid` listens at `path`, where `before` may still do; its greeting.
 
     A socket that appears is a worker that has verified its release. Raises `Permanent` TT-401
     when it is another release's or another process's."""
@@ -35,7 +35,9 @@ async def greeted(path: Path, slot: WorkerSlot, pid: int) -> Hello:
     while True:
         if path.exists():
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                return _checked(await _read_hello(path), slot, pid)
+                hello = await _read_hello(path)
+                if before is None or hello.pid != before:
+                    return _checked(hello, slot, pid)
         await asyncio.sleep(pause)
         pause = min(0.05, pause * 1.2)
 

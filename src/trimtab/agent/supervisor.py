@@ -129,6 +129,7 @@ class _Agent:
         """Everything up, until a signal or a start-up failure; then everything down."""
         await self._control.listen()
         self._workforce.resume()
+        watching = asyncio.ensure_future(self._watch())
         keepers = [asyncio.ensure_future(k.run()) for k in (*self._gateways, self._controller)]
         stop = asyncio.Event()
         facts = Path(layout.AGENT_FACTS)
@@ -142,11 +143,17 @@ class _Agent:
                 await self._stop()
         finally:
             facts.unlink(missing_ok=True)
+            watching.cancel()
         ends = await asyncio.gather(*keepers, return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
         self._report(AgentEvent("stopped", "agent", "everything has ended"))
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.patience.watch)
+            self._workforce.watch()
 
     def _write_facts(self, path: Path) -> None:
         inference, admin = self._listeners.inference.url, self._listeners.admin.url

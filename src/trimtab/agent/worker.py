@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -13,13 +15,15 @@ import msgspec
 from trimtab import errors
 from trimtab.agent.backoff import Backoff
 from trimtab.agent.hands import PreparedRelease
+from trimtab.agent.limits import processors, standing, told
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
-from trimtab.agent.process import Child, resident_bytes
+from trimtab.agent.process import Child
 from trimtab.agent.readiness import Hello, greeted
+from trimtab.agent.usage import usage
 from trimtab.agent.zygotes import Zygotes
 from trimtab.domain import layout
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import WorkerSlot, WorkerState, WorkerStatus
+from trimtab.domain.processes import WorkerLimits, WorkerSlot, WorkerState, WorkerStatus
 
 TRIES = 3
 """Starts that may fail before the worker counts as failed; it is still tried again after."""
@@ -43,6 +47,7 @@ class Equipment:
     the other end of the pipe `lifeline` closes."""
 
     prepare: Callable[[Digest], Coroutine[Any, Any, PreparedRelease]]
+    limits: Callable[[Digest], WorkerLimits]
     zygotes: Zygotes
     lifeline: int
     patience: Patience
@@ -61,7 +66,12 @@ class WorkerKeeper:
         self._child: Child | None = None
         self._ends = 0
         self._failed_starts = 0
+        self._born = 0.0
         self._started_seconds = 0.0
+        self._fresh_bytes = 0
+        self._worn = asyncio.Event()
+        self._patient_until = 0.0
+        self._relieved: set[asyncio.Task[int]] = set()
         self._backoff = Backoff(equipment.patience)
         self._stopping = asyncio.Event()
 
@@ -78,7 +88,7 @@ class WorkerKeeper:
             restarts=self._ends,
             error=refusal.error if refusal else "",
             code=refusal.code if refusal else "",
-            rss_bytes=resident_bytes(child.pid) if child else 0,
+            rss_bytes=usage(child.pid).resident_bytes if child else 0,
             started_seconds=self._started_seconds,
             golden_difference=refusal.golden_difference if refusal else difference,
         )
@@ -91,24 +101,22 @@ class WorkerKeeper:
             if pause > 0 and not self._stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
+        if self._relieved:
+            await asyncio.wait(self._relieved)
         self._with.zygotes.leave(self.slot)
 
     async def _live_once(self) -> float:
         """One life of the worker; returns the pause before the next, in seconds."""
         self._move("preparing")
         try:
-            prepared = await self._unless_stopped(self._with.prepare(self.slot.release))
-            if prepared is None:
-                return 0.0
-            born = time.monotonic()
-            child = await self._unless_stopped(self._start(prepared))
+            child = self._child = await self._started()
             if child is None:
                 return 0.0
         except errors.TrimtabError as error:
             return self._failed(Refusal(str(error), error.code))
         except Exception as error:  # whatever it is, this slot must go on being tried
             return self._failed(Refusal(f"{type(error).__name__}: {error}", errors.SPAWN_FAILED))
-        return await self._watch(child, born)
+        return await self._watch(child)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result | None:
         """The result of `work`; None when the worker was stopped first, which cancels it."""
@@ -121,11 +129,13 @@ class WorkerKeeper:
         working.cancel()
         return None
 
-    async def _watch(self, child: Child, born: float) -> float:
+    async def _watch(self, child: Child) -> float:
         """From the start of the process to its end."""
-        problem = await self._until_ready(child)
-        if self._hello is not None:
-            self._became_ready(child, time.monotonic() - born)
+        greeting = await self._until_ready(child)
+        if isinstance(greeting, Hello):
+            self._became_ready(child, greeting)
+            while (successor := await self._successor(child)) is not None:
+                child = successor
         # One that was born while it was being stopped has not been told so.
         if self._stopping.is_set():
             await child.stop(self._with.patience.drain)
@@ -133,11 +143,11 @@ class WorkerKeeper:
         self._socket.unlink(missing_ok=True)
         if self._stopping.is_set():
             return 0.0
-        if self._hello is None:
-            return self._failed(problem or _refusal(child, code))
+        if not isinstance(greeting, Hello):
+            return self._failed(greeting or _refusal(child))
         self._ends += 1
         self._tell("ended", f"ended with {code} and is started again", child.pid)
-        return self._backoff.pause(time.monotonic() - born)
+        return self._backoff.pause(time.monotonic() - self._born)
 
     def _move(self, state: WorkerState) -> None:
         """Take a new state; one that failed stays so until it is ready."""
@@ -148,22 +158,37 @@ class WorkerKeeper:
     def _socket(self) -> Path:
         return Path(layout.worker_socket(self.slot.id))
 
+    async def _started(self, before: Child | None = None) -> Child | None:
+        """A process for the slot, beside `before` if there is one; None when it was stopped."""
+        prepared = await self._unless_stopped(self._with.prepare(self.slot.release))
+        if prepared is None:
+            return None
+        if before is None:
+            self._socket.unlink(missing_ok=True)
+            self._move("starting")
+        return await self._unless_stopped(self._start(prepared))
+
     async def _start(self, prepared: PreparedRelease) -> Child:
-        self._socket.unlink(missing_ok=True)
-        arguments = (
+        self._born = time.monotonic()
+        arguments = [
             *("--config", str(prepared.config)),
             *("--socket", str(self._socket)),
             *("--parent-fd", str(self._with.lifeline)),
-        )
-        self._move("starting")
+        ]
+        limits, present = self._with.limits(self.slot.release), sorted(os.sched_getaffinity(0))
+        if (chosen := processors(limits, self.slot.index, present)) is not None:
+            arguments += ["--processors", ",".join(map(str, chosen))]
         child = await self._with.zygotes.start(self.slot, prepared, arguments)
-        self._child = child
         self._tell("started", "started", child.pid)
         return child
 
-    async def _until_ready(self, child: Child) -> Refusal | None:
-        """Wait for the greeting or the end; returns why a living worker had to be ended."""
-        greeting = asyncio.ensure_future(greeted(self._socket, self.slot, child.pid))
+    async def _until_ready(
+        self, child: Child, before: Child | None = None
+    ) -> Hello | Refusal | None:
+        """Wait for the greeting; a refusal says why a living worker had to be ended, and None that
+        it ended by itself or is to be stopped. `before` is the worker whose place it takes."""
+        old = before.pid if before is not None else None
+        greeting = asyncio.ensure_future(greeted(self._socket, self.slot, child.pid, old))
         ended = asyncio.ensure_future(child.wait())
         stopped = asyncio.ensure_future(self._stopping.wait())
         tasks = {greeting, ended, stopped}
@@ -173,7 +198,7 @@ class WorkerKeeper:
         for task in tasks:
             task.cancel()
         try:
-            self._hello = await greeting
+            return await greeting
         except asyncio.CancelledError:
             if not child.running or self._stopping.is_set():
                 return None
@@ -183,15 +208,79 @@ class WorkerKeeper:
         except errors.TrimtabError as error:
             await child.stop(0.0)
             return Refusal(error.message, error.code)
+
+    def check_limits(self) -> None:
+        """Relieve a worker that comes near its limits, and end one that is beyond them."""
+        child = self._child
+        if child is None or not child.running or self._stopping.is_set():
+            return
+        limits, used = self._with.limits(self.slot.release), usage(child.pid)
+        found = standing(limits, used, self._fresh_bytes)
+        if found == "over":
+            self._tell("failed", f"{told(limits, used)}, and is ended", child.pid)
+            child.signal(signal.SIGKILL)
+        elif (
+            found == "worn" and self._hello is not None and time.monotonic() >= self._patient_until
+        ):
+            if not self._worn.is_set():
+                self._tell("stopping", f"{told(limits, used)}, and is relieved", child.pid)
+            self._worn.set()
+
+    async def _successor(self, child: Child) -> Child | None:
+        """The worker that relieves this one in time; None once this one has ended."""
+        while True:
+            worn = asyncio.ensure_future(self._worn.wait())
+            ended = asyncio.ensure_future(child.wait())
+            await asyncio.wait({worn, ended}, return_when=asyncio.FIRST_COMPLETED)
+            over = ended.done()
+            worn.cancel()
+            ended.cancel()
+            if over or self._stopping.is_set():
+                return None
+            if (successor := await self._relief(child)) is not None:
+                return successor
+
+    async def _relief(self, old: Child) -> Child | None:
+        """Start another at the same place, and only when it is ready let the old one drain."""
+        child, greeting = await self._beside(old)
+        self._worn.clear()
+        if child is not None and isinstance(greeting, Hello) and not self._stopping.is_set():
+            self._child = child
+            self._became_ready(child, greeting)
+            self._drain(old)
+            return child
+        if child is not None:
+            await child.stop(0.0)
+        if not self._stopping.is_set():
+            self._patient_until = time.monotonic() + self._with.patience.relieved
+            why = greeting if isinstance(greeting, Refusal) else _refusal(child)
+            self._tell("failed", f"no other worker took its place: {why.error}", old.pid)
         return None
 
-    def _became_ready(self, child: Child, seconds: float) -> None:
+    async def _beside(self, old: Child) -> tuple[Child | None, Hello | Refusal | None]:
+        """Another worker for the slot, and its greeting or why it must not serve."""
+        try:
+            child = await self._started(old)
+            return child, await self._until_ready(child, old) if child is not None else None
+        except Exception as error:  # the old one serves; what went wrong is told
+            return None, Refusal(str(error), getattr(error, "code", errors.SPAWN_FAILED))
+
+    def _drain(self, old: Child) -> None:
+        """Let a relieved worker answer what it has."""
+        task = asyncio.ensure_future(old.stop(self._with.patience.drain))
+        self._relieved.add(task)
+        task.add_done_callback(self._relieved.discard)
+
+    def _became_ready(self, child: Child, hello: Hello) -> None:
         if self._stopping.is_set():
             return
         self._move("ready")
+        self._hello = hello
         self._refusal = None
         self._failed_starts = 0
-        self._started_seconds = seconds
+        self._fresh_bytes = usage(child.pid).resident_bytes
+        self._worn.clear()
+        self._started_seconds = seconds = time.monotonic() - self._born
         self._tell("ready", f"verified and ready after {seconds:.1f} s", child.pid)
 
     def _failed(self, why: Refusal) -> float:
@@ -215,9 +304,11 @@ class WorkerKeeper:
         self._with.report(AgentEvent(kind, self.slot.id, text, pid))
 
 
-def _refusal(child: Child, code: int) -> Refusal:
+def _refusal(child: Child | None) -> Refusal:
     """Why a worker ended before it was ready, as it says itself where it can."""
-    lines = child.last_lines
+    if child is None:
+        return Refusal("it was not started", errors.WORKER_FAILED)
+    lines, code = child.last_lines, child.exit_code
     if code in REFUSALS:
         for line in reversed(lines):
             with contextlib.suppress(msgspec.DecodeError):

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from trimtab import errors
 from trimtab.agent.hands import Hands, PreparedRelease
 from trimtab.agent.options import Patience, Report
@@ -14,7 +16,7 @@ from trimtab.agent.wanted import keep, kept
 from trimtab.agent.worker import Equipment, WorkerKeeper
 from trimtab.agent.zygotes import Zygotes
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import WantedWorkers, WorkerSlot, WorkerStatus
+from trimtab.domain.processes import WantedWorkers, WorkerLimits, WorkerSlot, WorkerStatus
 
 
 class Workforce:
@@ -24,12 +26,13 @@ class Workforce:
         self._hands = hands
         self._zygotes = Zygotes(nursery, patience, report)
         self._equipment = Equipment(
-            self._prepare, self._zygotes, nursery.lifeline, patience, report
+            self._prepare, self._limits, self._zygotes, nursery.lifeline, patience, report
         )
         self._keepers: dict[WorkerSlot, WorkerKeeper] = {}
         self._tasks: dict[WorkerSlot, asyncio.Task[None]] = {}
         self._stops: set[asyncio.Task[None]] = set()
         self._wanted: frozenset[WorkerSlot] = frozenset()
+        self._order = WantedWorkers(0, ())
         self._epoch = 0
         self._ending = False
         self._preparing: dict[Digest, asyncio.Lock] = {}
@@ -47,15 +50,26 @@ class Workforce:
         self._epoch = wanted.epoch
         if self._ending:
             return
-        if self._wanted != frozenset(wanted.slots):
-            self._wanted = frozenset(wanted.slots)
-            keep(self._wanted)
-        self._reconcile()
+        if wanted != msgspec.structs.replace(self._order, epoch=wanted.epoch):
+            keep(wanted)
+        self._take(wanted)
 
     def resume(self) -> None:
         """Start what was last wanted, before a controller says what is wanted now."""
-        self._wanted = kept()
+        self._take(kept())
+
+    def _take(self, order: WantedWorkers) -> None:
+        self._order = order
+        self._wanted = frozenset(order.slots)
         self._reconcile()
+
+    def _limits(self, release: Digest) -> WorkerLimits:
+        return self._order.limits.get(release, WorkerLimits())
+
+    def watch(self) -> None:
+        """Hold every worker to its limits; to be called again and again."""
+        for keeper in self._keepers.values():
+            keeper.check_limits()
 
     def _reconcile(self) -> None:
         for slot in sorted(self._wanted - self._keepers.keys()):

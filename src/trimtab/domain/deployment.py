@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from trimtab.domain.processes import WorkerLimits
 from trimtab.domain.release import EngineChoice, Format
 
 ClockKind = Literal["wall", "event"]
@@ -95,6 +96,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     objective: Objective = Objective()
     rollout: RolloutPlan = RolloutPlan()
     scale: ScalePlan = ScalePlan()
+    limits: WorkerLimits = WorkerLimits()
     monitor: MonitorPlan = MonitorPlan()
     retrain: RetrainPlan = RetrainPlan()
 

@@ -1,6 +1,6 @@
 """What the controller asks of a node agent, and what it hears back."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -19,11 +19,40 @@ class WorkerSlot(msgspec.Struct, frozen=True, order=True):
         return f"{self.release.removeprefix('sha256:')[:12]}-{self.index}"
 
 
+class WorkerLimits(msgspec.Struct, frozen=True):
+    """What one worker may use; None is no limit.
+
+    `memory_bytes` is resident memory of the worker and all that it started, shared libraries
+    included; `cpus` is rounded up to whole ones; `processes` counts the worker itself.
+    """
+
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    processes: int = 64
+
+    def wider(self, other: "WorkerLimits") -> "WorkerLimits":
+        """What suits both: a worker that serves two deployments keeps the promise to each."""
+        return WorkerLimits(
+            _larger(self.memory_bytes, other.memory_bytes),
+            _larger(self.cpus, other.cpus),
+            max(self.processes, other.processes),
+        )
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _larger(one: Number | None, other: Number | None) -> Number | None:
+    return None if one is None or other is None else max(one, other)
+
+
 class WantedWorkers(msgspec.Struct, frozen=True):
     """The whole set of workers that should exist; the agent starts and stops the difference."""
 
     epoch: int
     slots: tuple[WorkerSlot, ...]
+    limits: dict[Digest, WorkerLimits] = {}
+    """By release; one that is not named has none but the default."""
 
 
 WorkerState = Literal["preparing", "starting", "ready", "failed", "stopping"]

@@ -14,6 +14,7 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_
 PERIODS = {"hour": 8766.0, "day": 365.25, "week": 52.1775, "month": 12.0, "year": 1.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*per\s*(hour|day|week|month|year)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 
@@ -60,6 +61,20 @@ def _duration(value: Any) -> float:
         return float(value)
     match = _matched(_DURATION, value)
     return float(match[1]) * UNITS[match[2]]
+
+
+def _size(value: Any) -> int:
+    match = _matched(_SIZE, value)
+    unit = match[2] or ""
+    power = "KMGT".find(unit[0]) + 1 if unit else 0
+    size = int(float(match[1]) * (1024 if unit.endswith("i") else 1000) ** power)
+    _expect(size > 0)
+    return size
+
+
+def _above_zero(value: Any) -> float:
+    _expect(isinstance(value, int | float) and not isinstance(value, bool) and value > 0)
+    return float(value)
 
 
 def _yearly(value: Any) -> float:
@@ -140,6 +155,8 @@ def choices(*words: str) -> Kind:
 
 DURATION = Kind("a duration", '"90s"', _duration, pattern=_DURATION.pattern)
 YEARLY = Kind("a rate", '"1 per month"', _yearly, pattern=_RATE.pattern)
+SIZE = Kind("a size", '"2 GiB"', _size, pattern=_SIZE.pattern)
+AMOUNT = Kind("a number above 0", "1.5", _above_zero)
 STEPS = Kind(
     "rising shares of the traffic", '["1%", "10%", "50%"]', _steps, pattern=_PERCENT.pattern
 )
@@ -192,6 +209,9 @@ DEPLOYMENT: tuple[Setting, ...] = (
         DURATION,
         "How long fewer workers must have been enough before some go; at most an hour counts.",
     ),
+    Setting("limits.memory", "limits.memory_bytes", SIZE, "Memory of a worker; see operations."),
+    Setting("limits.cpus", "limits.cpus", AMOUNT, "Processors of a worker, rounded up."),
+    Setting("limits.processes", "limits.processes", POSITIVE, "Processes of a worker, with it."),
     Setting(
         "monitor.false_alarms",
         "monitor.false_alarms_per_year",

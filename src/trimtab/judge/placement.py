@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trimtab.domain.layout import worker_socket
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import WorkerSlot
+from trimtab.domain.processes import WorkerLimits, WorkerSlot
 from trimtab.domain.release import Release
 from trimtab.domain.rollout import Rollout, Standing
 from trimtab.domain.routing import (
@@ -56,6 +56,16 @@ def _awaited(state: DeploymentState) -> frozenset[WorkerSlot]:
     if not asleep(state) or state.stable is None:
         return workers_wanted(state)
     return frozenset(_slots({state.stable.digest: state.spec.scale.min}))
+
+
+def limits_of(states: Iterable[DeploymentState]) -> dict[Digest, WorkerLimits]:
+    """The limits of the releases' workers: the widest of the deployments that they work for."""
+    found: dict[Digest, WorkerLimits] = {}
+    for state in states:
+        for release in {slot.release for slot in workers_wanted(state)}:
+            limits = state.spec.limits
+            found[release] = limits.wider(found.get(release, limits))
+    return found
 
 
 def routing(

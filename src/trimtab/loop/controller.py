@@ -16,7 +16,7 @@ from trimtab.domain.state import DeploymentState
 from trimtab.errors import Conflict, TrimtabError, Unavailable
 from trimtab.judge.decide import decide
 from trimtab.judge.draft import Author, Decision, FinishedRun, Observation
-from trimtab.judge.placement import routing, workers_wanted
+from trimtab.judge.placement import limits_of, routing, workers_wanted
 from trimtab.loop.capacity import Capacity
 from trimtab.loop.effects import Outbox
 from trimtab.loop.evidence import Evidence
@@ -259,8 +259,10 @@ class Controller:
                 now=self._parts.clock.monotonic(),
             )
         slots = tuple(sorted(wanted | kept))
+        limits = limits_of(self.store.deployments.values())
         try:
-            status = await self._parts.node.apply(WantedWorkers(self.store.epoch, slots))
+            order = WantedWorkers(self.store.epoch, slots, limits)
+            status = await self._parts.node.apply(order)
             self.health.see(status)
             self._met = True
         except Unavailable as error:

@@ -2,6 +2,7 @@
 `zygote`, the process that becomes a worker by forking."""
 
 import argparse
+import contextlib
 import json
 import os
 import select
@@ -95,6 +96,7 @@ def _serve(options: argparse.Namespace, parent: Parent) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     zygote.rename(_NAME)
+    _keep_to(options.processors)
     settings = config.read(options.config)
     verify_tree(settings)
     model = load(settings)
@@ -104,6 +106,17 @@ def _serve(options: argparse.Namespace, parent: Parent) -> int:
     parent.when_gone(server.stop)
     server.run()
     return 0
+
+
+def _keep_to(processors: Sequence[int]) -> None:
+    """Run on these processors alone, and with the threads that are started from here."""
+    if processors:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, processors)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
 
 
 def _probe(model: Model, options: argparse.Namespace) -> Any:
@@ -198,6 +211,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     for name in ("probe", "convert", "measure"):
         added[name].add_argument("--inputs", type=Path, required=True)
     added["convert"].add_argument("--out", type=Path, required=True)
+    added["serve"].add_argument("--processors", type=_numbers, default=())
     probe = added["probe"]
     probe.add_argument("--outputs", type=Path, action="append", required=True)
     probe.add_argument("--batch", type=int, action="append", required=True)

@@ -16,8 +16,8 @@ from trimtab.agent.backoff import Backoff
 from trimtab.agent.lock import hold_home
 from trimtab.agent.logfile import LogFile
 from trimtab.agent.options import Patience
-from trimtab.agent.process import resident_bytes
 from trimtab.agent.readiness import greeted
+from trimtab.agent.usage import resident_bytes, usage
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import WorkerSlot
 
@@ -77,6 +77,16 @@ def test_the_nanny_kills_a_group_but_not_a_stranger_of_the_same_number(
 def test_resident_memory_is_that_of_the_process() -> None:
     assert resident_bytes(os.getpid()) > 1_000_000
     assert resident_bytes(2**30) == 0
+
+
+def test_usage_is_that_of_a_process_and_all_that_it_started() -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as parent:
+        while usage(parent.pid).processes < 2:
+            assert parent.poll() is None
+        assert usage(parent.pid).resident_bytes > resident_bytes(parent.pid) > 0
+        parent.communicate(b"\n")
+    assert usage(parent.pid).resident_bytes == 0
 
 
 def test_a_folder_is_held_by_one_agent(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from trimtab import errors
 from trimtab.domain.config import parse_config
 from trimtab.domain.deployment import ProjectConfig
+from trimtab.domain.processes import WorkerLimits
 
 WHOLE = """
 [server]
@@ -51,6 +52,27 @@ def test_the_designs_example_is_understood() -> None:
     assert deployment.retrain.cooldown_seconds == 86_400
     assert config.pipelines[0].params == {"depth": "6"}
     assert config.server.inference == "127.0.0.1:9000"
+
+
+def limits(text: str) -> WorkerLimits:
+    return parsed(f"[deployment.d]\nlimits = {{ {text} }}").deployments[0].limits
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2 GiB", 2 << 30), ("1.5MB", 1_500_000), ("900B", 900), ("64 KiB", 65_536)],
+)
+def test_a_size_is_bytes_in_thousands_or_in_powers_of_two(text: str, size: int) -> None:
+    assert limits(f'memory = "{text}"') == WorkerLimits(memory_bytes=size)
+
+
+def test_limits_are_of_one_worker() -> None:
+    assert limits("cpus = 0.5, processes = 9") == WorkerLimits(cpus=0.5, processes=9)
+
+
+@pytest.mark.parametrize("text", ['memory = "2"', 'memory = "0 B"', "memory = 5", "cpus = 0"])
+def test_a_limit_without_a_unit_or_of_nothing_is_refused(text: str) -> None:
+    assert refused(f"[deployment.d]\nlimits = {{ {text} }}").code == errors.BAD_VALUE
 
 
 def test_an_empty_file_is_all_defaults() -> None:

@@ -1,15 +1,16 @@
 """Which workers exist, and who is routed to."""
 
+import msgspec
 import pytest
 from tests.support.control import ANN, GOOD, Story, manifest, release, spec
 
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import WorkerSlot
+from trimtab.domain.processes import WorkerLimits, WorkerSlot
 from trimtab.domain.release import Release
 from trimtab.domain.routing import Route
 from trimtab.domain.state import DeploymentState
 from trimtab.judge import verbs
-from trimtab.judge.placement import Stamp, routing, workers_wanted
+from trimtab.judge.placement import Stamp, limits_of, routing, workers_wanted
 
 RELEASES = {
     release(n).digest: Release(release(n).digest, "m", n, 0.0, manifest(n)) for n in range(1, 9)
@@ -44,6 +45,20 @@ def routes(story: Story, *ready: Digest) -> tuple[Route, ...]:
 
 def test_nothing_is_wanted_before_anything_is_deployed() -> None:
     assert workers_wanted(DeploymentState(spec=spec())) == frozenset()
+
+
+def test_a_release_of_two_deployments_gets_the_wider_limits() -> None:
+    story = rolling("preparing0")
+    tight = WorkerLimits(memory_bytes=100, cpus=2.0, processes=8)
+    wide = WorkerLimits(memory_bytes=200, cpus=None, processes=4)
+    states = [
+        msgspec.structs.replace(
+            story.state, spec=msgspec.structs.replace(story.state.spec, limits=limits)
+        )
+        for limits in (tight, wide)
+    ]
+    assert limits_of(states[:1]) == {ONE: tight, TWO: tight}
+    assert limits_of(states) == dict.fromkeys((ONE, TWO), WorkerLimits(200, None, 8))
 
 
 def test_candidate_gets_its_workers_before_any_weight() -> None:
