@@ -18,7 +18,8 @@ from tests.support.project import BUILD, request
 from tests.support.system import System, copied, refused, running, sent, until
 
 from trimtab import errors
-from trimtab.app import projects, releases
+from trimtab.app.projects import open_project
+from trimtab.app.releases import SCRATCH, find_release
 from trimtab.backends.blobs import ObjectBlobs
 from trimtab.backends.environments import FINGERPRINT
 from trimtab.backends.requestlog import FolderRequestLog
@@ -450,7 +451,7 @@ def test_a_build_that_fails_leaves_nothing_behind(system: System, case: str) -> 
 
 def kept(system: System) -> set[str]:
     """Every file that a build could leave, and every release it could register."""
-    folders = [system.home / name for name in (layout.BLOBS, releases.SCRATCH)]
+    folders = [system.home / name for name in (layout.BLOBS, SCRATCH)]
     files = {str(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
     places = {str(path) for path in (system.home / layout.ENVIRONMENTS).glob("*")}
     return files | places | {each["release"] for each in system.api("releases")["releases"]}
@@ -473,8 +474,8 @@ def test_a_release_whose_model_does_not_load_is_never_served(system: System) -> 
 
 def test_a_release_with_a_changed_byte_is_never_served(system: System) -> None:
     blobs = ObjectBlobs.local(system.home / layout.BLOBS)
-    project = projects.open_project(system.folder, {})
-    tree = blobs.tree(releases.find_release(project, "risk@2").manifest.tree)
+    project = open_project(system.folder, {})
+    tree = blobs.tree(find_release(project, "risk@2").manifest.tree)
     (code,) = (entry.digest for entry in tree.entries if entry.path == "model.py")
     with changed(blob(system, code), b"\nraise SystemExit('tampered')\n"):
         said = system.typed("deploy", "risk", "--release", "risk@2", "--wait", "--timeout", "60")

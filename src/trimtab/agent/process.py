@@ -14,7 +14,7 @@ from pathlib import Path
 from trimtab import errors
 from trimtab.agent import nanny
 from trimtab.agent.logfile import LogFile
-from trimtab.agent.orphans import adopt_orphans, end_strangers
+from trimtab.agent.orphans import end_strangers
 from trimtab.domain import layout
 
 
@@ -53,9 +53,9 @@ class Nursery:
     the orphans of its descendants become its own, on which forked workers depend.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, adopts: bool = False) -> None:
         self.home = home
-        self.adopts = adopt_orphans()
+        self.adopts = adopts
         self.lifeline, self._life = os.pipe()
         self._nanny = subprocess.Popen(
             [sys.executable, "-I", "-S", nanny.__file__],

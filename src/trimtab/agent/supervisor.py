@@ -19,6 +19,7 @@ from trimtab.agent.keeper import Keeper
 from trimtab.agent.listeners import Listener, open_admin, open_listener
 from trimtab.agent.lock import hold_home
 from trimtab.agent.options import AgentEvent, AgentOptions, Report, silent
+from trimtab.agent.orphans import adopt_orphans
 from trimtab.agent.process import Launch, Nursery
 from trimtab.agent.workforce import Workforce
 from trimtab.domain import layout
@@ -46,7 +47,7 @@ async def serve(options: AgentOptions, hands: Hands, report: Report = silent) ->
         stack.enter_context(contextlib.chdir(home))
         _make_folders()
         listeners = stack.enter_context(_listeners(options))
-        nursery = Nursery(home)
+        nursery = Nursery(home, adopt_orphans())
         stack.callback(nursery.close)
         await _Agent(options, hands, report, nursery, listeners).run()
 
