@@ -74,6 +74,18 @@ def fitted() -> Pipeline:
     return make_pipeline(encoder, LogisticRegression()).fit(frame, late)
 
 
+HANGING_MODEL = """
+import sys, time
+sys.set_int_max_str_digits(0)
+
+class Model:
+    def predict(self, data):
+        if data["x"][0] < 0:
+            {hanging}
+        return {{"twice": data["x"] * 2}}
+"""
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A release's files as the agent lays them out."""
@@ -222,7 +234,7 @@ class Worker:
 
 
 @contextlib.contextmanager
-def started(checkout: Checkout, folder: Path) -> Iterator[Worker]:
+def started(checkout: Checkout, folder: Path, code: int = 0) -> Iterator[Worker]:
     path = folder / "77-0.sock"
     path.write_text("left over from a worker that was killed")
     reading, writing = os.pipe()
@@ -247,7 +259,7 @@ def started(checkout: Checkout, folder: Path) -> Iterator[Worker]:
         with contextlib.suppress(OSError):
             os.close(writing)
         printed, _ = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, printed) == (0, "")
+    assert (process.returncode, printed) == (code, "")
 
 
 @pytest.fixture(scope="module")
@@ -350,6 +362,27 @@ def test_a_request_whose_deadline_passed_in_the_queue_is_not_worked_on(worker: W
     failure = client.frame()
     assert (failure.kind, failure.header["stage"]) == (Kind.FAILURE, "model")
     assert "deadline" in failure.header["message"]
+
+
+@pytest.mark.parametrize(
+    "hanging", ["time.sleep(60)", "int('7' * 60_000_000)"], ids=["waits", "holds the interpreter"]
+)
+def test_a_model_that_hangs_ends_its_worker_and_says_where(
+    checkout: Checkout, tmp_path: Path, hanging: str
+) -> None:
+    """Even where the interpreter's lock is held, for the kernel counts the time."""
+    module = checkout.folder / f"hang_{hanging[:3]}.py"
+    module.write_text(HANGING_MODEL.format(hanging=hanging))
+    checkout.write_light(model_path=f"{module.stem}:Model")
+    with started(checkout, tmp_path, -signal.SIGALRM) as running:
+        client = running.greeted()
+        for number, x, seconds in ((1, 1.0, PATIENCE), (2, -1.0, 0.3)):
+            header = {"id": number, "rows": 1, "patience": seconds}
+            client.send(Kind.PREDICT, header, columns([x], ["UA"]))
+        assert answer(client.frame()) == {"twice": [2.0]}
+        assert client.closed()
+        running.process.wait(PATIENCE)
+    assert "in predict" in (tmp_path / "stderr").read_text()
 
 
 def test_a_client_that_breaks_the_protocol_is_dropped_and_stalls_nobody(worker: Worker) -> None:

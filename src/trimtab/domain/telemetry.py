@@ -51,6 +51,18 @@ WORKERS = Metric(
     "Workers of the release that this gateway is connected to",
     ("release",),
 )
+RESTING = Metric(
+    "trimtab_workers_resting",
+    "gauge",
+    "Workers of the release that get no work because they fail while their siblings do not",
+    ("release",),
+)
+RESTS = Metric(
+    "trimtab_worker_rests_total",
+    "counter",
+    "Times that a worker was taken out because it failed while its siblings did not",
+    ("release", "worker"),
+)
 SHED = Metric(
     "trimtab_shed_total",
     "counter",
@@ -96,6 +108,8 @@ METRICS: tuple[Metric, ...] = (
     QUEUE_DEPTH,
     IN_FLIGHT,
     WORKERS,
+    RESTING,
+    RESTS,
     SHED,
     RETRIES,
     SHADOW_DROPPED,

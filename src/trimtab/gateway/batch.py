@@ -81,6 +81,13 @@ class Batch:
         """Every call that has rows in it."""
         return [call for call, _, _ in self.sent]
 
+    @property
+    def too_late(self) -> bool:
+        """Whether every call was told that its deadline passed before it was answered."""
+        if not self.sent[0][0].done:
+            return False
+        return all(call.done and not call.cancelled for call, _, _ in self.sent)
+
     def current(self) -> list[tuple[Call, int]]:
         """Calls that still wait for this very attempt, with their first row."""
         return [

@@ -92,7 +92,10 @@ class Dispatcher:
             self._succeed(call, values, start, timing, now)
 
     def failed(self, call: Call, stage: str, message: str) -> None:
-        """The release failed a call on its own: asking it again would fail again."""
+        """The release failed a call on its own: asking it again would fail again.
+
+        Unless the worker fails everything while its siblings answer: then one of them is asked.
+        """
         error = f"{stage}: {message}"
         self._log.error(
             "attempt.failed",
@@ -102,7 +105,17 @@ class Dispatcher:
             worker=call.worker,
             error=error,
         )
-        if call.mode == "canary":
+        pool = call.pool
+        call.failures += 1
+        if (
+            call.failures == 1
+            and pool is not None
+            and not call.shadow
+            and pool.suspects(call.worker)
+        ):
+            call.avoid = call.worker
+            self._ask_again(call, pool, error)
+        elif call.mode == "canary":
             self._fall_back(call, error)
         else:
             self._end(call, Outcome.FAILED, internal(call.request_id), error=error)
@@ -116,10 +129,11 @@ class Dispatcher:
         elif call.failures > 1 or call.mode == "shadow" or pool is None or not pool.workers:
             self._end(call, Outcome.FAILED, internal(call.request_id), error=reason)
         else:
-            self._record(call, Ended(Outcome.FAILED, False, self._loop.time(), reason))
-            self._meter.count(telemetry.RETRIES, (call.route.name, "worker"))
-            call.attempt += 1
-            pool.retry(call)
+            self._ask_again(call, pool, reason)
+
+    def rested(self, release: str, worker: str) -> None:
+        """A worker gets no work for a while."""
+        self._meter.count(telemetry.RESTS, (release, worker))
 
     def stranded(self, call: Call) -> None:
         """The release has no workers any more; the call has not been sent."""
@@ -128,6 +142,18 @@ class Dispatcher:
         else:
             fault = unavailable(f"{call.plan.name} has no workers")
             self._end(call, Outcome.FAILED, fault, sent=False, error="no worker")
+
+    def _ask_again(self, call: Call, pool: Pool, error: str) -> None:
+        """Repeat an attempt within the release, if its budget of repetitions allows."""
+        if not pool.may_retry():
+            self._shed(call, Shed.RETRIES)
+            fault = unavailable(f"too many attempts at {call.plan.name} have to be repeated")
+            self._end(call, Outcome.FAILED, fault, error=error)
+            return
+        self._record(call, Ended(Outcome.FAILED, False, self._loop.time(), error))
+        self._meter.count(telemetry.RETRIES, (call.route.name, "worker"))
+        call.attempt += 1
+        pool.retry(call)
 
     def _read(self, call: Call) -> bool:
         """Take the values for the assigned release; False when the call went on to stable.

@@ -19,6 +19,9 @@ class Owner(Protocol):
     def link_idle(self, link: "Link") -> None:
         """The link can take a batch."""
 
+    def link_leaving(self, link: "Link") -> None:
+        """The worker takes no more batches; one in flight is still answered."""
+
     def link_answered(self, link: "Link", frame: Frame) -> None:
         """RESULT or FAILURE of the batch in flight."""
 
@@ -109,6 +112,7 @@ class Link(asyncio.Protocol):
         elif frame.kind is Kind.BYE:
             self.ready = False
             self._leaving = True
+            self._owner.link_leaving(self)
             if not self.busy:
                 self._end()
         else:

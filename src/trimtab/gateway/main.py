@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from trimtab.domain import layout
+from trimtab.domain import layout, telemetry
 from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.front import Front, register_gauges
 from trimtab.gateway.http11 import HttpServer
@@ -95,6 +95,9 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         register_gauges(meter, self.table, self.pools)
+        meter.gauge(
+            telemetry.RESTING, lambda: [((pool.plan.name,), pool.resting) for pool in self.pools]
+        )
 
     async def start(self) -> None:
         """Route by what is on disk, then accept."""

@@ -15,14 +15,20 @@ from trimtab.gateway.call import Call
 from trimtab.gateway.lane import held_bytes
 from trimtab.gateway.link import Link
 from trimtab.gateway.logs import Log
+from trimtab.gateway.outliers import Outliers
 from trimtab.gateway.plan import Plan
+from trimtab.gateway.retries import RetryBudget
 from trimtab.gateway.schedule import Limits, Refusal, Schedule
 from trimtab.gateway.values import OutputValues
 from trimtab.gateway.wire import predict_frame, result_values
 from trimtab.worker.frames import Frame, FrameError, Kind
 
-HANG_GRACE = 1.0
-"""Seconds past the last deadline of a batch after which its worker is given up."""
+WORKER_GRACE = 0.5
+"""Seconds past the longest time that its deployment gives a batch, after which its worker ends."""
+LINK_GRACE = 0.4
+"""Seconds more after which a worker that did not even end is given up."""
+SLOW = 2.0
+"""Times the expected cost of a batch that a worker may always take."""
 
 
 class Attempts(Protocol):
@@ -46,6 +52,9 @@ class Attempts(Protocol):
     def abandoned(self, call: Call) -> None:
         """The client of a waiting call has gone."""
 
+    def rested(self, release: str, worker: str) -> None:
+        """A worker gets no work for a while, because it fails where its siblings do not."""
+
 
 class Pool:
     """Queues and links of one release."""
@@ -58,17 +67,22 @@ class Pool:
         self._log = log
         self._links: dict[str, Link] = {}
         self._idle: deque[Link] = deque()
+        self._ready: dict[str, Link] = {}
+        self._taking = 0
         self._in_flight: dict[Link, Batch] = {}
         self._sent = 0
         self._retired = False
         self._pumping = False
+        self._outliers = Outliers()
+        self._came = 0
+        self._retries = RetryBudget()
         self._loop = asyncio.get_running_loop()
         self._connected = asyncio.Event()
 
     @property
     def connected(self) -> int:
         """Workers that could be sent a batch now or when they finish one."""
-        return sum(link.ready for link in self._links.values())
+        return len(self._ready)
 
     @property
     def workers(self) -> int:
@@ -79,6 +93,11 @@ class Pool:
     def in_flight(self) -> int:
         """Requests that workers are busy with."""
         return sum(len(batch.sent) for batch in self._in_flight.values())
+
+    @property
+    def resting(self) -> int:
+        """Workers that get no work because they fail while their siblings do not."""
+        return len(self._outliers.resting)
 
     def depth(self, lane: str) -> int:
         """Requests that wait in a lane."""
@@ -92,6 +111,7 @@ class Pool:
             self._links.pop(path).retire()
         for path in sorted(wanted - set(self._links)):
             self._links[path] = Link(path, self.plan.release, self, self._log)
+        self._outliers.keep({link.worker for link in self._links.values()})
         if not self._links:
             self._strand()
 
@@ -116,11 +136,20 @@ class Pool:
     def offer(self, call: Call, lane: str) -> Refusal | None:
         """Queue a call, or tell why not."""
         call.size = 0 if call.inputs is None else held_bytes(call.inputs, self._texts)
+        self._came += 1
         now = self._loop.time()
-        refusal = self._schedule.refusal(call, lane, now, self.connected)
+        refusal = self._schedule.refusal(call, lane, now, self._taking)
         if refusal is None:
             self._enqueue(call, lane, now)
         return refusal
+
+    def may_retry(self) -> bool:
+        """Whether the budget of repetitions allows one more; each question counts as one."""
+        return self._retries.take(self._came)
+
+    def suspects(self, worker: str | None) -> bool:
+        """Whether another worker should be asked about what this one failed."""
+        return worker is not None and self._outliers.suspect(worker, self._ready.keys())
 
     def retry(self, call: Call) -> None:
         """Queue a call again, ahead of the others and alone; it was admitted before."""
@@ -130,32 +159,46 @@ class Pool:
 
     def link_idle(self, link: Link) -> None:
         """A worker frees."""
-        self._connected.set()
+        if link.worker not in self._ready:
+            self._ready[link.worker] = link
+            self._count_taking()
+            self._connected.set()
+        if link.worker in self._outliers.resting:
+            return
         if link not in self._idle:
             self._idle.append(link)
         self._pump(freed=True)
+
+    def link_leaving(self, link: Link) -> None:
+        """A worker was told to stop."""
+        self._ready.pop(link.worker, None)
+        self._count_taking()
 
     def link_answered(self, link: Link, frame: Frame) -> None:
         """A batch came back."""
         batch = self._in_flight.pop(link)
         self._schedule.ended(batch)
         if frame.kind is Kind.RESULT:
-            self._result(batch, frame)
+            self._result(link, batch, frame)
         else:
-            self._split(
-                batch, str(frame.header.get("stage")), str(frame.header.get("message"))[:2000]
-            )
+            header = frame.header
+            self._failed(link, batch, str(header.get("stage")), str(header.get("message"))[:2000])
         self._leave_if_done()
 
     def link_lost(self, link: Link, reason: str) -> None:
         """A worker died or was given up."""
         if link in self._idle:
             self._idle.remove(link)
-        if not self.connected:
+        self.link_leaving(link)
+        if not self._ready:
             self._connected.clear()
         batch = self._in_flight.pop(link, None)
+        if not self._taking:
+            self._wake(self._outliers.resting)
         if batch is not None:
             self._schedule.ended(batch)
+            self._outliers.failed(link.worker)
+            self._rest_if_odd(link)
             for call, _ in reversed(batch.current()):
                 _leave_queue(call)
                 self._attempts.worker_died(call, reason)
@@ -178,7 +221,8 @@ class Pool:
             if not link.ready:  # it is closing, and its end is not reported yet
                 continue
             now = self._loop.time()
-            batch = self._schedule.next(now, link.worker, self.connected, freed=freed)
+            avoided = link.worker if self._taking > 1 else ""
+            batch = self._schedule.next(now, avoided, self._taking, freed=freed)
             if batch is None:
                 self._idle.append(link)
                 fruitless += 1
@@ -196,7 +240,6 @@ class Pool:
 
     def _send(self, link: Link, batch: Batch, now: float) -> None:
         calls = batch.calls
-        left = max(call.deadline for call in calls) - now
         for call in calls:
             if not batch.first:
                 call.sent_at = now
@@ -204,31 +247,74 @@ class Pool:
         self._sent += 1
         batch.number = self._sent
         batch.sent_at = now
+        self._schedule.sent(batch)
+        left = max(call.deadline for call in calls) - now
+        given = max(call.started_at + call.route.deadline for call in calls) - now
+        patience = max(given, SLOW * (batch.ends_at - now)) + WORKER_GRACE
         try:
-            frame = predict_frame(self.plan, batch.number, batch.inputs(self.plan), left)
+            inputs = batch.inputs(self.plan)
+            frame = predict_frame(self.plan, batch.number, inputs, left, patience)
         except FrameError as error:
+            self._schedule.ended(batch)
             self._idle.append(link)
             self._split(batch, "input", str(error))
             return
         self._in_flight[link] = batch
-        self._schedule.sent(batch)
-        link.send(batch.number, frame, left + HANG_GRACE)
+        link.send(batch.number, frame, patience + LINK_GRACE)
 
-    def _result(self, batch: Batch, frame: Frame) -> None:
+    def _result(self, link: Link, batch: Batch, frame: Frame) -> None:
         try:
             values = result_values(self.plan, frame, batch.rows)
             header = frame.header
             timing = Timing(float(header["features_seconds"]), float(header["model_seconds"]))
         except (FrameError, KeyError, TypeError, ValueError) as error:
-            self._split(batch, "output", str(error))
+            self._failed(link, batch, "output", str(error))
             return
         now = self._loop.time()
+        if batch.too_late:
+            self._outliers.failed(link.worker)
+            self._rest_if_odd(link)
+        else:
+            self._outliers.answered(link.worker)
         if batch.cut is None:
             self._attempts.succeeded(batch, values, timing)
         else:
             self._take_part(batch, batch.cut, values, timing)
         work = timing.features + timing.model
         self._schedule.learn(batch, work, now - batch.sent_at, now)
+
+    def _failed(self, link: Link, batch: Batch, stage: str, message: str) -> None:
+        """What the callers sent is wrong at stage `input`; the rest speaks against the worker."""
+        if stage != "input":
+            self._outliers.failed(link.worker)
+            self._rest_if_odd(link)
+        self._split(batch, stage, message)
+
+    def _rest_if_odd(self, link: Link) -> None:
+        worker = link.worker
+        seconds = self._outliers.rest(worker, self._ready.keys(), self._loop.time())
+        if seconds:
+            if link in self._idle:
+                self._idle.remove(link)
+            self._count_taking()
+            release = self.plan.name
+            self._log.error("worker.rested", release=release, worker=worker, seconds=seconds)
+            self._attempts.rested(release, worker)
+            self._loop.call_later(seconds, self._wake, {worker})
+
+    def _wake(self, workers: Iterable[str]) -> None:
+        """These workers have rested, or nobody else is left."""
+        awake = set(workers) & self._outliers.resting
+        self._outliers.resting -= awake
+        self._count_taking()
+        for link in self._links.values():
+            if link.worker in awake:
+                self._log.info("worker.woken", release=self.plan.name, worker=link.worker)
+                if link.ready and not link.busy:
+                    self.link_idle(link)
+
+    def _count_taking(self) -> None:
+        self._taking = sum(worker not in self._outliers.resting for worker in self._ready)
 
     def _take_part(
         self, batch: Batch, cut: Cut, values: list[OutputValues], timing: Timing

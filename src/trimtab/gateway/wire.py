@@ -23,15 +23,24 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 def predict_frame(
-    plan: Plan, number: int, parts: Sequence[Inputs], seconds_left: float
+    plan: Plan, number: int, parts: Sequence[Inputs], seconds_left: float, patience: float
 ) -> list[Bytes]:
-    """The PREDICT frame of a batch; rows lie in the order of `parts`."""
+    """The PREDICT frame of a batch; rows lie in the order of `parts`.
+
+    `seconds_left` is when nobody waits any more, `patience` when the worker is taken to hang.
+    """
     rows = sum(part.rows for part in parts)
     if plan.matrix:
         described, chunks = _matrix(plan, parts, rows)
     else:
         described, chunks = _columns(plan, parts, rows)
-    header = {"id": number, "rows": rows, "inputs": described, "seconds_left": seconds_left}
+    header = {
+        "id": number,
+        "rows": rows,
+        "inputs": described,
+        "seconds_left": seconds_left,
+        "patience": patience,
+    }
     return encode(Kind.PREDICT, _encode_json(header), chunks)
 
 

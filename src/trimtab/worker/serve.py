@@ -30,6 +30,7 @@ from .frames import (
     tensors_of,
 )
 from .model import Model
+from .watchdog import patience, prepare
 
 _PIECE = 256 * 1024
 _MOST_WAITING = 256
@@ -115,7 +116,11 @@ class Server:
             self._wake.send(b".")
 
     def run(self) -> None:
-        """Serve until `stop`, then say BYE, answer what was asked, and return."""
+        """Serve until `stop`, then say BYE, answer what was asked, and return.
+
+        Call it in the main thread: it takes over SIGALRM.
+        """
+        prepare()
         while not self._drained():
             for key, events in self._selector.select(self._patience()):
                 self._ready(key, events)
@@ -224,7 +229,8 @@ class Server:
             return encode(Kind.PONG, {"id": header["id"]})
         try:
             _check_deadline(header, received)
-            return self._predicted(frame)
+            with patience(header.get("patience")):
+                return self._predicted(frame)
         except StageFailure as failure:
             fields = {"id": header["id"], "stage": failure.stage, "message": str(failure)}
             return encode(Kind.FAILURE, fields)

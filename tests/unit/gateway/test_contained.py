@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 from tests.unit.gateway.harness import running
-from tests.unit.gateway.scenarios import STABLE, run, score, socket_of, times, waiting, worker
+from tests.unit.gateway.scenarios import (
+    STABLE,
+    crash,
+    run,
+    score,
+    socket_of,
+    times,
+    waiting,
+    worker,
+)
 from tests.unit.gateway.support import (
     FakeWorker,
     digest,
@@ -20,6 +29,7 @@ from tests.unit.gateway.support import (
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
+from trimtab.gateway.outliers import SUSPECT
 from trimtab.gateway.record import Recorder
 from trimtab.worker.frames import Frame, Tensor
 
@@ -149,5 +159,44 @@ def test_an_answer_that_nobody_asked_for_ends_the_connection_and_nothing_else(
                 answer = await it.infer(request([float(number)]))
                 assert answer.status_code == 200
                 assert score(answer) == float(number)
+
+    run(scenario)
+
+
+def test_a_bad_worker_is_rested_and_its_requests_go_to_its_siblings(tmp_path: Path) -> None:
+    """Only the first failures of the bad worker reach a client; then siblings are asked."""
+
+    async def scenario() -> None:
+        await worker(tmp_path, 1, crash, "0")
+        await worker(tmp_path, 1, times(1), "1")
+        await worker(tmp_path, 1, times(1), "2")
+        workers = target(1, *(socket_of(1, slot) for slot in "012"))
+        async with running(tmp_path, snapshot(1, [workers], [(1, "stable", 10_000)])) as it:
+            answers = [await it.infer(request([1.0])) for _ in range(60)]
+            codes = [answer.status_code for answer in answers]
+            assert codes.count(500) <= SUSPECT
+            assert set(codes[30:]) == {200}
+            (pool,) = it.gateway.pools
+            assert (pool.connected, pool.resting) == (3, 1)
+            metrics = (await it.client.get("/metrics")).text
+            assert 'trimtab_worker_rests_total{release="m@1",worker="1-0"} 1.0' in metrics
+            assert 'trimtab_workers_resting{release="m@1"} 1.0' in metrics
+            assert "worker.rested" in (tmp_path / "gateway.log").read_text()
+
+    run(scenario)
+
+
+def test_a_bad_release_rests_no_worker(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, crash, "0")
+        await worker(tmp_path, 1, crash, "1")
+        workers = target(1, socket_of(1, "0"), socket_of(1, "1"))
+        async with running(tmp_path, snapshot(1, [workers], [(1, "stable", 10_000)])) as it:
+            codes = {(await it.infer(request([1.0]))).status_code for _ in range(30)}
+            assert codes == {500}
+            (pool,) = it.gateway.pools
+            assert pool.resting == 0
+            rows = await it.rows()
+            assert rows["attempt"] == [0] * 30
 
     run(scenario)
