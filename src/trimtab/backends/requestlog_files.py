@@ -218,8 +218,18 @@ def _values(column: "pa.ChunkedArray[Any]") -> NDArray[Any]:
 
 
 def _objects(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
+    """Texts as objects; equal ones are one object where they repeat, for readers hold many rows."""
     values = np.empty(len(column), dtype=object)
-    values[:] = column.to_pylist() if pa.types.is_nested(column.type) else column.to_numpy()
+    if pa.types.is_nested(column.type):
+        values[:] = column.to_pylist()
+        return values
+    encoded: Any = column.combine_chunks().dictionary_encode()
+    known = len(encoded.dictionary)
+    if 2 * known > len(column):
+        values[:] = column.to_numpy()
+        return values
+    texts = np.array([*encoded.dictionary.to_pylist(), None], dtype=object)
+    values[:] = texts[encoded.indices.fill_null(known).to_numpy()]
     return values
 
 

@@ -8,7 +8,7 @@ segment in the log's order, so reading in other portions, or again after a resta
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -29,10 +29,11 @@ RECENT = 20_000
 class Terms(msgspec.Struct, frozen=True):
     """How labels find predictions. `horizon` is how long predictions and early labels are kept,
     seconds on the deployment's clock; `key` is the business-key column; `time` is the column that
-    dates a prediction on that clock."""
+    dates a prediction on that clock; `inputs` are the columns that are wanted with a label."""
 
     horizon: float
     key: str | None = None
+    inputs: tuple[str, ...] = ()
     time: Literal["event_time", "received_at"] = "event_time"
 
 
@@ -82,6 +83,7 @@ class Joiner:
 
     At most `capacity` predictions and as many labels wait; beyond, the oldest go (`evicted`).
     A prediction's place is its number among all that were held; a batch is known by its first.
+    Of its inputs only the columns of `terms` are held: the others are in the log.
     """
 
     terms: Terms
@@ -185,6 +187,9 @@ class Joiner:
     def _hold(self, segment: Segment, rows: Rows, marks: NDArray[np.uint8]) -> int:
         first = self._next
         self._next += len(rows)
+        wanted = (self.terms.key, *self.terms.inputs)
+        kept = {name: values for name, values in rows.inputs.items() if name in wanted}
+        rows = replace(rows, inputs=kept)
         times = rows.fixed[self.terms.time]
         newest = float(min(times.max(), np.median(times) + JUMP_SECONDS))
         self._batches[first] = _Batch(segment, rows, marks, newest)

@@ -404,6 +404,7 @@ def _terms(spec: DeploymentSpec) -> Terms:
     return Terms(
         horizon=plan.maturity_seconds + plan.block_seconds,
         key=plan.key,
+        inputs=plan.segments,
         time="event_time" if spec.clock == "event" else "received_at",
     )
 
