@@ -39,6 +39,9 @@ GROWTH_MIB_PER_HOUR = 60.0
 LEAST_GROWTH_MIB = 8.0
 """Less than this over the settled part is noise, whatever it comes to in an hour."""
 
+LOADING_SECONDS = 10.0
+"""A process that was started on the way may first load what it serves."""
+
 LARGE_RATE_SHARE = 0.02
 WORKERS = 2
 
@@ -119,8 +122,10 @@ class Growth:
 def growths(samples: Sequence[Sample], seconds: float) -> list[Growth]:
     """A line fitted through each process that lived through the settled part."""
     settled: dict[int, list[Sample]] = {}
+    born: dict[int, float] = {}
     for sample in samples:
-        if sample.at >= SETTLED * seconds:
+        first = born.setdefault(sample.pid, sample.at)
+        if sample.at >= max(SETTLED * seconds, first + LOADING_SECONDS):
             settled.setdefault(sample.pid, []).append(sample)
     found = []
     for pid, seen in settled.items():

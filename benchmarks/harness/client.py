@@ -92,15 +92,17 @@ class Client:
         line.counted = self._counting
         line.number = self._asked % len(self._requests)
         self._asked += 1
-        line.ask(self._requests[line.number])
+        try:
+            line.ask(self._requests[line.number])
+        except OSError as error:
+            self._free.append(self._lost(line, error))
 
     def _closed(self, seconds: float) -> None:
         now = _clock()
         end = now + seconds
-        for line in self._free:
-            self._ask(line, now)
-        self._free = []
         while now < end:
+            while self._free:
+                self._ask(self._free.pop(), now)
             for descriptor, event in self._poll.poll(0.1):
                 ready = self._heard(self._lines[descriptor], event)
                 if ready is not None:
@@ -167,9 +169,12 @@ class Client:
         return line
 
     def _lost(self, line: Line, error: OSError) -> Line:
+        """The line that replaces one that broke, which may have been idle."""
         self._outcomes["closed"] += line.counted
         if len(self._judge.problems) < 3:
             self._judge.problems.append(f"closed: {error}")
+        if line in self._free:
+            self._free.remove(line)
         del self._lines[line.fileno()]
         line.close()
         return self._connect()
