@@ -37,7 +37,7 @@ class Demands:
         fixed = rows.fixed
         arrivals = self.arrivals(spec.name, now)
         asked = fixed["final"] & (fixed["row"] == 0)
-        outcome = fixed["outcome"].astype(str)
+        outcome = fixed["outcome"]
         asked &= outcome != Outcome.REJECTED
         if asked.any():
             arrivals.touch(now)
@@ -45,7 +45,7 @@ class Demands:
         calls = asked & prompt
         received = fixed["received_at"][calls].astype(np.float64)
         arrivals.count(received, outcome[calls] == Outcome.OK, now)
-        for release in np.unique(fixed["release"][prompt].astype(str)).tolist():
+        for release in sorted(set(fixed["release"][prompt].tolist())):
             service = self._services.setdefault(Digest(release), Service())
             mine = rows.take(prompt & (fixed["release"] == release))
             service.count(_ended(mine, spec.objective.latency_seconds), _batches(mine), now)
@@ -103,7 +103,7 @@ def _ended(rows: Rows, promised: float) -> Ended:
     fixed = rows.fixed
     first = np.flatnonzero(fixed["row"] == 0)
     counts = np.diff(np.append(first, len(rows))).astype(np.float64)
-    outcome = fixed["outcome"][first].astype(str)
+    outcome = fixed["outcome"][first]
     asked = outcome != Outcome.REJECTED
     first, counts, outcome = first[asked], counts[asked], outcome[asked]
     total, queue = (
@@ -129,7 +129,9 @@ def _batches(rows: Rows) -> Batches:
     model = fixed["model_seconds"].astype(np.float64)
     done = np.flatnonzero(np.isfinite(model))
     model = model[done]
-    workers = np.unique(fixed["worker"][done].astype(str), return_inverse=True)[1]
+    numbers: dict[str, int] = {}
+    names = fixed["worker"][done].tolist()
+    workers = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
     order = np.lexsort((model, workers))
     changed = (np.diff(workers[order]) != 0) | (np.diff(model[order]) != 0.0)
     starts = np.flatnonzero(np.concatenate((np.ones(min(1, len(order)), np.bool_), changed)))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trimtab import errors
 from trimtab.domain.records import Labelled, Labels, Outcome, Rows
-from trimtab.loop.key_index import Key, KeyIndex
+from trimtab.loop.key_index import Key, KeyIndex, key_of_business, key_of_row
 from trimtab.loop.watermark import JUMP_SECONDS
 from trimtab.ports.requestlog import Segment
 
@@ -201,13 +201,14 @@ class Joiner:
 
     def _keys(self, rows: Rows) -> list[list[Key]]:
         """The keys by which a label may name each row; "" names none."""
-        keys: list[list[Key]] = [
-            list(zip(rows.fixed["request_id"], rows.fixed["row"].tolist(), strict=True))
-        ]
+        requests, numbers = rows.fixed["request_id"].tolist(), rows.fixed["row"]
+        if numbers.any():
+            requests = list(map(key_of_row, requests, numbers.tolist()))
         column = rows.inputs.get(self.terms.key) if self.terms.key is not None else None
-        if column is not None:
-            keys.append(["" if value is None else key_text(value) for value in column.tolist()])
-        return keys
+        if column is None:
+            return [requests]
+        texts = ("" if value is None else key_text(value) for value in column.tolist())
+        return [requests, [key_of_business(text) if text else "" for text in texts]]
 
     def _at(self, place: int) -> tuple[int, int]:
         """Batch, and position in it, of a prediction that is held."""
@@ -277,7 +278,8 @@ def _waiting(labels: Labels, clock: float) -> Iterator[WaitingLabel]:
     fixed = labels.fixed
     columns = (fixed[name].tolist() for name in ("request_id", "row", "key", "label", "at"))
     for request, row, key, label, at in zip(*columns, strict=True):
-        yield WaitingLabel((request, row) if request else str(key), label, at, clock)
+        name = key_of_row(request, row) if request else key_of_business(str(key))
+        yield WaitingLabel(name, label, at, clock)
 
 
 def _newest(labels: Iterable[WaitingLabel]) -> list[WaitingLabel]:

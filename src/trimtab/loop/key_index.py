@@ -3,8 +3,19 @@
 from bisect import insort
 from collections.abc import Sequence
 
-Key = tuple[str, int] | str
-"""Request id with row, or a business key; "" names nothing."""
+Key = str | tuple[str, int | str]
+"""A request id for its first row, (request id, row) for others, ("", text) for a business key; ""
+names nothing. Most keys are therefore texts that are there anyway."""
+
+
+def key_of_row(request: str, row: int) -> Key:
+    """The key of a request's row."""
+    return (request, row) if row else request
+
+
+def key_of_business(text: str) -> Key:
+    """The key of a business key."""
+    return ("", text)
 
 
 class KeyIndex:

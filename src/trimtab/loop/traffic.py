@@ -1,6 +1,6 @@
 """What a deployment's callers got, for the status screen: counts, rate, latency."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,8 +38,7 @@ class Traffic:
     def observe(self, rows: Rows) -> None:
         """Count a segment."""
         final = rows.fixed["final"] & (rows.fixed["row"] == 0)
-        names, counts = np.unique(rows.fixed["outcome"][final].astype(str), return_counts=True)
-        for name, count in zip(names.tolist(), counts.tolist(), strict=True):
+        for name, count in Counter(rows.fixed["outcome"][final].tolist()).items():
             self.outcomes[name] = self.outcomes.get(name, 0) + count
         received = np.array(rows.fixed["received_at"][final], dtype=np.float64)
         self._window.append((received, _seconds(rows)[final]))
@@ -69,5 +68,6 @@ class Traffic:
 
 def _seconds(rows: Rows) -> Floats:
     """How long each answer took; NaN where no release was asked, which costs no time."""
-    asked = np.isin(rows.fixed["outcome"].astype(str), [Outcome.OK, Outcome.FAILED])
+    outcome = rows.fixed["outcome"]
+    asked = (outcome == Outcome.OK) | (outcome == Outcome.FAILED)
     return np.where(asked, rows.fixed["total_seconds"].astype(np.float64), np.nan)
