@@ -449,10 +449,11 @@ def waits(seed: int) -> Iterator[str]:
                 rate = used * workers / cost.least
                 arrivals = steady(2.0 * rate, seed, 300.0)
                 found = Machine(model, arrivals, seed).run(Fixed(workers))
+                came = float(np.quantile(found.seconds[len(found.seconds) // 5 :], 0.99))
                 told = latency(0.99, rate, workers, cost)
                 yield (
                     f"| {model.name} | {workers} | {100 * used:.0f} % | {rate:,.0f}/s "
-                    f"| {1000 * told:.0f} ms | {1000 * found.p99:.0f} ms |"
+                    f"| {1000 * told:.0f} ms | {1000 * came:.0f} ms |"
                 )
 
 
@@ -489,7 +490,8 @@ TABLE = (
 )
 WAITS = (
     "## The wait that the policy expects\n\n"
-    "p99 from arrival to answer at steady load, as the policy expects it and as it came.\n\n"
+    "p99 from arrival to answer at steady load, as the policy expects it and as it came after the\n"
+    "first minute.\n\n"
     "| Model | Workers | Of their limit | Rate | Expected | Simulated |\n|---|--:|--:|--:|--:|--:|"
 )
 

@@ -150,7 +150,7 @@ def test_a_load_that_no_machine_serves_is_said_to_be_one() -> None:
 
 def test_a_call_that_takes_longer_than_promised_asks_for_workers_all_the_same() -> None:
     slow = Cost(0.5, 0.0)
-    assert sized(4.0, work={"cost": slow, "seconds": 0.5}).workers == 7
+    assert sized(4.0, work={"cost": slow, "seconds": 0.5}).workers == 8
 
 
 def test_a_deployment_sleeps_after_its_time_and_wakes_for_a_call() -> None:

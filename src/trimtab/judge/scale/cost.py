@@ -1,6 +1,7 @@
 """What a batch costs a worker: `batch + row · n` seconds for n rows, as it was measured."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -32,11 +33,6 @@ class Cost:
         return self.batch + self.row * self.rows
 
     @property
-    def slow(self) -> float:
-        """The 99 % quantile of the same, as far as `spread` tells."""
-        return self.alone * (1.0 + 2.33 * self.spread)
-
-    @property
     def call(self) -> float:
         """What each call adds to a batch."""
         return self.row * self.rows
@@ -45,6 +41,16 @@ class Cost:
     def least(self) -> float:
         """A call's part of the largest batch: one over the most calls a worker can answer."""
         return self.call + self.batch / self.largest
+
+    def slow(self, quantile: float) -> float:
+        """The quantile of a call that has the worker to itself, as far as `spread` tells."""
+        return self.alone * (1.0 + deviations(quantile) * self.spread)
+
+
+def deviations(quantile: float) -> float:
+    """How many standard deviations a quantile is above the mean, by the normal distribution; 0
+    below the median."""
+    return max(0.0, NormalDist().inv_cdf(quantile))
 
 
 def fit(sizes: Floats, seconds: Floats, rows: float) -> Cost | None:

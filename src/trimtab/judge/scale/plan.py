@@ -88,7 +88,7 @@ def _outlook(today: float, factor: float, goal: Goal, cost: Cost, ends: tuple[En
     workers = goal.workers(rate, cost)
     if workers > MOST:
         return Outlook(factor, rate, None, None, beyond)
-    wait = max(0.0, latency(goal.quantile, rate, workers, cost) - cost.alone)
+    wait = max(0.0, latency(goal.quantile, rate, workers, cost) - cost.slow(goal.quantile))
     return Outlook(factor, rate, workers, wait, beyond)
 
 

@@ -151,7 +151,7 @@ def _staying(seen: Situation) -> int:
     if work.cost is None:
         return 1
     quantile, promised = seen.objective.latency_quantile, seen.objective.latency_seconds
-    expected = latency(quantile, demand.peak, seen.workers, work.cost) - work.cost.alone
+    expected = latency(quantile, demand.peak, seen.workers, work.cost) - work.cost.slow(quantile)
     extra = max(0.0, (work.longest or 0.0) - expected)
     goal = Goal(quantile, promised, FALL_USED, FALL_SHARE, extra)
     staying = goal.workers(demand.peak, work.cost, seen.workers)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from trimtab.judge.scale.cost import Cost
+from trimtab.judge.scale.cost import MOST_CALLS, Cost, deviations
 
 
 def wait(quantile: float, rate: float, workers: int, seconds: float, spread: float) -> float:
@@ -27,17 +27,24 @@ def wait(quantile: float, rate: float, workers: int, seconds: float, spread: flo
 def latency(quantile: float, rate: float, workers: int, cost: Cost) -> float:
     """Quantile of the time from arrival to answer, seconds; infinite when the queue would grow.
 
-    A worker that frees takes all that waits. At `rate / workers` calls a second a batch then grows
-    until it takes T = batch / (1 - used), where `used` is the share of time that the calls' own
-    part takes. A call waits for the batch before it, at most T, and is served in the next. Where
-    batching saves nothing, or hardly anybody meets company, the plain queue is the better bound."""
-    single = wait(quantile, rate, workers, cost.alone, cost.spread) + cost.alone
+    A worker that frees takes all that waits, so who waited is served with those who waited too: to
+    the wait comes the work of the calls that came in it. At `rate / workers` calls a second
+    a batch grows until it takes T = batch / (1 - used), where `used` is the share of time that the
+    calls' own part takes: a call waits for such a batch and is served in one of as many calls as
+    may come in T. Where batching saves nothing, or hardly anybody meets company, the plain queue
+    is the better bound."""
     used = rate * cost.call / workers
     if used >= 1.0:
         return math.inf
+    rare = deviations(quantile)
+    slower = 1.0 + rare * cost.spread
+    waited = wait(quantile, rate, workers, cost.alone, cost.spread)
+    company = min(rate * waited, MOST_CALLS) * cost.call
     cycle = max(cost.alone, cost.batch / (1.0 - used))
-    shared = wait(quantile, rate, workers, cost.least, cost.spread) + 2.0 * cycle
-    return min(single, shared)
+    calls = rate / workers * cycle
+    served = max(cost.alone, cost.batch + cost.call * (calls + rare * math.sqrt(calls)))
+    shared = (1.0 + used) * wait(quantile, rate, workers, cost.least, cost.spread)
+    return min(waited + company + cost.slow(quantile), shared + cycle + served * slower)
 
 
 MOST = 4096
@@ -60,8 +67,9 @@ class Goal:
         was promised, no number of workers would; then it may wait for a part of its own time."""
         if rate * cost.least > self.used * workers:
             return False
-        waits = latency(self.quantile, rate, workers, cost) - cost.alone + self.extra
-        return waits <= self.share * max(self.seconds - cost.slow, cost.alone / 4.0)
+        slow = cost.slow(self.quantile)
+        waits = latency(self.quantile, rate, workers, cost) - slow + self.extra
+        return waits <= self.share * max(self.seconds - slow, cost.alone / 4.0)
 
     def workers(self, rate: float, cost: Cost, most: int = MOST) -> int:
         """The fewest workers that reach the goal, at least 1; `most` + 1 when `most` do not."""
