@@ -61,3 +61,17 @@ def test_an_engine_needs_neither_the_models_library_nor_frames_that_no_feature_c
         compiled=Compiled(path="e", tolerance=1e-9, difference=0.0, rows=1, speeds=()),
     )
     assert libraries(changed) == (f"{SHIM}.compiled", *found)
+
+
+def test_a_compiled_engine_does_without_the_library_of_its_model() -> None:
+    packages = tuple(LockedPackage(n, "1", ()) for n in ("numpy", "onnxruntime", "pandas", "skops"))
+    compiled = Compiled(path="e.onnx", tolerance=0.0, difference=0.0, rows=1, speeds=())
+    alone = msgspec.structs.replace(
+        manifest(1),
+        environment=EnvironmentLock("3.11.7", "linux", packages),
+        engine="onnx",
+        compiled=compiled,
+    )
+    assert libraries(alone) == (f"{SHIM}.compiled", "numpy.random", "onnxruntime")
+    featured = msgspec.structs.replace(alone, features="features:features")
+    assert libraries(featured)[1:] == ("numpy.random", "pandas", "onnxruntime")
