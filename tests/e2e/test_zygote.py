@@ -524,10 +524,25 @@ def test_the_system_forks_all_workers_of_one_lock_and_loses_no_request_with_the_
             system.json("deploy", "risk", "--release", "risk@2", "--wait")
             traffic.more(20)
         assert not traffic.book.problems
+        check_libraries(system)
         (other,) = zygotes(system)
         newer = set(system.workers().values()) - workers
         assert newer == {each.pid for each in children(other.pid)}
         assert len(newer) >= 2
+
+
+def check_libraries(system: System) -> None:
+    """Each process has loaded what it needs, also after it has worked."""
+    heavy = {"libarrow", "duckdb", "pandas", "sqlalchemy"}
+    allowed: dict[str, set[str]] = {
+        "trimtab.cli up": set(),
+        "trimtab.gateway": set(),
+        "trimtab.web": {"libarrow", "sqlalchemy"},
+    }
+    for words, may in allowed.items():
+        (pid,) = system.pids(words)
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        assert {name for name in heavy - may if name in maps} == set(), words
 
 
 def zygotes(system: System) -> list[Process]:

@@ -113,4 +113,6 @@ async def _roll(room: ControlRoom) -> None:
 
 
 if __name__ == "__main__":
+    # Arrow loads pandas, if it is installed, to see whether a value is one of its objects.
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     sys.exit(main())
