@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from trimtab import errors
@@ -34,6 +34,9 @@ class Frame(Protocol):
 
 
 Table = Mapping[str, Sequence[Cell]] | Sequence[Mapping[str, Cell]] | Frame
+Lane = Literal["realtime", "batch"]
+
+_PRIORITIES: Mapping[Lane, int] = {"realtime": 1, "batch": 2}
 
 _RETRIED_STATUS = frozenset({429, 502, 503})
 _FIRST_PAUSE = 0.05
@@ -77,6 +80,7 @@ class Client:
     """A connection to a trimtab inference listener.
 
     `deadline` is the default time, in seconds, that a call may take with all its retries.
+    `refusals` counts the times that the server had no room and a call was tried again later.
     Errors: `Usage` TT-901 when the server refuses the request (the message is the server's) or it
     cannot be written as JSON, `NotFound` TT-601, `Unavailable` TT-109 or `TimedOut` TT-901 when
     the deadline passed.
@@ -88,6 +92,7 @@ class Client:
             raise errors.Usage(
                 errors.BAD_VALUE, "connect", url, "not an http:// address", hint=f"http://{url}"
             )
+        self.refusals = 0
         self._address = (parts.hostname, parts.port or 80)
         self._deadline = deadline
         self._connection: http.client.HTTPConnection | None = None
@@ -113,17 +118,19 @@ class Client:
         id: str | None = None,
         event_time: datetime | None = None,
         deadline: float | None = None,
+        lane: Lane = "realtime",
     ) -> Prediction:
         """Answers for `rows`: a list of dicts, a dict of columns, or a pandas.DataFrame.
 
-        None and NaN mean missing. `event_time` is when the rows happened, if not now.
+        None and NaN mean missing. `event_time` is when the rows happened, if not now. Work in the
+        `batch` lane waits for realtime work.
         """
         request_id = id or uuid.uuid4().hex
         seconds = self._deadline if deadline is None else deadline
         body = {
             "id": request_id,
             "inputs": self._tensors(deployment, _columns_of(rows), seconds),
-            "parameters": _parameters(event_time, seconds),
+            "parameters": _parameters(event_time, seconds, lane),
         }
         path = f"/v2/models/{deployment}/infer"
         reply = self._call("POST", path, body, seconds)
@@ -142,6 +149,12 @@ class Client:
     def metadata(self, deployment: str) -> dict[str, Any]:
         """The deployment's inputs and outputs, as the Open Inference Protocol describes them."""
         return self._described(deployment, self._deadline)
+
+    def config(self, deployment: str) -> dict[str, Any]:
+        """How the deployment is answered: `release`, `deadline_seconds`, `key`, `routes`."""
+        reply = self._call("GET", f"/v2/models/{deployment}/config", None, self._deadline)
+        told: dict[str, Any] = json.loads(reply.text)
+        return told
 
     def _described(self, deployment: str, seconds: float) -> dict[str, Any]:
         reply = self._call("GET", f"/v2/models/{deployment}", None, seconds)
@@ -180,6 +193,7 @@ class Client:
             else:
                 if reply.status not in _RETRIED_STATUS:
                     return _accepted(reply, path)
+                self.refusals += reply.status == http.client.TOO_MANY_REQUESTS
                 problem = _error_text(reply.text)
             pause = min(max(reply.wait or 0.0, pause), _LONGEST_PAUSE)
             if time.monotonic() + pause >= end:
@@ -241,8 +255,8 @@ def _unsendable(problem: str) -> errors.Usage:
     )
 
 
-def _parameters(event_time: datetime | None, seconds: float) -> dict[str, Any]:
-    parameters: dict[str, Any] = {"timeout": int(seconds * 1e6)}
+def _parameters(event_time: datetime | None, seconds: float, lane: Lane) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"timeout": int(seconds * 1e6), "priority": _PRIORITIES[lane]}
     if event_time is not None:
         parameters["event_time"] = _rfc3339(event_time)
     return parameters

@@ -123,7 +123,11 @@ def test_rows_columns_and_frames_are_sent_alike(client: Client, script: Script, 
         {"name": "carrier", "datatype": "BYTES", "shape": [2], "data": ["AA", None]},
         {"name": "distance", "datatype": "FP64", "shape": [2], "data": [1.0, None]},
     ]
-    assert body["parameters"] == {"timeout": 5_000_000, "event_time": "2013-04-01T00:00:00+00:00"}
+    assert body["parameters"] == {
+        "timeout": 5_000_000,
+        "priority": 1,
+        "event_time": "2013-04-01T00:00:00+00:00",
+    }
 
 
 @pytest.mark.parametrize("trouble", [(503, {"error": "full"}), (429, {"error": "slow"}), None])

@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "why": "Explain incidents: cause, what was ruled out, action, undo.",
     "history": "The journal: every decision and human action.",
     "label": "Send the truth about past predictions.",
+    "score": "Score a table through the batch lane.",
     "retrain": "Make the release again on the labels known by now.",
     "runs": "List pipeline runs.",
     "reproduce": "Make a release again in a clean environment and compare.",

@@ -493,6 +493,21 @@ class LabelView(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class ScoreView(msgspec.Struct, frozen=True):
+    """A table that was scored. `resumed_rows` were kept from an earlier run; `releases` counts the
+    rows of this one by who answered; `refusals` are requests the server had no room for at first.
+    """
+
+    deployment: str
+    output: str
+    rows: int
+    resumed_rows: int
+    rows_per_second: float
+    refusals: int
+    releases: dict[str, int]
+    seconds: float
+
+
 class ProblemView(msgspec.Struct, frozen=True):
     """Something `trimtab check` found."""
 

@@ -513,6 +513,21 @@ def _(view: s.LabelView) -> RenderableType:
 
 
 @render.register
+def _(view: s.ScoreView) -> RenderableType:
+    line = f"✔ {view.rows:,} rows of {view.deployment} scored in {words.span(view.seconds)}"
+    rows = [
+        ("result", view.output),
+        ("rate", f"{view.rows_per_second:,.0f} rows a second"),
+        *((release, f"{count:,} rows") for release, count in sorted(view.releases.items())),
+    ]
+    if view.resumed_rows:
+        rows.append(("kept from before", f"{view.resumed_rows:,} rows"))
+    if view.refusals:
+        rows.append(("sent again later", f"{view.refusals:,} requests"))
+    return Group(Text(line, style=TONES["good"]), pairs(rows))
+
+
+@render.register
 def _(view: s.CheckView) -> RenderableType:
     names = f"{len(view.deployments)} deployments, {len(view.models)} models"
     if view.ok:

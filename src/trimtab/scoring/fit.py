@@ -1,0 +1,116 @@
+"""Whether a table fits a deployment, told before any row is sent; and what is sent and kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from trimtab import errors
+from trimtab.client import Client
+
+ADDED = ("release", "request_id", "request_row")
+"""Columns of the result beside those of the table and the outputs."""
+
+_ARROW: Mapping[str, pa.DataType] = {
+    "BOOL": pa.bool_(),
+    "UINT8": pa.uint8(),
+    "UINT16": pa.uint16(),
+    "UINT32": pa.uint32(),
+    "UINT64": pa.uint64(),
+    "INT8": pa.int8(),
+    "INT16": pa.int16(),
+    "INT32": pa.int32(),
+    "INT64": pa.int64(),
+    "FP16": pa.float32(),
+    "FP32": pa.float32(),
+    "FP64": pa.float64(),
+    "BYTES": pa.string(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a deployment takes and gives: datatypes of the inputs, Arrow types of the outputs."""
+
+    name: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, pa.DataType]
+    key: str | None
+
+    @classmethod
+    def ask(cls, client: Client, name: str) -> "Deployment":
+        """Raises what `Client` raises, `NotFound` TT-601 among it."""
+        described = client.metadata(name)
+        inputs = {each["name"]: each["datatype"] for each in described["inputs"]}
+        outputs = {each["name"]: _output(each) for each in described["outputs"]}
+        return cls(name, inputs, outputs, client.config(name)["key"])
+
+    def csv_types(self) -> dict[str, pa.DataType]:
+        """What its columns are in a file that has no types."""
+        types = {name: _ARROW[datatype] for name, datatype in self.inputs.items()}
+        return types | ({self.key: pa.string()} if self.key and self.key not in types else {})
+
+    def sent(self, schema: pa.Schema) -> list[str]:
+        """The columns to send: the inputs, and the business key if the table has it."""
+        own = [self.key] if self.key in schema.names and self.key not in self.inputs else []
+        return [*self.inputs, *(name for name in own if name)]
+
+    def result_schema(self, schema: pa.Schema, prefix: str) -> pa.Schema:
+        """The table's columns, then the outputs, then `ADDED`."""
+        outputs = [pa.field(prefix + name, kind) for name, kind in self.outputs.items()]
+        kinds = (pa.string(), pa.string(), pa.int32())
+        added = [pa.field(prefix + n, k) for n, k in zip(ADDED, kinds, strict=True)]
+        return pa.schema([*schema, *outputs, *added])
+
+    def check(self, schema: pa.Schema, path: str, prefix: str) -> None:
+        """Raise `Usage` TT-904 with everything that does not fit."""
+        missing = [name for name in self.inputs if name not in schema.names]
+        wrong = [
+            f"{name} is {schema.field(name).type}, and {datatype} is wanted"
+            for name, datatype in self.inputs.items()
+            if name in schema.names and not _fits(schema.field(name).type, datatype)
+        ]
+        taken = [prefix + name for name in (*self.outputs, *ADDED) if prefix + name in schema.names]
+        problems = [f"there is no column {name!r}" for name in missing] + wrong
+        problems += [f"column {name!r} is there already" for name in taken]
+        if problems:
+            raise errors.Usage(
+                errors.BAD_TABLE,
+                f"score with {self.name}",
+                path,
+                "; ".join(problems[:8]) + (" and more" if len(problems) > 8 else ""),
+                unchanged="no row was sent",
+                hint="--prefix predicted_" if taken and not (missing or wrong) else "trimtab show",
+            )
+
+
+def cells(table: pa.Table, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Columns as the client takes them."""
+    return {name: _plain(table.column(name)).to_pylist() for name in names}
+
+
+def _plain(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    return column
+
+
+def _output(described: Mapping[str, Any]) -> pa.DataType:
+    kind = _ARROW[described["datatype"]]
+    return kind if len(described["shape"]) == 1 else pa.list_(kind)
+
+
+def _fits(kind: pa.DataType, datatype: str) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_null(kind):
+        return True
+    if datatype == "BYTES":
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if datatype == "BOOL":
+        return bool(pa.types.is_boolean(kind))
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(number)

@@ -1,0 +1,177 @@
+"""From a table to its scores: chunks in order, requests at the pace of the server."""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from trimtab import errors
+from trimtab.client import Client, Prediction
+from trimtab.scoring.fit import Deployment, cells
+from trimtab.scoring.pace import Pace
+from trimtab.scoring.table import Source, check_writable
+from trimtab.scoring.work import Manifest, Work, digest_of
+
+REQUEST_CELLS = 8_000
+"""Values in one request: few enough for a gateway to read between two realtime requests."""
+REQUESTS_PER_CHUNK = 16
+MOST_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to score, with what, and where to. `patience` is how long one request may be tried."""
+
+    url: str
+    deployment: str
+    source: Path
+    output: Path
+    prefix: str = ""
+    concurrency: int = 8
+    patience: float = 600.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """Rows done, of them those that an earlier run had scored, and who answered the others."""
+
+    rows: int = 0
+    resumed: int = 0
+    refusals: int = 0
+    releases: Counter[str] = field(default_factory=Counter)
+
+
+Told = Callable[[Progress], None]
+
+
+def score(order: Order, told: Told = lambda _: None) -> Progress:
+    """Score every row once, in order; `told` hears of progress.
+
+    Raises `Usage` TT-904 before any work if the table does not fit, `Refused` TT-905 if the work
+    folder of the output belongs to another table, and what `Client` raises when the server stays
+    away. What was finished stays, and the next run goes on from there.
+    """
+    with Client(order.url) as client:
+        deployment = Deployment.ask(client, order.deployment)
+    source = Source(order.source, deployment.csv_types())
+    deployment.check(source.schema, str(order.source), order.prefix)
+    return _Scoring(order, deployment, source, told).run()
+
+
+class _Scoring:
+    """One run."""
+
+    def __init__(self, order: Order, deployment: Deployment, source: Source, told: Told) -> None:
+        schema = source.schema
+        self._order = order
+        self._deployment = deployment
+        self._source = source
+        self._told = told
+        self._sent = deployment.sent(schema)
+        self._schema = deployment.result_schema(schema, order.prefix)
+        check_writable(order.output, self._schema)
+        self._request_rows = max(1, min(MOST_ROWS, REQUEST_CELLS // max(len(self._sent), 1)))
+        self._chunk_rows = self._request_rows * REQUESTS_PER_CHUNK
+        self._digest = digest_of(order.source)
+        self._pace = Pace(order.concurrency)
+        self._progress = Progress()
+        self._local = threading.local()
+        self._clients: list[Client] = []
+        manifest = Manifest(
+            order.deployment, order.source.name, self._digest, self._chunk_rows, order.prefix
+        )
+        self._work = Work(order.output, manifest)
+
+    def run(self) -> Progress:
+        """Every chunk, then the output."""
+        self._work.open()
+        pool = ThreadPoolExecutor(self._order.concurrency, "score")
+        try:
+            chunks = self._all_chunks(pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for client in self._clients:
+                client.close()
+        self._work.publish(chunks, self._schema)
+        return self._progress
+
+    def _all_chunks(self, pool: ThreadPoolExecutor) -> int:
+        """Chunks overlap, so that the server never waits for the end of one; returns how many."""
+        open_chunks: deque[tuple[int, pa.Table, list[Future[Prediction]]]] = deque()
+        number = -1
+        for number, chunk in enumerate(self._source.chunks(self._chunk_rows)):
+            if self._work.finished(number):
+                self._progress.rows += len(chunk)
+                self._progress.resumed += len(chunk)
+                continue
+            futures = [pool.submit(self._ask, *each) for each in self._requests(number, chunk)]
+            open_chunks.append((number, chunk, futures))
+            if len(open_chunks) > 1:
+                self._close(*open_chunks.popleft())
+        while open_chunks:
+            self._close(*open_chunks.popleft())
+        return number + 1
+
+    def _requests(self, number: int, chunk: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+        for start in range(0, len(chunk), self._request_rows):
+            name = f"score-{self._digest[:16]}-{number}-{start // self._request_rows}"
+            yield name, chunk.slice(start, self._request_rows)
+
+    def _ask(self, name: str, rows: pa.Table) -> Prediction:
+        """One request until it is answered; a deadline that passed is no reason to give up."""
+        client = self._client()
+        values = cells(rows, self._sent)
+        end = time.monotonic() + self._order.patience
+        while True:
+            before = client.refusals
+            try:
+                with self._pace.turn():
+                    found = client.predict(
+                        self._order.deployment, values, id=name, deadline=60.0, lane="batch"
+                    )
+            except errors.TimedOut:
+                self._pace.refused()
+                if time.monotonic() > end:
+                    raise
+                continue
+            if client.refusals > before:
+                self._pace.refused()
+            else:
+                self._pace.taken()
+            return found
+
+    def _close(self, number: int, chunk: pa.Table, futures: list[Future[Prediction]]) -> None:
+        found = [future.result() for future in futures]
+        self._work.keep(number, self._result(chunk, found))
+        progress = self._progress
+        progress.rows += len(chunk)
+        progress.refusals = sum(client.refusals for client in self._clients)
+        for each in found:
+            progress.releases[each.release] += len(each)
+        self._told(progress)
+
+    def _result(self, chunk: pa.Table, found: list[Prediction]) -> pa.Table:
+        added: list[list[Any]] = [
+            [value for each in found for value in each.outputs[name]]
+            for name in self._deployment.outputs
+        ]
+        added.append([each.release for each in found for _ in range(len(each))])
+        added.append([each.id for each in found for _ in range(len(each))])
+        added.append([number for each in found for number in range(len(each))])
+        kinds = [field.type for field in self._schema][chunk.num_columns :]
+        arrays = [pa.chunked_array([pa.array(v, k)]) for v, k in zip(added, kinds, strict=True)]
+        return pa.Table.from_arrays([*chunk.columns, *arrays], schema=self._schema)
+
+    def _client(self) -> Client:
+        """The client of this thread."""
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = Client(self._order.url)
+            self._clients.append(client)
+        return client

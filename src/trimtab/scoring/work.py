@@ -1,0 +1,116 @@
+"""Finished chunks beside the output, so that a crash costs what was under way and no more.
+
+A chunk is finished when its file is there: it is written under another name, flushed and renamed.
+The manifest says whose chunks they are.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+from trimtab import errors
+from trimtab.scoring import table
+
+SUFFIX = ".scoring"
+_MANIFEST = "manifest.json"
+_READ = 1 << 20
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What the chunks of a work folder belong to."""
+
+    deployment: str
+    input: str
+    digest: str
+    chunk_rows: int
+    prefix: str
+
+
+class Work:
+    """The folder of one scoring; `path` is the output, and the folder its name with `SUFFIX`."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.folder = path.with_name(path.name + SUFFIX)
+        self._path = path
+        self._manifest = manifest
+
+    def open(self) -> None:
+        """Begin, or go on with what is there. Raises `Refused` TT-905 if it is of other work."""
+        self.folder.mkdir(exist_ok=True)
+        manifest = self.folder / _MANIFEST
+        if not manifest.exists():
+            self._put(manifest, msgspec.json.encode(self._manifest))
+            return
+        try:
+            found = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+        except msgspec.DecodeError:
+            found = None
+        if found != self._manifest:
+            raise errors.Refused(
+                errors.OTHER_SCORING,
+                "score into",
+                str(self._path),
+                f"{self.folder} holds finished rows of another table, deployment or prefix",
+                unchanged="nothing was sent or written",
+                hint=f"rm -r {self.folder}",
+            )
+
+    def finished(self, number: int) -> bool:
+        """Whether a chunk need not be scored again."""
+        return self._chunk(number).exists()
+
+    def keep(self, number: int, chunk: pa.Table) -> None:
+        """A chunk is scored; it stays so from now on."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, chunk.schema) as writer:
+            writer.write_table(chunk)
+        self._put(self._chunk(number), sink.getvalue())
+
+    def publish(self, chunks: int, schema: pa.Schema) -> None:
+        """Write the output from all chunks, whole or not at all, and remove the folder."""
+        unfinished = self.folder / f"whole{self._path.suffix}"
+        table.write(unfinished, self._read(chunks), schema)
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(self._path)
+        _sync(self._path.parent)
+        shutil.rmtree(self.folder)
+
+    def _read(self, chunks: int) -> Iterator[pa.Table]:
+        for number in range(chunks):
+            with pa.OSFile(str(self._chunk(number)), "rb") as file:
+                yield pa.ipc.open_file(file).read_all()
+
+    def _chunk(self, number: int) -> Path:
+        return self.folder / f"{number:08d}.arrow"
+
+    def _put(self, path: Path, data: "bytes | pa.Buffer") -> None:
+        unfinished = path.with_suffix(".tmp")
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        _sync(self.folder)
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(_READ):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,166 @@
+"""Every row is scored once and in order: over refusals, over a crash, and never by halves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from tests.unit.scoring.server import Deployed, deployed
+
+from trimtab import errors
+from trimtab.scoring import run
+from trimtab.scoring.fit import ADDED
+from trimtab.scoring.run import Order, score
+
+ROWS = 1_000
+
+
+@pytest.fixture
+def server() -> Iterator[Deployed]:
+    with deployed() as it:
+        yield it
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests of 10 rows and chunks of 40."""
+    monkeypatch.setattr(run, "MOST_ROWS", 10)
+    monkeypatch.setattr(run, "REQUESTS_PER_CHUNK", 4)
+
+
+def flights(rows: int = ROWS) -> pa.Table:
+    """A table with one column that the deployment does not take, and missing values."""
+    return pa.table(
+        {
+            "note": pa.array([f"n{row}" for row in range(rows)]).dictionary_encode(),
+            "x": [None if row % 7 == 0 else row / 2 for row in range(rows)],
+            "carrier": ["AA" if row % 2 else None for row in range(rows)],
+            "flight_id": [f"f{row}" for row in range(rows)],
+        }
+    )
+
+
+def order(server: Deployed, folder: Path, suffix: str = ".parquet", **fields: object) -> Order:
+    """Score `in` to `out` in a folder."""
+    paths = (folder / f"in{suffix}", folder / f"out{suffix}")
+    return Order(server.url, "d", *paths, **{"concurrency": 3, **fields})  # type: ignore[arg-type]
+
+
+def held(found: pa.Table, given: pa.Table) -> None:
+    """The result is the table with the right scores beside it."""
+    assert found.select(given.column_names).to_pydict() == given.to_pydict()
+    expected = [None if x is None else 2 * x for x in given.column("x").to_pylist()]
+    assert found.column("score").to_pylist() == expected
+    assert found.column("label").to_pylist() == given.column("carrier").to_pylist()
+    assert found.column("pair").to_pylist() == [[score or 0.0, 1.0] for score in expected]
+    assert set(found.column("release").to_pylist()) <= {"m@3"}
+    names = list(
+        zip(found["request_id"].to_pylist(), found["request_row"].to_pylist(), strict=True)
+    )
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 39, 40, 41, ROWS])
+def test_the_result_has_the_rows_of_the_table_in_order(
+    server: Deployed, tmp_path: Path, rows: int
+) -> None:
+    pq.write_table(flights(rows), tmp_path / "in.parquet", row_group_size=17)
+    done = score(order(server, tmp_path))
+    held(pq.read_table(tmp_path / "out.parquet"), flights(rows))
+    assert (done.rows, done.resumed) == (rows, 0)
+    assert sum(done.releases.values()) == rows
+    assert not (tmp_path / "out.parquet.scoring").exists()
+    assert all(each["parameters"]["priority"] == 2 for each in server.asked)
+    keys = {each["name"] for body in server.asked for each in body["inputs"]}
+    assert keys == ({"x", "carrier", "flight_id"} if rows else set())
+
+
+def test_csv_goes_in_and_out(server: Deployed, tmp_path: Path) -> None:
+    given = flights().drop_columns(["note"])
+    pyarrow.csv.write_csv(given, tmp_path / "in.csv")
+    with pytest.raises(errors.Usage, match="'pair' has several values a row"):
+        score(order(server, tmp_path, ".csv"))
+    assert server.requests == 0
+    score(Order(server.url, "d", tmp_path / "in.csv", tmp_path / "out.parquet"))
+    held(pq.read_table(tmp_path / "out.parquet"), given)
+    del server.metadata["outputs"][2]
+    score(order(server, tmp_path, ".csv"))
+    columns = pyarrow.csv.read_csv(tmp_path / "out.csv").column_names
+    assert columns == [*given.column_names, "score", "label", *ADDED]
+
+
+def test_what_the_server_refuses_is_sent_again_with_less_at_once(
+    server: Deployed, tmp_path: Path
+) -> None:
+    pq.write_table(flights(200), tmp_path / "in.parquet")
+    server.refuse_every = 4
+    done = score(order(server, tmp_path))
+    held(pq.read_table(tmp_path / "out.parquet"), flights(200))
+    assert done.refusals >= 5
+
+
+def test_a_run_that_was_cut_short_goes_on_where_it_was(server: Deployed, tmp_path: Path) -> None:
+    pq.write_table(flights(), tmp_path / "in.parquet")
+    server.dies_after = 50
+    with pytest.raises(errors.Usage, match="no more"):
+        score(order(server, tmp_path))
+    assert not (tmp_path / "out.parquet").exists()
+    server.dies_after, first = None, len(server.asked)
+    done = score(order(server, tmp_path))
+    assert done.rows == ROWS
+    assert done.resumed >= 40 * (first // 4 - 3)
+    held(pq.read_table(tmp_path / "out.parquet"), flights())
+
+
+def test_chunks_of_another_table_are_not_mixed_in(server: Deployed, tmp_path: Path) -> None:
+    pq.write_table(flights(), tmp_path / "in.parquet")
+    server.dies_after = 50
+    with pytest.raises(errors.Usage):
+        score(order(server, tmp_path))
+    pq.write_table(flights(ROWS - 1), tmp_path / "in.parquet")
+    server.dies_after = None
+    with pytest.raises(errors.Refused, match="another table") as caught:
+        score(order(server, tmp_path))
+    assert caught.value.code == errors.OTHER_SCORING
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"x": [1.0]}, "there is no column 'carrier'"),
+        ({"x": ["a"], "carrier": ["AA"]}, "x is string, and FP64 is wanted"),
+        ({"x": [1.0], "carrier": ["AA"], "score": [1.0]}, "column 'score' is there already"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_told_before_a_row_is_sent(
+    server: Deployed, tmp_path: Path, table: dict[str, list[object]], problem: str
+) -> None:
+    pq.write_table(pa.table(table), tmp_path / "in.parquet")
+    with pytest.raises(errors.Usage, match=problem):
+        score(order(server, tmp_path))
+    assert server.requests == 0
+    assert not (tmp_path / "out.parquet.scoring").exists()
+
+
+def test_new_columns_may_have_a_prefix(server: Deployed, tmp_path: Path) -> None:
+    given = flights(5).append_column("score", pa.array([0.0] * 5))
+    pq.write_table(given, tmp_path / "in.parquet")
+    score(order(server, tmp_path, prefix="new_"))
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.column_names[-6:] == [
+        *("new_score", "new_label", "new_pair"),
+        *("new_release", "new_request_id", "new_request_row"),
+    ]
+    assert found.column("score").to_pylist() == [0.0] * 5
+
+
+def test_a_missing_or_strange_file_is_wrong_usage(server: Deployed, tmp_path: Path) -> None:
+    with pytest.raises(errors.Usage, match="no such file"):
+        score(order(server, tmp_path))
+    (tmp_path / "in.parquet").write_text("x,carrier\n")
+    with pytest.raises(errors.Usage, match="cannot be read as a table"):
+        score(order(server, tmp_path))
+    with pytest.raises(errors.Usage, match="are not known"):
+        score(order(server, tmp_path, ".xlsx"))
