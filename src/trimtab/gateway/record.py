@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from trimtab.domain import telemetry
 from trimtab.gateway.call import Call
@@ -12,8 +13,7 @@ from trimtab.gateway.values import OutputValues
 from trimtab.ports.logsink import Entry, LabelBlock, LogSchema, LogSink
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended. `at` is of the loop's clock; `sent` whether a worker had it."""
 
     outcome: str

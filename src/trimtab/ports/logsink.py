@@ -12,8 +12,7 @@ ValueKind = Literal["number", "text", "vector"]
 Texts = list[str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class LogSchema:
+class LogSchema(msgspec.Struct, frozen=True, cache_hash=True):
     """Which input and output columns the rows of one release in one deployment have.
 
     `key` is the deployment's business key where that is no input of the model.
