@@ -66,13 +66,14 @@ class Line:
 class Cost:
     """The cost of batches of one release: in the worker, and on the way there and back."""
 
-    __slots__ = ("_batches", "_largest", "_overhead", "_work")
+    __slots__ = ("_batches", "_largest", "_overhead", "_single", "_work")
 
     def __init__(self) -> None:
         self._work = Line()
         self._overhead = 0.0
         self._batches = 0
         self._largest = 1
+        self._single = 0.0
 
     @property
     def known(self) -> bool:
@@ -95,6 +96,11 @@ class Cost:
         share = max(_SMOOTHING, 1 / self._batches)
         most = 4 * self._overhead if self.known else trip
         self._overhead += share * (min(max(trip - work, 0.0), most) - self._overhead)
+        self._single = self._work.at(1) + self._overhead
+
+    def without_batching(self, requests: int, rows: int) -> float:
+        """What requests would take if each were sent alone: a bound that is quickly told."""
+        return requests * self._single + rows * self._work.slope
 
     def seconds(self, rows: float) -> float:
         """From sending a batch to its answer; 0 while nothing is known.

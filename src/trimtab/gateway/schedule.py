@@ -105,6 +105,8 @@ class Schedule:
         if not self.cost.known or not workers or self._untried(found, workers):
             return None
         left = call.due - now
+        if found is self._realtime and self._ample(call.rows, left * _CONFIDENCE, now):
+            return None
         seconds = self._finish(found, call.rows, left, now, workers)
         if seconds > left * _CONFIDENCE:
             return Refusal(Shed.DEADLINE, seconds)
@@ -230,6 +232,12 @@ class Schedule:
         if not freed:
             return now
         return now + self.cost.seconds(min(lane.rows, most)) / _CONFIDENCE
+
+    def _ample(self, rows: int, left: float, now: float) -> bool:
+        """Whether a realtime call is in time even if nothing were batched, as most are."""
+        lane = self._realtime
+        ahead = max(self._ends - self._running * now, 0.0)
+        return ahead + self.cost.without_batching(len(lane) + 1, lane.rows + rows) < left
 
     def _untried(self, lane: Lane, workers: int) -> bool:
         if lane:
