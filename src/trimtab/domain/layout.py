@@ -37,6 +37,15 @@ def gateway_facts(index: int) -> str:
     return f"run/gateway-{index}.json"
 
 
+GATEWAY_COUNTS = "gateway-*.count"
+"""The counts of all gateways, in the folder of `gateway_count`."""
+
+
+def gateway_count(index: int) -> str:
+    """Path of the file in which gateway `index` leaves what it counted."""
+    return f"run/gateway-{index}.count"
+
+
 def segments(deployment: str, kind: str) -> str:
     """Folder of a deployment's finished segments of `kind` (`rows` or `labels`)."""
     return f"{LOG}/{deployment}/{kind}"

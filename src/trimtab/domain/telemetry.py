@@ -4,17 +4,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 MetricKind = Literal["counter", "gauge", "histogram"]
+Across = Literal["sum", "max", "min"]
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric family. `buckets` are the upper bounds of a histogram, in its unit."""
+    """One metric family. `buckets` are the upper bounds of a histogram, in its unit.
+
+    Counters and histograms of several gateways add up; `across` says what their gauges do.
+    """
 
     name: str
     kind: MetricKind
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    across: Across = "sum"
 
 
 LATENCY_BUCKETS = (
@@ -32,7 +37,8 @@ REQUESTS = Metric(
 DURATION = Metric(
     "trimtab_request_duration_seconds",
     "histogram",
-    "Time of an attempt at a release: in the queue, in features, in the model, and in total",
+    "Time of an answered attempt by layer: parse, route, queue (until a worker is free), "
+    "batch_wait (until the batch is sent), transfer, features, model, encode, and total",
     ("deployment", "release", "lane", "layer"),
     LATENCY_BUCKETS,
 )
@@ -48,14 +54,23 @@ IN_FLIGHT = Metric(
 WORKERS = Metric(
     "trimtab_workers_connected",
     "gauge",
-    "Workers of the release that this gateway is connected to",
+    "Workers of the release that a gateway is connected to",
     ("release",),
+    across="max",
 )
 RESTING = Metric(
     "trimtab_workers_resting",
     "gauge",
     "Workers of the release that get no work because they fail while their siblings do not",
     ("release",),
+    across="max",
+)
+BATCHES = Metric(
+    "trimtab_batches_total",
+    "counter",
+    "Batches sent to workers, by why they were not larger: idle (a worker was waiting for work), "
+    "freed (all that waited when a worker freed), full, part (of a call that is cut)",
+    ("release", "lane", "reason"),
 )
 RESTS = Metric(
     "trimtab_worker_rests_total",
@@ -97,9 +112,13 @@ RELEASE_INFO = Metric(
     "gauge",
     "1 for every release that a deployment routes to",
     ("deployment", "release", "digest", "mode"),
+    across="max",
 )
 ROUTING_VERSION = Metric(
-    "trimtab_routing_version", "gauge", "Version of the routing snapshot in use"
+    "trimtab_routing_version",
+    "gauge",
+    "Version of the routing snapshot in use, by the gateway that is furthest behind",
+    across="min",
 )
 
 METRICS: tuple[Metric, ...] = (
@@ -110,6 +129,7 @@ METRICS: tuple[Metric, ...] = (
     WORKERS,
     RESTING,
     RESTS,
+    BATCHES,
     SHED,
     RETRIES,
     SHADOW_DROPPED,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Send = Callable[[], None]
 
+ANY_COMPANY = 1 << 30
+"""As many calls in a batch as may be in one."""
+
 
 class Caller(Protocol):
     """Who asked, in the protocol that was spoken: how the question is read, how it is answered.
@@ -47,28 +50,30 @@ class Caller(Protocol):
 class Call:
     """A request (or a shadow copy of one, which nobody waits for) and its current attempt.
 
-    Times ending in `_at` are epoch seconds for `received_at`, else of the event loop's clock.
-    `alone` keeps the call from being batched, `avoid` from a worker; `failures` counts the times
-    it was lost or failed by one. `rows` is 0 while its values have not been read, `size` about the
-    bytes they hold. `due` is when the attempt expires. `queue` is the lane where it waits, `cut`
-    what became of it while it is sent in parts.
+    Times ending in `_at` are epoch seconds for `received_at` and `event_time`, else monotonic.
+    `company` is the most calls of a batch it may be in, `avoid` a worker that is not asked again;
+    `failures` counts the times it was lost or failed by one. `rows` is 0 while its values have not
+    been read, `size` about the bytes they hold. `due` is when the attempt expires. `queue` is the
+    lane where it waits, `cut` what became of it while it is sent in parts.
     """
 
     __slots__ = (
-        "alone",
         "attempt",
         "avoid",
         "caller",
+        "company",
         "cut",
         "deadline",
         "done",
         "due",
         "event_time",
         "failures",
+        "freed_at",
         "inputs",
         "lane",
         "mode",
         "outputs",
+        "parsed_at",
         "plan",
         "pool",
         "queue",
@@ -91,7 +96,7 @@ class Call:
         self.route = route
         self.plan = plan
         self.request_id = ""
-        self.alone = False
+        self.company = ANY_COMPANY
         self.attempt = 0
         self.failures = 0
         self.done = False
@@ -100,7 +105,7 @@ class Call:
         self.queue: Lane | None = None
         self.cut: Cut | None = None
         self.avoid: str | None = None
-        self.queued_at = self.sent_at = 0.0
+        self.parsed_at = self.queued_at = self.freed_at = self.sent_at = 0.0
         self.worker: str | None = None
         self.outputs: tuple[int, ...] | None = None
         self.mode = "stable"

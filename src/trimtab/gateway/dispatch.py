@@ -6,17 +6,20 @@ what is left.
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable
 
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
 from trimtab.gateway.assign import goes_to_canary, goes_to_shadow
 from trimtab.gateway.batch import Batch, Timing
-from trimtab.gateway.call import Call
+from trimtab.gateway.call import ANY_COMPANY, Call
 from trimtab.gateway.deadlines import Deadlines
 from trimtab.gateway.faults import Fault, hopeless, internal, late, shed, unavailable
+from trimtab.gateway.layers import Layers
 from trimtab.gateway.logs import Log
-from trimtab.gateway.metrics import Histogram, Meter
+from trimtab.gateway.metrics import Meter
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.pool import Pool, Pools
 from trimtab.gateway.record import Ended, Recorder
@@ -26,7 +29,8 @@ from trimtab.gateway.values import OutputValues
 CANARY_SHARE = 0.5
 """Of the time left, how much an attempt at a canary may use before stable is asked."""
 
-LAYERS = ("queue", "features", "model", "total")
+MOST_UNREAD = 1024
+"""Requests of the batch lane whose values are not read yet."""
 
 
 class Dispatcher:
@@ -40,13 +44,16 @@ class Dispatcher:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self.expire)
-        self._histograms: dict[tuple[str, str, str], tuple[Histogram, ...]] = {}
+        self._layers = Layers(meter)
+        self._unread: deque[Call] = deque()
 
     def submit(self, call: Call, explicit: Plan | None) -> None:
         """Assign a call, read its values for the assigned release, and queue it.
 
-        Raises a `Fault` (400, 503) that the caller gives to `refuse`.
+        Raises a `Fault` (400, 503) that the caller gives to `refuse`. Of the batch lane one call is
+        read in each turn of the event loop, since that may take long and realtime calls wait.
         """
+        call.parsed_at = time.monotonic()
         route = call.route
         call.weight = route.weight if route.canary is not None else 0
         if explicit is not None:
@@ -61,6 +68,8 @@ class Dispatcher:
         pool = self.pools.get(call.plan.release)
         if pool is not None and pool.crowded(call.lane):  # to read it would be wasted
             self._refused(call, Refusal(Shed.FULL))
+        elif call.lane == "batch":
+            self._read_later(call)
         elif self._read(call):
             self._attempt(call)
 
@@ -85,11 +94,20 @@ class Dispatcher:
         self._finish(call)
         self._shed(call, Shed.ABANDONED)
 
+    def sent(self, plan: Plan, batch: Batch) -> None:
+        """A batch is on its way to a worker."""
+        self._meter.count(telemetry.BATCHES, (plan.name, batch.lane, batch.reason))
+
     def succeeded(self, batch: Batch, values: list[OutputValues], timing: Timing) -> None:
         """Every call of a batch was answered."""
-        now = self._loop.time()
-        for call, start in batch.current():
+        now = time.monotonic()
+        answered = batch.current()
+        for call, start in answered:
             self._succeed(call, values, start, timing, now)
+        if answered:
+            encode = (time.monotonic() - now) / len(answered)
+            for call, _ in answered:
+                self._layers.observe(call, timing, now, encode)
 
     def failed(self, call: Call, stage: str, message: str) -> None:
         """The release failed a call on its own: asking it again would fail again.
@@ -150,10 +168,33 @@ class Dispatcher:
             fault = unavailable(f"too many attempts at {call.plan.name} have to be repeated")
             self._end(call, Outcome.FAILED, fault, error=error)
             return
-        self._record(call, Ended(Outcome.FAILED, False, self._loop.time(), error))
+        self._record(call, Ended(Outcome.FAILED, False, time.monotonic(), error))
         self._meter.count(telemetry.RETRIES, (call.route.name, "worker"))
         call.attempt += 1
         pool.retry(call)
+
+    def _read_later(self, call: Call) -> None:
+        if len(self._unread) >= MOST_UNREAD:
+            self._refused(call, Refusal(Shed.FULL))
+            return
+        self._unread.append(call)
+        if len(self._unread) == 1:
+            self._loop.call_soon(self._read_next)
+
+    def _read_next(self) -> None:
+        call = self._unread.popleft()
+        if self._unread:
+            self._loop.call_soon(self._read_next)
+        try:
+            if call.cancelled:
+                self.abandoned(call)
+            elif self._read(call):
+                self._attempt(call)
+        except Fault as fault:
+            self.refuse(call, fault)
+        except Exception as error:  # a bug must cost one request, not those behind it
+            self._log.error("request.failed", request_id=call.request_id, error=repr(error))
+            self.refuse(call, internal(call.request_id))
 
     def _read(self, call: Call) -> bool:
         """Take the values for the assigned release; False when the call went on to stable.
@@ -203,7 +244,7 @@ class Dispatcher:
             return
         if not sent:
             self._shed(call, Shed.EXPIRED)
-        if call.mode == "canary" and self._loop.time() < call.deadline:
+        if call.mode == "canary" and time.monotonic() < call.deadline:
             self._fall_back(call, "deadline", sent=sent)
             return
         outcome = Outcome.FAILED if sent else Outcome.SHED
@@ -216,7 +257,7 @@ class Dispatcher:
     def _start_timer(self, call: Call) -> None:
         limit = call.deadline
         if call.mode == "canary":
-            now = self._loop.time()
+            now = time.monotonic()
             limit = now + (limit - now) * CANARY_SHARE
         self._deadlines.set(call, limit)
 
@@ -224,14 +265,14 @@ class Dispatcher:
         self, call: Call, error: str, *, sent: bool = True, outcome: Outcome = Outcome.FAILED
     ) -> None:
         """Log the canary's attempt and ask stable instead."""
-        self._record(call, Ended(outcome, False, self._loop.time(), error, sent))
+        self._record(call, Ended(outcome, False, time.monotonic(), error, sent))
         self._meter.count(telemetry.RETRIES, (call.route.name, "canary"))
         stable = call.route.stable
         assert stable is not None  # a canary is only chosen beside a stable release
         call.attempt += 1
         call.failures = 0
         call.avoid = None
-        call.alone = False
+        call.company = ANY_COMPANY
         call.worker = None
         call.mode = "stable"
         before, call.plan = call.plan, stable
@@ -253,7 +294,6 @@ class Dispatcher:
         final = not call.shadow
         ended = Ended(Outcome.OK, final, now, model_seconds=timing.model)
         self._recorder.add(call, ended, values, start)
-        self._observe(call, timing, now)
         if not final:
             return
         self._count(call, 200)
@@ -267,7 +307,7 @@ class Dispatcher:
         """The last attempt did not answer: log it and tell the client."""
         self._finish(call)
         final = not call.shadow
-        self._record(call, Ended(outcome, final, self._loop.time(), error, sent))
+        self._record(call, Ended(outcome, final, time.monotonic(), error, sent))
         if final:
             self._count(call, fault.status)
             self._recorder.then(call.caller.refuse(call, fault))
@@ -283,18 +323,6 @@ class Dispatcher:
         labels = (call.route.name, call.plan.name, call.mode, call.lane, str(code))
         self._meter.count(telemetry.REQUESTS, labels)
 
-    def _observe(self, call: Call, timing: Timing, now: float) -> None:
-        labels = (call.route.name, call.plan.name, call.lane)
-        found = self._histograms.get(labels)
-        if found is None:
-            found = self._histograms[labels] = tuple(
-                self._meter.histogram(telemetry.DURATION, (*labels, layer)) for layer in LAYERS
-            )
-        found[0].observe(call.sent_at - call.queued_at)
-        found[1].observe(timing.features)
-        found[2].observe(timing.model)
-        found[3].observe(now - call.started_at)
-
     def _shadow(self, call: Call) -> None:
         """Send copies to the shadow releases, after the answer was handed over."""
         route = call.route
@@ -309,7 +337,7 @@ class Dispatcher:
 
     def _send_copy(self, copy: Call, answered: Plan) -> None:
         pool: Pool | None = self.pools.get(copy.plan.release)
-        copy.started_at = self._loop.time()
+        copy.started_at = time.monotonic()
         copy.deadline = copy.started_at + copy.route.deadline
         try:
             if copy.plan.same_inputs != answered.same_inputs:

@@ -1,6 +1,5 @@
 """Where every protocol hands over what it has read: a call gets its id, times and deadline."""
 
-import asyncio
 import os
 import time
 
@@ -20,7 +19,6 @@ class Intake:
     def __init__(self, dispatcher: Dispatcher, waker: Waker) -> None:
         self._dispatcher = dispatcher
         self._waker = waker
-        self._loop = asyncio.get_running_loop()
         self._id_prefix = os.urandom(6).hex()
         self._made_ids = 0
 
@@ -45,7 +43,7 @@ class Intake:
             self._waker.wake(route.name)
         call = Call(caller, route, plan)
         call.received_at = call.event_time = time.time()
-        call.started_at = self._loop.time()
+        call.started_at = time.monotonic()
         call.deadline = call.started_at + route.deadline
         if explicit is not None:
             call.mode = "explicit"

@@ -33,6 +33,7 @@ class Link(asyncio.Protocol):
     """A connection to one worker that is made again whenever it ends, until `retire`.
 
     `ready` is true between the worker's HELLO and its BYE or death; `busy` while a batch is out.
+    `idle_at` is when it last became free, for its owner to set.
     """
 
     def __init__(self, path: str, release: str, owner: Owner, log: Log) -> None:
@@ -40,6 +41,7 @@ class Link(asyncio.Protocol):
         self.worker = path.rpartition("/")[2].removesuffix(".sock")
         self.ready = False
         self.busy = False
+        self.idle_at = 0.0
         self._release = release
         self._owner = owner
         self._log = log

@@ -21,6 +21,7 @@ from trimtab.gateway.http11 import HttpServer
 from trimtab.gateway.intake import Intake
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
+from trimtab.gateway.peers import Peers
 from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
 from trimtab.gateway.schedule import Limits
@@ -29,6 +30,7 @@ from trimtab.gateway.wake import Waker
 from trimtab.ports.logsink import LogSink
 
 TICK_SECONDS = 0.5
+COUNT_SECONDS = 1.0
 PREPARE_SECONDS = 1.0
 """How long a new snapshot waits for the workers of its routes before it is used anyway."""
 
@@ -95,6 +97,7 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         register_gauges(meter, self.table, self.pools)
+        self._peers = Peers(options.index, meter, log)
         meter.gauge(
             telemetry.RESTING, lambda: [((pool.plan.name,), pool.resting) for pool in self.pools]
         )
@@ -108,6 +111,7 @@ class Gateway:
         if self._options.parent is not None:
             loop.add_reader(self._options.parent, self._parent_event)
         self.http.tick(loop.time())
+        self._peers.go_on()
         try:
             await self.table.refresh()
         except OSError as error:
@@ -120,6 +124,7 @@ class Gateway:
             (self.table.refresh, POLL_SECONDS),
             (self._tick, TICK_SECONDS),
             (self.recorder.flush, self._options.flush_seconds),
+            (self._count, COUNT_SECONDS),
         )
         self._tasks += [loop.create_task(self._forever(*each)) for each in steps]
 
@@ -142,6 +147,7 @@ class Gateway:
         self.table.forget()
         self.pools.abort()
         self.recorder.close()
+        self._peers.leave()
 
     async def _drained(self) -> None:
         await self._front.finish()
@@ -182,6 +188,9 @@ class Gateway:
 
     async def _tick(self) -> None:
         self.http.tick(asyncio.get_running_loop().time())
+
+    async def _count(self) -> None:
+        self._peers.leave()
 
     async def _forever(self, step: Callable[[], Coroutine[None, None, None]], pause: float) -> None:
         """A step that fails is logged and tried again: background work never just ends."""

@@ -1,12 +1,14 @@
 """Counting without locks: plain numbers while serving, Prometheus families when asked.
 
 Everything happens on one event loop, so an increment is an increment. The families, their labels
-and buckets are those of `trimtab.domain.telemetry`.
+and buckets are those of `trimtab.domain.telemetry`. What one gateway counted is a `Count`, and the
+counts of several gateways add up to what the service did.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import msgspec
+import numpy as np
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -15,28 +17,70 @@ from trimtab.domain import telemetry
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, float]
+Buckets = tuple[list[int], float]
+"""Counts per bucket (the last is above every bound) and the sum of the values."""
+
+_COMBINE: Mapping[str, Callable[[float, float], float]] = {
+    "sum": lambda one, other: one + other,
+    "max": max,
+    "min": min,
+}
+
+
+class Count(msgspec.Struct, frozen=True):
+    """Everything that one gateway counted, by name of the metric."""
+
+    counters: dict[str, list[tuple[Labels, int]]]
+    histograms: dict[str, list[tuple[Labels, Buckets]]]
+    gauges: dict[str, list[Sample]]
 
 
 class Histogram:
-    """Counts per bucket (the last is above every bound) and the sum."""
+    """Values, and the buckets they are sorted into when there are many or somebody asks.
 
-    __slots__ = ("bounds", "counts", "total")
+    `observe` is the `append` of a list: one value costs next to nothing.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_total", "_unsorted", "observe")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
+        self._bounds = np.array(bounds)
+        self._counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self._total = 0.0
+        self._unsorted: list[float] = []
+        self.observe: Callable[[float], None] = self._unsorted.append
 
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def sort(self) -> None:
+        """Put what was observed into its buckets."""
+        if self._unsorted:
+            values = np.array(self._unsorted)
+            self._unsorted.clear()
+            places = np.searchsorted(self._bounds, values)
+            self._counts += np.bincount(places, minlength=len(self._counts))
+            self._total += float(values.sum())
+
+    def add(self, buckets: Buckets) -> None:
+        """Count what was counted elsewhere with the same bounds."""
+        counts, total = buckets
+        if len(counts) == len(self._counts):
+            self._counts += np.array(counts)
+            self._total += total
+
+    @property
+    def buckets(self) -> Buckets:
+        """What was observed so far."""
+        self.sort()
+        return self._counts.tolist(), self._total
 
 
 class Meter(Collector):
-    """All counters and histograms of one gateway; gauges are read when somebody asks."""
+    """All counters and histograms of one gateway; gauges are read when somebody asks.
+
+    `others` gives the counts of the other gateways, which `collect` adds.
+    """
 
     def __init__(self) -> None:
+        self.others: Callable[[], Iterable[Count]] = tuple
         self._counters: dict[str, dict[Labels, int]] = {
             metric.name: {} for metric in telemetry.METRICS if metric.kind == "counter"
         }
@@ -67,15 +111,35 @@ class Meter(Collector):
         """The values of a counter by labels."""
         return self._counters[metric.name]
 
+    def so_far(self) -> Count:
+        """What this gateway counted, and its gauges as they are now."""
+        return Count(
+            {name: list(values.items()) for name, values in self._counters.items()},
+            {
+                name: [(labels, histogram.buckets) for labels, histogram in values.items()]
+                for name, values in self._histograms.items()
+            },
+            {name: list(read()) for name, read in self._gauges.items()},
+        )
+
+    def go_on(self, count: Count) -> None:
+        """Begin where an earlier process ended, so that nothing that was counted falls."""
+        for metric in telemetry.METRICS:
+            for labels, value in count.counters.get(metric.name, ()):
+                self.count(metric, labels, value)
+            for labels, buckets in count.histograms.get(metric.name, ()):
+                self.histogram(metric, labels).add(buckets)
+
     def collect(self) -> Iterator[Metric]:
-        """Every family, for `prometheus_client`."""
+        """Every family of all gateways, for `prometheus_client`."""
+        counts = [self.so_far(), *self.others()]
         for metric in telemetry.METRICS:
             if metric.kind == "counter":
-                yield self._counter_family(metric)
+                yield _counter_family(metric, counts)
             elif metric.kind == "histogram":
-                yield self._histogram_family(metric)
+                yield _histogram_family(metric, counts)
             else:
-                yield self._gauge_family(metric)
+                yield _gauge_family(metric, counts)
 
     def describe(self) -> list[Metric]:
         """Nothing: there is one collector, so no name can clash."""
@@ -85,27 +149,39 @@ class Meter(Collector):
         """The text format of Prometheus."""
         return generate_latest(self._registry)
 
-    def _counter_family(self, metric: telemetry.Metric) -> Metric:
-        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for labels, value in self._counters[metric.name].items():
-            family.add_metric(labels, value)
-        return family
 
-    def _gauge_family(self, metric: telemetry.Metric) -> Metric:
-        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-        read = self._gauges.get(metric.name)
-        for labels, value in read() if read else ():
-            family.add_metric(labels, value)
-        return family
+def _counter_family(metric: telemetry.Metric, counts: Iterable[Count]) -> Metric:
+    family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+    total: dict[Labels, int] = {}
+    for count in counts:
+        for labels, value in count.counters.get(metric.name, ()):
+            total[labels] = total.get(labels, 0) + value
+    for labels, value in total.items():
+        family.add_metric(labels, value)
+    return family
 
-    def _histogram_family(self, metric: telemetry.Metric) -> Metric:
-        family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for labels, histogram in self._histograms[metric.name].items():
-            buckets: list[tuple[str, float]] = []
-            below = 0
-            bounds = [*map(str, histogram.bounds), "+Inf"]
-            for bound, count in zip(bounds, histogram.counts, strict=True):
-                below += count
-                buckets.append((bound, below))
-            family.add_metric(labels, buckets, histogram.total)
-        return family
+
+def _gauge_family(metric: telemetry.Metric, counts: Iterable[Count]) -> Metric:
+    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    combine = _COMBINE[metric.across]
+    total: dict[Labels, float] = {}
+    for count in counts:
+        for labels, value in count.gauges.get(metric.name, ()):
+            total[labels] = combine(total[labels], value) if labels in total else value
+    for labels, value in total.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram_family(metric: telemetry.Metric, counts: Iterable[Count]) -> Metric:
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    total: dict[Labels, Histogram] = {}
+    for count in counts:
+        for labels, counted in count.histograms.get(metric.name, ()):
+            total.setdefault(labels, Histogram(metric.buckets)).add(counted)
+    bounds = [*map(str, metric.buckets), "+Inf"]
+    for labels, histogram in total.items():
+        values, sum_of_values = histogram.buckets
+        below = np.cumsum(values).tolist()
+        family.add_metric(labels, list(zip(bounds, below, strict=True)), sum_of_values)
+    return family

@@ -6,6 +6,7 @@ attempt is the dispatcher's matter.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
@@ -33,6 +34,9 @@ SLOW = 2.0
 
 class Attempts(Protocol):
     """Who is told how attempts ended."""
+
+    def sent(self, plan: Plan, batch: Batch) -> None:
+        """The batch is on its way to a worker."""
 
     def succeeded(self, batch: Batch, values: list[OutputValues], timing: Timing) -> None:
         """Every call of the batch was answered; some may no longer want it."""
@@ -137,7 +141,7 @@ class Pool:
         """Queue a call, or tell why not."""
         call.size = 0 if call.inputs is None else held_bytes(call.inputs, self._texts)
         self._came += 1
-        now = self._loop.time()
+        now = time.monotonic()
         refusal = self._schedule.refusal(call, lane, now, self._taking)
         if refusal is None:
             self._enqueue(call, lane, now)
@@ -151,11 +155,11 @@ class Pool:
         """Whether another worker should be asked about what this one failed."""
         return worker is not None and self._outliers.suspect(worker, self._ready.keys())
 
-    def retry(self, call: Call) -> None:
-        """Queue a call again, ahead of the others and alone; it was admitted before."""
-        call.alone = True
+    def retry(self, call: Call, company: int = 1) -> None:
+        """Queue a call again, ahead of the others and in less company; it was admitted before."""
+        call.company = company
         lane = "shadow" if call.mode == "shadow" else call.lane
-        self._enqueue(call, lane, self._loop.time(), first=True)
+        self._enqueue(call, lane, time.monotonic(), first=True)
 
     def link_idle(self, link: Link) -> None:
         """A worker frees."""
@@ -166,6 +170,7 @@ class Pool:
         if link.worker in self._outliers.resting:
             return
         if link not in self._idle:
+            link.idle_at = time.monotonic()
             self._idle.append(link)
         self._pump(freed=True)
 
@@ -210,17 +215,21 @@ class Pool:
         self._schedule.add(call, lane, now, first=first)
         if self._idle and not self._pumping:
             self._pumping = True
-            self._loop.call_soon(self._pump)
+            self._loop.call_soon(self._pump_soon, now)
+
+    def _pump_soon(self, asked_at: float) -> None:
+        self._pumping = False
+        self._schedule.lagged(time.monotonic() - asked_at)
+        self._pump()
 
     def _pump(self, *, freed: bool = False) -> None:
         """Give idle workers what waits. A call that avoids one of them may be for another."""
-        self._pumping = False
         fruitless = 0
         while fruitless < len(self._idle) and self._schedule.waiting:
             link = self._idle.popleft()
             if not link.ready:  # it is closing, and its end is not reported yet
                 continue
-            now = self._loop.time()
+            now = time.monotonic()
             avoided = link.worker if self._taking > 1 else ""
             batch = self._schedule.next(now, avoided, self._taking, freed=freed)
             if batch is None:
@@ -242,7 +251,7 @@ class Pool:
         calls = batch.calls
         for call in calls:
             if not batch.first:
-                call.sent_at = now
+                call.sent_at, call.freed_at = now, link.idle_at
             call.worker = link.worker
         self._sent += 1
         batch.number = self._sent
@@ -260,6 +269,7 @@ class Pool:
             self._split(batch, "input", str(error))
             return
         self._in_flight[link] = batch
+        self._attempts.sent(self.plan, batch)
         link.send(batch.number, frame, patience + LINK_GRACE)
 
     def _result(self, link: Link, batch: Batch, frame: Frame) -> None:
@@ -270,7 +280,7 @@ class Pool:
         except (FrameError, KeyError, TypeError, ValueError) as error:
             self._failed(link, batch, "output", str(error))
             return
-        now = self._loop.time()
+        now = time.monotonic()
         if batch.too_late:
             self._outliers.failed(link.worker)
             self._rest_if_odd(link)
@@ -292,7 +302,7 @@ class Pool:
 
     def _rest_if_odd(self, link: Link) -> None:
         worker = link.worker
-        seconds = self._outliers.rest(worker, self._ready.keys(), self._loop.time())
+        seconds = self._outliers.rest(worker, self._ready.keys(), time.monotonic())
         if seconds:
             if link in self._idle:
                 self._idle.remove(link)
@@ -326,7 +336,10 @@ class Pool:
                 self._attempts.succeeded(Batch(batch.lane, batch.reason, [call]), *cut.joined())
 
     def _split(self, batch: Batch, stage: str, message: str) -> None:
-        """A failed batch says nothing about its members: each is asked again, alone."""
+        """A failed batch says nothing about its members: its halves are asked again.
+
+        So one bad call among many costs a few batches more, and not one for each of the others.
+        """
         calls = batch.current()
         if len(batch.sent) == 1:
             for call, _ in calls:
@@ -334,7 +347,7 @@ class Pool:
                 self._attempts.failed(call, stage, message)
             return
         for call, _ in reversed(calls):
-            self.retry(call)
+            self.retry(call, max(len(batch.sent) // 2, 1))
 
     def _strand(self) -> None:
         for lane in self._schedule.lanes.values():

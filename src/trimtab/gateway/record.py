@@ -14,7 +14,7 @@ from trimtab.ports.logsink import Entry, LabelBlock, LogSchema, LogSink
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """How an attempt ended. `at` is of the loop's clock; `sent` whether a worker had it."""
+    """How an attempt ended. `at` is monotonic; `sent` whether a worker had it."""
 
     outcome: str
     final: bool

@@ -2,8 +2,8 @@
 
 SHARE = 0.2
 """Of the calls that came, how many may be asked again."""
-RESERVE = 192
-"""Repetitions that are always there first: what three full batches lose with their workers."""
+RESERVE = 512
+"""Repetitions that are there at first: what two full batches lose with their workers."""
 
 
 class RetryBudget:

@@ -15,8 +15,8 @@ from trimtab.gateway.cost import Cost
 from trimtab.gateway.lane import Lane, Room
 
 LANES = ("realtime", "batch", "shadow")
-FIRST_PART = 64
-"""Rows of a part while nothing is known of their cost."""
+FIRST_ROWS = 64
+"""Rows of a batch or part, unless one call has more, while nothing is known of their cost."""
 RECENT_SECONDS = 1.0
 """How long after a realtime request room is kept for the next ones."""
 SPARE_FROM = 4
@@ -32,6 +32,8 @@ _LEAST_GROWTH = 1.25
 """Company that costs a call no more than this factor is always welcome."""
 _LEAST_USEFUL = 0.6
 """Share of a part's time that goes to its rows and not to the fixed cost, however short it is."""
+_LAG_KEPT = 0.9
+"""Share of the gateway's lag that is still believed when it was shorter the next time."""
 _MOST_REALTIME = 0.95
 """Share of the workers that realtime work is assumed to take at most."""
 
@@ -48,7 +50,7 @@ class Limits:
     queue_rows: int = 1_000_000
     queue_bytes: int = 256 * 1024 * 1024
     shadow_queue: int = 128
-    batch_requests: int = 64
+    batch_requests: int = 256
     batch_rows: int = 4096
     part_seconds: float = 0.005
     short_part_seconds: float = 0.002
@@ -86,6 +88,7 @@ class Schedule:
         self._ends = 0.0
         self._parts_out = 0
         self._realtime_at = -RECENT_SECONDS
+        self._lag = 0.0
         self._load = self._load_at = 0.0
 
     @property
@@ -107,10 +110,17 @@ class Schedule:
         left = call.due - now
         if found is self._realtime and self._ample(call.rows, left * _CONFIDENCE, now):
             return None
-        seconds = self._finish(found, call.rows, left, now, workers)
+        seconds = 2 * self._lag + self._finish(found, call.rows, left, now, workers)
         if seconds > left * _CONFIDENCE:
             return Refusal(Shed.DEADLINE, seconds)
         return None
+
+    def lagged(self, seconds: float) -> None:
+        """What is to be sent had to wait for the gateway itself, which is behind by so much.
+
+        A call that comes then has waited about as long before it was read: it counts twice.
+        """
+        self._lag = max(seconds, self._lag * _LAG_KEPT)
 
     def add(self, call: Call, lane: str, now: float, *, first: bool = False) -> None:
         """Let a call wait; `first` before all others of its lane."""
@@ -188,7 +198,8 @@ class Schedule:
         calls: list[Call] = []
         over: list[tuple[Call, list[Call]]] = []
         rows = 0
-        reason = "all"
+        company = self._limits.batch_requests
+        reason = "freed" if freed else "idle"
         for call in lane:
             if call.cancelled:
                 over.append((call, self.gone))
@@ -198,13 +209,14 @@ class Schedule:
                 continue
             if call.avoid == worker or call.cut:
                 continue
-            if calls and (call.alone or rows + call.rows > most):
+            if calls and (len(calls) >= call.company or rows + call.rows > most):
                 reason = "full"
                 break
             rows += call.rows
             calls.append(call)
-            if call.alone or len(calls) == self._limits.batch_requests:
-                reason = "alone" if call.alone else "full"
+            company = min(company, call.company)
+            if len(calls) >= company:
+                reason = "full"
                 break
         for call, where in over:
             self._pass_over(lane, call, where)
@@ -223,7 +235,7 @@ class Schedule:
     def _rows_in(self, given: float) -> int:
         """Rows of a batch of calls that are given so many seconds."""
         if not self.cost.known:
-            return self._limits.batch_rows
+            return min(FIRST_ROWS, self._limits.batch_rows)
         seconds = max(given * _BATCH_SHARE, _LEAST_GROWTH * self.cost.seconds(1))
         return min(self._limits.batch_rows, self.cost.rows_within(seconds))
 
@@ -236,7 +248,7 @@ class Schedule:
     def _ample(self, rows: int, left: float, now: float) -> bool:
         """Whether a realtime call is in time even if nothing were batched, as most are."""
         lane = self._realtime
-        ahead = max(self._ends - self._running * now, 0.0)
+        ahead = max(self._ends - self._running * now, 0.0) + 2 * self._lag
         return ahead + self.cost.without_batching(len(lane) + 1, lane.rows + rows) < left
 
     def _untried(self, lane: Lane, workers: int) -> bool:
@@ -268,7 +280,7 @@ class Schedule:
         """Rows of a part that keeps a worker for the time that is allowed."""
         limits = self._limits
         if not self.cost.known:
-            return min(FIRST_PART, limits.batch_rows)
+            return min(FIRST_ROWS, limits.batch_rows)
         short = workers < SPARE_FROM and self._recent(now)
         seconds = limits.short_part_seconds if short else limits.part_seconds
         seconds = max(seconds, self.cost.fixed / (1 - _LEAST_USEFUL))

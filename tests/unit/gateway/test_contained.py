@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.unit.gateway.harness import running
 from tests.unit.gateway.scenarios import (
@@ -31,7 +32,7 @@ from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.outliers import SUSPECT
 from trimtab.gateway.record import Recorder
-from trimtab.worker.frames import Frame, Tensor
+from trimtab.worker.frames import Frame, Tensor, tensors_of
 
 
 def test_an_answer_that_cannot_be_sent_costs_no_other_its_answer() -> None:
@@ -198,5 +199,31 @@ def test_a_bad_release_rests_no_worker(tmp_path: Path) -> None:
             assert pool.resting == 0
             rows = await it.rows()
             assert rows["attempt"] == [0] * 30
+
+    run(scenario)
+
+
+def test_one_bad_call_among_many_costs_a_few_batches_and_nobody_else(tmp_path: Path) -> None:
+    def picky(frame: Frame) -> list[Tensor]:
+        if -1.0 in np.frombuffer(tensors_of(frame, "inputs")[0][0].data):
+            raise ValueError("poison")
+        return scored(frame, 1.0)
+
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, picky)
+        one.gate.clear()
+        async with running(tmp_path, STABLE) as it:
+            first = asyncio.create_task(it.infer(request([0.0])))
+            await one.arrived.wait()
+            values = [float(number) for number in range(32)]
+            values[11] = -1.0
+            tasks = [asyncio.create_task(it.infer(request([value]))) for value in values]
+            await waiting(it, 32)
+            one.gate.set()
+            await first
+            answers = [await task for task in tasks]
+            assert [answer.status_code for answer in answers].count(500) == 1
+            assert answers[11].status_code == 500
+            assert one.sizes == [1, 32, 16, 8, 8, 4, 2, 2, 1, 1, 4, 16]
 
     run(scenario)

@@ -8,7 +8,7 @@ from tests.unit.gateway.harness import Harness, running
 from tests.unit.gateway.scenarios import STABLE, run, times, waiting, worker
 from tests.unit.gateway.support import request, until
 
-from trimtab.gateway.schedule import FIRST_PART, Limits
+from trimtab.gateway.schedule import FIRST_ROWS, Limits
 
 WARM = 10
 """Requests after which a release's cost is known."""
@@ -116,7 +116,7 @@ def test_realtime_work_goes_between_the_parts_of_batch_work(tmp_path: Path) -> N
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(2))
         one.gate.clear()
-        rows = 3 * FIRST_PART - 12
+        rows = 3 * FIRST_ROWS - 12
         values = [float(row) for row in range(rows)]
         async with running(tmp_path, STABLE) as it:
             batch = asyncio.create_task(it.infer(request(values, parameters={"priority": 2})))

@@ -30,8 +30,11 @@ def goodput(capacity: float, load: float, **model: float) -> float:
 def test_goodput_at_three_times_the_load_stays_at_nine_tenths_of_the_peak(
     model: dict[str, float],
 ) -> None:
-    rows = model.get("rows", 1)
-    full = min(64.0, 4096 / rows)
+    rows, limits = model.get("rows", 1), Limits()
+    in_time = (model["timeout"] / 3 - model["base"]) / max(model["slope"], 1e-9) / rows
+    full = max(min(limits.batch_requests, limits.batch_rows / rows, in_time), 1.0)
+    if model["slope"] == 0.0:
+        full = float(limits.batch_requests)
     seconds = model["base"] + model["slope"] * rows * full
     capacity = model.get("workers", 1) * full / seconds
     peak = max(goodput(capacity, load, **model) for load in (0.8, 1.0))

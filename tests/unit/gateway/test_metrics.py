@@ -1,0 +1,118 @@
+"""What several gateways counted is shown as one service."""
+
+import io
+import itertools
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab.domain import telemetry
+from trimtab.domain.layout import gateway_count
+from trimtab.gateway.logs import Log
+from trimtab.gateway.metrics import Histogram, Meter
+from trimtab.gateway.peers import FRESH_SECONDS, KEPT_SECONDS, Peers
+
+SHED = ("d", "realtime", "full")
+TIMES = ("d", "m@1", "realtime", "total")
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gateways run in the state folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+
+
+def gateway(index: int, workers: int = 2) -> tuple[Meter, Peers]:
+    """A gateway's meter; it is connected to some workers and routes by snapshot 10 + index."""
+    meter = Meter()
+    meter.gauge(telemetry.WORKERS, lambda: [(("m@1",), workers)])
+    meter.gauge(telemetry.QUEUE_DEPTH, lambda: [(("m@1", "realtime"), 3)])
+    meter.gauge(telemetry.ROUTING_VERSION, lambda: [((), 10 + index)])
+    return meter, Peers(index, meter, Log(io.StringIO()))
+
+
+def shown(meter: Meter) -> dict[str, float]:
+    """The lines of the exposition."""
+    lines = [line for line in meter.exposition().decode().splitlines() if line[0] != "#"]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def test_any_gateway_shows_what_all_of_them_did() -> None:
+    one, one_peers = gateway(0)
+    two, two_peers = gateway(1)
+    one.count(telemetry.SHED, SHED, 3)
+    two.count(telemetry.SHED, SHED, 4)
+    one.histogram(telemetry.DURATION, TIMES).observe(0.002)
+    two.histogram(telemetry.DURATION, TIMES).observe(0.2)
+    one_peers.leave()
+    two_peers.leave()
+    for meter in (one, two):
+        lines = shown(meter)
+        shed = 'trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'
+        times = '{deployment="d",lane="realtime",layer="total",release="m@1"}'
+        assert lines[shed] == 7
+        assert lines[f"trimtab_request_duration_seconds_count{times}"] == 2
+        assert lines[f"trimtab_request_duration_seconds_sum{times}"] == pytest.approx(0.202)
+        assert lines['trimtab_queue_depth{lane="realtime",release="m@1"}'] == 6
+        assert lines['trimtab_workers_connected{release="m@1"}'] == 2
+        assert lines["trimtab_routing_version"] == 10
+
+
+def test_no_counter_falls_when_a_gateway_is_started_again() -> None:
+    one, one_peers = gateway(0)
+    one.count(telemetry.SHED, SHED, 3)
+    one.histogram(telemetry.DURATION, TIMES).observe(0.002)
+    one_peers.leave()
+    again, peers = gateway(0)
+    peers.go_on()
+    again.count(telemetry.SHED, SHED)
+    assert again.counted(telemetry.SHED) == {SHED: 4}
+    assert sum(again.histogram(telemetry.DURATION, TIMES).buckets[0]) == 1
+
+
+def test_of_a_gateway_that_is_gone_its_counters_stay_and_its_gauges_go() -> None:
+    one, _ = gateway(0)
+    two, two_peers = gateway(1)
+    two.count(telemetry.SHED, SHED, 4)
+    two_peers.leave()
+    long_ago = time.time() - 2 * FRESH_SECONDS
+    os.utime(gateway_count(1), (long_ago, long_ago))
+    lines = shown(one)
+    assert lines['trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'] == 4
+    assert lines['trimtab_queue_depth{lane="realtime",release="m@1"}'] == 3
+    earlier_run = time.time() - 2 * KEPT_SECONDS
+    os.utime(gateway_count(1), (earlier_run, earlier_run))
+    assert not any("shed" in line for line in shown(one))
+
+
+def test_a_count_that_cannot_be_read_costs_nothing_else() -> None:
+    one, peers = gateway(0)
+    Path(gateway_count(0)).write_bytes(b"?")
+    Path(gateway_count(1)).write_bytes(b"?")
+    peers.go_on()
+    one.count(telemetry.SHED, SHED)
+    assert shown(one)['trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'] == 1
+
+
+@given(st.lists(st.floats(0, 100), max_size=50), st.integers(0, 50))
+def test_a_histogram_counts_every_value_below_its_bound(values: list[float], cut: int) -> None:
+    bounds = (0.5, 1.0, 10.0)
+    whole, first, second = Histogram(bounds), Histogram(bounds), Histogram(bounds)
+    for number, value in enumerate(values):
+        whole.observe(value)
+        (first if number < cut else second).observe(value)
+    counts, total = whole.buckets
+    edges = (-1.0, *bounds, float("inf"))
+    expected = [
+        sum(low < value <= high for value in values) for low, high in itertools.pairwise(edges)
+    ]
+    assert counts == expected
+    assert total == pytest.approx(sum(values))
+    first.add(second.buckets)
+    assert first.buckets[0] == counts
+    assert first.buckets[1] == pytest.approx(total)
