@@ -66,8 +66,9 @@ class Dispatcher:
             call.plan = canary if chosen and canary is not None else route.stable
             call.mode = "canary" if chosen else "stable"
         pool = self.pools.get(call.plan.release)
-        if pool is not None and pool.crowded(call.lane):  # to read it would be wasted
-            self._refused(call, Refusal(Shed.FULL))
+        refusal = None if pool is None else pool.turned_away(call)
+        if refusal is not None:
+            self._refused(call, refusal)
         elif call.lane == "batch":
             self._read_later(call)
         elif self._read(call):

@@ -133,9 +133,9 @@ class Pool:
         for link in self._links.values():
             link.abort()
 
-    def crowded(self, lane: str) -> bool:
-        """Whether a lane has no room, whatever is asked; cheaper than to read it first."""
-        return self._schedule.lanes[lane].crowded
+    def turned_away(self, call: Call) -> Refusal | None:
+        """Why a call cannot be queued, whatever it holds: to read it first would be wasted."""
+        return self._schedule.turned_away(call.lane, call.deadline, call.parsed_at, self._taking)
 
     def offer(self, call: Call, lane: str) -> Refusal | None:
         """Queue a call, or tell why not."""

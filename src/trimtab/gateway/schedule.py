@@ -97,23 +97,34 @@ class Schedule:
         return bool(self._realtime or self._batch or self._shadow)
 
     def refusal(self, call: Call, lane: str, now: float, workers: int) -> Refusal | None:
-        """Why a call cannot be admitted; None when it can. `workers` are those that take work.
+        """Why a call cannot be admitted; None when it can. `workers` are those that take work."""
+        found = self.lanes[lane]
+        if not found.fits(call):
+            return Refusal(Shed.FULL)
+        return self._hopeless(found, call.rows, call.due, now, workers)
+
+    def turned_away(self, lane: str, due: float, now: float, workers: int) -> Refusal | None:
+        """Why a call that is not read yet cannot be admitted, whatever it holds."""
+        found = self.lanes[lane]
+        if not found:
+            return None
+        return Refusal(Shed.FULL) if found.crowded else self._hopeless(found, 1, due, now, workers)
+
+    def _hopeless(
+        self, lane: Lane, rows: int, due: float, now: float, workers: int
+    ) -> Refusal | None:
+        """A refusal when the deadline cannot be met.
 
         A call that finds its lane empty and a worker for it is tried whatever it is thought to
         cost, so that an estimate that is too high corrects itself.
         """
-        found = self.lanes[lane]
-        if not found.fits(call):
-            return Refusal(Shed.FULL)
-        if not self.cost.known or not workers or self._untried(found, workers):
+        if not self.cost.known or not workers or self._untried(lane, workers):
             return None
-        left = call.due - now
-        if found is self._realtime and self._ample(call.rows, left * _CONFIDENCE, now):
+        left = due - now
+        if lane is self._realtime and self._ample(rows, left * _CONFIDENCE, now):
             return None
-        seconds = 2 * self._lag + self._finish(found, call.rows, left, now, workers)
-        if seconds > left * _CONFIDENCE:
-            return Refusal(Shed.DEADLINE, seconds)
-        return None
+        seconds = 2 * self._lag + self._finish(lane, rows, left, now, workers)
+        return Refusal(Shed.DEADLINE, seconds) if seconds > left * _CONFIDENCE else None
 
     def lagged(self, seconds: float) -> None:
         """What is to be sent had to wait for the gateway itself, which is behind by so much.
