@@ -229,7 +229,10 @@ def _objects(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
         values[:] = column.to_numpy()
         return values
     texts = np.array([*encoded.dictionary.to_pylist(), None], dtype=object)
-    values[:] = texts[encoded.indices.fill_null(known).to_numpy()]
+    places = encoded.indices.to_numpy(zero_copy_only=False)
+    if encoded.indices.null_count:
+        places = np.nan_to_num(places, nan=known).astype(np.intp)
+    values[:] = texts[places]
     return values
 
 

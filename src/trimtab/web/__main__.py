@@ -10,8 +10,11 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 
 from trimtab import errors
 from trimtab.app.control import ControlRoom, control_room
@@ -46,6 +49,18 @@ def main(arguments: list[str] | None = None) -> int:
         for line in (f"error: {problem}", *problem.causes(), f"hint: {problem.hint}"):
             print(line, file=sys.stderr)
         return 3
+
+
+class WithoutPandas(MetaPathFinder):
+    """Arrow loads pandas, where it is installed, to see whether a value is one of its objects:
+    40 MB for a process that never holds one."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        """Let `import pandas` find nothing."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("this process does without pandas", name=fullname)
 
 
 async def _run(room: ControlRoom, fd: int, parent: int | None) -> int:
@@ -113,6 +128,5 @@ async def _roll(room: ControlRoom) -> None:
 
 
 if __name__ == "__main__":
-    # Arrow loads pandas, if it is installed, to see whether a value is one of its objects.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, WithoutPandas())
     sys.exit(main())
