@@ -61,11 +61,11 @@ class Answer:
 
 
 class System:
-    """A project in `folder`, with its state below it."""
+    """A project in `folder`, with its state below it unless it is in `home`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
         self.folder = folder
-        self.home = folder / ".trimtab"
+        self.home = home or folder / ".trimtab"
         self._addresses = {"INFERENCE": "127.0.0.1:0", "ADMIN": "127.0.0.1:0"}
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -215,6 +215,11 @@ class System:
         ready = [worker for worker in found if worker["state"] == "ready"]
         return {f"{w['slot']['release']}-{w['slot']['index']}": w["pid"] for w in ready}
 
+    @property
+    def controller(self) -> int | None:
+        """The process of the controller, if one runs."""
+        return next(iter(self.pids("trimtab.web")), None)
+
     def pids(self, words: str) -> list[int]:
         """Processes of this system whose command line holds `words`."""
         return [pid for pid, line in self.processes().items() if words in line]
@@ -256,9 +261,16 @@ def reached(home: Path) -> Iterator[Path]:
 def running(folder: Path) -> Iterator[System]:
     """The project in `folder`, up; afterwards nothing of it runs any more."""
     system = System(folder)
-    try:
+    with finished(system):
         system.start()
         yield system
+
+
+@contextmanager
+def finished(system: System) -> Iterator[None]:
+    """Whatever happens to the system inside, afterwards nothing of it runs any more."""
+    try:
+        yield
     finally:
         system.stop()
         for pid in system.processes():
@@ -297,6 +309,20 @@ def sent(url: str, data: bytes) -> Answer:
 def _answer(response: http.client.HTTPResponse) -> Answer:
     headers = {name.lower(): text for name, text in response.getheaders()}
     return Answer(response.status, response.read(), headers)
+
+
+def killed(pid: int) -> None:
+    """SIGKILL, and wait until it is gone."""
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not alive(pid))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def until(what: Callable[[], object], seconds: float = 30.0) -> None:
