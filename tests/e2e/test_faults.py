@@ -3,23 +3,18 @@
 The client's own book is compared with the request log, and the journal with what is served.
 """
 
-import os
-import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from tests.support.decided import folded, recorded, served
 from tests.support.ledger import Book, Traffic, compare
-from tests.support.system import System, copied, running, until
+from tests.support.system import System, alive, copied, killed, running, until
 
-from trimtab.backends.database import open_database
-from trimtab.backends.journal import SqlJournal
 from trimtab.domain import layout
 from trimtab.domain.routing import TOTAL_WEIGHT, RoutingSnapshot
-from trimtab.domain.state import SystemState, replay
 
 pytestmark = pytest.mark.e2e
 
@@ -34,59 +29,9 @@ def system(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sy
         yield made
 
 
-def killed(pid: int) -> None:
-    """SIGKILL, and wait until it is gone."""
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not alive(pid))
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def replaced(system: System, slot: str, pid: int) -> bool:
     """Whether another process than `pid` is ready in a worker's place."""
     return system.workers().get(slot) not in (None, pid)
-
-
-def controller(system: System) -> int | None:
-    """The process of the controller."""
-    return next(iter(system.pids("trimtab.web")), None)
-
-
-def recorded(system: System, last: int | None = None) -> SystemState:
-    """The state that the journal, which must verify, folds to."""
-    journal = SqlJournal(open_database(system.home / layout.DATABASE))
-    entries = journal.entries()
-    assert journal.verify() >= len(entries)
-    return replay(entry for entry in entries if last is None or entry.seq <= last)
-
-
-def served(view: Any) -> dict[str, Any]:
-    """What the admin API says is decided about a deployment."""
-    rollout = view["rollout"]
-    return {
-        "stable": view["stable"] and (view["stable"]["release"], view["stable"]["digest"]),
-        "rollout": rollout and (rollout["id"], rollout["state"]),
-        "last": view["last_rollout"] and view["last_rollout"]["id"],
-        "incidents": sorted(view["incidents"]),
-    }
-
-
-def folded(state: SystemState, name: str) -> dict[str, Any]:
-    """The same of the journal's state."""
-    found = state.deployments[name]
-    rollout = found.rollout
-    return {
-        "stable": found.stable and (found.stable.name, found.stable.digest),
-        "rollout": rollout and (rollout.id, rollout.phase),
-        "last": found.last_rollout and found.last_rollout.id,
-        "incidents": sorted(incident.id for incident in found.incidents),
-    }
 
 
 def check(system: System, book: Book) -> None:
@@ -96,7 +41,7 @@ def check(system: System, book: Book) -> None:
     assert book.labelled
     until(lambda: not compare(system, "risk", book) or None, 20)
     view = system.api("status/risk")
-    assert served(view["deployments"][0]) == folded(recorded(system, view["seq"]), "risk")
+    assert served(view["deployments"][0]) == folded(recorded(system.home, view["seq"]), "risk")
     check_routing(system)
     check_processes(system)
 
@@ -163,8 +108,8 @@ def test_traffic_does_not_need_the_controller(system: System) -> None:
     """It is killed again and again before it can take over, and then left alone."""
     with Traffic(system, "risk") as traffic:
         for _ in range(4):
-            until(lambda: controller(system))
-            killed(controller(system) or 0)
+            until(lambda: system.controller)
+            killed(system.controller or 0)
             traffic.more(60)
         until(lambda: up_again(system), 60)
         assert system.deployment("risk")["stable"]["release"] == "risk@1"
@@ -184,13 +129,13 @@ def test_a_rollout_goes_on_over_kills_of_controller_worker_and_gateway(system: S
     with Traffic(system, "risk") as traffic:
         order = system.json("deploy", "risk", "--release", "risk@2", "--no-wait")
         rollout = order["rollout"]["id"]
-        killed(controller(system) or 0)
+        killed(system.controller or 0)
         until(lambda: phase(system, rollout) != "preparing", 60)
         for victim in ("controller", "worker", "gateway"):
             strike(system, victim)
             traffic.more(30)
         until(lambda: phase(system, rollout) in ("canary", "bake", "ended"), 90)
-        killed(controller(system) or 0)
+        killed(system.controller or 0)
         until(lambda: phase(system, rollout) == "ended", 90)
         last = system.deployment("risk")["last_rollout"]
         assert (last["id"], last["outcome"]) == (rollout, "promoted")
@@ -217,8 +162,8 @@ def phase(system: System, rollout: str) -> str:
 def strike(system: System, victim: str) -> None:
     """Kill one of a kind, whichever runs now."""
     if victim == "controller":
-        until(lambda: controller(system))
-        killed(controller(system) or 0)
+        until(lambda: system.controller)
+        killed(system.controller or 0)
     elif victim == "worker":
         killed(next(iter(system.workers().values())))
     else:
@@ -253,10 +198,10 @@ def test_a_stopped_system_leaves_nothing_running_and_keeps_what_it_promised(
 ) -> None:
     with Traffic(system, "risk") as traffic:
         traffic.more(50)
-    state = recorded(system)
+    state = recorded(system.home)
     system.stop()
     assert system.processes() == {}
     assert compare(system, "risk", traffic.book) == []
     assert list((system.home / layout.SPOOL).glob("*.log")) == []
-    assert recorded(system).deployments == state.deployments
+    assert recorded(system.home).deployments == state.deployments
     system.start()

@@ -51,7 +51,7 @@ def run(options: DemoOptions, stage: Stage, narrator: Narrator) -> DemoView:
     with _folder(options) as folder:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_play(Demo(options, stage, Teller(narrator), folder)))
+                return runner.run(play(Demo(options, stage, Teller(narrator), folder)))
         finally:
             narrator.close()
             if not options.keep:
@@ -72,7 +72,8 @@ def _folder(options: DemoOptions) -> Iterator[Path]:
             shutil.rmtree(parent, ignore_errors=True)
 
 
-async def _play(demo: Demo) -> DemoView:
+async def play(demo: Demo) -> DemoView:
+    """Every act of `demo`, which afterwards still holds its ledger; the system is not stopped."""
     try:
         return await _acts(demo)
     finally:
