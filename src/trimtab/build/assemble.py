@@ -28,7 +28,7 @@ from trimtab.worker import frames, tensors
 
 FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
 MOST_PROFILED = 50_000
-"""Reference rows that the profile is made of; more are thinned out evenly."""
+"""Reference rows that are scored for the profile; more are thinned out evenly."""
 
 
 def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
@@ -44,7 +44,7 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
         tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
     with tempfile.TemporaryDirectory(dir=_scratch(tools), prefix="build-") as scratch:
         stage = _staged(request, reference, Path(scratch) / "files", tools)
-        outputs = scored(stage, reference, tools) if reference else None
+        outputs = _scored(stage, reference, tools)
         profile = _profiled(reference, stage.signature, outputs, tools)
         gold = _golden(stage, reference, tools)
         native = _manifest(stage, reference, profile, gold, tools)
@@ -188,6 +188,10 @@ def _outputs(task: Task, classes: Sequence[str]) -> tuple[Output, ...]:
     return ()
 
 
+def _scored(stage: Stage, reference: Reference | None, tools: Tools) -> golden.Columns | None:
+    return scored(stage, reference, _profiled_rows(reference), tools) if reference else None
+
+
 def _profiled_rows(reference: Reference) -> NDArray[np.int64]:
     count = min(reference.rows, MOST_PROFILED)
     return np.linspace(0, reference.rows - 1, count).round().astype(np.int64)
@@ -203,7 +207,7 @@ def _profiled(
     seen = judged.Reference(
         signature,
         {name: values[positions] for name, values in reference.inputs.items()},
-        {name: values[positions] for name, values in outputs.items()},
+        outputs,
         None if reference.labels is None else reference.labels[positions],
         None if reference.times is None else reference.times[positions],
         reference.segments,

@@ -1,7 +1,7 @@
 """A release in the making, and asking its model in its own environment."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,19 +123,25 @@ def read_outputs(data: bytes) -> dict[str, NDArray[Any]]:
     return {tensor.name: tensors.array_of(tensor) for tensor in outputs}
 
 
-def scored(stage: Stage, reference: Reference, tools: Tools) -> dict[str, NDArray[Any]]:
-    """The outputs for the whole reference, however large, in pieces that fit into frames."""
+def scored(
+    stage: Stage, reference: Reference, rows: NDArray[np.int64], tools: Tools
+) -> dict[str, NDArray[Any]]:
+    """The outputs for some rows of the reference, however many, in pieces that fit into frames."""
     columns, parts = stage.signature.inputs, []
-    for piece in _pieces(reference):
-        inputs = golden.input_tensors(columns, reference.inputs, piece)
+    size = max(SCORED_AT_ONCE, MOST_BYTES // _row_bytes(reference))
+    for start in range(0, len(rows), size):
+        inputs = golden.input_tensors(columns, reference.inputs, rows[start : start + size])
         parts += probe(stage, tools, inputs, [SCORED_AT_ONCE])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _pieces(reference: Reference) -> Iterator[slice]:
-    width = 8 * max(1, len(reference.columns))
-    rows = max(SCORED_AT_ONCE, MOST_BYTES // width)
-    return (slice(start, start + rows) for start in range(0, reference.rows, rows))
+def _row_bytes(reference: Reference) -> int:
+    """About how many bytes a row is, by the texts that come first."""
+    total = 1
+    for values in reference.inputs.values():
+        texts = [len(str(value).encode()) for value in values[:1000] if values.dtype == object]
+        total += sum(texts) // len(texts) + 4 if texts else 8
+    return total
 
 
 def stored_files(stage: Stage, tools: Tools) -> Digest:
