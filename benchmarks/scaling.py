@@ -463,8 +463,9 @@ INTRO = """# Scaling: policies on simulated traffic
 
 What the policy of the control loop (`trimtab.judge.scale`) makes of traffic, beside Ray Serve's
 default policy and fixed numbers of workers. It is a simulation, drawn from seed {seed}: the same
-command gives the same table on every machine. The policy was tuned on another seed, and without
-`waves`.
+command gives the same table on every machine. The policy was tuned on seed 1 and without `waves`;
+its model of the wait was corrected after a first run on seed 20, which changed the figures of
+`ramp`, `waves` and `day`.
 
     scripts/bench scaling --write
 
