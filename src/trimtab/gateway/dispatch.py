@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
@@ -20,6 +21,7 @@ from trimtab.gateway.faults import Fault, hopeless, internal, late, shed, unavai
 from trimtab.gateway.layers import Layers
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
+from trimtab.gateway.pacing import Pacer
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.pool import Pool, Pools
 from trimtab.gateway.record import Ended, Recorder
@@ -45,6 +47,7 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self.expire)
         self._layers = Layers(meter)
+        self._pacer = Pacer()
         self._unread: deque[Call] = deque()
 
     def submit(self, call: Call, explicit: Plan | None) -> None:
@@ -237,7 +240,8 @@ class Dispatcher:
             self._fall_back(call, error, sent=False, outcome=Outcome.SHED)
             return
         fault = shed(refusal.wait) if full else hopeless(refusal.wait)
-        self._end(call, Outcome.SHED, fault, sent=False, error=error)
+        self._close(call, Outcome.SHED, fault, sent=False, error=error)
+        self._pacer.give(partial(self._tell, call, fault))
 
     def _timed_out(self, call: Call, *, sent: bool) -> None:
         if call.cancelled:
@@ -306,11 +310,19 @@ class Dispatcher:
         self, call: Call, outcome: Outcome, fault: Fault, *, error: str, sent: bool = True
     ) -> None:
         """The last attempt did not answer: log it and tell the client."""
+        self._close(call, outcome, fault, error=error, sent=sent)
+        if not call.shadow:
+            self._tell(call, fault)
+
+    def _close(self, call: Call, outcome: Outcome, fault: Fault, *, error: str, sent: bool) -> None:
+        """Log the last attempt and count the request."""
         self._finish(call)
-        final = not call.shadow
-        self._record(call, Ended(outcome, final, time.monotonic(), error, sent))
-        if final:
+        self._record(call, Ended(outcome, not call.shadow, time.monotonic(), error, sent))
+        if not call.shadow:
             self._count(call, fault.status)
+
+    def _tell(self, call: Call, fault: Fault) -> None:
+        if not call.cancelled:
             self._recorder.then(call.caller.refuse(call, fault))
 
     def _finish(self, call: Call) -> None:

@@ -32,7 +32,7 @@ _LEAST_GROWTH = 1.25
 """Company that costs a call no more than this factor is always welcome."""
 _LEAST_USEFUL = 0.6
 """Share of a part's time that goes to its rows and not to the fixed cost, however short it is."""
-_LAG_KEPT = 0.9
+_LAG_KEPT = 0.5
 """Share of the gateway's lag that is still believed when it was shorter the next time."""
 _MOST_REALTIME = 0.95
 """Share of the workers that realtime work is assumed to take at most."""
