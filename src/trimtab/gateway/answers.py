@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from trimtab.gateway.call import Call
-from trimtab.gateway.plan import Plan
+from trimtab.gateway.plan import PLATFORM, Plan
 from trimtab.gateway.values import OutputValues
 
 JSON = b"Content-Type: application/json\r\n"
@@ -51,11 +51,16 @@ def output_tensor(values: OutputValues, start: int, rows: int) -> OutputTensor:
     return OutputTensor(output.name, datatype, [rows, *output.shape], values.of(start, rows))
 
 
+def id_value(request_id: str) -> bytes:
+    """A request id as the value of a header; what cannot stand in one is percent-encoded."""
+    if not _PLAIN_ID.fullmatch(request_id) or request_id != request_id.strip():
+        request_id = quote(request_id.strip(), safe="!#$&'()*+,/:;=?@[]~ ")
+    return request_id.encode()
+
+
 def id_header(request_id: str) -> bytes:
-    """The X-Request-Id line; what cannot stand in a header is percent-encoded."""
-    if not _PLAIN_ID.fullmatch(request_id):
-        request_id = quote(request_id, safe="!#$&'()*+,/:;=?@[]~ ")
-    return b"X-Request-Id: %b\r\n" % request_id.encode()
+    """The X-Request-Id line."""
+    return b"X-Request-Id: %b\r\n" % id_value(request_id)
 
 
 def answer_headers(plan: Plan, request_id: str) -> bytes:
@@ -77,7 +82,7 @@ def _metadata_cached(plan: Plan, deployment: str, versions: tuple[int, ...]) -> 
         {
             "name": deployment,
             "versions": [str(number) for number in versions],
-            "platform": "trimtab_release",
+            "platform": PLATFORM,
             "inputs": inputs,
             "outputs": outputs,
             "properties": {"release": plan.name, "digest": plan.release},

@@ -10,7 +10,8 @@ from trimtab.domain import telemetry
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.gateway import mlflow_shapes
 from trimtab.gateway.answers import encode_json, metadata
-from trimtab.gateway.asked import asked, some
+from trimtab.gateway.asked import asked
+from trimtab.gateway.directory import Directory, answering_plan, explicit_plan
 from trimtab.gateway.faults import Fault, internal, not_found, unavailable
 from trimtab.gateway.heads import BINARY, JSON, Heading, heading
 from trimtab.gateway.http11 import Exchange
@@ -20,11 +21,11 @@ from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.mlflow_shapes import MlflowCaller
 from trimtab.gateway.openapi import description
-from trimtab.gateway.plan import Plan
+from trimtab.gateway.plan import PLATFORM, Plan
 from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
 from trimtab.gateway.rest import BinaryCaller, RestCaller
-from trimtab.gateway.table import RouteView, Table, View
+from trimtab.gateway.table import RouteView, Table
 
 EXTENSIONS = [
     "binary_tensor_data",
@@ -45,9 +46,9 @@ class Front:
     """Routes exchanges. Everything that goes wrong becomes an error answer here."""
 
     def __init__(
-        self, table: Table, intake: Intake, recorder: Recorder, meter: Meter, log: Log
+        self, directory: Directory, intake: Intake, recorder: Recorder, meter: Meter, log: Log
     ) -> None:
-        self._table = table
+        self._directory = directory
         self._intake = intake
         self._recorder = recorder
         self._meter = meter
@@ -109,8 +110,8 @@ class Front:
             if handler is None or (verb == "feedback" and version is not None):
                 raise not_found("no such path; GET /openapi.json lists them")
             _allow(exchange, (b"POST",))
-        route = self._deployment(model) if model else self._only_deployment()
-        handler(exchange, route, None if version is None else _explicit(route, version))
+        route = self._directory.deployment(model) if model else self._directory.only_deployment()
+        handler(exchange, route, None if version is None else explicit_plan(route, version))
 
     def _target(self, path: bytes) -> tuple[str, str | None, str]:
         """Model, version and verb of a path; the paths that clients use are few."""
@@ -120,26 +121,6 @@ class Front:
                 self._targets.clear()
             target = self._targets[path] = _model_path(path)
         return target
-
-    def _view(self) -> View:
-        view = self._table.view
-        if view is None:
-            raise unavailable("the gateway has no routes yet")
-        return view
-
-    def _deployment(self, name: str) -> RouteView:
-        route = self._view().deployments.get(name)
-        if route is None:
-            raise not_found(f"no deployment {name[:64]!r}")
-        return route
-
-    def _only_deployment(self) -> RouteView:
-        """For clients whose paths have no place for a name."""
-        routes = list(self._view().deployments.values())
-        if len(routes) != 1:
-            names = some(sorted(route.name for route in routes)) or "none"
-            raise not_found(f"POST /invocations/DEPLOYMENT; the deployments are {names}")
-        return routes[0]
 
     def _infer(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
         said = heading(exchange.headers)
@@ -193,35 +174,24 @@ class Front:
         exchange.respond(200, b'{"live":true}')
 
     def _all_ready(self, exchange: Exchange) -> None:
-        ready = self._every_ready()
+        ready = self._directory.all_ready()
         body = encode_json({"live": True, "ready": ready})
         exchange.respond(200 if ready else 503, body)
 
-    def _every_ready(self) -> bool:
-        view = self._table.view
-        return view is not None and all(
-            self._can_answer(route, None) for route in view.deployments.values()
-        )
-
     def _ping(self, exchange: Exchange) -> None:
         """Readiness as MLflow's and SageMaker's clients ask for it: only the status counts."""
-        exchange.respond(200 if self._every_ready() else 503, b"\n", _TEXT)
-
-    def _can_answer(self, route: RouteView, explicit: Plan | None) -> bool:
-        """A sleeping deployment answers its next request, after a while."""
-        plan = explicit or route.stable
-        return plan is not None and (route.asleep or self._intake.can_answer(plan))
+        exchange.respond(200 if self._directory.all_ready() else 503, b"\n", _TEXT)
 
     def _ready(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
-        ready = self._can_answer(route, explicit)
+        ready = self._directory.ready(route, explicit)
         exchange.respond(200 if ready else 503, encode_json({"name": route.name, "ready": ready}))
 
     def _metadata(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
-        plan = _answering(route, explicit)
+        plan = answering_plan(route, explicit)
         exchange.respond(200, metadata(plan, route.name, tuple(sorted(route.by_number))))
 
     def _config(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
-        plan = _answering(route, explicit)
+        plan = answering_plan(route, explicit)
         canary = route.weight if route.canary is not None else 0
         weights = {"stable": TOTAL_WEIGHT - canary, "canary": canary, "shadow": 0}
         routes = [
@@ -234,7 +204,7 @@ class Front:
         ]
         facts = {
             "name": route.name,
-            "platform": "trimtab_release",
+            "platform": PLATFORM,
             "release": plan.name,
             "deadline_seconds": route.deadline,
             "key": route.key,
@@ -244,28 +214,22 @@ class Front:
 
     def _stats(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
         """Counts since this process started, one entry per release."""
-        counts: dict[str, dict[str, int]] = {}
-        for labels, count in self._meter.counted(telemetry.REQUESTS).items():
-            deployment, release, _, _, code = labels
-            if deployment == route.name and (explicit is None or explicit.name == release):
-                entry = counts.setdefault(release, {"success": 0, "fail": 0})
-                entry["success" if code == "200" else "fail"] += count
         stats = [
             {
                 "name": route.name,
                 "version": release.rpartition("@")[2],
                 "inference_stats": {
-                    "success": {"count": entry["success"]},
-                    "fail": {"count": entry["fail"]},
+                    "success": {"count": counted.success},
+                    "fail": {"count": counted.fail},
                 },
             }
-            for release, entry in counts.items()
+            for release, counted in self._directory.counted(route, explicit).items()
         ]
         exchange.respond(200, encode_json({"model_stats": stats}))
 
     def _description(self, exchange: Exchange) -> None:
-        view = self._table.view
-        exchange.respond(200, encode_json(description(sorted(view.deployments) if view else ())))
+        names = sorted(route.name for route in self._directory.deployments())
+        exchange.respond(200, encode_json(description(names)))
 
     def _metrics(self, exchange: Exchange) -> None:
         exchange.respond(200, self._meter.exposition(), _METRICS_TYPE)
@@ -294,13 +258,6 @@ def register_gauges(meter: Meter, table: Table, pools: Pools) -> None:
     )
 
 
-def _answering(route: RouteView, explicit: Plan | None) -> Plan:
-    plan = explicit or route.stable
-    if plan is None:
-        raise unavailable(f"{route.name} has no release that can answer")
-    return plan
-
-
 def _model_path(path: bytes) -> tuple[str, str | None, str]:
     """Model, version and verb of a path; raises a 404 `Fault`.
 
@@ -323,13 +280,6 @@ def _model_path(path: bytes) -> tuple[str, str | None, str]:
 def _text(part: bytes) -> str:
     text = part.decode("ascii", "replace")
     return unquote(text) if "%" in text else text
-
-
-def _explicit(route: RouteView, version: str) -> Plan:
-    plan = route.by_number.get(int(version)) if version.isascii() and version.isdigit() else None
-    if plan is None:
-        raise not_found(f"{route.name} has no resident release {version[:20]!r}")
-    return plan
 
 
 def _refuse(exchange: Exchange, fault: Fault) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import uvloop
 
 from trimtab.domain import layout, telemetry
+from trimtab.gateway.directory import Directory
 from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.front import Front, register_gauges
 from trimtab.gateway.http11 import HttpServer
@@ -92,7 +93,7 @@ class Gateway:
         self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log)
         self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
         intake = Intake(dispatcher, Waker(Path(), asyncio.get_running_loop().time, log))
-        self._front = Front(self.table, intake, self.recorder, meter, log)
+        self._front = Front(Directory(self.table, intake, meter), intake, self.recorder, meter, log)
         self.http = HttpServer(self._front.handle)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []

@@ -111,6 +111,10 @@ class Meter(Collector):
         """The values of a counter by labels."""
         return self._counters[metric.name]
 
+    def observed(self, metric: telemetry.Metric) -> dict[Labels, Histogram]:
+        """The histograms of a family by labels."""
+        return self._histograms[metric.name]
+
     def so_far(self) -> Count:
         """What this gateway counted, and its gauges as they are now."""
         return Count(

@@ -37,6 +37,9 @@ NUMPY_TYPES: dict[str, np.dtype[Any]] = {
 }
 """How the numeric datatypes lie on the wire."""
 
+PLATFORM = "trimtab_release"
+"""What kind of model a release is, for clients that ask."""
+
 _EXACT_IN_FP64 = frozenset(NUMPY_TYPES) - {"INT64", "UINT64"}
 
 
