@@ -103,8 +103,11 @@ def prepare(home: Path) -> None:
     (home / "run" / "routing.json").write_bytes(msgspec.json.encode(snapshot))
 
 
-def started(home: Path, listener: socket.socket) -> list[subprocess.Popen[str]]:
+def started(
+    home: Path, listener: socket.socket, grpc: socket.socket | None = None
+) -> list[subprocess.Popen[str]]:
     """Worker and gateway, ready."""
+    sockets = {"--fd": listener.fileno()} | ({"--grpc-fd": grpc.fileno()} if grpc else {})
     echo = [sys.executable, str(ROOT / "tests/e2e/echo_worker.py"), str(home / "run/w/1.sock")]
     worker = subprocess.Popen([*echo, RELEASE, "sum"], stdout=subprocess.PIPE, text=True)
     assert worker.stdout is not None
@@ -112,9 +115,9 @@ def started(home: Path, listener: socket.socket) -> list[subprocess.Popen[str]]:
     gateway = subprocess.Popen(
         [
             *(sys.executable, "-m", "trimtab.gateway", "--home", str(home), "--index", "0"),
-            *("--fd", str(listener.fileno())),
+            *(text for name, number in sockets.items() for text in (name, str(number))),
         ],
-        pass_fds=[listener.fileno()],
+        pass_fds=[*sockets.values()],
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -40,7 +40,7 @@ def test_a_configuration_that_is_none_is_told_where(bare: System, text: str) -> 
     assert not bare.home.exists()
 
 
-@pytest.mark.parametrize("name", ["INFERENCE", "ADMIN"])
+@pytest.mark.parametrize("name", ["INFERENCE", "GRPC", "ADMIN"])
 def test_a_port_in_use_is_named(bare: System, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -23,6 +23,8 @@ class Machine:
         self.home = home
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.grpc_listener = socket.create_server(("127.0.0.1", 0))
+        self.grpc = f"127.0.0.1:{self.grpc_listener.getsockname()[1]}"
         self.parent: int | None = None
         self._processes: list[subprocess.Popen[str]] = []
         (home / "run" / "w").mkdir(parents=True)
@@ -39,16 +41,17 @@ class Machine:
         return process
 
     def gateway(self, flush_seconds: float = 60.0, index: int = 0) -> subprocess.Popen[str]:
-        """A gateway on the shared socket that routes."""
+        """A gateway on the shared sockets that routes."""
         pipe, self.parent = os.pipe()
-        numbers = {"--fd": self.listener.fileno(), "--parent-fd": pipe, "--index": index}
+        fd, grpc = self.listener.fileno(), self.grpc_listener.fileno()
+        numbers = {"--fd": fd, "--grpc-fd": grpc, "--parent-fd": pipe, "--index": index}
         options = [text for name, number in numbers.items() for text in (name, str(number))]
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "trimtab.gateway", "--home", str(self.home)),
                 *(*options, "--flush-seconds", str(flush_seconds)),
             ],
-            pass_fds=(self.listener.fileno(), pipe),
+            pass_fds=(fd, grpc, pipe),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -90,5 +93,6 @@ class Machine:
                 if stream is not None:
                     stream.close()
         self.listener.close()
+        self.grpc_listener.close()
         if self.parent is not None:
             os.close(self.parent)

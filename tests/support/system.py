@@ -66,7 +66,7 @@ class System:
     def __init__(self, folder: Path, home: Path | None = None) -> None:
         self.folder = folder
         self.home = home or folder / ".trimtab"
-        self._addresses = {"INFERENCE": "127.0.0.1:0", "ADMIN": "127.0.0.1:0"}
+        self._addresses = dict.fromkeys(("INFERENCE", "GRPC", "ADMIN"), "127.0.0.1:0")
         self._server: subprocess.Popen[bytes] | None = None
 
     def environment(self) -> dict[str, str]:
@@ -129,7 +129,7 @@ class System:
         until(answers, START_SECONDS)
         found = self._facts()
         for name in self._addresses:
-            self._addresses[name] = urlsplit(found[name.lower()]).netloc
+            self._addresses[name] = found[name.lower()].rpartition("/")[2]
 
     def _answers(self) -> bool:
         facts = self._facts()

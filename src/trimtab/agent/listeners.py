@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from trimtab import errors
 
 BACKLOG = 1024
+_USUAL_PORTS = {"inference": 8080, "grpc": 8081, "admin": 8090}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class Listener:
 
     socket: socket.socket
     url: str
+
+    @property
+    def target(self) -> str:
+        """Host and port, as clients of gRPC name it."""
+        return self.url.removeprefix("http://")
 
 
 def parse_address(text: str, name: str) -> tuple[str, int]:
@@ -29,7 +35,7 @@ def parse_address(text: str, name: str) -> tuple[str, int]:
             "read address",
             f"{name} = {text!r}",
             "an address is host:port",
-            hint=f'set server.{name} = "127.0.0.1:{8080 if name == "inference" else 8090}"',
+            hint=f'set server.{name} = "127.0.0.1:{_USUAL_PORTS[name]}"',
         )
     return host.strip("[]"), int(port)
 

@@ -42,7 +42,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
-    """`inference` and `admin` are `host:port`; port 0 takes a free one."""
+    """Listeners are `host:port`; port 0 takes a free one. `grpc` is None for no gRPC."""
 
     home: Path
     project: Path
@@ -50,6 +50,7 @@ class AgentOptions:
     admin: str = "127.0.0.1:8090"
     gateways: int = 1
     flush_seconds: float = 0.25
+    grpc: str | None = None
     programs: Programs = field(default_factory=Programs)
     patience: Patience = field(default_factory=Patience)
 

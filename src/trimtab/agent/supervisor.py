@@ -26,12 +26,16 @@ from trimtab.domain import layout
 
 
 class AgentFacts(msgspec.Struct, frozen=True):
-    """`run/agent.json`: where a running agent is reached. `started_at` is epoch seconds."""
+    """`run/agent.json`: where a running agent is reached. `started_at` is epoch seconds.
+
+    `grpc` is host and port, None when there is no such listener.
+    """
 
     pid: int
     inference: str
     admin: str
     started_at: float
+    grpc: str | None = None
 
 
 async def serve(options: AgentOptions, hands: Hands, report: Report = silent) -> None:
@@ -56,6 +60,19 @@ async def serve(options: AgentOptions, hands: Hands, report: Report = silent) ->
 class _Listeners:
     inference: Listener
     admin: Listener
+    grpc: Listener | None
+
+    @property
+    def gateways(self) -> dict[str, int]:
+        """The gateways' options that name a socket, with its number."""
+        numbers = {"--fd": self.inference.socket.fileno()}
+        return numbers if self.grpc is None else {**numbers, "--grpc-fd": self.grpc.socket.fileno()}
+
+    def close_gateways(self) -> None:
+        """Accept no more calls."""
+        self.inference.socket.close()
+        if self.grpc is not None:
+            self.grpc.socket.close()
 
 
 def _make_folders() -> None:
@@ -67,13 +84,17 @@ def _make_folders() -> None:
 
 @contextlib.contextmanager
 def _listeners(options: AgentOptions) -> Iterator[_Listeners]:
-    """Both sockets. Facts left behind mean a killed agent, whose gateways are about to end."""
+    """The sockets. Facts left behind mean a killed agent, whose gateways are about to end."""
     wait = options.patience.leftover if Path(layout.AGENT_FACTS).exists() else 0.0
-    admin = open_admin(options.admin, wait)
-    with admin.socket:
+    with contextlib.ExitStack() as stack:
+        admin = open_admin(options.admin, wait)
+        stack.enter_context(admin.socket)
         inference = open_listener(options.inference, "inference", wait)
-        with inference.socket:
-            yield _Listeners(inference, admin)
+        stack.enter_context(inference.socket)
+        grpc = open_listener(options.grpc, "grpc", wait) if options.grpc else None
+        if grpc is not None:
+            stack.enter_context(grpc.socket)
+        yield _Listeners(inference, admin, grpc)
 
 
 class _Agent:
@@ -104,16 +125,16 @@ class _Agent:
         return tuple(child.pid for child in children if child is not None and child.running)
 
     def _gateway(self, index: int) -> Launch:
-        fd = self._listeners.inference.socket.fileno()
+        sockets = self._listeners.gateways
         argv = (
             *self._options.programs.gateway,
             *("--home", str(self._nursery.home)),
             *("--index", str(index)),
-            *("--fd", str(fd)),
+            *(text for option, fd in sockets.items() for text in (option, str(fd))),
             *("--parent-fd", str(self._nursery.lifeline)),
             *("--flush-seconds", f"{self._options.flush_seconds:g}"),
         )
-        return Launch(f"gateway-{index}", argv, os.environ, (fd,))
+        return Launch(f"gateway-{index}", argv, os.environ, tuple(sockets.values()))
 
     def _controller_launch(self) -> Launch:
         fd = self._listeners.admin.socket.fileno()
@@ -158,15 +179,18 @@ class _Agent:
 
     def _write_facts(self, path: Path) -> None:
         inference, admin = self._listeners.inference.url, self._listeners.admin.url
-        facts = AgentFacts(os.getpid(), inference, admin, time.time())
+        calls = self._listeners.grpc
+        grpc = None if calls is None else calls.target
+        facts = AgentFacts(os.getpid(), inference, admin, time.time(), grpc)
         unfinished = path.with_suffix(".tmp")
         unfinished.write_bytes(msgspec.json.encode(facts))
         unfinished.rename(path)
-        self._report(AgentEvent("listening", "agent", f"{inference} and {admin}", os.getpid()))
+        places = f"{inference} and {admin}" + (f", gRPC on {grpc}" if grpc else "")
+        self._report(AgentEvent("listening", "agent", places, os.getpid()))
 
     async def _stop(self) -> None:
         """Gateways first, for they answer what is in flight; the controller sees the rest go."""
-        self._listeners.inference.socket.close()
+        self._listeners.close_gateways()
         await asyncio.gather(*(keeper.stop() for keeper in self._gateways))
         await asyncio.gather(self._workforce.stop(), self._jobs.stop(self._options.patience.drain))
         await self._controller.stop()

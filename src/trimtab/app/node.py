@@ -33,6 +33,7 @@ def up(project: Project, report: Callable[[AgentEvent], None]) -> None:
         project=project.folder,
         inference=server.inference,
         admin=server.admin,
+        grpc=server.grpc,
         gateways=server.gateways,
         flush_seconds=server.flush_seconds,
         programs=Programs(controller=(sys.executable, "-P", "-m", "trimtab.web")),

@@ -19,6 +19,7 @@ class AgentFacts(msgspec.Struct, frozen=True):
     inference: str
     admin: str
     pid: int = 0
+    grpc: str | None = None
 
 
 def state_folder(start: Path, environment: Mapping[str, str]) -> Path:

@@ -76,6 +76,7 @@ class LocalMachine:
             **os.environ,
             "TRIMTAB_HOME": str(self._home),
             "TRIMTAB_SERVER_INFERENCE": "127.0.0.1:0",
+            "TRIMTAB_SERVER_GRPC": "127.0.0.1:0",
             "TRIMTAB_SERVER_ADMIN": "127.0.0.1:0",
         }
         log = self._log()

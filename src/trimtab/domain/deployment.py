@@ -128,9 +128,10 @@ class PipelineSpec(msgspec.Struct, frozen=True):
 
 
 class ServerSpec(msgspec.Struct, frozen=True):
-    """The `[server]` table: listeners and processes of one machine."""
+    """The `[server]` table: listeners and processes of one machine. `grpc` is None when off."""
 
     inference: str = "127.0.0.1:8080"
+    grpc: str | None = "127.0.0.1:8081"
     admin: str = "127.0.0.1:8090"
     gateways: int = 1
     flush_seconds: float = 0.25

@@ -127,6 +127,10 @@ def _address(value: Any) -> str:
     return match[0]
 
 
+def _address_or_off(value: Any) -> str | None:
+    return None if value == "off" else _address(value)
+
+
 def _params(value: Any) -> dict[str, str]:
     _expect(isinstance(value, dict))
     _expect(all(isinstance(item, str | int | float) for item in value.values()))
@@ -166,12 +170,19 @@ COUNT = Kind("a whole number", "1", _count)
 POSITIVE = Kind("a whole number above 0", "1", _positive)
 RATIO = Kind("a number from 0 to below 1", "0.999", _ratio)
 ADDRESS = Kind("host:port", '"127.0.0.1:8080"', _address, pattern=_ADDRESS.pattern)
+ADDRESS_OR_OFF = Kind(
+    'host:port or "off"',
+    '"127.0.0.1:8081"',
+    _address_or_off,
+    pattern=rf"{_ADDRESS.pattern}|off",
+)
 PARAMS = Kind("a table of texts and numbers", '{ depth = "6" }', _params)
 
 SERVER: tuple[Setting, ...] = (
     Setting("inference", "inference", ADDRESS, "Where clients call the models."),
+    Setting("grpc", "grpc", ADDRESS_OR_OFF, "Where clients call the models by gRPC."),
     Setting("admin", "admin", ADDRESS, "Where the dashboard and the admin API listen."),
-    Setting("gateways", "gateways", POSITIVE, "Gateway processes on the inference socket."),
+    Setting("gateways", "gateways", POSITIVE, "Gateway processes on the inference sockets."),
     Setting("flush", "flush_seconds", DURATION, "Longest time a row waits for its segment."),
     Setting("retention_days", "retention_days", POSITIVE, "Days the request log is kept."),
 )

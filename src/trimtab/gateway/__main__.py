@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--fd", type=int, required=True, help="an inherited listening socket")
+    parser.add_argument("--grpc-fd", type=int, default=None, help="the same for gRPC")
     parser.add_argument("--flush-seconds", type=float, default=0.5)
     parser.add_argument("--parent-fd", type=int, default=None)
     given = parser.parse_args(arguments)
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         home=given.home,
         index=given.index,
         listener=given.fd,
+        grpc=given.grpc_fd,
         flush_seconds=given.flush_seconds,
         parent=given.parent_fd,
     )

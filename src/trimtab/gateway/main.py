@@ -18,6 +18,8 @@ from trimtab.domain import layout, telemetry
 from trimtab.gateway.directory import Directory
 from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.front import Front, register_gauges
+from trimtab.gateway.grpc_front import GrpcFront
+from trimtab.gateway.http2_server import Http2Server
 from trimtab.gateway.http11 import HttpServer
 from trimtab.gateway.intake import Intake
 from trimtab.gateway.logs import Log
@@ -38,12 +40,13 @@ PREPARE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """How a gateway runs. `listener` is the number of an inherited listening socket; the process
-    drains when the other end of the pipe `parent` closes."""
+    """How a gateway runs. `listener` and `grpc` are the numbers of inherited listening sockets; the
+    process drains when the other end of the pipe `parent` closes."""
 
     home: Path
     index: int
     listener: int
+    grpc: int | None = None
     flush_seconds: float = 0.5
     parent: int | None = None
     drain_seconds: float = 30.0
@@ -93,9 +96,12 @@ class Gateway:
         self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log)
         self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
         intake = Intake(dispatcher, Waker(Path(), asyncio.get_running_loop().time, log))
-        self._front = Front(Directory(self.table, intake, meter), intake, self.recorder, meter, log)
+        directory = Directory(self.table, intake, meter)
+        self._front = Front(directory, intake, self.recorder, meter, log)
         self.http = HttpServer(self._front.handle)
-        self._server: asyncio.Server | None = None
+        self._grpc_front = GrpcFront(directory, intake, log)
+        self.http2 = Http2Server(self._grpc_front.begin)
+        self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         register_gauges(meter, self.table, self.pools)
         self._peers = Peers(options.index, meter, log)
@@ -117,8 +123,9 @@ class Gateway:
             await self.table.refresh()
         except OSError as error:
             self._log.error("routing.failed", error=str(error))
-        listener = socket.socket(fileno=self._options.listener)
-        self._server = await loop.create_server(self.http.connection, sock=listener, backlog=1024)
+        await self._listen(self._options.listener, self.http.connection)
+        if self._options.grpc is not None:
+            await self._listen(self._options.grpc, self.http2.connection)
         gc.collect()
         gc.freeze()
         steps = (
@@ -135,9 +142,11 @@ class Gateway:
 
     async def stop(self) -> None:
         """Accept no more, answer what was accepted, make the log whole."""
-        assert self._server is not None
-        self._server.close()
+        for server in self._servers:
+            server.close()
         self.http.drain()
+        self._grpc_front.health.drain()
+        self.http2.drain()
         try:
             async with asyncio.timeout(self._options.drain_seconds):
                 await self._drained()
@@ -150,9 +159,15 @@ class Gateway:
         self.recorder.close()
         self._peers.leave()
 
+    async def _listen(self, number: int, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Accept on an inherited socket."""
+        loop = asyncio.get_running_loop()
+        listener = socket.socket(fileno=number)
+        self._servers.append(await loop.create_server(protocol, sock=listener, backlog=1024))
+
     async def _drained(self) -> None:
         await self._front.finish()
-        while self.http.busy:  # noqa: ASYNC110 - only the kernel knows when a buffer is sent
+        while self.http.busy or self.http2.busy:  # noqa: ASYNC110 - only the kernel knows when a buffer is sent
             await asyncio.sleep(0.01)
 
     def _parent_event(self) -> None:
@@ -188,7 +203,10 @@ class Gateway:
         self.pools.apply(view.plans, view.workers)
 
     async def _tick(self) -> None:
-        self.http.tick(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        self.http.tick(now)
+        self.http2.tick(now)
+        self._grpc_front.health.tick()
 
     async def _count(self) -> None:
         self._peers.leave()

@@ -477,12 +477,13 @@ class InitView(msgspec.Struct, frozen=True):
 
 
 class UpView(msgspec.Struct, frozen=True):
-    """Where a running system listens."""
+    """Where a running system listens. `grpc` is host and port, null when it is off."""
 
     inference: str
     admin: str
     pid: int
     home: str
+    grpc: str | None = None
 
 
 class LabelView(msgspec.Struct, frozen=True):

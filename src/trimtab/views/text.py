@@ -503,7 +503,9 @@ def _(view: s.InitView) -> RenderableType:
 
 @render.register
 def _(view: s.UpView) -> RenderableType:
-    return pairs((("models", view.inference), ("dashboard", view.admin), ("state", view.home)))
+    grpc = (("gRPC", view.grpc),) if view.grpc else ()
+    places = (("dashboard", view.admin), ("state", view.home))
+    return pairs((("models", view.inference), *grpc, *places))
 
 
 @render.register

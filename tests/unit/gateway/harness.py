@@ -28,6 +28,7 @@ class Harness:
         self.client = client
         self.gateway = gateway
         self.port = port
+        self.grpc_port = 0
 
     async def infer(self, body: bytes, path: str = "/v2/models/d/infer") -> httpx.Response:
         """POST an inference request."""
@@ -73,17 +74,22 @@ async def running(
     os.chdir(home)
     if routing is not None:
         write_routing(home, routing)
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
+    listener, grpc = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    port, grpc_port = (each.getsockname()[1] for each in (listener, grpc))
     options = GatewayOptions(
-        home, 0, listener.detach(), flush_seconds=30, limits=limits or Limits(), drain_seconds=2
+        *(home, 0, listener.detach(), grpc.detach()),
+        flush_seconds=30,
+        limits=limits or Limits(),
+        drain_seconds=2,
     )
     with (home / "gateway.log").open("w") as stream:
         gateway = Gateway(options, SpoolLog(Path(), "g0-1"), Log(stream))
         await gateway.start()
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client:
-                yield Harness(home, client, gateway, port)
+                harness = Harness(home, client, gateway, port)
+                harness.grpc_port = grpc_port
+                yield harness
         finally:
             await gateway.stop()
             os.chdir(before)

@@ -25,6 +25,6 @@ def command(screen: Screen) -> None:
         if event.kind == "listening":
             facts = agent_facts()
             home = str(project.home)
-            screen.show(UpView(facts.inference, facts.admin, facts.pid, home))
+            screen.show(UpView(facts.inference, facts.admin, facts.pid, home, facts.grpc))
 
     node.up(project, report)

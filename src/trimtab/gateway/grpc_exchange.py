@@ -1,0 +1,318 @@
+"""Calls of gRPC on streams of HTTP/2: messages in, messages and a status out.
+
+Source: the gRPC document "PROTOCOL-HTTP2".
+"""
+
+import struct
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Protocol
+
+from trimtab.gateway import protobuf
+from trimtab.gateway.coding import MAX_BODY, decoded
+from trimtab.gateway.faults import Fault, bad
+from trimtab.gateway.grpc_status import (
+    ANSWER_HEAD,
+    OK,
+    fault_trailers,
+    id_trailer,
+    release_trailer,
+)
+from trimtab.gateway.http2 import Stream
+
+MAX_GATHERED = 2 * MAX_BODY
+"""Bytes of unfinished requests that one connection may have here."""
+
+LEAST_HELD = 4096
+"""What a request of a dialogue counts at least, so that there cannot be many tiny ones."""
+
+LEAST_PIECE = 64
+"""What a piece of a message counts at least: that is what keeping it costs beside its bytes."""
+
+_PREFIX = struct.Struct(">BL")
+_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_LONGEST_TIMEOUT = 8
+
+
+class Exchange(Protocol):
+    """One question and the place of its answer; only the first answer counts."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        ...
+
+    @property
+    def due(self) -> float | None:
+        """When the client stops waiting, of the monotonic clock."""
+        ...
+
+    def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
+        """Answer with a message."""
+        ...
+
+    def refuse(self, fault: Fault, release: str = "", request_id: str = "") -> None:
+        """Answer with an error."""
+        ...
+
+
+Handler = Callable[[Exchange, bytes], None]
+"""Answers an exchange, now or later; never raises."""
+
+
+class Inbox:
+    """Cuts the data of a stream into messages.
+
+    What it was fed counts against `MAX_GATHERED` until it is told that the messages were `taken`.
+    """
+
+    __slots__ = ("_connection", "_encoding", "_gathered", "_needed", "_parts", "_size")
+
+    def __init__(self, stream: Stream) -> None:
+        self._connection = stream.connection
+        self._encoding = stream.head.fields.get(b"grpc-encoding")
+        self._gathered = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._needed = _PREFIX.size
+
+    @property
+    def size(self) -> int:
+        """Bytes of a message that is not whole yet."""
+        return self._size
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that `data` completes; raises a `Fault` (400, 413, 415, 429)."""
+        self._gather(max(len(data), LEAST_PIECE))
+        if self._connection.gathered > MAX_GATHERED:
+            raise Fault(429, "too much of unfinished messages on this connection")
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size < self._needed:
+            return []
+        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        found: list[bytes] = []
+        at, end = 0, len(data)
+        self._needed = _PREFIX.size
+        while end - at >= _PREFIX.size:
+            compressed, size = _PREFIX.unpack_from(data, at)
+            if size > MAX_BODY:
+                raise Fault(413, f"the message is larger than {MAX_BODY} bytes")
+            stop = at + _PREFIX.size + size
+            if stop > end:
+                self._needed = _PREFIX.size + size
+                break
+            found.append(self._plain(compressed, data[at + _PREFIX.size : stop]))
+            at = stop
+        self._parts = [data[at:]] if at < end else []
+        self._size = end - at
+        return found
+
+    def taken(self) -> None:
+        """The messages so far are somebody else's to count."""
+        self._gather(self._size - self._gathered)
+
+    def forget(self) -> None:
+        """Nothing of the stream is wanted any more."""
+        self._parts = []
+        self._gather(-self._gathered)
+
+    def _gather(self, more: int) -> None:
+        self._gathered += more
+        self._connection.gathered += more
+
+    def _plain(self, compressed: int, message: bytes) -> bytes:
+        if not compressed:
+            return message
+        if compressed > 1 or self._encoding in (None, b"identity"):
+            raise bad("the message is compressed, but grpc-encoding does not say how")
+        return decoded(message, self._encoding)
+
+
+class Unary:
+    """`Receiver` of the one message of a call, and its `Exchange`."""
+
+    __slots__ = ("_handler", "_inbox", "_messages", "_stream", "due")
+
+    def __init__(self, stream: Stream, handler: Handler, due: float | None) -> None:
+        self._stream = stream
+        self._handler = handler
+        self._inbox = Inbox(stream)
+        self._messages: list[bytes] = []
+        self.due = due
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client gave the call up."""
+        return self._stream.abandoned
+
+    def data(self, data: bytes) -> None:
+        """Gather the message."""
+        try:
+            self._messages += self._inbox.feed(data)
+            if len(self._messages) > 1:
+                raise _not_one()
+        except Fault as fault:
+            self.refuse(fault)
+
+    def end(self) -> None:
+        """Hand the message over."""
+        if len(self._messages) != 1 or self._inbox.size:
+            self.refuse(_not_one())
+            return
+        self._inbox.forget()
+        self._handler(self, self._messages.pop())
+
+    def late(self) -> None:
+        """The client does not go on."""
+        self.refuse(Fault(408, "the request did not arrive in time"))
+
+    def lost(self) -> None:
+        """The client gave up."""
+        self._inbox.forget()
+
+    def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
+        """Answer with a message."""
+        self._stream.answer(ANSWER_HEAD, framed(message), OK + _names(release, request_id))
+
+    def refuse(self, fault: Fault, release: str = "", request_id: str = "") -> None:
+        """Answer with an error."""
+        trailers = fault_trailers(fault) + _names(release, request_id)
+        self._stream.refuse(ANSWER_HEAD + trailers)
+        self._inbox.forget()
+
+
+class Dialogue:
+    """`Receiver` of a stream of questions; the answers leave in their order.
+
+    A client that sends faster than it is answered has to wait: it gets no further room.
+    """
+
+    def __init__(self, stream: Stream, handler: Handler, due: float | None) -> None:
+        self._stream = stream
+        self._handler = handler
+        self._inbox = Inbox(stream)
+        self._turns: deque[Turn] = deque()
+        self._begun = False
+        self._ended = False
+        self.due = due
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the dialogue has ended, for one side or for both."""
+        return self._stream.abandoned or self._stream.answered
+
+    def data(self, data: bytes) -> None:
+        """Take the questions that are whole."""
+        try:
+            messages = self._inbox.feed(data)
+        except Fault as fault:
+            self._break(fault)
+            return
+        self._inbox.taken()
+        for message in messages:
+            turn = Turn(self, max(LEAST_HELD, len(message)))
+            self._stream.held += turn.size
+            self._turns.append(turn)
+            self._handler(turn, message)
+
+    def end(self) -> None:
+        """No further question."""
+        self._ended = True
+        if self._inbox.size:
+            self._break(bad("the last message is cut off"))
+        else:
+            self.flush()
+
+    def late(self) -> None:
+        """A dialogue may pause."""
+
+    def lost(self) -> None:
+        """The client gave up."""
+        self._inbox.forget()
+        self._turns.clear()
+
+    def flush(self) -> None:
+        """Send the answers that are due, in order."""
+        turns = self._turns
+        while turns and (reply := turns[0].reply) is not None:
+            turn = turns.popleft()
+            self._begin()
+            self._stream.send(framed(reply))
+            self._stream.release(turn.size)
+        if self._ended and not turns and not self._stream.answered:
+            self._begin()
+            self._stream.finish(OK)
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._stream.begin(ANSWER_HEAD)
+
+    def _break(self, fault: Fault) -> None:
+        """Nothing that follows could be understood."""
+        self._inbox.forget()
+        if self._begun:
+            self._stream.finish(fault_trailers(fault))
+        else:
+            self._stream.refuse(ANSWER_HEAD + fault_trailers(fault))
+
+
+class Turn:
+    """One question of a dialogue, as an `Exchange`: its answer is a ModelStreamInferResponse."""
+
+    __slots__ = ("_dialogue", "reply", "size")
+
+    def __init__(self, dialogue: Dialogue, size: int) -> None:
+        self._dialogue = dialogue
+        self.size = size
+        self.reply: bytes | None = None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client gave the dialogue up."""
+        return self._dialogue.abandoned
+
+    @property
+    def due(self) -> float | None:
+        """When the client stops waiting."""
+        return self._dialogue.due
+
+    def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
+        """Answer with a message."""
+        self._reply(protobuf.nested(2, message))
+
+    def refuse(self, fault: Fault, release: str = "", request_id: str = "") -> None:
+        """Answer with an error; the dialogue goes on."""
+        which = protobuf.nested(2, protobuf.text(3, request_id)) if request_id else b""
+        self._reply(protobuf.text(1, fault.text) + which)
+
+    def _reply(self, message: bytes) -> None:
+        if self.reply is None:
+            self.reply = message
+            self._dialogue.flush()
+
+
+def _not_one() -> Fault:
+    return bad("the call takes exactly one whole message")
+
+
+def framed(message: bytes) -> bytes:
+    """A message as it lies in the data of a stream."""
+    return _PREFIX.pack(0, len(message)) + message
+
+
+@lru_cache(maxsize=1024)
+def timeout_seconds(value: bytes) -> float:
+    """The seconds of a `grpc-timeout`; raises a 400 `Fault`."""
+    unit, digits = _UNITS.get(value[-1:]), value[:-1]
+    if unit is None or not digits.isdigit() or len(digits) > _LONGEST_TIMEOUT:
+        raise bad(f"grpc-timeout is {value[:20]!r}, not a whole number and a unit")
+    return int(digits) * unit
+
+
+def _names(release: str, request_id: str) -> bytes:
+    if not request_id:
+        return b""
+    return release_trailer(release) + id_trailer(request_id)
