@@ -45,7 +45,8 @@ def test_a_killed_scoring_goes_on_and_gives_every_row_once(system: System) -> No
     assert found.column("person").to_pylist() == [row["person"] for row in rows]
     assert found.column("spend").to_pylist() == [row["spend"] for row in rows]
     sample = [3, ROWS // 2, ROWS - 1]
-    answered = system.client().predict("risk", [sent(rows[row]) for row in sample])
+    with system.client() as client:
+        answered = client.predict("risk", [sent(rows[row]) for row in sample])
     for name, values in answered.outputs.items():
         assert [found.column(name)[row].as_py() for row in sample] == values
 
