@@ -147,8 +147,11 @@ def test_sixty_four_connections_get_their_own_answers(machine: Machine) -> None:
 
 
 def load(machine: Machine, stop: threading.Event, codes: list[Any]) -> None:
-    """Call until told to stop; a client without any retry policy of its own."""
-    options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    """Call until told to stop; a client as it comes, without a retry policy.
+
+    What it repeats then is only a call that no server took: one that meets a GOAWAY on its way out
+    (gRFC A6, "transparent retries")."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(machine.grpc, options) as channel:
         infer = channel.unary_unary(INFER)
         while not stop.is_set():
