@@ -91,9 +91,19 @@ def _fixed(
         elif name == "release":
             columns[name] = pa.repeat(pa.scalar(schema.release), total)
         else:
-            column: Array = pa.array(values[name], type=ARROW[kind])
-            columns[name] = column if spread is None else column.take(spread)
+            columns[name] = _column(values[name], ARROW[kind], spread)
     return columns
+
+
+def _column(values: Sequence[Any], kind: pa.DataType, spread: NDArray[np.int64] | None) -> Array:
+    """One value an attempt, repeated for its rows. Most columns are the same throughout."""
+    first = values[0]
+    if first == values[-1] and values.count(first) == len(values):
+        constant: Any = pa.scalar(first, kind)
+        same: Array = pa.repeat(constant, len(values) if spread is None else len(spread))
+        return same
+    column: Array = pa.array(values, type=kind)
+    return column if spread is None else column.take(spread)
 
 
 def _inputs(schema: LogSchema, entries: Sequence[Entry]) -> dict[str, Array]:

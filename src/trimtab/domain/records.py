@@ -86,6 +86,8 @@ class Rows:
 
     def take(self, index: NDArray[Any]) -> "Rows":
         """The rows at `index` (positions or a boolean mask)."""
+        if index.dtype == np.bool_ and index.all():
+            return self
         return Rows(
             {name: column[index] for name, column in self.fixed.items()},
             {name: column[index] for name, column in self.inputs.items()},

@@ -29,6 +29,7 @@ from trimtab.gateway.values import Inputs, fits, inputs_of_columns, packed
 from trimtab.ports.logsink import Texts
 
 _decode_any = msgspec.json.Decoder().decode
+_decode_present = msgspec.json.Decoder(list[float]).decode
 _decode_floats = msgspec.json.Decoder(list[float | None]).decode
 
 
@@ -92,8 +93,8 @@ def _plain_matrix(tensor: InputTensor, plan: Plan) -> Inputs | None:
     if tensor.name in plan.by_name and shape[1] == 1:
         return None
     try:
-        flat = _decode_floats(tensor.data)
-        if len(flat) == shape[0] * shape[1] and flat and None not in flat:
+        flat = _decode_present(tensor.data)
+        if len(flat) == shape[0] * shape[1] and flat:
             return Inputs(shape[0], packed(flat), None, None)
     except (ValueError, RecursionError):
         pass

@@ -26,17 +26,18 @@ class Lane:
     A call that is being sent in parts stays at its place until its last part is sent.
     """
 
-    __slots__ = ("_calls", "_room", "name", "rows", "size")
+    __slots__ = ("_calls", "_room", "name", "requests", "rows", "size")
 
     def __init__(self, name: str, room: Room) -> None:
         self.name = name
+        self.requests = 0
         self.rows = 0
         self.size = 0
         self._room = room
         self._calls: OrderedDict[Call, None] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return self.requests
 
     def __iter__(self) -> Iterator[Call]:
         return iter(self._calls)
@@ -44,15 +45,15 @@ class Lane:
     @property
     def crowded(self) -> bool:
         """Whether not one more request fits."""
-        return len(self._calls) >= self._room.requests
+        return self.requests >= self._room.requests
 
     def fits(self, call: Call) -> bool:
         """Whether there is room for the call."""
         room = self._room
-        if not self._calls:
+        if not self.requests:
             return True
         return (
-            len(self._calls) < room.requests
+            self.requests < room.requests
             and self.rows + call.rows <= room.rows
             and self.size + call.size <= room.size
         )
@@ -63,6 +64,7 @@ class Lane:
         if first:
             self._calls.move_to_end(call, last=False)
         call.queue = self
+        self.requests += 1
         self.rows += call.rows
         self.size += call.size
 
@@ -70,6 +72,7 @@ class Lane:
         """The call waits no more."""
         del self._calls[call]
         call.queue = None
+        self.requests -= 1
         self.rows -= call.rows if call.cut is None else call.rows - call.cut.sent
         self.size -= call.size
 

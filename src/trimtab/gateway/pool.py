@@ -172,7 +172,10 @@ class Pool:
         if link not in self._idle:
             link.idle_at = time.monotonic()
             self._idle.append(link)
-        self._pump(freed=True)
+        if self._schedule.gathers(0.0):
+            self._pump_later(time.monotonic(), freed=True)
+        else:
+            self._pump(freed=True)
 
     def link_leaving(self, link: Link) -> None:
         """A worker was told to stop."""
@@ -213,14 +216,24 @@ class Pool:
         call.pool = self
         call.queued_at = now
         self._schedule.add(call, lane, now, first=first)
-        if self._idle and not self._pumping:
-            self._pumping = True
-            self._loop.call_soon(self._pump_soon, now)
+        if self._idle:
+            self._pump_later(now)
 
-    def _pump_soon(self, asked_at: float) -> None:
+    def _pump_later(self, now: float, *, freed: bool = False) -> None:
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self._pump_soon, now, freed)
+
+    def _pump_soon(self, asked_at: float, freed: bool, gathered: int = 0) -> None:
+        """Give out work, perhaps only after what has arrived meanwhile is read."""
+        schedule, since = self._schedule, time.monotonic() - asked_at
+        if not gathered:
+            schedule.lagged(since)
+        if len(schedule) > gathered and schedule.gathers(since):
+            self._loop.call_soon(self._pump_soon, asked_at, freed, len(schedule))
+            return
         self._pumping = False
-        self._schedule.lagged(time.monotonic() - asked_at)
-        self._pump()
+        self._pump(freed=freed)
 
     def _pump(self, *, freed: bool = False) -> None:
         """Give idle workers what waits. A call that avoids one of them may be for another."""
@@ -273,14 +286,15 @@ class Pool:
         link.send(batch.number, frame, patience + LINK_GRACE)
 
     def _result(self, link: Link, batch: Batch, frame: Frame) -> None:
+        now = time.monotonic()
         try:
             values = result_values(self.plan, frame, batch.rows)
             header = frame.header
             timing = Timing(float(header["features_seconds"]), float(header["model_seconds"]))
+            waited = now - float(header.get("ended_at", now))
         except (FrameError, KeyError, TypeError, ValueError) as error:
             self._failed(link, batch, "output", str(error))
             return
-        now = time.monotonic()
         if batch.too_late:
             self._outliers.failed(link.worker)
             self._rest_if_odd(link)
@@ -292,6 +306,7 @@ class Pool:
             self._take_part(batch, batch.cut, values, timing)
         work = timing.features + timing.model
         self._schedule.learn(batch, work, now - batch.sent_at, now)
+        self._schedule.answered(waited)
 
     def _failed(self, link: Link, batch: Batch, stage: str, message: str) -> None:
         """What the callers sent is wrong at stage `input`; the rest speaks against the worker."""

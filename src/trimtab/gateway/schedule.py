@@ -88,13 +88,17 @@ class Schedule:
         self._ends = 0.0
         self._parts_out = 0
         self._realtime_at = -RECENT_SECONDS
-        self._lag = 0.0
+        self._lag = self._waited = 0.0
         self._load = self._load_at = 0.0
+
+    def __len__(self) -> int:
+        """Calls that wait in any lane."""
+        return self._realtime.requests + self._batch.requests + self._shadow.requests
 
     @property
     def waiting(self) -> bool:
         """Whether anything waits in any lane."""
-        return bool(self._realtime or self._batch or self._shadow)
+        return len(self) > 0
 
     def refusal(self, call: Call, lane: str, now: float, workers: int) -> Refusal | None:
         """Why a call cannot be admitted; None when it can. `workers` are those that take work."""
@@ -104,9 +108,13 @@ class Schedule:
         return self._hopeless(found, call.rows, call.due, now, workers)
 
     def turned_away(self, lane: str, due: float, now: float, workers: int) -> Refusal | None:
-        """Why a call that is not read yet cannot be admitted, whatever it holds."""
+        """Why a call that is not read yet cannot be admitted, whatever it holds.
+
+        While no more waits than fits into a batch few are refused: reading those costs less than
+        asking for each.
+        """
         found = self.lanes[lane]
-        if not found:
+        if found.requests < self._limits.batch_requests and not found.crowded:
             return None
         return Refusal(Shed.FULL) if found.crowded else self._hopeless(found, 1, due, now, workers)
 
@@ -133,6 +141,24 @@ class Schedule:
         """
         self._lag = max(seconds, self._lag * _LAG_KEPT)
 
+    def gathers(self, since: float) -> bool:
+        """Whether an idle worker is given work only after what has arrived is read.
+
+        When answers wait for the gateway longer than a batch costs by itself, the gateway is what
+        limits, and workers are idle meanwhile. A batch that is larger by what waits in its sockets
+        then saves more than it delays, as long as no more time than that cost has passed `since`.
+        """
+        fixed = self.cost.fixed
+        return (
+            self.cost.known
+            and self._waited > fixed > since
+            and 0 < self._realtime.requests < self._limits.batch_requests
+        )
+
+    def answered(self, waited: float) -> None:
+        """An answer lay in the gateway's socket for so many seconds before it was read."""
+        self._waited = waited
+
     def add(self, call: Call, lane: str, now: float, *, first: bool = False) -> None:
         """Let a call wait; `first` before all others of its lane."""
         call.cut = None
@@ -146,7 +172,7 @@ class Schedule:
         `workers` are those that take work. What an idle worker is given is not held to be late.
         """
         batch = None
-        if self._realtime:
+        if self._realtime.requests:
             batch = self._whole(self._realtime, self._realtime_rows(now), worker, now, freed)
         if batch is None and self._parts_allowed(now, workers):
             for lane in (self._batch, self._shadow):
@@ -260,7 +286,7 @@ class Schedule:
         """Whether a realtime call is in time even if nothing were batched, as most are."""
         lane = self._realtime
         ahead = max(self._ends - self._running * now, 0.0) + 2 * self._lag
-        return ahead + self.cost.without_batching(len(lane) + 1, lane.rows + rows) < left
+        return ahead + self.cost.without_batching(lane.requests + 1, lane.rows + rows) < left
 
     def _untried(self, lane: Lane, workers: int) -> bool:
         if lane:

@@ -1,8 +1,9 @@
 """The values of requests and answers on their way: decoded as late and as seldom as possible."""
 
 import math
-from array import array
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -51,10 +52,16 @@ def inputs_of_columns(plan: Plan, rows: int, columns: list[list[Any]], key: Text
 
 def packed(values: Sequence[float | None]) -> bytes:
     """Numbers as float64, one after another; None as NaN."""
+    pack = _packer(len(values))
     try:
-        return array("d", values).tobytes()  # type: ignore[type-var]
-    except TypeError:
-        return array("d", [math.nan if value is None else value for value in values]).tobytes()
+        return pack(*values)
+    except struct.error:
+        return pack(*[math.nan if value is None else value for value in values])
+
+
+@lru_cache(maxsize=256)
+def _packer(count: int) -> Callable[..., bytes]:
+    return struct.Struct(f"<{count}d").pack
 
 
 def fits(plan: Plan, matrix: NDArray[np.float64]) -> bool:

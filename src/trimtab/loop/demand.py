@@ -126,9 +126,11 @@ def _batches(rows: Rows) -> Batches:
     time in the model. A worker has it from when it was sent until it was answered; of a copy, which
     is sent in parts with other work between them, only the time in the model is known."""
     fixed = rows.fixed
-    model = fixed["model_seconds"].astype(np.float64)
-    done = np.flatnonzero(np.isfinite(model))
-    model = model[done]
+    first = np.flatnonzero(fixed["row"] == 0)
+    counts = np.diff(np.append(first, len(rows))).astype(np.float64)
+    model = fixed["model_seconds"][first].astype(np.float64)
+    ran = np.isfinite(model)
+    done, counts, model = first[ran], counts[ran], model[ran]
     numbers: dict[str, int] = {}
     names = fixed["worker"][done].tolist()
     workers = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
@@ -138,6 +140,7 @@ def _batches(rows: Rows) -> Batches:
     if not len(starts):
         return Batches(np.empty(0), np.empty(0), np.empty(0))
     done = done[order]
+    counts = counts[order]
     total, queue = (
         fixed[name][done].astype(np.float64) for name in ("total_seconds", "queue_seconds")
     )
@@ -146,6 +149,6 @@ def _batches(rows: Rows) -> Batches:
     held = np.minimum.reduceat(np.where(in_parts, 0.0, total - queue), starts)
     return Batches(
         at=np.maximum.reduceat(ends, starts),
-        rows=np.diff(np.append(starts, len(done))).astype(np.float64),
+        rows=np.add.reduceat(counts, starts),
         seconds=np.maximum(held, model[order][starts]),
     )

@@ -42,6 +42,7 @@ _LENGTH = struct.Struct("<I")
 _AFTER_LENGTH = _PREFIX.size - _LENGTH.size
 _MISSING = 0xFFFFFFFF
 _MISSING_BYTES = _LENGTH.pack(_MISSING)
+_ONE = [bytes([byte]) for byte in _LENGTH.pack(1)]
 
 
 class FrameError(ValueError):
@@ -158,6 +159,8 @@ def decode_texts(data: Bytes, count: int) -> list[str | None]:
     Raises `FrameError` when the bytes hold another number of elements or are not UTF-8.
     """
     view = bytes(data)
+    if (alike := _texts_alike(view, count)) is not None:
+        return alike
     values: list[str | None] = []
     offset = 0
     try:
@@ -176,6 +179,15 @@ def decode_texts(data: Bytes, count: int) -> list[str | None]:
     if offset != len(view):
         raise FrameError(f"a BYTES tensor has {len(view) - offset} bytes after its last element")
     return values
+
+
+def _texts_alike(view: bytes, count: int) -> list[str | None] | None:
+    """The texts when all are one ASCII character, as the names of two classes often are."""
+    size = _LENGTH.size + 1
+    if len(view) != size * count or any(view[k::size] != _ONE[k] * count for k in range(len(_ONE))):
+        return None
+    letters = view[_LENGTH.size :: size]
+    return list(letters.decode()) if letters.isascii() else None
 
 
 class Decoder:

@@ -247,6 +247,7 @@ class Server:
             "rows": rows,
             "features_seconds": answer.features_seconds,
             "model_seconds": answer.model_seconds,
+            "ended_at": time.monotonic(),
         }
         try:
             return encode_tensors(Kind.RESULT, fields, {"outputs": answer.outputs})

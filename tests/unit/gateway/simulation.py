@@ -50,6 +50,13 @@ class Seen:
         return sorted(self.answered)[int(0.99 * len(self.answered))]
 
 
+def waiting(rows: int = 1) -> Call:
+    """A call that could be queued."""
+    call = Call(cast(Any, Nobody()), cast(Any, None), cast(Any, None))
+    call.rows = rows
+    return call
+
+
 class Simulation:
     """One release with some workers; `seconds` is drawn for every batch."""
 
@@ -80,8 +87,8 @@ class Simulation:
             self._at(arrival.at, lambda now: self._arrived(arrival, coming, now))
 
     def _arrived(self, arrival: Arrival, coming: Iterator[Arrival], now: float) -> None:
-        call = Call(cast(Any, Nobody()), cast(Any, None), cast(Any, None))
-        call.lane, call.rows, call.queued_at = arrival.lane, arrival.rows, now
+        call = waiting(arrival.rows)
+        call.lane, call.queued_at = arrival.lane, now
         call.started_at = now
         call.due = call.deadline = now + arrival.timeout
         if self.schedule.refusal(call, arrival.lane, now, len(self._workers)) is not None:

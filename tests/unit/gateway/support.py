@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,12 +148,14 @@ Answerer = Callable[[Frame], list[Tensor]]
 class FakeWorker:
     """Answers with `answer`; a `ValueError` of it is a FAILURE, an `EOFError` kills the worker.
 
-    While `gate` is cleared, batches wait; `sizes` are the rows of the batches that came.
+    While `gate` is cleared, batches wait; `sizes` are the rows of the batches that came. `kept` is
+    for how many seconds its answers seem to have waited for the gateway.
     """
 
     path: str
     release: str
     answer: Answerer
+    kept: float = 0.0
     sizes: list[int] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -216,5 +219,6 @@ class FakeWorker:
             "rows": frame.header["rows"],
             "features_seconds": 0.001,
             "model_seconds": 0.002,
+            "ended_at": time.monotonic() - self.kept,
         }
         writer.writelines(encode_tensors(Kind.RESULT, header, {"outputs": outputs}))

@@ -1,7 +1,7 @@
 """What the schedule does under load, in simulated time: goodput, fairness, bounded parts."""
 
 import pytest
-from tests.unit.gateway.simulation import Simulation, line, merged, poisson
+from tests.unit.gateway.simulation import Simulation, line, merged, poisson, waiting
 
 from trimtab.gateway.schedule import Limits
 
@@ -92,3 +92,26 @@ def test_an_estimate_that_is_too_high_corrects_itself() -> None:
     slow[0] = False
     it.run((each for each in poisson(20.0, 60.0, timeout=0.2) if each.at > 40.0), 60.0)
     assert it.schedule.cost.seconds(1) < 0.05
+
+
+def test_work_is_gathered_only_while_the_gateway_keeps_answers_waiting() -> None:
+    it = Simulation(1, line(0.001, 1e-5))
+    it.run(poisson(200.0, SECONDS), SECONDS)
+    schedule, fixed = it.schedule, it.schedule.cost.fixed
+    schedule.answered(2 * fixed)
+    assert not schedule.gathers(0.0), "nothing waits"
+    schedule.add(waiting(), "realtime", SECONDS)
+    assert schedule.gathers(0.0)
+    assert not schedule.gathers(fixed), "a batch of its own would have cost no more"
+    schedule.answered(fixed / 2)
+    assert not schedule.gathers(0.0)
+
+
+def test_a_full_batch_is_not_kept_to_gather_more() -> None:
+    it = Simulation(1, line(0.001, 1e-5), Limits(batch_requests=2))
+    it.run(poisson(200.0, SECONDS), SECONDS)
+    it.schedule.answered(1.0)
+    it.schedule.add(waiting(), "realtime", SECONDS)
+    assert it.schedule.gathers(0.0)
+    it.schedule.add(waiting(), "realtime", SECONDS)
+    assert not it.schedule.gathers(0.0)

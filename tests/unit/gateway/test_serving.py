@@ -146,6 +146,20 @@ def test_what_waits_while_a_worker_is_busy_becomes_one_batch(tmp_path: Path) -> 
     run(scenario)
 
 
+def test_work_that_a_busy_gateway_gathers_goes_back_to_its_callers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, times(2))
+        one.kept = 0.5
+        async with running(tmp_path, STABLE) as it:
+            alone = [await it.infer(request([float(i)])) for i in range(12)]
+            together = await asyncio.gather(*(it.infer(request([float(i)])) for i in range(40)))
+            assert [score(answer) for answer in alone] == [2.0 * i for i in range(12)]
+            assert [score(answer) for answer in together] == [2.0 * i for i in range(40)]
+            assert sum(one.sizes) == 52
+
+    run(scenario)
+
+
 def test_one_poisonous_row_hurts_only_its_sender(tmp_path: Path) -> None:
     def no_thirteen(frame: Frame) -> list[Tensor]:
         outputs = scored(frame, 1)

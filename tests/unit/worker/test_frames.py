@@ -47,6 +47,11 @@ def test_texts_survive_including_missing_and_empty(values: list[str | None]) -> 
     assert frames.decode_texts(frames.encode_texts(values), len(values)) == values
 
 
+@given(values=st.lists(st.sampled_from(["0", "1", "é", "ab"])))
+def test_texts_survive_when_most_are_one_letter(values: list[str | None]) -> None:
+    assert frames.decode_texts(frames.encode_texts(values), len(values)) == values
+
+
 @pytest.mark.parametrize(
     ("data", "count"),
     [(b"\x01\0\0\0", 1), (b"\x01\0", 1), (b"\x01\0\0\0\xff", 1), (b"\0\0\0\0", 2), (b"\0" * 8, 1)],
