@@ -113,6 +113,10 @@ class Labelled:
     label: Texts
     labelled_at: Floats
 
+    def take(self, index: NDArray[Any]) -> "Labelled":
+        """Those at `index` (positions or a boolean mask)."""
+        return Labelled(self.rows.take(index), self.label[index], self.labelled_at[index])
+
 
 def label_text(value: str | float | bool) -> str:
     """A label as the log keeps it, so that 1, 1.0 and "1" are the same label."""

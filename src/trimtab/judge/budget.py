@@ -6,6 +6,7 @@ total at A whatever the dependence between streams.
 """
 
 import math
+from typing import NamedTuple
 
 from trimtab.domain.verdicts import Tier
 
@@ -14,22 +15,45 @@ YEAR = 365.25 * 86_400.0
 TIMES: dict[Tier, float] = {"page": 1.0, "ticket": 2.0, "note": 4.0}
 """False alarms of a tier, in multiples of those of the page tier."""
 
-WEIGHTS = {
-    "errors": 0.15,
-    "latency": 0.10,
-    "quality": 0.40,
-    "upstream": 0.35,
-    "prediction": 0.5,
-    "positive_rate": 0.5,
-    "input": 1.0,
+
+class Group(NamedTuple):
+    """Signals that share a part of their tier's budget: `weight` in proportion to the others."""
+
+    tier: Tier
+    weight: float
+
+
+GROUPS: dict[str, Group] = {
+    "errors": Group("page", 0.15),
+    "latency": Group("page", 0.10),
+    "quality": Group("page", 0.40),
+    "upstream": Group("page", 0.35),
+    "prediction": Group("ticket", 0.5),
+    "positive_rate": Group("ticket", 0.5),
+    "input": Group("note", 1.0),
 }
-"""Share of its tier's budget that each group of streams may spend."""
+"""Every group of signals; the group of `input:temp` is `input`. Its streams share alike."""
 
 LEAST = 1.0
 """log10: no alarm on less than ten to one, however large the budget."""
 
 
-def log10_threshold(tier: Tier, weight: float, per_year: float, block_seconds: float) -> float:
-    """log10 of the evidence at which a stream alarms that has `weight` of the tier's budget."""
+def tier(group: str) -> Tier:
+    """Who hears of the group's alarms."""
+    return GROUPS[group].tier
+
+
+def share(group: str) -> float:
+    """What the group may spend of its tier's budget."""
+    mine = GROUPS[group]
+    return mine.weight / sum(each.weight for each in GROUPS.values() if each.tier == mine.tier)
+
+
+def log10_threshold(group: str, streams: int, per_year: float, block_seconds: float) -> float:
+    """log10 of the evidence at which one of the `streams` streams of a group alarms.
+
+    `per_year` are the false alarms tolerated of the page tier.
+    """
     blocks = YEAR / block_seconds
-    return max(math.log10(blocks / (per_year * TIMES[tier] * weight)), LEAST)
+    spent = per_year * TIMES[tier(group)] * share(group) / streams
+    return max(math.log10(blocks / spent), LEAST)

@@ -1,23 +1,11 @@
 """Watches as verdicts: numbers with their interval, and a reason that a person can read."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from trimtab.domain.verdicts import Tier, Verdict
-from trimtab.judge.breaks import BreakWatch
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge.budget import tier
 from trimtab.judge.watch import Point, Watch, Zone, grain, interval
-
-TIERS: dict[str, Tier] = {
-    "errors": "page",
-    "latency": "page",
-    "quality": "page",
-    "upstream": "page",
-    "prediction": "ticket",
-    "positive_rate": "ticket",
-    "input": "note",
-}
-"""Tier of each group of signals; the group of `input:temp` is `input`."""
 
 LATELY = 7
 """Blocks that describe a stream that is not in alarm."""
@@ -53,7 +41,7 @@ def verdict(signal: str, watch: Watch, release: str, subject: Subject) -> Verdic
     column = signal.partition(":")[2]
     bare = Verdict(
         signal=signal,
-        tier=TIERS[group(signal)],
+        tier=tier(group(signal)),
         verdict="unknown",
         reason=subject.note or "no block of evidence has closed yet",
         release=release,
@@ -114,54 +102,3 @@ def _reason(
     n = sum(point.n for point in shown)
     measured = f"{subject.name} {mean:.4g} [{lower:.4g}, {upper:.4g}] {since}"
     return f"{measured} (n={n}), harmless {band}{note}"
-
-
-def upstream(watches: Sequence[BreakWatch], release: str, limit: float) -> list[Verdict]:
-    """One bad verdict for each broken column, or a single one that nothing is broken."""
-    columns = dict.fromkeys(watch.column for watch in watches if watch.broken)
-    if columns:
-        return [_broken(column, watches, release, limit) for column in columns]
-    n = max((watch.n for watch in watches), default=0)
-    return [
-        Verdict(
-            signal="upstream",
-            tier=TIERS["upstream"],
-            verdict="ok" if n else "unknown",
-            reason="no column jumped against its recent past" if n else "no block has closed yet",
-            release=release,
-            evidence_log10=max((watch.evidence for watch in watches), default=0.0),
-            threshold_log10=limit,
-            n=n,
-        )
-    ]
-
-
-def _broken(column: str, watches: Sequence[BreakWatch], release: str, limit: float) -> Verdict:
-    mine = [watch for watch in watches if watch.column == column]
-    broken = [watch for watch in mine if watch.broken]
-    segments = {watch.segment for watch in broken} - {""}
-    intact = {watch.segment for watch in mine if not watch.broken} - segments - {""}
-    local = bool(segments) and bool(intact)
-    worst = max(broken, key=lambda watch: (watch.evidence, watch.share))
-    name, _, values = ",".join(sorted(segments)).partition("=")
-    scope = {"column": column} | ({name: values.replace(f"{name}=", "")} if local else {})
-    what = "missing" if worst.kind == "missing" else "impossible or never seen"
-    where = f" where {name} is {scope[name]}" if local else ""
-    since = min(watch.since or 0.0 for watch in broken)
-    return Verdict(
-        signal=f"upstream:{column}",
-        tier=TIERS["upstream"],
-        verdict="bad",
-        reason=(
-            f"{column} is {worst.share:.0%} {what}{where} since {day(since)}, "
-            f"at most {worst.before:.0%} before"
-        ),
-        release=release,
-        scope=scope,
-        evidence_log10=worst.evidence,
-        threshold_log10=limit,
-        estimate=worst.share,
-        reference=worst.before,
-        n=worst.n,
-        since=since,
-    )

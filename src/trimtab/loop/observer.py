@@ -7,6 +7,7 @@ same segments are read again and lead to the same evidence.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -37,6 +38,8 @@ from trimtab.ports.catalog import Catalog
 from trimtab.ports.clock import Clock
 from trimtab.ports.requestlog import Cursor, RequestLog, Segment
 
+log = logging.getLogger(__name__)
+
 SEGMENTS_PER_POLL = 20
 """Bound of one `poll` per deployment: other work of the loop runs between polls."""
 POLLS_PER_REFRESH = 50
@@ -60,6 +63,11 @@ class Watching(Protocol):
 
 class MonitorsLike(Watching, Protocol):
     """Monitors of one release in one deployment."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be read back, for the operator."""
+        ...
 
     def assess(
         self, clock: float, open_incidents: tuple[Incident, ...], surroundings: Surroundings
@@ -344,8 +352,7 @@ class Observer:
 
     def _learn(self, watched: _Watched, labelled: Labelled) -> None:
         for watching, mask in _audience(watched, labelled.rows):
-            part = labelled.rows.take(mask)
-            watching.learn(Labelled(part, labelled.label[mask], labelled.labelled_at[mask]))
+            watching.learn(labelled.take(mask))
 
     def dump(self) -> bytes:
         """Everything needed to go on after a restart, as bytes for `Journal.save`."""
@@ -362,6 +369,12 @@ class Observer:
             }
             self._demands = Demands.load(saved.demand, self._sources.clock.now())
 
+    def _monitors(self, saved: bytes) -> MonitorsLike:
+        monitors = self._judges.load_monitors(saved)
+        for note in monitors.notes:
+            log.warning("monitors: %s", note)
+        return monitors
+
     def _loaded(self, saved: _SavedDeployment) -> _Watched:
         judges = self._judges
         joiner = Joiner(saved.joiner.terms)
@@ -372,7 +385,7 @@ class Observer:
             watermark=saved.watermark,
             traffic=Traffic(dict(saved.outcomes)),
             unreadable=saved.unreadable,
-            monitors=judges.load_monitors(saved.monitors) if saved.monitors is not None else None,
+            monitors=self._monitors(saved.monitors) if saved.monitors is not None else None,
             monitored=saved.monitored,
             plan=saved.plan,
             guard=judges.load_guard(saved.guard) if saved.guard is not None else None,

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from trimtab.domain.verdicts import Cause, Incident, Verdict
-from trimtab.judge.describe import TIERS, day, group
+from trimtab.judge.budget import tier
+from trimtab.judge.describe import day, group
 from trimtab.judge.incidents import Calibration, Case, reconcile
 from trimtab.judge.reports import MonitorReport, Surroundings
 
@@ -31,7 +32,7 @@ def case(**changed: Any) -> Case:
 def verdict(signal: str, word: Any = "bad", since: float = 8 * DAY) -> Verdict:
     return Verdict(
         signal=signal,
-        tier=TIERS[group(signal)],
+        tier=tier(group(signal)),
         verdict=word,
         reason=f"{signal} is {word}",
         release="r",

@@ -24,9 +24,10 @@ from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.signature import Datatype, Output, Signature
 from trimtab.domain.verdicts import Cause, Incident, Verdict
-from trimtab.judge.monitors import Monitors, quality_zone
+from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
 from trimtab.judge.reports import MonitorReport, Surroundings
+from trimtab.judge.signals.quality import quality_zone
 
 TIMED = profile()
 UNTIMED = profile(timed=False)

@@ -59,6 +59,8 @@ class Tape:
 
 
 class TapeMonitors(Tape):
+    notes: tuple[str, ...] = ()
+
     def assess(
         self, clock: float, open_incidents: tuple[Incident, ...], surroundings: Surroundings
     ) -> MonitorReport:
@@ -502,6 +504,16 @@ def test_nothing_is_read_after_a_restart_before_the_state_is_known(
     second.follow(canary(), {})
     assert second.poll() == 1
     assert bench.tapes.guard.rows == ["a"]
+
+
+def test_what_monitors_could_not_read_back_is_logged(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = bench.observer()
+    first.follow(stable(), {})
+    monkeypatch.setattr(TapeMonitors, "notes", ("moods is no longer watched",))
+    bench.observer(first.dump())
+    assert "moods is no longer watched" in caplog.text
 
 
 def test_the_clock_does_not_go_back_with_the_host(bench: Bench) -> None:

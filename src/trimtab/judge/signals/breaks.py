@@ -8,7 +8,7 @@ and this is none of them: a change of unit shows so at once. A text is strange w
 seen.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from trimtab.judge.quality import texts
 from trimtab.judge.watch import Bet
 
 Kind = Literal["missing", "strange"]
+T = TypeVar("T", float, str)
 
 RECENT = 7
 """Blocks of the recent past."""
@@ -41,18 +42,22 @@ MENDED = 2.0
 """log10 of the evidence that ends a break."""
 
 
-class Cell(msgspec.Struct):
+class Cell(msgspec.Struct, frozen=True):
     """What one stream saw in a block that is still open."""
 
     n: int = 0
     missing: int = 0
     strange: int = 0
 
-    def add(self, missing: NDArray[np.bool_], strange: NDArray[np.bool_]) -> None:
+    @classmethod
+    def of(cls, missing: NDArray[np.bool_], strange: NDArray[np.bool_]) -> "Cell":
         """Count rows."""
-        self.n += missing.size
-        self.missing += int(missing.sum())
-        self.strange += int(strange.sum())
+        return cls(missing.size, int(missing.sum()), int(strange.sum()))
+
+    def merge(self, other: "Cell") -> "Cell":
+        """The counts of both."""
+        missing, strange = self.missing + other.missing, self.strange + other.strange
+        return Cell(self.n + other.n, missing, strange)
 
 
 class Recent(msgspec.Struct):
@@ -122,7 +127,7 @@ def _limit(value: float | None) -> float:
     return 0.0 if value is None else value
 
 
-class Seen(msgspec.Struct):
+class Seen(msgspec.Struct, frozen=True):
     """Range of the ordinary values of a column in an open block, and the values not known yet."""
 
     low: float | None = None
@@ -130,21 +135,31 @@ class Seen(msgspec.Struct):
     values: list[float] = []
     names: list[str] = []
 
-    def add(self, recent: Recent, values: NDArray[Any], strange: NDArray[np.bool_]) -> None:
+    @classmethod
+    def of(cls, recent: Recent, values: NDArray[Any], strange: NDArray[np.bool_]) -> "Seen":
         """Take in values; order does not matter."""
         if values.dtype.kind != "f":
-            new = set(texts(values[strange]).tolist())
-            self.names = sorted({*self.names, *new})[:LARGEST_KNOWN]
-            return
+            return cls(names=_least(texts(values[strange]).tolist()))
         known = values[np.isfinite(values)]
         ordinary = known[~strange[np.isfinite(values)]]
-        if ordinary.size:
-            low, high = float(ordinary.min()), float(ordinary.max())
-            self.low = low if self.low is None else min(self.low, low)
-            self.high = high if self.high is None else max(self.high, high)
-        if recent.known:
-            new = set(known[~np.isin(known, recent.known)].tolist())
-            self.values = sorted({*self.values, *new})[:LARGEST_KNOWN]
+        new = known[~np.isin(known, recent.known)].tolist() if recent.known else []
+        if not ordinary.size:
+            return cls(values=_least(new))
+        return cls(float(ordinary.min()), float(ordinary.max()), _least(new))
+
+    def merge(self, other: "Seen") -> "Seen":
+        """What both saw."""
+        return Seen(
+            min((low for low in (self.low, other.low) if low is not None), default=None),
+            max((high for high in (self.high, other.high) if high is not None), default=None),
+            _least([*self.values, *other.values]),
+            _least([*self.names, *other.names]),
+        )
+
+
+def _least(values: list[T]) -> list[T]:
+    """The smallest distinct values: of a union these are those of the parts, in any order."""
+    return sorted(set(values))[:LARGEST_KNOWN]
 
 
 class BreakWatch(msgspec.Struct):

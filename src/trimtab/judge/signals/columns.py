@@ -1,0 +1,64 @@
+"""A column against its reference: the zones of its indicators, and what a block says of them."""
+
+import numpy as np
+
+from trimtab.domain.profile import ColumnProfile
+from trimtab.judge.describe import Subject
+from trimtab.judge.signals.counts import Bins
+from trimtab.judge.signals.family import Target
+from trimtab.judge.watch import Watch, Zone
+from trimtab.stats.confidence import dkw_half_width
+
+NARROW = 0.02
+
+DISTANCE = Subject("distance from the reference", None, distance=True)
+
+
+def totals(profile: ColumnProfile, bins: Bins) -> list[float]:
+    """Totals of the column's indicators in a block, in the order of `zones`.
+
+    Cumulative counts up to each cut point (continuous) or the count of each category, both scaled
+    up to all rows so that missing values do not look like a shift; then missing, then outside.
+    """
+    known = bins.n - bins.missing
+    shares = np.array(bins.counts, dtype=np.float64) / max(known, 1)
+    masses = np.array(profile.masses)
+    if profile.kind == "continuous":
+        shares, masses = np.cumsum(shares)[:-1], np.cumsum(masses)[:-1]
+    # A block without any known value says nothing of their distribution.
+    shares = shares if known else masses
+    return [*(shares * bins.n).tolist(), float(bins.missing), float(bins.outside)]
+
+
+def zones(profile: ColumnProfile, tolerance: float, error: float) -> list[Zone]:
+    """The harm-free zone of each indicator; `error` is how well the reference knows its shares."""
+    masses = np.array(profile.masses)
+    if profile.kind == "continuous":
+        shares, widths = np.cumsum(masses)[:-1], np.full(len(masses) - 1, tolerance)
+    else:
+        shares, widths = masses, np.minimum(tolerance, 0.01 + 0.2 * masses)
+    widths = widths + error
+    around = [Zone(p - w, p + w) for p, w in zip(shares.tolist(), widths.tolist(), strict=True)]
+    missing = profile.missing + (profile.missing_spread or 0.0) + tolerance
+    return [*around, Zone(None, missing), Zone(None, NARROW + tolerance)]
+
+
+def error(target: Target, column: ColumnProfile) -> float:
+    """How far the reference may be from the truth, in shares."""
+    if column.spread is None or target.profile is None:
+        return dkw_half_width(column.n, 0.01)
+    return column.spread / float(np.sqrt(target.profile.days))
+
+
+def watch(target: Target, column: ColumnProfile, limit: float) -> Watch:
+    """Watch a column in a band so wide that the cycles of ordinary days (of the week) fit."""
+    tolerance = max(target.spec.monitor.input_tolerance, (column.spread or 0.0) / 3.0)
+    return Watch(zones(column, tolerance, error(target, column)), column.spread, limit)
+
+
+def judge(target: Target, watch: Watch, column: ColumnProfile, start: float, bins: Bins) -> None:
+    """Take in a closed block, unless it holds a day in part or under half of a usual one."""
+    usual = float(np.median([point.n for point in watch.history] or [0]))
+    if target.partial(start) or bins.n < max(usual / 2.0, 1.0):
+        return
+    watch.take(start, totals(column, bins), bins.n)

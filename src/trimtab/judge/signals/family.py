@@ -1,0 +1,143 @@
+"""The contract of a family of signals, and what all families share: target and broken feeds."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol, Self, TypeVar
+
+import msgspec
+
+from trimtab.domain.deployment import DeploymentSpec
+from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.signature import Signature
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge.budget import log10_threshold
+from trimtab.judge.profile import DAY, FEWEST_DAYS
+from trimtab.judge.signals.counts import C
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What is watched, and against what. `release` is its digest, as rows name it.
+
+    `started` is the deployment's clock when the release began to serve. Without a profile there is
+    nothing to compare inputs, predictions and quality with.
+    """
+
+    spec: DeploymentSpec
+    signature: Signature
+    profile: ReferenceProfile | None
+    release: str
+    started: float
+
+    @property
+    def timed(self) -> bool:
+        """Whether the reference knows by how much days differ."""
+        return self.profile is not None and self.profile.days >= FEWEST_DAYS
+
+    @property
+    def block_seconds(self) -> float:
+        """Length of a block of inputs or quality: with a timed reference whole days, hours differ.
+
+        Families that count rows against a promise of the caller's take the plan's own length.
+        """
+        return max(self.spec.monitor.block_seconds, DAY if self.timed else 0.0)
+
+    def partial(self, start: float) -> bool:
+        """Whether a day was seen only in part: it cannot be compared with whole days."""
+        return self.timed and start < self.started
+
+    def threshold(self, group: str, seconds: float, streams: int = 1) -> float:
+        """log10 of the evidence at which one of `streams` streams of a group alarms.
+
+        `group` is an entry of `judge.budget.GROUPS`, `seconds` the length of its blocks.
+        """
+        return log10_threshold(group, streams, self.spec.monitor.false_alarms_per_year, seconds)
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Span(msgspec.Struct):
+    """Event times of a break; rows inside are no evidence about the model. None while it lasts."""
+
+    since: float
+    until: float | None = None
+
+
+class Breaks(msgspec.Struct):
+    """Broken feeds, told by `upstream`, which closes first, to the families that close after it.
+
+    `columns` holds, by start, the columns that were broken in each block that closes just now.
+    """
+
+    spans: list[Span] = []
+    columns: dict[float, frozenset[str]] = {}
+
+    def at(self, start: float) -> frozenset[str]:
+        """The columns that are broken in the block that began at `start`."""
+        return self.columns.get(start, frozenset())
+
+    def overlap(self, start: float, end: float) -> bool:
+        """Whether any feed was broken between two event times, as far as is known by now."""
+        return any(
+            span.since < end and (span.until is None or span.until > start) for span in self.spans
+        )
+
+
+class Family(Protocol[C, S]):
+    """Signals that are counted together, as `C`, and remembered, as `S`. The engine calls:
+
+        family.take(family.count(rows))          # for each segment of the request log
+        family.take(family.learn(labelled))      # when labels come
+        family.close(clock, breaks)              # in each tick of the control loop
+        family.verdicts()
+
+    `count` and `learn` change nothing: they read the target and what was learned up to the last
+    `close`. So workers and threads may count parts of the rows, and one place takes and judges;
+    counts made elsewhere (by a compiled pass over a file) are taken in the same way. By law, the
+    parts of any split, merged in any order, are equal to the bit to what counting at once gives.
+
+    `state` is everything that changes, as one Struct. It is saved by `name` and put back into a
+    family made by `of`; a family must therefore read it from `self.state` each time, and keep
+    nothing else. A state whose family is gone, or cannot be read, is dropped with a note.
+
+    Evidence is kept by `judge.watch.Watch` against `target.threshold(group, seconds, streams)`, and
+    put into words by `judge.describe.verdict`. What cannot be judged is `unknown` with its reason,
+    never `ok`; nothing here raises on rows or labels, whatever they hold.
+    """
+
+    name: ClassVar[str]
+    state: S
+
+    @classmethod
+    def of(cls, target: Target) -> Self | None:
+        """The family as it begins; None where the target has nothing for it to watch."""
+        ...
+
+    def count(self, rows: Rows) -> Mapping[int, C]:
+        """Counts by block number of attempts of the watched release, answered (`ok`) or failed.
+
+        Outputs of failed ones are missing.
+        """
+        ...
+
+    def learn(self, labelled: Labelled) -> Mapping[int, C]:
+        """Counts by the block number of the prediction, of answers whose label is known now.
+
+        Each prediction is given once. A family without use for labels returns `{}`.
+        """
+        ...
+
+    def take(self, counted: Mapping[int, C]) -> None:
+        """Merge counts into the open blocks; late ones as the family states."""
+        ...
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Close the blocks that are over at `clock` (the deployment's, in seconds) and judge them.
+
+        Families close in the order of the registry. Rows of broken feeds are left out.
+        """
+        ...
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One verdict for each signal, as of the last block closed; the order is stable."""
+        ...

@@ -1,0 +1,87 @@
+"""Inputs, column by column, against the distribution of the reference."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import describe
+from trimtab.judge.signals import columns
+from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.watch import Watch
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Counts of the input columns, by name."""
+
+    columns: dict[str, Bins] = {}
+
+    def merge(self, other: "Columns") -> "Columns":
+        """The counts of both."""
+        return Columns(merged(self.columns, other.columns))
+
+
+class State(msgspec.Struct):
+    """What changes while inputs are watched."""
+
+    watches: dict[str, Watch]
+    blocks: Blocks[Columns] = msgspec.field(default_factory=Blocks[Columns])
+
+
+class Inputs:
+    """One stream for each input column of the profile."""
+
+    name: ClassVar[str] = "inputs"
+
+    def __init__(self, target: Target, profile: ReferenceProfile) -> None:
+        self._target = target
+        self._columns = {column.name: column for column in profile.inputs}
+        limit = target.threshold("input", target.block_seconds, len(self._columns))
+        self.state: State = State(
+            {name: columns.watch(target, each, limit) for name, each in self._columns.items()}
+        )
+
+    @classmethod
+    def of(cls, target: Target) -> "Inputs | None":
+        """Inputs are watched where a profile says what they were."""
+        return cls(target, target.profile) if target.profile and target.profile.inputs else None
+
+    def count(self, rows: Rows) -> Mapping[int, Columns]:
+        """Count the values of each column."""
+        return {
+            number: Columns(
+                {name: Bins.of(each, part.inputs[name]) for name, each in self._columns.items()}
+            )
+            for number, part in by_block(rows, self._target.block_seconds)
+        }
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Columns]:
+        """Labels say nothing here."""
+        return {}
+
+    def take(self, counted: Mapping[int, Columns]) -> None:
+        """Late rows count in the oldest open block."""
+        self.state.blocks.take(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge the columns that are not broken."""
+        seconds = self._target.block_seconds
+        for number in self.state.blocks.due(clock, seconds):
+            start, block = number * seconds, self.state.blocks.pop(number)
+            for name, bins in block.columns.items():
+                if name not in breaks.at(start):
+                    watch = self.state.watches[name]
+                    columns.judge(self._target, watch, self._columns[name], start, bins)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """`input:NAME` for each column."""
+        return tuple(
+            describe.verdict(
+                f"input:{name}", self.state.watches[name], self._target.release, columns.DISTANCE
+            )
+            for name in self._columns
+        )

@@ -1,0 +1,112 @@
+"""What the release answers, against the distribution of its answers on the reference."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from trimtab.domain.profile import ColumnProfile
+from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import describe
+from trimtab.judge.profile import score_column
+from trimtab.judge.signals import columns
+from trimtab.judge.signals.counts import Bins, Blocks, Tally, by_block
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.watch import Watch, Zone
+
+POSITIVE_TOLERANCE = 0.03
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """Counts of scores, and of decisions for the positive class."""
+
+    score: Bins
+    positive: Tally = Tally()
+
+    def merge(self, other: "Answers") -> "Answers":
+        """The counts of both."""
+        return Answers(self.score.merge(other.score), self.positive.merge(other.positive))
+
+
+class State(msgspec.Struct):
+    """What changes while predictions are watched; `positive` is None for all but `binary`."""
+
+    score: Watch
+    positive: Watch | None = None
+    blocks: Blocks[Answers] = msgspec.field(default_factory=Blocks[Answers])
+
+
+class Prediction:
+    """The distribution of the score (or class, or predicted number), and of the decision."""
+
+    name: ClassVar[str] = "prediction"
+
+    def __init__(self, target: Target, score: ColumnProfile, positive: float | None) -> None:
+        self._target, self._score, self._positive = target, score, positive
+        limit = target.threshold("prediction", target.block_seconds)
+        self.state: State = State(columns.watch(target, score, limit))
+        if positive is not None:
+            width = POSITIVE_TOLERANCE + columns.error(target, score)
+            zone = Zone(positive - width, positive + width)
+            limit = target.threshold("positive_rate", target.block_seconds)
+            self.state.positive = Watch([zone], score.spread, limit)
+
+    @classmethod
+    def of(cls, target: Target) -> "Prediction | None":
+        """Predictions are watched where the profile knows their distribution."""
+        profile = target.profile
+        if profile is None or profile.score is None:
+            return None
+        return cls(target, profile.score, profile.positive_rate)
+
+    def count(self, rows: Rows) -> Mapping[int, Answers]:
+        """Count the answers."""
+        parts = by_block(rows, self._target.block_seconds)
+        return {number: self._answers(part) for number, part in parts}
+
+    def _answers(self, rows: Rows) -> Answers:
+        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        signature = self._target.signature
+        values = score_column(signature, answered.outputs)
+        if values is None:
+            return Answers(Bins.none(self._score))
+        bins = Bins.of(self._score, values)
+        if self._positive is None:
+            return Answers(bins)
+        return Answers(bins, Tally.of(values >= signature.threshold))
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Answers]:
+        """Labels say nothing here."""
+        return {}
+
+    def take(self, counted: Mapping[int, Answers]) -> None:
+        """Late rows count in the oldest open block."""
+        self.state.blocks.take(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge each block in which no feed was broken."""
+        seconds = self._target.block_seconds
+        for number in self.state.blocks.due(clock, seconds):
+            start, block = number * seconds, self.state.blocks.pop(number)
+            if not breaks.at(start):
+                self._judge(start, block)
+
+    def _judge(self, start: float, block: Answers) -> None:
+        columns.judge(self._target, self.state.score, self._score, start, block.score)
+        tally, partial = block.positive, self._target.partial(start)
+        if self.state.positive is not None and tally.n and not partial:
+            self.state.positive.take(start, [float(tally.hits)], tally.n)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """`prediction`, and `positive_rate` where something is decided."""
+        release = self._target.release
+        shown = (describe.verdict("prediction", self.state.score, release, columns.DISTANCE),)
+        if self.state.positive is None:
+            return shown
+        subject = describe.Subject("share decided positive", self._positive)
+        return (
+            *shown,
+            describe.verdict("positive_rate", self.state.positive, release, subject),
+        )

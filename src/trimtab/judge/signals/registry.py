@@ -1,0 +1,12 @@
+"""The families, in the order in which they close and speak: `upstream` tells the others."""
+
+from typing import Any
+
+from trimtab.judge.signals.family import Family
+from trimtab.judge.signals.inputs import Inputs
+from trimtab.judge.signals.prediction import Prediction
+from trimtab.judge.signals.quality import Quality
+from trimtab.judge.signals.service import Service
+from trimtab.judge.signals.upstream import Upstream
+
+FAMILIES: tuple[type[Family[Any, Any]], ...] = (Upstream, Service, Quality, Prediction, Inputs)

@@ -1,0 +1,97 @@
+"""Errors and slow answers, against what the callers were promised."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import describe
+from trimtab.judge.signals.counts import Blocks, Tally, by_block
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.watch import Watch, Zone
+
+LATENCY_TOLERANCE = 0.02
+ERROR_TOLERANCE = 0.004
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """Failures among all attempts, slow ones among the answers."""
+
+    errors: Tally = Tally()
+    slow: Tally = Tally()
+
+    def merge(self, other: "Answers") -> "Answers":
+        """The counts of both."""
+        return Answers(self.errors.merge(other.errors), self.slow.merge(other.slow))
+
+
+class State(msgspec.Struct):
+    """What changes while the service is watched."""
+
+    errors: Watch
+    latency: Watch
+    blocks: Blocks[Answers] = msgspec.field(default_factory=Blocks[Answers])
+
+
+class Service:
+    """The share of failed attempts and the share of slow answers."""
+
+    name: ClassVar[str] = "service"
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._seconds = target.spec.monitor.block_seconds
+        objective = target.spec.objective
+        lost = 1.0 - objective.availability
+        high = max(2.0 * lost, lost + ERROR_TOLERANCE)
+        slow = 1.0 - objective.latency_quantile + LATENCY_TOLERANCE
+        self.state: State = State(
+            Watch([Zone(None, high)], None, target.threshold("errors", self._seconds)),
+            Watch([Zone(None, slow)], None, target.threshold("latency", self._seconds)),
+        )
+
+    @classmethod
+    def of(cls, target: Target) -> "Service":
+        """Every release is watched."""
+        return cls(target)
+
+    def count(self, rows: Rows) -> Mapping[int, Answers]:
+        """Count attempts."""
+        return {number: self._answers(part) for number, part in by_block(rows, self._seconds)}
+
+    def _answers(self, rows: Rows) -> Answers:
+        ok = np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_)
+        slow = rows.fixed["total_seconds"][ok] > self._target.spec.objective.latency_seconds
+        return Answers(Tally.of(~ok), Tally.of(slow))
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Answers]:
+        """Labels say nothing here."""
+        return {}
+
+    def take(self, counted: Mapping[int, Answers]) -> None:
+        """Late rows count in the oldest open block."""
+        self.state.blocks.take(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge each block that is over; a broken feed excuses no failure."""
+        state = self.state
+        for number in state.blocks.due(clock, self._seconds):
+            answers = state.blocks.pop(number)
+            pairs = (state.errors, answers.errors), (state.latency, answers.slow)
+            for watch, tally in pairs:
+                if tally.n:
+                    watch.take(number * self._seconds, [float(tally.hits)], tally.n)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """`errors` and `latency`."""
+        objective, release = self._target.spec.objective, self._target.release
+        failed = describe.Subject("share of failed attempts", 1.0 - objective.availability)
+        text = f"share slower than {objective.latency_seconds * 1000:g} ms"
+        slow = describe.Subject(text, 1.0 - objective.latency_quantile)
+        return (
+            describe.verdict("errors", self.state.errors, release, failed),
+            describe.verdict("latency", self.state.latency, release, slow),
+        )

@@ -1,0 +1,189 @@
+"""Broken feeds: columns that jumped against their own recent past, everywhere or in a segment."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import budget
+from trimtab.judge.describe import day
+from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, Seen, watches
+from trimtab.judge.signals.counts import Blocks, by_block, merged, missing_values
+from trimtab.judge.signals.family import Breaks, Span, Target
+
+SEGMENT_MASS = 0.02
+"""Segments of a smaller share of the reference have too few rows to tell a break by."""
+
+Groups = dict[str, NDArray[np.bool_]]
+"""Rows of each segment, as masks; the segment `""` is all rows."""
+
+
+class Feeds(msgspec.Struct, frozen=True):
+    """What each column brought, and how much of it was missing or strange in each stream."""
+
+    seen: dict[str, Seen] = {}
+    cells: dict[str, Cell] = {}
+
+    def merge(self, other: "Feeds") -> "Feeds":
+        """The counts of both."""
+        return Feeds(merged(self.seen, other.seen), merged(self.cells, other.cells))
+
+
+class State(msgspec.Struct):
+    """What changes while feeds are watched."""
+
+    watches: list[BreakWatch]
+    recent: dict[str, Recent]
+    spans: list[Span] = []
+    blocks: Blocks[Feeds] = msgspec.field(default_factory=Blocks[Feeds])
+
+
+class Upstream:
+    """Two streams (missing, strange) for each column, over all rows and for each segment.
+
+    What is strange is read from the recent past: blocks that are counted in parallel must all be
+    counted after the last block before them has closed.
+    """
+
+    name: ClassVar[str] = "upstream"
+
+    def __init__(self, target: Target, profile: ReferenceProfile) -> None:
+        self._target = target
+        self._columns = {column.name: column for column in profile.inputs}
+        segments = _segments(target.spec.monitor.segments, profile)
+        every = [watch for column in profile.inputs for watch in watches(column, segments)]
+        self._groups = sorted(segments)
+        self._limit = target.threshold("upstream", target.block_seconds, max(len(every), 1))
+        self.state: State = State(every, {name: Recent.of(c) for name, c in self._columns.items()})
+
+    @classmethod
+    def of(cls, target: Target) -> "Upstream | None":
+        """Feeds are watched where a profile says what they bring."""
+        return None if target.profile is None else cls(target, target.profile)
+
+    def count(self, rows: Rows) -> Mapping[int, Feeds]:
+        """Count missing and strange values."""
+        parts = by_block(rows, self._target.block_seconds)
+        return {number: self._feeds(part) for number, part in parts}
+
+    def _feeds(self, rows: Rows) -> Feeds:
+        groups: Groups = {"": np.ones(len(rows), dtype=np.bool_)}
+        for segment in self._groups:
+            name, _, value = segment.partition("=")
+            groups[segment] = np.asarray(rows.inputs[name] == value, dtype=np.bool_)
+        seen, cells = {}, {}
+        for name, column in self._columns.items():
+            recent, values = self.state.recent[name], rows.inputs[name]
+            missing, strange = missing_values(values), recent.strange(column, values)
+            seen[name] = Seen.of(recent, values, strange)
+            for segment, mask in groups.items():
+                cells[f"{name}\n{segment}"] = Cell.of(missing[mask], strange[mask])
+        return Feeds(seen, cells)
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Feeds]:
+        """Labels say nothing here."""
+        return {}
+
+    def take(self, counted: Mapping[int, Feeds]) -> None:
+        """Late rows count in the oldest open block."""
+        self.state.blocks.take(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge each block that is over, and tell which columns were broken in it."""
+        seconds = self._target.block_seconds
+        for number in self.state.blocks.due(clock, seconds):
+            start, feeds = number * seconds, self.state.blocks.pop(number)
+            breaks.columns[start] = self._judge(start, feeds)
+            for name, recent in self.state.recent.items():
+                # A feed breaks as a whole: what its other columns bring meanwhile is not learned.
+                if breaks.columns[start]:
+                    recent.quarantine()
+                else:
+                    recent.close(feeds.seen[name])
+        breaks.spans = self.state.spans
+
+    def _judge(self, start: float, feeds: Feeds) -> frozenset[str]:
+        state = self.state
+        for watch in state.watches:
+            cell = feeds.cells[watch.key]
+            if cell.n >= FEWEST_ROWS:
+                count = cell.missing if watch.kind == "missing" else cell.strange
+                watch.take(start, count / cell.n, cell.n, self._limit)
+        broken = [watch for watch in state.watches if watch.broken]
+        lasting = bool(state.spans) and state.spans[-1].until is None
+        if broken and not lasting:
+            state.spans.append(Span(min(watch.since or start for watch in broken)))
+        if lasting and not broken:
+            state.spans[-1].until = start
+        return frozenset(watch.column for watch in broken)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One bad verdict for each broken column, or a single one that nothing is broken."""
+        every = self.state.watches
+        columns = dict.fromkeys(watch.column for watch in every if watch.broken)
+        if columns:
+            return tuple(self._broken(column) for column in columns)
+        n = max((watch.n for watch in every), default=0)
+        verdict = Verdict(
+            signal="upstream",
+            tier=budget.tier("upstream"),
+            verdict="ok" if n else "unknown",
+            reason="no column jumped against its recent past" if n else "no block has closed yet",
+            release=self._target.release,
+            evidence_log10=max((watch.evidence for watch in every), default=0.0),
+            threshold_log10=self._limit,
+            n=n,
+        )
+        return (verdict,)
+
+    def _broken(self, column: str) -> Verdict:
+        mine = [watch for watch in self.state.watches if watch.column == column]
+        broken = [watch for watch in mine if watch.broken]
+        worst = max(broken, key=lambda watch: (watch.evidence, watch.share))
+        scope, where = _scope(column, mine)
+        what = "missing" if worst.kind == "missing" else "impossible or never seen"
+        since = min(watch.since or 0.0 for watch in broken)
+        return Verdict(
+            signal=f"upstream:{column}",
+            tier=budget.tier("upstream"),
+            verdict="bad",
+            reason=(
+                f"{column} is {worst.share:.0%} {what}{where} since {day(since)}, "
+                f"at most {worst.before:.0%} before"
+            ),
+            release=self._target.release,
+            scope=scope,
+            evidence_log10=worst.evidence,
+            threshold_log10=self._limit,
+            estimate=worst.share,
+            reference=worst.before,
+            n=worst.n,
+            since=since,
+        )
+
+
+def _scope(column: str, mine: list[BreakWatch]) -> tuple[dict[str, str], str]:
+    """Where the column is broken: in some segments, while others are intact, or everywhere."""
+    segments = {watch.segment for watch in mine if watch.broken} - {""}
+    intact = {watch.segment for watch in mine if not watch.broken} - segments - {""}
+    if not segments or not intact:
+        return {"column": column}, ""
+    name, _, values = ",".join(sorted(segments)).partition("=")
+    values = values.replace(f"{name}=", "")
+    return {"column": column, name: values}, f" where {name} is {values}"
+
+
+def _segments(asked: tuple[str, ...], profile: ReferenceProfile) -> list[str]:
+    names = {*asked, *profile.segments}
+    return [
+        f"{column.name}={category}"
+        for column in profile.inputs
+        if column.name in names
+        for category, mass in zip(column.categories, column.masses, strict=False)
+        if mass >= SEGMENT_MASS
+    ]
