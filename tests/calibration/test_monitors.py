@@ -44,14 +44,14 @@ def test_streams_at_the_border_alarm_no_more_often_than_promised(summed: bool, h
     noise = rng.gamma(1.0, 0.05, 20_000) - 0.05 if heavy else rng.normal(0.0, 0.05, 20_000)
     days = np.clip(0.2 + noise, 0.0, 1.0)
     spread = float(np.quantile(np.abs(days - 0.2), 0.99))
-    watch = Watch([Zone(None, float(days.mean()))], spread, 2.0, summed)
+    watch = Watch((Zone(None, float(days.mean())),), spread, 2.0, summed)
     assert alarms_per_year(watch, days, 900) <= 365.0 / 100.0
 
 
 def test_quiet_streams_inside_the_zone_stay_quiet() -> None:
     rng = np.random.default_rng(8)
     days = np.clip(rng.normal(0.18, 0.05, 20_000), 0.0, 1.0)
-    watch = Watch([Zone(None, 0.2)], 0.13, 2.0, summed=True)
+    watch = Watch((Zone(None, 0.2),), 0.13, 2.0, summed=True)
     assert alarms_per_year(watch, days, 900) <= 1.0
 
 

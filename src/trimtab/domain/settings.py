@@ -11,9 +11,20 @@ from itertools import pairwise
 from typing import Any
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-PERIODS = {"hour": 8766.0, "day": 365.25, "week": 52.1775, "month": 12.0, "year": 1.0}
+PERIODS = {
+    "hour": 8766.0,
+    "day": 365.25,
+    "week": 52.1775,
+    "month": 12.0,
+    "quarter": 4.0,
+    "year": 1.0,
+}
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+TIMES = {"once": 1.0, "twice": 2.0} | {word: float(n) for n, word in enumerate(NUMBERS, start=1)}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*per\s*(hour|day|week|month|year)")
+_RATE = re.compile(
+    rf"(\d+(?:\.\d+)?|{'|'.join(TIMES)})\s*(?:per|an?|each|every)\s*({'|'.join(PERIODS)})"
+)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
@@ -79,7 +90,9 @@ def _above_zero(value: Any) -> float:
 
 def _yearly(value: Any) -> float:
     match = _matched(_RATE, value)
-    return float(match[1]) * PERIODS[match[2]]
+    rate = TIMES.get(match[1]) or float(match[1])
+    _expect(rate > 0)
+    return rate * PERIODS[match[2]]
 
 
 def _share(value: Any) -> int:

@@ -1,13 +1,14 @@
 """A watched signal: evidence that its mean has left its harm-free zone, and that it came back."""
 
 import math
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.stats.bets import BetGrid, Side
-from trimtab.stats.edetector import EAverage
 from trimtab.stats.logspace import LN10, log_mean_exp
 
 STAKES = 8
@@ -21,6 +22,10 @@ LINGERING = 0.35
 one when its mean is proven to be back inside."""
 
 Grain = Literal["block", "row"]
+
+WEALTH = "<f8"
+PREPARED = 1 << 14
+"""Watches whose stakes are kept at hand; the others compute them again."""
 
 
 class Bet(msgspec.Struct):
@@ -74,16 +79,41 @@ class Zone(msgspec.Struct, frozen=True):
         under = -math.inf if self.low is None else self.low - value
         return max(over, under)
 
-    def bets(self, summed: bool) -> list[Bet]:
-        """One bet for each border that can be crossed."""
-        above = [] if self.high is None or self.high >= 1.0 else [Bet(self.high, "above", summed)]
-        below = [] if self.low is None or self.low <= 0.0 else [Bet(self.low, "below", summed)]
-        return above + below
+    @property
+    def borders(self) -> list[tuple[float, Side]]:
+        """The borders that can be crossed, and the side on which there is harm."""
+        above: list[tuple[float, Side]] = [(1.0 if self.high is None else self.high, "above")]
+        below: list[tuple[float, Side]] = [(0.0 if self.low is None else self.low, "below")]
+        return [each for each in above if each[0] < 1.0] + [each for each in below if each[0] > 0.0]
 
     def return_bets(self) -> list[Bet]:
         """The same borders, from the other side: is the mean back inside?"""
         sides: dict[Side, Side] = {"above": "below", "below": "above"}
-        return [Bet(bet.m, sides[bet.side]) for bet in self.bets(summed=False)]
+        return [Bet(m, sides[side]) for m, side in self.borders]
+
+
+class Stakes(NamedTuple):
+    """The bets of a watch, a row each: the indicator bet on, its border, what a stake gains."""
+
+    indicator: NDArray[np.int64]
+    m: NDArray[np.float64]
+    on_one: NDArray[np.float64]
+    on_zero: NDArray[np.float64]
+
+
+@lru_cache(PREPARED)
+def stakes(zones: tuple[Zone, ...], summed: bool) -> Stakes:
+    """One bet for each border of each zone, with the stakes that `Bet` has."""
+    borders = [(i, *border) for i, zone in enumerate(zones) for border in zone.borders]
+    grids = [BetGrid(m, side, STAKES) for _, m, side in borders]
+    kept = slice(STAKES // 2 * summed, None)
+    shape = (len(grids), len(range(STAKES)[kept]))
+    return Stakes(
+        np.array([i for i, _, _ in borders], dtype=np.int64),
+        np.array([m for _, m, _ in borders], dtype=np.float64),
+        np.array([grid.on_one[kept] for grid in grids]).reshape(shape),
+        np.array([grid.on_zero[kept] for grid in grids]).reshape(shape),
+    )
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -103,13 +133,16 @@ class Watch(msgspec.Struct):
     is worth: as many as would vary as much; without `spread` all its rows count. Once in
     alarm the watch is frozen until it has recovered. Evidence is valid for any dependence between
     blocks as long as each block's expected mean, given the past, is inside the zone.
+
+    `wealth` holds the natural logarithms of all stakes, as little-endian doubles in the order of
+    `stakes`; it is empty before the first block. It grows as that of `Bet` does.
     """
 
-    zones: list[Zone]
+    zones: tuple[Zone, ...]
     spread: float | None
     log10_threshold: float
     summed: bool = False
-    bets: list[list[Bet]] = []
+    wealth: bytes = b""
     history: list[Point] = []
     since: float | None = None
     frozen: float | None = None
@@ -118,20 +151,23 @@ class Watch(msgspec.Struct):
 
     def take(self, start: float, totals: list[float], n: int) -> None:
         """Take in the block that began at `start`: the total of each indicator over `n` rows."""
-        if not self.bets:
-            self.bets = [zone.bets(self.summed) for zone in self.zones]
         excess = max(zone.excess(total / n) for zone, total in zip(self.zones, totals, strict=True))
         self.history = [*self.history, Point(start, n, totals[0] / n, excess)][-REMEMBERED:]
         self.n += n
         if self.frozen is None:
-            self._bet(totals, n)
+            self._bet(np.minimum(np.array(totals) / n, 1.0), n)
         else:
             self._recover(totals[0] / n, n, excess)
 
-    def _bet(self, totals: list[float], n: int) -> None:
-        for bets, total in zip(self.bets, totals, strict=True):
-            for bet in bets:
-                bet.take(min(total / n, 1.0), effective_rows(bet.m, self.spread, n))
+    def _bet(self, means: NDArray[np.float64], n: int) -> None:
+        bets = stakes(self.zones, self.summed)
+        mean = means[bets.indicator, None]
+        rows = effective_rows(bets.m, self.spread, n)[:, None]
+        grown = rows * (mean * bets.on_one + (1.0 - mean) * bets.on_zero)
+        if self.wealth:
+            wealth = self._log_wealth.reshape(grown.shape)
+            grown += np.logaddexp(0.0, wealth) if self.summed else np.maximum(0.0, wealth)
+        self.wealth = grown.astype(WEALTH).tobytes()
         if self.log10_evidence >= self.log10_threshold:
             self.frozen, self.since = self.log10_evidence, excursion(self.history)
             alone = len(self.zones) == 1
@@ -140,7 +176,8 @@ class Watch(msgspec.Struct):
     def _recover(self, mean: float, n: int, excess: float) -> None:
         for bet in self.back:
             if len(self.zones) == 1:
-                bet.take(min(mean, 1.0), effective_rows(bet.m, self.spread, n))
+                rows = float(effective_rows(np.array([bet.m]), self.spread, n)[0])
+                bet.take(min(mean, 1.0), rows)
             else:
                 bet.take(float(excess > 0.0), 1)
         if min(bet.log10_evidence for bet in self.back) >= RECOVERED:
@@ -148,16 +185,18 @@ class Watch(msgspec.Struct):
 
     def rearm(self) -> None:
         """Forget all evidence; the zone stays what it is."""
-        self.frozen, self.since, self.back = None, None, []
-        self.bets = [zone.bets(self.summed) for zone in self.zones]
+        self.frozen, self.since, self.back, self.wealth = None, None, [], b""
+
+    @property
+    def _log_wealth(self) -> NDArray[np.float64]:
+        return np.frombuffer(self.wealth, dtype=WEALTH).astype(np.float64, copy=False)
 
     @property
     def log10_evidence(self) -> float:
         """The evidence, that of the alarm while in alarm."""
         if self.frozen is not None:
             return self.frozen
-        every = [bet for bets in self.bets for bet in bets]
-        return EAverage.of(every).log10_evidence if every else 0.0
+        return log_mean_exp(self._log_wealth) / LN10 if self.wealth else 0.0
 
 
 def grain(spread: float | None) -> Grain:
@@ -165,12 +204,12 @@ def grain(spread: float | None) -> Grain:
     return "row" if spread is None else "block"
 
 
-def effective_rows(m: float, spread: float | None, n: int) -> float:
+def effective_rows(m: NDArray[np.float64], spread: float | None, n: int) -> NDArray[np.float64]:
     """How many independent 0/1 rows of mean `m` a block of `n` rows is worth, at least one."""
     if spread is None:
-        return n
+        return np.full(m.shape, float(n))
     deviation = spread / Z99
-    return min(max(m * (1.0 - m) / max(deviation**2, 1e-12), 1.0), n)
+    return np.minimum(np.maximum(m * (1.0 - m) / max(deviation**2, 1e-12), 1.0), n)
 
 
 def excursion(history: list[Point]) -> float:

@@ -66,6 +66,23 @@ def test_a_size_is_bytes_in_thousands_or_in_powers_of_two(text: str, size: int) 
     assert limits(f'memory = "{text}"') == WorkerLimits(memory_bytes=size)
 
 
+@pytest.mark.parametrize(
+    ("text", "per_year"),
+    [
+        ("1 per month", 12.0),
+        ("one per month", 12.0),
+        ("once a month", 12.0),
+        ("twice every year", 2.0),
+        ("0.5 per quarter", 2.0),
+        ("three per week", 156.5325),
+        ("one an hour", 8766.0),
+    ],
+)
+def test_false_alarms_are_a_number_or_a_word_and_a_period(text: str, per_year: float) -> None:
+    found = parsed(f"[deployment.x]\nmonitor = {{ false_alarms = '{text}' }}")
+    assert found.deployments[0].monitor.false_alarms_per_year == pytest.approx(per_year)
+
+
 def test_limits_are_of_one_worker() -> None:
     assert limits("cpus = 0.5, processes = 9") == WorkerLimits(cpus=0.5, processes=9)
 
@@ -97,6 +114,11 @@ def test_the_environment_goes_over_the_file() -> None:
         ("[deployment.x]\nrollout = { steps = ['120%'] }", errors.BAD_VALUE, "steps"),
         ("[deployment.x]\nrollout = { strategy = 'blue' }", errors.BAD_VALUE, "canary"),
         ("[deployment.x]\nmonitor = { false_alarms = 'never' }", errors.BAD_VALUE, "per month"),
+        (
+            "[deployment.x]\nmonitor = { false_alarms = '0 per year' }",
+            errors.BAD_VALUE,
+            "per month",
+        ),
         ("[deployment.x]\nretrain = { when = ['rain'] }", errors.BAD_VALUE, "quality"),
         ("[deployment.x]\nslo = { availability = 2 }", errors.BAD_VALUE, "0.999"),
         ("[deployment.x]\nscale = { min = 0 }", errors.BAD_VALUE, "min = 1"),

@@ -30,7 +30,7 @@ def totals(profile: ColumnProfile, bins: Bins) -> list[float]:
     return [*(shares * bins.n).tolist(), float(bins.missing), float(bins.outside)]
 
 
-def zones(profile: ColumnProfile, tolerance: float, error: float) -> list[Zone]:
+def zones(profile: ColumnProfile, tolerance: float, error: float) -> tuple[Zone, ...]:
     """The harm-free zone of each indicator; `error` is how well the reference knows its shares."""
     masses = np.array(profile.masses)
     if profile.kind == "continuous":
@@ -40,7 +40,7 @@ def zones(profile: ColumnProfile, tolerance: float, error: float) -> list[Zone]:
     widths = widths + error
     around = [Zone(p - w, p + w) for p, w in zip(shares.tolist(), widths.tolist(), strict=True)]
     missing = profile.missing + (profile.missing_spread or 0.0) + tolerance
-    return [*around, Zone(None, missing), Zone(None, NARROW + tolerance)]
+    return (*around, Zone(None, missing), Zone(None, NARROW + tolerance))
 
 
 def error(target: Target, column: ColumnProfile) -> float:
@@ -58,7 +58,12 @@ def watch(target: Target, column: ColumnProfile, limit: float) -> Watch:
 
 def judge(target: Target, watch: Watch, column: ColumnProfile, start: float, bins: Bins) -> None:
     """Take in a closed block, unless it holds a day in part or under half of a usual one."""
-    usual = float(np.median([point.n for point in watch.history] or [0]))
-    if target.partial(start) or bins.n < max(usual / 2.0, 1.0):
+    if target.partial(start) or bins.n < max(_usual(watch) / 2.0, 1.0):
         return
     watch.take(start, totals(column, bins), bins.n)
+
+
+def _usual(watch: Watch) -> float:
+    """Median of the rows of the last blocks; 0.0 before any."""
+    sizes = sorted(point.n for point in watch.history) or [0]
+    return (sizes[(len(sizes) - 1) // 2] + sizes[len(sizes) // 2]) / 2.0

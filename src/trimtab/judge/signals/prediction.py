@@ -51,7 +51,7 @@ class Prediction:
             width = POSITIVE_TOLERANCE + columns.error(target, score)
             zone = Zone(positive - width, positive + width)
             limit = target.threshold("positive_rate", target.block_seconds)
-            self.state.positive = Watch([zone], score.spread, limit)
+            self.state.positive = Watch((zone,), score.spread, limit)
 
     @classmethod
     def of(cls, target: Target) -> "Prediction | None":

@@ -125,7 +125,7 @@ class Quality:
         self._target, self._quality = target, quality
         zone = quality_zone(quality, target.spec.monitor.quality_tolerance)
         limit = target.threshold("quality", target.block_seconds)
-        self.state: State = State(Watch([zone], quality.spread, limit, summed=True))
+        self.state: State = State(Watch((zone,), quality.spread, limit, summed=True))
 
     @classmethod
     def of(cls, target: Target) -> "Quality | None":

@@ -49,8 +49,8 @@ class Service:
         high = max(2.0 * lost, lost + ERROR_TOLERANCE)
         slow = 1.0 - objective.latency_quantile + LATENCY_TOLERANCE
         self.state: State = State(
-            Watch([Zone(None, high)], None, target.threshold("errors", self._seconds)),
-            Watch([Zone(None, slow)], None, target.threshold("latency", self._seconds)),
+            Watch((Zone(None, high),), None, target.threshold("errors", self._seconds)),
+            Watch((Zone(None, slow),), None, target.threshold("latency", self._seconds)),
         )
 
     @classmethod

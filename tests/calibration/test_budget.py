@@ -1,0 +1,170 @@
+"""The alarm budget of a whole deployment, with every stream at the very border of its zone.
+
+Counts are drawn and given to the families as other workers would give them, so that years pass in
+seconds. Every alarm is counted and the stream re-armed at once, as if nobody ever fixed a thing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.support.traffic import BINARY, DAY, STABLE, reference, spec
+
+from trimtab.domain.profile import ColumnProfile, ReferenceProfile
+from trimtab.domain.verdicts import Tier
+from trimtab.judge.budget import TIMES, YEAR, tier
+from trimtab.judge.profile import build_profile
+from trimtab.judge.signals.breaks import Cell, Seen
+from trimtab.judge.signals.columns import error, zones
+from trimtab.judge.signals.counts import MICRO, Bins, Tally
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.inputs import Columns, Inputs
+from trimtab.judge.signals.prediction import Answers, Prediction
+from trimtab.judge.signals.quality import Cohort, Quality
+from trimtab.judge.signals.registry import FAMILIES
+from trimtab.judge.signals.service import Answers as Served
+from trimtab.judge.signals.service import Service
+from trimtab.judge.signals.upstream import Feeds, Upstream
+from trimtab.judge.watch import Z99, Watch
+
+pytestmark = pytest.mark.slow
+
+HOUR = 3600.0
+INPUTS = 6
+ROWS = 300
+PER_YEAR = 365.0
+"""False pages tolerated a year of hours: so many that the blocks drawn show if that is kept."""
+
+
+def deployment(timed: bool) -> Target:
+    """A binary model with six inputs, in blocks of an hour, or of a day where days are known."""
+    known = build_profile(reference(days=30, timed=timed))
+    level, side = known.inputs
+    more = tuple(msgspec.structs.replace(level, name=f"level{i}") for i in range(INPUTS - 2))
+    profile = msgspec.structs.replace(known, inputs=(level, side, *more))
+    seconds = DAY if timed else HOUR
+    plan = {"false_alarms_per_year": PER_YEAR * HOUR / seconds, "maturity_seconds": 0.0}
+    return Target(spec(block_seconds=seconds, **plan), BINARY, profile, STABLE.digest, 0.0)
+
+
+class World:
+    """Draws the counts of a block whose shares lie at the border, days differing as they may."""
+
+    def __init__(self, target: Target, seed: int) -> None:
+        self.target = target
+        self.rng = np.random.default_rng(seed)
+        assert target.profile is not None
+        self.profile: ReferenceProfile = target.profile
+
+    def around(self, share: float, spread: float | None) -> float:
+        """The share of a day whose expectation is `share`."""
+        if spread is None:
+            return share
+        return float(np.clip(self.rng.normal(share, spread / Z99), 0.0, 1.0))
+
+    def tally(self, share: float, spread: float | None = None) -> Tally:
+        """A 0/1 signal."""
+        return Tally(int(self.rng.binomial(ROWS, self.around(share, spread))), ROWS)
+
+    def bins(self, column: ColumnProfile) -> Bins:
+        """Every cut point at its upper border; of categories every other one."""
+        tolerance = max(self.target.spec.monitor.input_tolerance, (column.spread or 0.0) / 3.0)
+        every = zones(column, tolerance, error(self.target, column))
+        high = [min(zone.high or 0.0, 1.0) for zone in every]
+        shares = at_border(column, np.array(high[:-2]))
+        missing = int(self.rng.binomial(ROWS, high[-2]))
+        counts = self.rng.multinomial(ROWS - missing, shares).tolist()
+        return Bins(counts, missing, int(self.rng.binomial(ROWS, high[-1])), ROWS)
+
+
+def at_border(column: ColumnProfile, high: np.ndarray) -> np.ndarray:
+    """Bin shares whose cumulative sums, or every other category, are at the border."""
+    masses = np.array(column.masses)
+    if column.kind == "continuous":
+        return np.asarray(np.diff([0.0, *high, 1.0]))
+    room = high - masses
+    moved = masses + np.where(np.arange(masses.size) % 2 == 0, room, -room)
+    moved = np.clip(moved, 0.0, None)
+    return np.asarray(moved / moved.sum())
+
+
+def draw(world: World, family: object) -> Any:
+    """The counts of one block for a family."""
+    profile = world.profile
+    match family:
+        case Service(state=state):
+            highs = [watch.zones[0].high or 0.0 for watch in (state.errors, state.latency)]
+            return Served(*(world.tally(high) for high in highs))
+        case Inputs():
+            return Columns({column.name: world.bins(column) for column in profile.inputs})
+        case Prediction(state=state):
+            assert profile.score is not None
+            assert state.positive is not None
+            high = state.positive.zones[0].high or 0.0
+            return Answers(world.bins(profile.score), world.tally(high, profile.score.spread))
+        case Quality(state=state):
+            watch = state.watch
+            mean = world.around(watch.zones[0].high or 0.0, watch.spread)
+            loss = int(world.rng.binomial(ROWS, mean) * MICRO)
+            return Cohort(ROWS, ROWS, loss=loss)
+        case Upstream(state=state):
+            shares = {watch.key: world.rng.beta(1.0, 40.0, 2) for watch in state.watches}
+            cells = {
+                key: Cell(ROWS, *world.rng.binomial(ROWS, both).tolist())
+                for key, both in shares.items()
+            }
+            return Feeds({column.name: Seen() for column in profile.inputs}, cells)
+    raise AssertionError(family)
+
+
+def alarms(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The group of each stream that is in alarm, and how to re-arm it."""
+    watches: dict[str, list[Watch]] = {}
+    match family:
+        case Service(state=state):
+            watches = {"errors": [state.errors], "latency": [state.latency]}
+        case Inputs(state=state):
+            watches = {"input": list(state.watches.values())}
+        case Prediction(state=state):
+            watches = {
+                "prediction": [state.score],
+                "positive_rate": [state.positive or state.score],
+            }
+        case Quality(state=state):
+            watches = {"quality": [state.watch]}
+        case Upstream(state=state):
+            yield from (("upstream", lambda: None) for watch in state.watches if watch.broken)
+    for group, every in watches.items():
+        yield from ((group, watch.rearm) for watch in every if watch.frozen is not None)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_deployment_at_the_border_of_all_its_zones_alarms_no_more_than_its_budget(
+    timed: bool,
+) -> None:
+    """Pages, tickets and notes a year, each against what was promised of its tier."""
+    target = deployment(timed)
+    world = World(target, seed=11)
+    begun = [kind.of(target) for kind in FAMILIES]
+    families = [family for family in begun if family is not None]
+    blocks, seconds = 8766, target.spec.monitor.block_seconds
+    found: Counter[str] = Counter()
+    for number in range(blocks):
+        breaks = Breaks()
+        for family in families:
+            family.take({number: draw(world, family)})
+            family.close((number + 2) * seconds, breaks)
+            for group, rearm in alarms(family):
+                found[group] += 1
+                rearm()
+    years = blocks * seconds / YEAR
+    told: Counter[Tier] = Counter()
+    for group, count in found.items():
+        told[tier(group)] += count
+    budget = target.spec.monitor.false_alarms_per_year
+    assert {name: told[name] / years <= budget * times for name, times in TIMES.items()} == (
+        dict.fromkeys(TIMES, True)
+    )
