@@ -31,7 +31,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     `evidence_log10` against `threshold_log10` is the decision; `estimate`, `lower` and `upper`
     are the size of the effect; `tolerance` is the harm-free zone; `n` counts what was observed;
     `since` is the event time of the first block of the evidence that alarmed.
-    `scope` is e.g. {"column": "temp"} or {"origin": "JFK"}.
+    `scope` is e.g. {"column": "temp"} or {"origin": "JFK"}. `detectable` is the lasting change, in
+    the unit of `estimate`, that today's traffic is expected to prove within `detectable_seconds`;
+    None where none would show within 30 days, or nothing is known of the traffic yet.
     """
 
     signal: str
@@ -49,6 +51,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: float | None = None
     n: int = 0
     since: float | None = None
+    detectable: float | None = None
+    detectable_seconds: float | None = None
 
 
 class RankedCause(msgspec.Struct, frozen=True):

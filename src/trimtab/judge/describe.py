@@ -5,10 +5,8 @@ from datetime import UTC, datetime
 
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.budget import tier
+from trimtab.judge.reach import LATELY, reach
 from trimtab.judge.watch import Point, Watch, Zone, grain, interval
-
-LATELY = 7
-"""Blocks that describe a stream that is not in alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,7 @@ def _judged(bare: Verdict, watch: Watch, subject: Subject) -> Verdict:
     shown = points if bad else points[-LATELY:]
     mean, lower, upper = interval(shown, grain(watch.spread))
     ends: tuple[float | None, float | None] = (lower, upper)
+    seen = reach(watch, subject.reference)
     if subject.distance:
         mean, ends = sum(p.excess for p in shown) / len(shown), (None, None)
     return Verdict(
@@ -78,6 +77,8 @@ def _judged(bare: Verdict, watch: Watch, subject: Subject) -> Verdict:
         tolerance=_tolerance(watch.zones[0], bare.reference),
         n=sum(p.n for p in points) if bad else watch.n,
         since=watch.since,
+        detectable=None if seen is None else seen.effect,
+        detectable_seconds=None if seen is None else seen.seconds,
     )
 
 

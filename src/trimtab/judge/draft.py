@@ -15,6 +15,8 @@ from trimtab.errors import NO_ROLLOUT, Refused
 from trimtab.judge.reports import GuardReport, MonitorReport
 from trimtab.judge.scale.roles import Load
 
+SIZES = ("estimate", "lower", "upper", "reference", "tolerance", "since", "detectable")
+
 Facts = dict[str, float | str | None]
 
 
@@ -178,10 +180,7 @@ def evidence(guard: GuardReport | None) -> Facts:
 
 def storable(verdict: Verdict) -> Verdict:
     """The verdict with finite numbers, as JSON demands: certain evidence becomes 10^±9999."""
-    sizes = {
-        name: _finite(getattr(verdict, name))
-        for name in ("estimate", "lower", "upper", "reference", "tolerance", "since")
-    }
+    sizes = {name: _finite(getattr(verdict, name)) for name in SIZES}
     return msgspec.structs.replace(
         verdict,
         evidence_log10=_clipped(verdict.evidence_log10),

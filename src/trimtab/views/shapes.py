@@ -106,7 +106,9 @@ class RollbackView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
-    """One signal's judgement; `estimate`, `lower`, `upper` are null without observations."""
+    """One signal's judgement; `estimate`, `lower`, `upper` are null without observations.
+
+    `detectable` is the change that today's traffic would prove within `detectable_seconds`."""
 
     signal: str
     scope: dict[str, str]
@@ -123,6 +125,8 @@ class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: float | None
     n: int
     since: datetime | None
+    detectable: float | None = None
+    detectable_seconds: float | None = None
 
     @property
     def label(self) -> str:

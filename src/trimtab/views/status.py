@@ -115,6 +115,8 @@ def build_verdict(verdict: Verdict, names: Mapping[str, str]) -> VerdictView:
         tolerance=told.tolerance,
         n=told.n,
         since=maybe(told.since),
+        detectable=told.detectable,
+        detectable_seconds=told.detectable_seconds,
     )
 
 

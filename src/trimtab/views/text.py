@@ -156,7 +156,7 @@ def _rollback(view: s.RollbackView) -> Text:
 
 def _verdicts(verdicts: Sequence[s.VerdictView]) -> Table:
     return table(
-        ("signal", "verdict", ">estimate", "interval", ">evidence", ">n", "reason"),
+        ("signal", "verdict", ">estimate", "interval", ">evidence", ">n", "sees", "reason"),
         (
             (
                 view.label,
@@ -165,6 +165,7 @@ def _verdicts(verdicts: Sequence[s.VerdictView]) -> Table:
                 words.interval(view.lower, view.upper),
                 f"{view.evidence_log10:.1f}/{view.threshold_log10:.1f}",
                 str(view.n),
+                words.sees(view.detectable, view.detectable_seconds),
                 quiet(view.reason),
             )
             for view in verdicts

@@ -54,6 +54,11 @@ def ago(then: datetime | None, now: datetime | None) -> str:
     )
 
 
+def sees(change: float | None, seconds: float | None) -> str:
+    """What a signal would show: `±0.018 in 1d`; empty where that is not known."""
+    return "" if change is None or seconds is None else f"±{change:.2g} in {span(seconds)}"
+
+
 def rate(per_second: float) -> str:
     """Events per second: `0.25/s`, `820/s`, `12,000/s`."""
     digits = f"{per_second:.3g}" if per_second < 100.0 else f"{per_second:,.0f}"
