@@ -3,8 +3,8 @@
 At mean p, a stake's logarithm of wealth grows by ``p a + (1 - p) b`` a row, a and b being what it
 gains on 1 and on 0. The best of all stakes grows at most by the Kullback–Leibler divergence between
 p and the border m, and on a geometric grid little less. An average over B stakes reaches c once one
-of them reaches B c, so evidence c takes about ``ln(B c)`` divided by that growth: a cautious figure,
-as neighbouring stakes grow too.
+of them reaches B c, so evidence c takes about ``ln(B c)`` divided by that growth: a cautious
+figure, as neighbouring stakes grow too.
 
 Source: Shin, Ramdas & Rinaldo, E-detectors, NEJSDS 2024 (arXiv 2203.03532), section 4; for the
 divergence Lorden, Annals of Mathematical Statistics 1971.

