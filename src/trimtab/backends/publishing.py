@@ -14,10 +14,11 @@ import msgspec
 import pyarrow as pa
 
 from trimtab.backends import spool
+from trimtab.backends.attempts import AttemptColumns
 from trimtab.backends.durable import sync_folder
 from trimtab.backends.segment_tables import labels_table, row_groups, rows_table
 from trimtab.domain import layout
-from trimtab.ports.logsink import Entry, LabelBlock, LogSchema
+from trimtab.ports.logsink import LabelBlock, LogSchema
 
 LOCK = ".publishing"
 SEQUENCES = 1000
@@ -69,7 +70,7 @@ class _Content:
     """What a spool holds, up to its first record that is not whole, in the order of the file."""
 
     def __init__(self, data: bytes) -> None:
-        self.entries: dict[LogSchema, list[Entry]] = {}
+        self.attempts: dict[LogSchema, AttemptColumns] = {}
         self.labels: dict[str, list[LabelBlock]] = {}
         schemas: dict[int, LogSchema] = {}
         for record in spool.whole_records(data):
@@ -77,19 +78,24 @@ class _Content:
                 case spool.SchemaRecord(number=number, schema=schema):
                     schemas[number] = schema
                 case spool.RowsRecord(number=number, entries=entries):
-                    self.entries.setdefault(schemas[number], []).extend(entries)
+                    self._of(schemas[number]).add_entries(entries)
+                case spool.AnsweredRecord(number=number, answered=answered):
+                    self._of(schemas[number]).add_answered(answered)
                 case spool.LabelsRecord(deployment=deployment, columns=columns):
                     block = LabelBlock(deployment, columns)
                     self.labels.setdefault(deployment, []).append(block)
 
+    def _of(self, schema: LogSchema) -> AttemptColumns:
+        return self.attempts.setdefault(schema, AttemptColumns())
+
 
 def _write_rows(home: Path, writer: str, number: int, content: _Content) -> None:
     """One segment for each group of releases whose columns do not clash."""
-    for deployment, groups in row_groups(content.entries).items():
+    for deployment, groups in row_groups(content.attempts).items():
         folder = home / layout.segments(deployment, "rows")
         for sequence, schemas in enumerate(groups, number * SEQUENCES):
             if not _published(folder, writer, sequence):
-                table = rows_table({schema: content.entries[schema] for schema in schemas})
+                table = rows_table({schema: content.attempts[schema] for schema in schemas})
                 _write(folder / f"{writer}-{sequence}.arrow", table)
 
 

@@ -2,24 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from trimtab.backends.attempts import OF_ATTEMPT, AttemptColumns, Chunk
 from trimtab.backends.requestlog_files import ARROW, INPUT, OUTPUT
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
-from trimtab.ports.logsink import Entry, LabelBlock, LogSchema, Texts, ValueKind
+from trimtab.ports.logsink import LabelBlock, LogSchema, Texts, ValueKind
 
 if TYPE_CHECKING:
     Array: TypeAlias = pa.Array[Any]
 else:
     Array = pa.Array  # not subscriptable at run time
-
-_OF_ENTRY = tuple(name for name, _ in FIXED_COLUMNS if name not in ("row", "release"))
-_fields = attrgetter(*_OF_ENTRY)
 
 
 def row_groups(schemas: Iterable[LogSchema]) -> dict[str, list[list[LogSchema]]]:
@@ -48,9 +45,9 @@ def _column_kinds(schema: LogSchema) -> dict[str, ValueKind]:
     return kinds | {f"{OUTPUT}{name}": kind for name, kind in schema.outputs}
 
 
-def rows_table(entries: Mapping[LogSchema, Sequence[Entry]]) -> pa.Table:
+def rows_table(attempts: Mapping[LogSchema, AttemptColumns]) -> pa.Table:
     """One table of all attempts; a column that a release lacks is null in its rows."""
-    tables = [_schema_table(schema, each) for schema, each in entries.items()]
+    tables = [_schema_table(schema, each) for schema, each in attempts.items()]
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
 
 
@@ -64,35 +61,31 @@ def labels_table(blocks: Sequence[LabelBlock]) -> pa.Table:
     )
 
 
-def _schema_table(schema: LogSchema, entries: Sequence[Entry]) -> pa.Table:
-    rows = np.array([entry.rows for entry in entries])
-    columns = _fixed(schema, entries, rows)
-    columns |= _inputs(schema, entries)
+def _schema_table(schema: LogSchema, attempts: AttemptColumns) -> pa.Table:
+    chunks = attempts.chunks
+    columns = _fixed(schema, attempts)
+    columns |= _inputs(schema, chunks)
     if schema.key is not None:
-        keys = [_or_missing(entry.key, entry) for entry in entries]
+        keys = [_or_missing(chunk.key, chunk) for chunk in chunks]
         columns[f"{INPUT}{schema.key}"] = pa.array(_chained(keys), type=pa.string())
     for position, (name, kind) in enumerate(schema.outputs):
-        columns[f"{OUTPUT}{name}"] = _output(entries, rows, position, kind)
+        columns[f"{OUTPUT}{name}"] = _output(chunks, position, kind)
     return pa.table(columns)
 
 
-def _fixed(
-    schema: LogSchema, entries: Sequence[Entry], rows: NDArray[np.int64]
-) -> dict[str, Array]:
+def _fixed(schema: LogSchema, attempts: AttemptColumns) -> dict[str, Array]:
+    rows = np.array(attempts.rows)
     total = int(rows.sum())
-    several = total > len(rows)
-    spread = np.repeat(np.arange(len(rows)), rows) if several else None
-    values = dict(zip(_OF_ENTRY, zip(*map(_fields, entries), strict=True), strict=True))
-    columns: dict[str, Array] = {}
-    for name, kind in FIXED_COLUMNS:
-        if name == "row":
-            starts = np.repeat(np.cumsum(rows) - rows, rows)
-            columns[name] = pa.array((np.arange(total) - starts).astype(np.int32))
-        elif name == "release":
-            columns[name] = pa.repeat(pa.scalar(schema.release), total)
-        else:
-            columns[name] = _column(values[name], ARROW[kind], spread)
-    return columns
+    spread = np.repeat(np.arange(len(rows)), rows) if total > len(rows) else None
+    starts = np.repeat(np.cumsum(rows) - rows, rows)
+    columns: dict[str, Array] = {
+        "row": pa.array((np.arange(total) - starts).astype(np.int32)),
+        "release": _column([schema.release] * len(rows), pa.string(), spread),
+    }
+    kinds = dict(FIXED_COLUMNS)
+    for name in OF_ATTEMPT:
+        columns[name] = _column(attempts.fixed[name], ARROW[kinds[name]], spread)
+    return {name: columns[name] for name in kinds}
 
 
 def _column(values: Sequence[Any], kind: pa.DataType, spread: NDArray[np.int64] | None) -> Array:
@@ -106,24 +99,24 @@ def _column(values: Sequence[Any], kind: pa.DataType, spread: NDArray[np.int64] 
     return column if spread is None else column.take(spread)
 
 
-def _inputs(schema: LogSchema, entries: Sequence[Entry]) -> dict[str, Array]:
-    if any(isinstance(entry.inputs, bytes) for entry in entries):
-        return _matrix_inputs(schema, entries)
+def _inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Array]:
+    if any(isinstance(chunk.inputs, bytes) for chunk in chunks):
+        return _matrix_inputs(schema, chunks)
     columns: dict[str, Array] = {}
     for position, (name, kind) in enumerate(schema.inputs):
         parts = [
-            entry.inputs[position] if isinstance(entry.inputs, list) else [None] * entry.rows
-            for entry in entries
+            chunk.inputs[position] if isinstance(chunk.inputs, list) else [None] * chunk.rows
+            for chunk in chunks
         ]
         columns[f"{INPUT}{name}"] = _values(_chained(parts), kind)
     return columns
 
 
-def _matrix_inputs(schema: LogSchema, entries: Sequence[Entry]) -> dict[str, Array]:
+def _matrix_inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Array]:
     """All inputs are numbers, and lie row by row."""
     width = len(schema.inputs)
     blank = np.full(width, np.nan).tobytes()
-    parts = [blank * e.rows if not isinstance(e.inputs, bytes) else e.inputs for e in entries]
+    parts = [_bytes(chunk.inputs, blank * chunk.rows) for chunk in chunks]
     matrix = np.frombuffer(b"".join(parts), dtype="<f8").reshape(-1, width)
     by_column = np.ascontiguousarray(matrix.T)
     return {
@@ -139,17 +132,15 @@ def _values(values: list[Any], kind: ValueKind) -> Array:
     return pa.array(values, type=pa.string())
 
 
-def _output(
-    entries: Sequence[Entry], rows: NDArray[np.int64], position: int, kind: ValueKind
-) -> Array:
-    parts = [None if e.outputs is None else e.outputs[position] for e in entries]
+def _output(chunks: Sequence[Chunk], position: int, kind: ValueKind) -> Array:
+    parts = [None if chunk.outputs is None else chunk.outputs[position] for chunk in chunks]
     if kind == "text":
-        texts = [_or_missing(p, e) for p, e in zip(parts, entries, strict=True)]
+        texts = [_or_missing(part, chunk) for part, chunk in zip(parts, chunks, strict=True)]
         return pa.array(_chained(texts), type=pa.string())
     if kind == "vector":
-        return _vectors(parts, rows)
+        return _vectors(parts, np.array([chunk.rows for chunk in chunks]))
     blank = np.full(1, np.nan).tobytes()
-    held = [_bytes(p, blank * int(n)) for p, n in zip(parts, rows, strict=True)]
+    held = [_bytes(part, blank * chunk.rows) for part, chunk in zip(parts, chunks, strict=True)]
     numbers: Array = pa.array(np.frombuffer(b"".join(held), dtype="<f8"), from_pandas=True)
     return numbers
 
@@ -167,12 +158,12 @@ def _vectors(parts: Sequence[bytes | Texts | None], rows: NDArray[np.int64]) -> 
     return lists
 
 
-def _bytes(part: bytes | Texts | None, otherwise: bytes) -> bytes:
+def _bytes(part: bytes | list[Any] | None, otherwise: bytes) -> bytes:
     return part if isinstance(part, bytes) else otherwise
 
 
-def _or_missing(part: bytes | Texts | None, entry: Entry) -> Texts:
-    return part if isinstance(part, list) else [None] * entry.rows
+def _or_missing(part: bytes | Texts | None, chunk: Chunk) -> Texts:
+    return part if isinstance(part, list) else [None] * chunk.rows
 
 
 def _chained(lists: Sequence[list[Any]]) -> list[Any]:

@@ -15,14 +15,15 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from trimtab.backends.durable import sync_folder
 from trimtab.domain import layout
-from trimtab.ports.logsink import Entry, LabelBlock, LogSchema
+from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema
 
 LIVE, SEALED = ".live", ".log"
 MOST_UNSEALED = 32 * 1024 * 1024
@@ -46,6 +47,13 @@ class RowsRecord(msgspec.Struct, frozen=True, array_like=True, tag=1):
     entries: Sequence[Entry]
 
 
+class AnsweredRecord(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """Attempts of one schema that were answered together."""
+
+    number: int
+    answered: Answered
+
+
 class LabelsRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """Labels of one deployment."""
 
@@ -53,7 +61,7 @@ class LabelsRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
     columns: Sequence[list[Any]]
 
 
-Record = SchemaRecord | RowsRecord | LabelsRecord
+Record = SchemaRecord | RowsRecord | LabelsRecord | AnsweredRecord
 
 
 class SpoolLog:
@@ -68,11 +76,11 @@ class SpoolLog:
         self._schemas: dict[LogSchema, int] = {}
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def spool(self, entries: Sequence[tuple[LogSchema, Sequence[Entry]]]) -> None:
+    def spool(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> None:
         """Append attempts; raises `OSError` with the spool as it was."""
         known = len(self._schemas)
         try:
-            self._append(b"".join(self._records(entries)))
+            self._append(b"".join(self._records(attempts)))
         except OSError:
             for schema in list(self._schemas)[known:]:
                 del self._schemas[schema]
@@ -119,13 +127,18 @@ class SpoolLog:
     def _path(self, number: int, ending: str) -> Path:
         return self._folder / f"{self._writer}.{number}{ending}"
 
-    def _records(self, entries: Sequence[tuple[LogSchema, Sequence[Entry]]]) -> Iterator[bytes]:
-        for schema, attempts in entries:
+    def _records(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> Iterator[bytes]:
+        for schema, some in attempts:
             number = self._schemas.get(schema)
             if number is None:
                 number = self._schemas[schema] = len(self._schemas)
                 yield self._record(SchemaRecord(number, schema))
-            yield self._record(RowsRecord(number, attempts))
+            for kind, alike in groupby(some, type):
+                if kind is Entry:
+                    yield self._record(RowsRecord(number, cast(list[Entry], list(alike))))
+                else:
+                    for each in cast(Iterator[Answered], alike):
+                        yield self._record(AnsweredRecord(number, each))
 
     def _record(self, record: Record) -> bytes:
         payload = self._encode(record)

@@ -104,14 +104,19 @@ class Dispatcher:
 
     def succeeded(self, batch: Batch, values: list[OutputValues], timing: Timing) -> None:
         """Every call of a batch was answered."""
-        now = time.monotonic()
         answered = batch.current()
+        if not answered:
+            return
+        now = time.monotonic()
+        for call, _ in answered:
+            self._finish(call)
+        self._recorder.add_answered(answered, values, timing, now)
         for call, start in answered:
-            self._succeed(call, values, start, timing, now)
-        if answered:
-            encode = (time.monotonic() - now) / len(answered)
-            for call, _ in answered:
-                self._layers.observe(call, timing, now, encode)
+            if not call.shadow:
+                self._answer(call, values, start)
+        encode = (time.monotonic() - now) / len(answered)
+        for call, _ in answered:
+            self._layers.observe(call, timing, now, encode)
 
     def failed(self, call: Call, stage: str, message: str) -> None:
         """The release failed a call on its own: asking it again would fail again.
@@ -292,19 +297,12 @@ class Dispatcher:
             return
         self._attempt(call)
 
-    def _succeed(
-        self, call: Call, values: list[OutputValues], start: int, timing: Timing, now: float
-    ) -> None:
-        self._finish(call)
-        final = not call.shadow
-        ended = Ended(Outcome.OK, final, now, model_seconds=timing.model)
-        self._recorder.add(call, ended, values, start)
-        if not final:
-            return
+    def _answer(self, call: Call, values: list[OutputValues], start: int) -> None:
         self._count(call, 200)
         if not call.cancelled:
             self._recorder.then(call.caller.answer(call, values, start))
-        self._shadow(call)
+        if call.route.shadows:
+            self._shadow(call)
 
     def _end(
         self, call: Call, outcome: Outcome, fault: Fault, *, error: str, sent: bool = True
@@ -339,7 +337,7 @@ class Dispatcher:
     def _shadow(self, call: Call) -> None:
         """Send copies to the shadow releases, after the answer was handed over."""
         route = call.route
-        if not route.shadows or call.mode == "explicit":
+        if call.mode == "explicit":
             return
         if goes_to_shadow(call.unit, route.shadow_ratio):
             for plan in route.shadows:

@@ -1,27 +1,35 @@
 """The request log of one gateway: attempts are spooled before their answers leave."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
 
 import msgspec
 
 from trimtab.domain import telemetry
+from trimtab.domain.records import Outcome
+from trimtab.gateway.batch import Timing
 from trimtab.gateway.call import Call
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
-from trimtab.gateway.values import OutputValues
-from trimtab.ports.logsink import Entry, LabelBlock, LogSchema, LogSink
+from trimtab.gateway.plan import Plan
+from trimtab.gateway.values import Inputs, OutputValues
+from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema, LogSink, Texts
+
+Together = Sequence[tuple[Call, int]]
+"""Calls of one release that a worker answered together, and the first row of each."""
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """How an attempt ended. `at` is monotonic; `sent` whether a worker had it."""
+    """How an attempt ended that was not answered. `at` is monotonic; `sent` whether a worker had
+    it."""
 
     outcome: str
     final: bool
     at: float
     error: str | None = None
     sent: bool = True
-    model_seconds: float | None = None
 
 
 class Recorder:
@@ -35,19 +43,29 @@ class Recorder:
         self._meter = meter
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._entries: dict[LogSchema, list[Entry]] = {}
+        self._attempts: dict[LogSchema, list[Attempts]] = {}
         self._answers: list[Callable[[], None]] = []
         self._scheduled = False
 
-    def add(
-        self, call: Call, ended: Ended, values: list[OutputValues] | None = None, start: int = 0
+    def add(self, call: Call, ended: Ended) -> None:
+        """Log one attempt that was not answered."""
+        self._keep(call.route.schema(call.plan), _entry(call, ended))
+
+    def add_answered(
+        self, answered: Together, values: Sequence[OutputValues], timing: Timing, now: float
     ) -> None:
-        """Log one attempt; `values` from row `start` on are its outputs."""
-        schema = call.route.schema(call.plan)
-        entries = self._entries.get(schema)
-        if entries is None:
-            entries = self._entries[schema] = []
-        entries.append(_entry(call, ended, values, start))
+        """Log attempts at a release that were answered together at `now`."""
+        routes = {call.route for call, _ in answered}
+        for route in routes:
+            mine = answered if len(routes) == 1 else [a for a in answered if a[0].route is route]
+            schema = route.schema(mine[0][0].plan)
+            self._keep(schema, _answered(mine, values, timing, now))
+
+    def _keep(self, schema: LogSchema, attempts: Attempts) -> None:
+        kept = self._attempts.get(schema)
+        if kept is None:
+            kept = self._attempts[schema] = []
+        kept.append(attempts)
         self._schedule()
 
     def then(self, answer: Callable[[], None]) -> None:
@@ -85,7 +103,7 @@ class Recorder:
     def _commit(self) -> None:
         """One write for all new attempts, then the answers that waited for it."""
         self._scheduled = False
-        if self._entries:
+        if self._attempts:
             self._spool()
         answers, self._answers = self._answers, []
         for answer in answers:
@@ -96,24 +114,28 @@ class Recorder:
 
     def _spool(self) -> None:
         """A disk that refuses costs rows, which are counted, and no answers."""
-        entries, self._entries = self._entries, {}
+        attempts, self._attempts = self._attempts, {}
         metric = telemetry.LOG_ROWS
         try:
-            self._sink.spool(list(entries.items()))
+            self._sink.spool(list(attempts.items()))
         except OSError as error:
             self._log.error("log.spool_failed", error=str(error))
             metric = telemetry.LOG_DROPPED
-        for schema, attempts in entries.items():
-            rows = sum(entry.rows for entry in attempts)
+        for schema, some in attempts.items():
+            rows = sum(_rows(each) for each in some)
             self._meter.count(metric, (schema.deployment,), rows)
 
 
-def _entry(call: Call, ended: Ended, values: list[OutputValues] | None, start: int) -> Entry:
-    rows, inputs = call.rows, call.inputs
+def _rows(attempts: Attempts) -> int:
+    return attempts.rows if isinstance(attempts, Entry) else sum(attempts.rows)
+
+
+def _entry(call: Call, ended: Ended) -> Entry:
+    inputs = call.inputs
     queue_end = call.sent_at if ended.sent else ended.at
     return Entry(
         call.request_id,
-        rows or 1,
+        call.rows or 1,
         call.event_time,
         call.received_at,
         call.mode,
@@ -127,9 +149,59 @@ def _entry(call: Call, ended: Ended, values: list[OutputValues] | None, start: i
         ended.error,
         call.worker if ended.sent else None,
         queue_end - call.queued_at if call.queued_at else None,
-        ended.model_seconds,
+        None,
         ended.at - call.started_at,
         None if inputs is None else inputs.logged,
         None if inputs is None else inputs.key,
-        None if values is None else [each.logged(start, rows) for each in values],
     )
+
+
+def _answered(
+    together: Together, values: Sequence[OutputValues], timing: Timing, now: float
+) -> Answered:
+    calls = [call for call, _ in together]
+    first = calls[0]
+    return Answered(
+        [call.request_id for call in calls],
+        [call.rows for call in calls],
+        [call.event_time for call in calls],
+        [call.received_at for call in calls],
+        [call.mode for call in calls],
+        [call.lane for call in calls],
+        first.route.rollout,
+        [call.weight for call in calls],
+        [call.unit for call in calls],
+        [call.attempt for call in calls],
+        [not call.shadow for call in calls],
+        Outcome.OK,
+        first.worker,
+        [call.sent_at - call.queued_at for call in calls],
+        timing.model,
+        [now - call.started_at for call in calls],
+        _inputs(first.plan, [call.inputs for call in calls if call.inputs is not None]),
+        _keys(calls) if first.route.key is not None else None,
+        [_output(each, together) for each in values],
+    )
+
+
+def _inputs(plan: Plan, inputs: Sequence[Inputs]) -> bytes | list[list[Any]]:
+    if plan.matrix:
+        return b"".join([each.matrix or b"" for each in inputs])
+    columns = [each.columns or [] for each in inputs]
+    return [list(chain.from_iterable(parts)) for parts in zip(*columns, strict=True)]
+
+
+def _keys(calls: Sequence[Call]) -> Texts:
+    """The business key of each row, None where none came."""
+    parts = (
+        c.inputs.key if c.inputs is not None and c.inputs.key else [None] * c.rows for c in calls
+    )
+    return list(chain.from_iterable(parts))
+
+
+def _output(values: OutputValues, together: Together) -> bytes | Texts:
+    """One output of these calls, whose rows need not be all of the batch's."""
+    if sum(call.rows for call, _ in together) == values.rows:
+        return values.logged(0, values.rows)
+    parts: list[Any] = [values.logged(start, call.rows) for call, start in together]
+    return b"".join(parts) if isinstance(parts[0], bytes) else list(chain.from_iterable(parts))

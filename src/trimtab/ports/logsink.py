@@ -56,6 +56,37 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     outputs: list[bytes | Texts] | None = None
 
 
+class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Attempts that a worker answered together, each with `rows` rows: `Entry`, column by column.
+
+    What one batch has in common is said once. `inputs`, `key` and `outputs` hold the rows of all
+    the attempts, one after another.
+    """
+
+    request_id: list[str]
+    rows: list[int]
+    event_time: list[float]
+    received_at: list[float]
+    mode: list[str]
+    lane: list[str]
+    rollout: str | None
+    weight: list[int]
+    unit: list[int]
+    attempt: list[int]
+    final: list[bool]
+    outcome: str
+    worker: str | None
+    queue_seconds: list[float | None]
+    model_seconds: float
+    total_seconds: list[float]
+    inputs: bytes | list[list[Any]] | None = None
+    key: Texts | None = None
+    outputs: list[bytes | Texts] | None = None
+
+
+Attempts = Entry | Answered
+
+
 @dataclass(frozen=True, slots=True)
 class LabelBlock:
     """Labels of one deployment as equally long lists in the order of `LABEL_COLUMNS`."""
@@ -70,7 +101,7 @@ class LabelBlock:
 class LogSink(Protocol):
     """The log of one writer. All calls but `sync` return quickly; `sync` blocks."""
 
-    def spool(self, entries: Sequence[tuple[LogSchema, Sequence[Entry]]]) -> None:
+    def spool(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> None:
         """Append attempts, those of a schema together; raises `OSError` with the spool as it
         was."""
         ...

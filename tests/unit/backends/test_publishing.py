@@ -1,9 +1,11 @@
 """The spool and the segments: nothing lost, nothing twice, nothing half visible."""
 
 import os
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from trimtab.backends.publishing import publish
 from trimtab.backends.spool import SpoolLog
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
-from trimtab.ports.logsink import Entry, LabelBlock, LogSchema, ValueKind
+from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema, ValueKind
 
 _SAMPLES: dict[str, Any] = {"string": "s", "int32": 1, "float64": 0.5}
 
@@ -124,6 +126,50 @@ def test_every_row_of_a_request_has_its_own_values(tmp_path: Path) -> None:
     assert found["out.score"] == [0.1, 0.2, None, None]
     assert found["out.label"] == ["no", None, None, None]
     assert found["out.v"] == [[1.0, 2.0], [3.0, 4.0], None, None]
+
+
+def together(*entries: Entry) -> Answered:
+    """The same attempts as one batch; their inputs are matrices."""
+    first = entries[0]
+    shared = ("rollout", "outcome", "worker", "model_seconds")
+    columns: dict[str, Any] = {
+        name: getattr(first, name) if name in shared else [getattr(e, name) for e in entries]
+        for name in Answered.__struct_fields__
+    }
+    outputs = [list(each) for each in zip(*(e.outputs or [] for e in entries), strict=True)]
+    columns |= {
+        "inputs": b"".join(e.inputs for e in entries if isinstance(e.inputs, bytes)),
+        "key": [key for e in entries for key in e.key or [None] * e.rows],
+        "outputs": [
+            b"".join(parts) if isinstance(parts[0], bytes) else list(chain.from_iterable(parts))
+            for parts in outputs
+        ],
+    }
+    return Answered(**columns)
+
+
+def test_attempts_answered_together_become_what_they_become_alone(tmp_path: Path) -> None:
+    declared = LogSchema(
+        "d", "r1", (("x", "number"), ("y", "number")), (("score", "number"), ("label", "text")), "k"
+    )
+    one = entry("one", 2, inputs=numbers(1, 2, 3, np.nan), key=["F1", None])
+    two = entry("two", 1, inputs=numbers(5, 6), unit=7, queue_seconds=0.25)
+    one = msgspec.structs.replace(one, outputs=[numbers(0.1, 0.2), ["no", None]])
+    two = msgspec.structs.replace(two, outputs=[numbers(0.3), ["yes"]])
+    lost = entry("lost", 1, inputs=None, outputs=None, outcome="failed", error="e", worker=None)
+    made: list[pa.Table] = []
+    spooled: dict[str, list[Attempts]] = {
+        "g0-1": [lost, one, two, lost],
+        "g1-1": [lost, together(one, two), lost],
+    }
+    for name, attempts in spooled.items():
+        log = SpoolLog(tmp_path / name, name)
+        log.spool([(declared, attempts)])
+        log.close()
+        publish(tmp_path / name)
+        made += segments(tmp_path / name).values()
+    assert made[0].to_pydict() == made[1].to_pydict()
+    assert made[0].column("request_id").to_pylist() == ["lost", "one", "one", "two", "lost"]
 
 
 def test_rows_of_two_releases_share_a_segment_unless_their_columns_clash(tmp_path: Path) -> None:

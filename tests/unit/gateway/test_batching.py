@@ -147,6 +147,9 @@ def test_every_caller_gets_its_own_rows(
             assert final == {str(n): askings[n].rows for n in stayed}
             keys = list(zip(logged["request_id"], logged["row"], logged["attempt"], strict=True))
             assert len(keys) == len(set(keys))
+            columns = (logged[name] for name in ("outcome", "in.a", "in.b", "out.sum"))
+            for outcome, one, other, both in zip(*columns, strict=True):
+                assert both == (one + other if outcome == "ok" else None)
 
     async def bounded(home: Path) -> None:
         try:
