@@ -134,6 +134,10 @@ class Meter(Collector):
             for labels, buckets in count.histograms.get(metric.name, ()):
                 self.histogram(metric, labels).add(buckets)
 
+    def histograms(self) -> list[Histogram]:
+        """Every histogram."""
+        return [each for of_metric in self._histograms.values() for each in of_metric.values()]
+
     def collect(self) -> Iterator[Metric]:
         """Every family of all gateways, for `prometheus_client`."""
         counts = [self.so_far(), *self.others()]
