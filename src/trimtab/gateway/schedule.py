@@ -34,6 +34,10 @@ _LEAST_USEFUL = 0.6
 """Share of a part's time that goes to its rows and not to the fixed cost, however short it is."""
 _LAG_KEPT = 0.5
 """Share of the gateway's lag that is still believed when it was shorter the next time."""
+_BEHIND = 0.1
+"""The gateway limits when an answer waits for it longer than this share of a batch's fixed cost."""
+_GATHERED = 2.0
+"""Fixed costs of a batch that gathering may take, when more arrives all the time."""
 _MOST_REALTIME = 0.95
 """Share of the workers that realtime work is assumed to take at most."""
 
@@ -144,14 +148,15 @@ class Schedule:
     def gathers(self, since: float) -> bool:
         """Whether an idle worker is given work only after what has arrived is read.
 
-        When answers wait for the gateway longer than a batch costs by itself, the gateway is what
-        limits, and workers are idle meanwhile. A batch that is larger by what waits in its sockets
-        then saves more than it delays, as long as no more time than that cost has passed `since`.
+        Where answers wait for the gateway, it is the gateway that limits, and workers are idle
+        meanwhile: a batch that is larger by what waits in its sockets saves more than it delays.
+        It is gathered while there is more to read, at most for the time of `_GATHERED` batches.
         """
         fixed = self.cost.fixed
         return (
             self.cost.known
-            and self._waited > fixed > since
+            and self._waited > _BEHIND * fixed
+            and since < _GATHERED * fixed
             and 0 < self._realtime.requests < self._limits.batch_requests
         )
 

@@ -102,8 +102,8 @@ def test_work_is_gathered_only_while_the_gateway_keeps_answers_waiting() -> None
     assert not schedule.gathers(0.0), "nothing waits"
     schedule.add(waiting(), "realtime", SECONDS)
     assert schedule.gathers(0.0)
-    assert not schedule.gathers(fixed), "a batch of its own would have cost no more"
-    schedule.answered(fixed / 2)
+    assert not schedule.gathers(2 * fixed), "it was gathered for long enough"
+    schedule.answered(fixed / 20)
     assert not schedule.gathers(0.0)
 
 
