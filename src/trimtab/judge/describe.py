@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.budget import tier
 from trimtab.judge.reach import LATELY, reach
@@ -36,20 +38,26 @@ def day(at: float) -> str:
 
 def verdict(signal: str, watch: Watch, release: str, subject: Subject) -> Verdict:
     """The verdict of a watch."""
-    column = signal.partition(":")[2]
-    bare = Verdict(
-        signal=signal,
-        tier=tier(group(signal)),
-        verdict="unknown",
-        reason=subject.note or "no block of evidence has closed yet",
-        release=release,
-        scope={"column": column} if column else {},
-        threshold_log10=watch.log10_threshold,
-        reference=subject.reference,
-    )
+    reason = subject.note or "no block of evidence has closed yet"
+    bare = unknown(signal, release, watch.log10_threshold, reason)
+    bare = msgspec.structs.replace(bare, reference=subject.reference)
     if not watch.history:
         return bare
     return _judged(bare, watch, subject)
+
+
+def unknown(signal: str, release: str, threshold_log10: float, reason: str) -> Verdict:
+    """The verdict of a signal of which nothing can be said, and why."""
+    column = signal.partition(":")[2]
+    return Verdict(
+        signal=signal,
+        tier=tier(group(signal)),
+        verdict="unknown",
+        reason=reason,
+        release=release,
+        scope={"column": column} if column else {},
+        threshold_log10=threshold_log10,
+    )
 
 
 def _judged(bare: Verdict, watch: Watch, subject: Subject) -> Verdict:

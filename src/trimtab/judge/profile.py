@@ -213,20 +213,27 @@ def _calibration(reference: Reference) -> float | None:
     label = reference.label
     if reference.signature.task != "binary" or score is None or label is None or not label.size:
         return None
-    return float((positives(reference.signature, label) - score).mean())
+    usable = ~np.isnan(losses("brier", reference.signature, reference.outputs, label))
+    gaps: Floats = (positives(reference.signature, label) - score)[usable]
+    return float(gaps.mean()) if gaps.size else None
 
 
 def _qualities(reference: Reference) -> tuple[QualityProfile, ...]:
     if reference.label is None or not reference.label.size or not reference.outputs:
         return ()
-    day = day_index(reference.time)
-    return tuple(_quality(metric, reference, day) for metric in METRICS[reference.signature.task])
+    made = (_quality(metric, reference) for metric in METRICS[reference.signature.task])
+    return tuple(quality for quality in made if quality is not None)
 
 
-def _quality(metric: Metric, reference: Reference, day: Ints | None) -> QualityProfile:
+def _quality(metric: Metric, reference: Reference) -> QualityProfile | None:
+    """Quality over the rows whose score and label can be used; None when there is none."""
     label = np.asarray(reference.label, dtype=object)
     loss = losses(metric, reference.signature, reference.outputs, label)
-    scale = _scale(metric, loss)
+    usable = ~np.isnan(loss)
+    if not usable.any():
+        return None
+    reference, label, loss = reference.take(usable), label[usable], loss[usable]
+    day, scale = day_index(reference.time), _scale(metric, loss)
     loss = np.minimum(loss / scale, 1.0)
 
     def measure(rows: NDArray[np.bool_]) -> float | None:

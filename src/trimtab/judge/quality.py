@@ -25,6 +25,9 @@ METRICS: dict[str, tuple[Metric, ...]] = {
 
 AUC_BINS = 256
 
+FEWEST_LABELS = 100
+"""A reference with fewer labels says too little of quality to hold live traffic against it."""
+
 
 def texts(column: NDArray[Any]) -> Texts:
     """Labels as text: numbers in shortest form, missing as empty text."""
@@ -46,21 +49,39 @@ def positives(signature: Signature, label: Texts) -> NDArray[np.bool_]:
 def losses(metric: Metric, signature: Signature, outputs: Outputs, label: Texts) -> Floats:
     """The loss of each row, NaN where there is no usable output; `roc_auc` has none: zeros.
 
-    `error` and `brier` are in [0, 1]; losses of regressions are in the unit of the target.
+    `error` and `brier` are in [0, 1]; losses of regressions are in the unit of the target. A score
+    outside [0, 1], a label that is no number or none of a binary signature's classes: NaN.
     """
     if signature.task == "multiclass":
         wrong = texts(outputs["label"]) != label
         return np.asarray(wrong, dtype=np.float64)
     if signature.task == "regression":
-        distance = np.abs(outputs["prediction"] - label.astype(np.float64))
+        distance = np.abs(outputs["prediction"] - numbers(label))
         return np.asarray(distance**2 if metric == "squared_error" else distance)
-    score, truth = outputs["score"], positives(signature, label).astype(np.float64)
+    score, truth = _usable(signature, outputs["score"], label), positives(signature, label) * 1.0
     if metric == "brier":
         return np.asarray((score - truth) ** 2)
     if metric == "error":
         decided = np.where(np.isnan(score), np.nan, (score >= signature.threshold) * 1.0)
         return np.asarray(np.abs(decided - truth))
     return np.asarray(score * 0.0)
+
+
+def _usable(signature: Signature, score: Floats, label: Texts) -> Floats:
+    known = np.isin(label.astype(np.str_), signature.classes)
+    return np.where(known & (score >= 0.0) & (score <= 1.0), score, np.nan)
+
+
+def numbers(label: Texts) -> Floats:
+    """Labels as numbers, NaN for those that are none."""
+    return np.array([_number(text) for text in label.tolist()], dtype=np.float64)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def score_bins(score: Floats) -> NDArray[np.int64]:

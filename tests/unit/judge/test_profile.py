@@ -113,3 +113,20 @@ def test_one_class_alone_has_no_auc_that_says_anything() -> None:
 def test_labels_are_written_in_shortest_form() -> None:
     assert texts(np.array([1.0, 2.5, np.nan])).tolist() == ["1", "2.5", ""]
     assert texts(np.array([None, "x", 3], dtype=object)).tolist() == ["", "x", "3"]
+
+
+def test_quality_is_that_of_the_rows_whose_score_and_label_can_be_used() -> None:
+    score = np.array([0.5, 0.5, np.nan, 1.7, 0.5])
+    label = np.array(["1", "0", "1", "1", "banana"], dtype=object)
+    given = Reference(BINARY, {"x": np.arange(5.0)}, {"score": score}, label)
+    brier = next(each for each in build_profile(given).quality if each.metric == "brier")
+    assert brier.value == pytest.approx(0.25)
+    assert brier.n == 2
+    assert build_profile(given).calibration == pytest.approx(0.0)
+
+
+def test_a_reference_without_a_usable_label_has_no_quality() -> None:
+    label = np.array(["soon"] * 3, dtype=object)
+    given = Reference(BINARY, {"x": np.arange(3.0)}, {"score": np.full(3, 0.5)}, label)
+    assert build_profile(given).quality == ()
+    assert build_profile(given).calibration is None

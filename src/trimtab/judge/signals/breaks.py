@@ -196,7 +196,8 @@ class BreakWatch(msgspec.Struct):
             return
         # The newest block is left out: it may hold the first hours of a break.
         self.before = max([self.base, *self.recent[:-1]])
-        self.bet.m = min(self.before + JUMP, 0.95)
+        # What is nearly always missing cannot jump: nothing is bet on it.
+        self.bet.m = min(self.before + JUMP, 1.0)
         self.started = (self.started or start) if share > self.bet.m else None
         self.bet.take(share, trials)
         self.evidence = self.bet.log10_evidence
@@ -229,6 +230,9 @@ def watches(profile: ColumnProfile, segments: list[str]) -> list[BreakWatch]:
     spread = profile.missing_spread or 0.0
     unlisted = profile.masses[-1] if profile.kind == "categorical" else 0.0
     bases: dict[Kind, float] = {"missing": profile.missing + spread, "strange": unlisted}
+    if profile.minimum is not None and profile.minimum == profile.maximum:
+        # Beside a single number every other one is strange: a new year, a new version.
+        del bases["strange"]
     return [
         BreakWatch(profile.name, kind, segment, base)
         for segment in ["", *segments]

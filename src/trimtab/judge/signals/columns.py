@@ -11,6 +11,13 @@ from trimtab.stats.confidence import dkw_half_width
 
 NARROW = 0.02
 
+FEWEST_REFERENCE = 100
+"""A reference of fewer rows knows its shares to more than .16: nothing would ever be outside."""
+
+FEWEST_ROWS = 30
+"""Rows of a block that is judged as few observations; where rows are the observations, one will do,
+as its evidence is exact at any size."""
+
 DISTANCE = Subject("distance from the reference", None, distance=True)
 
 
@@ -56,9 +63,26 @@ def watch(target: Target, column: ColumnProfile, limit: float) -> Watch:
     return Watch(zones(column, tolerance, error(target, column)), column.spread, limit)
 
 
+def unfit(column: ColumnProfile) -> str:
+    """Why live values cannot be held against this reference; empty when they can."""
+    if column.n < FEWEST_REFERENCE:
+        return f"the reference holds {column.n} rows, {FEWEST_REFERENCE} are needed"
+    if column.missing >= 1.0:
+        return "the reference holds no value of it"
+    if constant(column) or len(column.categories) == 1:
+        return "the reference holds a single value of it"
+    return ""
+
+
+def constant(column: ColumnProfile) -> bool:
+    """Whether all numbers of the reference are one and the same."""
+    return column.minimum is not None and column.minimum == column.maximum
+
+
 def judge(target: Target, watch: Watch, column: ColumnProfile, start: float, bins: Bins) -> None:
-    """Take in a closed block, unless it holds a day in part or under half of a usual one."""
-    if target.partial(start) or bins.n < max(_usual(watch) / 2.0, 1.0):
+    """Take in a closed block, unless it holds a day in part, too few rows, or half of the usual."""
+    least = 1.0 if watch.spread is None else FEWEST_ROWS
+    if target.partial(start) or bins.n < max(_usual(watch) / 2.0, least):
         return
     watch.take(start, totals(column, bins), bins.n)
 

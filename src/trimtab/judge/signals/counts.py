@@ -15,6 +15,9 @@ from trimtab.judge.quality import texts
 MICRO = 2.0**20
 """Sums of real numbers are kept as whole multiples of 2**-20: exact, in any order."""
 
+MOST_OPEN = 1024
+"""Blocks open at once. Rows may carry any event time, so the farthest are given up."""
+
 GRACE = 0.1
 LONGEST_GRACE = 3600.0
 
@@ -99,6 +102,15 @@ def counts_between(cuts: tuple[float, ...], values: Floats) -> list[int]:
     return [b - a for a, b in zip([0, *below], [*below, values.size], strict=True)]
 
 
+def values_of(rows: Rows, column: ColumnProfile) -> NDArray[Any]:
+    """The values of an input; all are missing where a torn segment lost the column or its type."""
+    numeric = column.kind == "continuous"
+    values = rows.inputs.get(column.name)
+    if values is None or (values.dtype.kind == "f") != numeric:
+        return np.full(len(rows), np.nan if numeric else None, dtype=float if numeric else object)
+    return values
+
+
 def missing_values(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values are missing: NaN or None."""
     if values.dtype.kind == "f":
@@ -117,8 +129,8 @@ class Blocks(msgspec.Struct, Generic[C]):
         for number, counts in counted.items():
             place = number if self.first is None else max(number, self.first)
             self.counts = merged(self.counts, {place: counts})
-        # So that what is saved does not tell who came first.
-        self.counts = dict(sorted(self.counts.items()))
+        # Sorted, so that what is saved does not tell who came first.
+        self.counts = dict(sorted(self.counts.items())[:MOST_OPEN])
 
     def closed(self, number: int) -> bool:
         """Whether the block has closed."""

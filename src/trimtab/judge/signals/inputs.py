@@ -10,7 +10,7 @@ from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.signals import columns
-from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged
+from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, values_of
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch
 
@@ -39,8 +39,11 @@ class Inputs:
 
     def __init__(self, target: Target, profile: ReferenceProfile) -> None:
         self._target = target
-        self._columns = {column.name: column for column in profile.inputs}
-        limit = target.threshold("input", target.block_seconds, len(self._columns))
+        self._unfit = {column.name: columns.unfit(column) for column in profile.inputs}
+        self._columns = {
+            column.name: column for column in profile.inputs if not self._unfit[column.name]
+        }
+        self._limit = limit = target.threshold("input", target.block_seconds, len(profile.inputs))
         self.state: State = State(
             {name: columns.watch(target, each, limit) for name, each in self._columns.items()}
         )
@@ -54,7 +57,7 @@ class Inputs:
         """Count the values of each column."""
         return {
             number: Columns(
-                {name: Bins.of(each, part.inputs[name]) for name, each in self._columns.items()}
+                {name: Bins.of(c, values_of(part, c)) for name, c in self._columns.items()}
             )
             for number, part in by_block(rows, self._target.block_seconds)
         }
@@ -73,15 +76,16 @@ class Inputs:
         for number in self.state.blocks.due(clock, seconds):
             start, block = number * seconds, self.state.blocks.pop(number)
             for name, bins in block.columns.items():
-                if name not in breaks.at(start):
+                if name in self._columns and name not in breaks.at(start):
                     watch = self.state.watches[name]
                     columns.judge(self._target, watch, self._columns[name], start, bins)
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`input:NAME` for each column."""
-        return tuple(
-            describe.verdict(
-                f"input:{name}", self.state.watches[name], self._target.release, columns.DISTANCE
-            )
-            for name in self._columns
-        )
+        return tuple(self._verdict(name, reason) for name, reason in self._unfit.items())
+
+    def _verdict(self, name: str, unfit: str) -> Verdict:
+        signal, release = f"input:{name}", self._target.release
+        if unfit:
+            return describe.unknown(signal, release, self._limit, unfit)
+        return describe.verdict(signal, self.state.watches[name], release, columns.DISTANCE)

@@ -75,7 +75,7 @@ class Prediction:
         bins = Bins.of(self._score, values)
         if self._positive is None:
             return Answers(bins)
-        return Answers(bins, Tally.of(values >= signature.threshold))
+        return Answers(bins, Tally.of(values[~np.isnan(values)] >= signature.threshold))
 
     def learn(self, labelled: Labelled) -> Mapping[int, Answers]:
         """Labels say nothing here."""
@@ -94,15 +94,21 @@ class Prediction:
                 self._judge(start, block)
 
     def _judge(self, start: float, block: Answers) -> None:
-        columns.judge(self._target, self.state.score, self._score, start, block.score)
+        if not columns.unfit(self._score):
+            columns.judge(self._target, self.state.score, self._score, start, block.score)
         tally, partial = block.positive, self._target.partial(start)
         if self.state.positive is not None and tally.n and not partial:
             self.state.positive.take(start, [float(tally.hits)], tally.n)
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`prediction`, and `positive_rate` where something is decided."""
-        release = self._target.release
-        shown = (describe.verdict("prediction", self.state.score, release, columns.DISTANCE),)
+        release, unfit = self._target.release, columns.unfit(self._score)
+        score = self.state.score
+        shown = (
+            describe.unknown("prediction", release, score.log10_threshold, unfit)
+            if unfit
+            else describe.verdict("prediction", score, release, columns.DISTANCE),
+        )
         if self.state.positive is None:
             return shown
         subject = describe.Subject("share decided positive", self._positive)

@@ -13,6 +13,7 @@ from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.quality import (
     AUC_BINS,
+    FEWEST_LABELS,
     Metric,
     auc_of_counts,
     losses,
@@ -26,6 +27,9 @@ from trimtab.judge.watch import REMEMBERED, Watch, Zone
 
 COVERED = 0.95
 """A cohort whose labels are this complete need not wait until they mature."""
+
+FEWEST_ROWS = 30
+"""Labelled rows of a day that is judged as one observation."""
 
 QUALITY_TOLERANCE = 0.01
 AUC_TOLERANCE = 0.02
@@ -104,13 +108,14 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct):
-    """What changes while quality is watched. Counts are predictions; `late` and `excluded` labels
-    were no evidence."""
+    """What changes while quality is watched. Counts are predictions; `late`, `excluded` and
+    `unusable` labels were no evidence."""
 
     watch: Watch
     gaps: list[Gap] = []
     late: int = 0
     excluded: int = 0
+    unusable: int = 0
     predicted: int = 0
     labelled: int = 0
     blocks: Blocks[Cohort] = msgspec.field(default_factory=Blocks[Cohort])
@@ -167,7 +172,10 @@ class Quality:
 
     def _judge(self, start: float, cohort: Cohort, broken: bool) -> None:
         state, measured = self.state, cohort.measured(self._quality.metric)
-        if measured is None or broken or self._target.partial(start):
+        state.unusable += cohort.unusable
+        few = self._quality.spread is not None and cohort.labelled < FEWEST_ROWS
+        small = few or self._quality.n < FEWEST_LABELS
+        if measured is None or broken or small or self._target.partial(start):
             state.excluded += cohort.labelled
             return
         state.predicted += cohort.predicted
@@ -178,6 +186,10 @@ class Quality:
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`quality`."""
+        if self._quality.n < FEWEST_LABELS:
+            reason = f"the reference has {self._quality.n} labels, {FEWEST_LABELS} are needed"
+            limit = self.state.watch.log10_threshold
+            return (describe.unknown("quality", self._target.release, limit, reason),)
         subject = describe.Subject(self._quality.metric, self._quality.value, note=self.labels)
         return (describe.verdict("quality", self.state.watch, self._target.release, subject),)
 
@@ -185,13 +197,16 @@ class Quality:
     def labels(self) -> str:
         """How complete the labels are, in words."""
         state = self.state
-        if not state.predicted:
-            return "no cohort of predictions has its labels yet"
-        share = state.labelled / state.predicted
-        late = f", {state.late} came too late to count" if state.late else ""
-        left_out = "were left out (an upstream break, or part of a day)"
-        out = f", {state.excluded} {left_out}" if state.excluded else ""
-        return f"labels for {share:.0%} of the predictions{late}{out}"
+        share = f"labels for {state.labelled / max(state.predicted, 1):.0%} of the predictions"
+        parts = [share if state.predicted else "no cohort of predictions has its labels yet"]
+        if state.late:
+            parts.append(f"{state.late} came too late to count")
+        if state.excluded:
+            left_out = "were left out (an upstream break, part of a day, or too few)"
+            parts.append(f"{state.excluded} {left_out}")
+        if state.unusable:
+            parts.append(f"{state.unusable} had no usable score or label")
+        return ", ".join(parts)
 
     @property
     def gap(self) -> float | None:

@@ -13,7 +13,7 @@ from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget
 from trimtab.judge.describe import day
 from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, Seen, watches
-from trimtab.judge.signals.counts import Blocks, by_block, merged, missing_values
+from trimtab.judge.signals.counts import Blocks, by_block, merged, missing_values, values_of
 from trimtab.judge.signals.family import Breaks, Span, Target
 
 SEGMENT_MASS = 0.02
@@ -75,10 +75,11 @@ class Upstream:
         groups: Groups = {"": np.ones(len(rows), dtype=np.bool_)}
         for segment in self._groups:
             name, _, value = segment.partition("=")
-            groups[segment] = np.asarray(rows.inputs[name] == value, dtype=np.bool_)
+            inside = values_of(rows, self._columns[name]) == value
+            groups[segment] = np.asarray(inside, dtype=np.bool_)
         seen, cells = {}, {}
         for name, column in self._columns.items():
-            recent, values = self.state.recent[name], rows.inputs[name]
+            recent, values = self.state.recent[name], values_of(rows, column)
             missing, strange = missing_values(values), recent.strange(column, values)
             seen[name] = Seen.of(recent, values, strange)
             for segment, mask in groups.items():
