@@ -18,7 +18,7 @@ from trimtab.domain.verdicts import Tier
 from trimtab.judge.budget import TIMES, YEAR, tier
 from trimtab.judge.profile import build_profile
 from trimtab.judge.signals.breaks import Cell, Seen
-from trimtab.judge.signals.columns import error, zones
+from trimtab.judge.signals.columns import error, tolerance, zones
 from trimtab.judge.signals.counts import MICRO, Bins, Tally
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.inputs import Columns, Inputs
@@ -71,8 +71,7 @@ class World:
 
     def bins(self, column: ColumnProfile) -> Bins:
         """Every cut point at its upper border; of categories every other one."""
-        tolerance = max(self.target.spec.monitor.input_tolerance, (column.spread or 0.0) / 3.0)
-        every = zones(column, tolerance, error(self.target, column))
+        every = zones(column, tolerance(self.target, column), error(self.target, column))
         high = [min(zone.high or 0.0, 1.0) for zone in every]
         shares = at_border(column, np.array(high[:-2]))
         missing = int(self.rng.binomial(ROWS, high[-2]))

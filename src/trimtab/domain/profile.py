@@ -15,7 +15,9 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     (99 % quantile over days), None when the reference has no time. `jump` is the same between
     neighbouring days. `n` counts reference rows. `values` are all values of a continuous column
     that takes few of them (a rounded measurement), empty when it takes many: a change of unit
-    shows as values that were never seen.
+    shows as values that were never seen. `strata` are the masses of each stratum of the week, empty
+    where they say no more than the whole; `strata_spread` is then `spread` against the mixture of a
+    day's own hours.
     """
 
     name: str
@@ -31,6 +33,13 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     spread: float | None = None
     jump: float | None = None
     values: tuple[float, ...] = ()
+    strata: tuple[tuple[float, ...], ...] = ()
+    strata_spread: float | None = None
+
+    @property
+    def day_spread(self) -> float | None:
+        """How far ordinary days lie from what is usual for them; None without time."""
+        return self.strata_spread if self.strata else self.spread
 
 
 class QualityProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,5 +71,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
     days: int = 0
     """Days of the reference that hold rows; 0 when it has no time."""
+    stratum_hours: int = 0
+    """Hours of the week that make a stratum, in UTC; 0 when the reference is too short for any."""
     calibration: float | None = None
     """Mean of label minus score on the reference, for `binary`."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ColumnProfile, QualityProfile, ReferenceProfile
 from trimtab.domain.records import Floats, Ints, Texts
 from trimtab.domain.signature import Signature
+from trimtab.judge import strata
 from trimtab.judge.quality import (
     AUC_BINS,
     METRICS,
@@ -21,6 +22,7 @@ from trimtab.judge.quality import (
     score_bins,
     texts,
 )
+from trimtab.judge.strata import When
 from trimtab.stats.confidence import clopper_pearson
 
 DAY = 86_400.0
@@ -34,6 +36,8 @@ ROWS_PER_LATTICE_VALUE = 50
 Z99 = 2.5758
 
 Column = NDArray[Any]
+
+NO_STRATA = strata.Strata((), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,13 @@ def build_profile(reference: Reference) -> ReferenceProfile:
         known = np.array([label is not None for label in reference.label], dtype=np.bool_)
         labelled = reference.take(known)
     rows = len(next(iter(reference.inputs.values())))
-    day = day_index(reference.time)
+    week = _week(reference)
     score = score_column(reference.signature, reference.outputs)
     return ReferenceProfile(
         rows=rows,
-        inputs=tuple(column_profile(name, x, day) for name, x in reference.inputs.items()),
-        score=None if score is None else column_profile("score", score, day),
+        inputs=tuple(column_profile(name, x, week) for name, x in reference.inputs.items()),
+        score=None if score is None else column_profile("score", score, week),
+        stratum_hours=0 if week is None else week.hours,
         positive_rate=_positive_rate(reference),
         quality=_qualities(labelled),
         segments=reference.segments,
@@ -98,6 +103,16 @@ def day_index(time: Floats | None) -> Ints | None:
     return index.astype(np.int64) if index.max() + 1 >= FEWEST_DAYS else None
 
 
+def _week(reference: Reference) -> When | None:
+    """When the rows came; None when there are too few days to learn from."""
+    day = day_index(reference.time)
+    if reference.time is None or day is None:
+        return None
+    shares = (CUTS + 1) * (len(reference.inputs) + 1)
+    hours = strata.length(reference.time, shares)
+    return When(day, strata.stratum(reference.time, hours or 1), hours)
+
+
 def score_column(signature: Signature, outputs: Mapping[str, Column]) -> Column | None:
     """What stands for the prediction: the score, the predicted number, or the class as text."""
     if signature.task == "binary":
@@ -109,17 +124,19 @@ def score_column(signature: Signature, outputs: Mapping[str, Column]) -> Column 
     return None
 
 
-def column_profile(name: str, values: Column, day: Ints | None) -> ColumnProfile:
+def column_profile(name: str, values: Column, week: When | None) -> ColumnProfile:
     """The profile of one column: float64 is continuous, everything else categorical."""
-    return (_continuous if values.dtype.kind == "f" else _categorical)(name, values, day)
+    return (_continuous if values.dtype.kind == "f" else _categorical)(name, values, week)
 
 
-def _continuous(name: str, values: Column, day: Ints | None) -> ColumnProfile:
+def _continuous(name: str, values: Column, week: When | None) -> ColumnProfile:
     missing = np.isnan(values)
     known = values[~missing]
     cuts = _cuts(known)
     bins = np.searchsorted(cuts, known, side="left")
-    spread, jump = _by_day(bins, len(cuts) + 1, None if day is None else day[~missing], True)
+    days = None if week is None else week.take(~missing)
+    spread, jump = _by_day(bins, len(cuts) + 1, days, True)
+    hourly = _strata(bins, len(cuts) + 1, days, spread, True)
     distinct = np.unique(known)
     lattice = distinct.size <= min(LARGEST_LATTICE, known.size / ROWS_PER_LATTICE_VALUE)
     return ColumnProfile(
@@ -127,7 +144,7 @@ def _continuous(name: str, values: Column, day: Ints | None) -> ColumnProfile:
         kind="continuous",
         n=values.size,
         missing=float(missing.mean()),
-        missing_spread=_missing_spread(missing, day),
+        missing_spread=_missing_spread(missing, week),
         cuts=tuple(cuts.tolist()),
         masses=_masses(bins, len(cuts) + 1),
         minimum=float(known.min()) if known.size else None,
@@ -135,27 +152,33 @@ def _continuous(name: str, values: Column, day: Ints | None) -> ColumnProfile:
         spread=spread,
         jump=jump,
         values=tuple(distinct.tolist()) if lattice else (),
+        strata=hourly.shares,
+        strata_spread=hourly.spread if hourly.shares else None,
     )
 
 
-def _categorical(name: str, values: Column, day: Ints | None) -> ColumnProfile:
+def _categorical(name: str, values: Column, week: When | None) -> ColumnProfile:
     missing = np.array([value is None for value in values.tolist()], dtype=np.bool_)
     known = texts(values[~missing])
     names, counts = np.unique(known.astype(np.str_), return_counts=True)
     order = np.lexsort((names, -counts))[:LARGEST_CATEGORIES]
     categories = tuple(str(names[i]) for i in order)
     bins = category_bins(categories, known)
-    spread, jump = _by_day(bins, len(categories) + 1, None if day is None else day[~missing], False)
+    days = None if week is None else week.take(~missing)
+    spread, jump = _by_day(bins, len(categories) + 1, days, False)
+    hourly = _strata(bins, len(categories) + 1, days, spread, False)
     return ColumnProfile(
         name=name,
         kind="categorical",
         n=values.size,
         missing=float(missing.mean()),
-        missing_spread=_missing_spread(missing, day),
+        missing_spread=_missing_spread(missing, week),
         categories=categories,
         masses=_masses(bins, len(categories) + 1),
         spread=spread,
         jump=jump,
+        strata=hourly.shares,
+        strata_spread=hourly.spread if hourly.shares else None,
     )
 
 
@@ -179,11 +202,12 @@ def _masses(bins: Ints, size: int) -> tuple[float, ...]:
 
 
 def _by_day(
-    bins: Ints, size: int, day: Ints | None, cumulative: bool
+    bins: Ints, size: int, week: When | None, cumulative: bool
 ) -> tuple[float | None, float | None]:
     """Distance of a day from the whole, and of a day from the day before (99 % quantiles)."""
-    if day is None or not bins.size:
+    if week is None or not bins.size:
         return None, None
+    day = week.day
     counts = np.bincount(day * size + bins, minlength=(day.max() + 1) * size).reshape(-1, size)
     shares = counts[counts.sum(axis=1) > 0].astype(np.float64)
     shares /= shares.sum(axis=1, keepdims=True)
@@ -194,9 +218,20 @@ def _by_day(
     return float(np.quantile(from_whole, 0.99)), float(np.quantile([0.0, *steps], 0.99))
 
 
-def _missing_spread(missing: NDArray[np.bool_], day: Ints | None) -> float | None:
-    if day is None:
+def _strata(
+    bins: Ints, size: int, week: When | None, spread: float | None, cumulative: bool
+) -> strata.Strata:
+    """The strata where they explain enough of how days differ, else none."""
+    if week is None or not week.hours or spread is None or size > CUTS + 1:
+        return NO_STRATA
+    made = strata.learn(bins, size, week, cumulative)
+    return made if made.spread < strata.WORTH * spread else NO_STRATA
+
+
+def _missing_spread(missing: NDArray[np.bool_], week: When | None) -> float | None:
+    if week is None:
         return None
+    day = week.day
     daily = np.bincount(day, weights=missing) / np.bincount(day)
     return float(np.quantile(np.abs(daily - missing.mean()), 0.99))
 

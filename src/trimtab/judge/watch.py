@@ -79,11 +79,16 @@ class Zone(msgspec.Struct, frozen=True):
         under = -math.inf if self.low is None else self.low - value
         return max(over, under)
 
+    def border(self, side: Side) -> float:
+        """The border on a side; without one 1.0 above or 0.0 below, which no mean crosses."""
+        given, none = (self.high, 1.0) if side == "above" else (self.low, 0.0)
+        return none if given is None else given
+
     @property
     def borders(self) -> list[tuple[float, Side]]:
         """The borders that can be crossed, and the side on which there is harm."""
-        above: list[tuple[float, Side]] = [(1.0 if self.high is None else self.high, "above")]
-        below: list[tuple[float, Side]] = [(0.0 if self.low is None else self.low, "below")]
+        above: list[tuple[float, Side]] = [(self.border("above"), "above")]
+        below: list[tuple[float, Side]] = [(self.border("below"), "below")]
         return [each for each in above if each[0] < 1.0] + [each for each in below if each[0] > 0.0]
 
     def return_bets(self) -> list[Bet]:
@@ -104,7 +109,17 @@ class Stakes(NamedTuple):
 @lru_cache(PREPARED)
 def stakes(zones: tuple[Zone, ...], summed: bool) -> Stakes:
     """One bet for each border of each zone, with the stakes that `Bet` has."""
-    borders = [(i, *border) for i, zone in enumerate(zones) for border in zone.borders]
+    return _stakes(zones, zones, summed)
+
+
+def _stakes(zones: tuple[Zone, ...], moved: tuple[Zone, ...], summed: bool) -> Stakes:
+    """The bets of `zones`, on borders that have `moved`; what can no longer be crossed is not
+    staked on."""
+    borders = [
+        (i, zone.border(side), side)
+        for i, (fixed, zone) in enumerate(zip(zones, moved, strict=True))
+        for _, side in fixed.borders
+    ]
     grids = [BetGrid(m, side, STAKES) for _, m, side in borders]
     kept = slice(STAKES // 2 * summed, None)
     shape = (len(grids), len(range(STAKES)[kept]))
@@ -149,18 +164,26 @@ class Watch(msgspec.Struct):
     back: list[Bet] = []
     n: int = 0
 
-    def take(self, start: float, totals: list[float], n: int) -> None:
-        """Take in the block that began at `start`: the total of each indicator over `n` rows."""
-        excess = max(zone.excess(total / n) for zone, total in zip(self.zones, totals, strict=True))
+    def take(
+        self, start: float, totals: list[float], n: int, zones: tuple[Zone, ...] | None = None
+    ) -> None:
+        """Take in the block that began at `start`: the total of each indicator over `n` rows.
+
+        `zones` are those of this block where what is usual depends on its hours. Each block is bet
+        on with borders known before it, so the promise of the e-detector holds.
+        """
+        here = self.zones if zones is None else zones
+        excess = max(zone.excess(total / n) for zone, total in zip(here, totals, strict=True))
         self.history = [*self.history, Point(start, n, totals[0] / n, excess)][-REMEMBERED:]
         self.n += n
         if self.frozen is None:
-            self._bet(np.minimum(np.array(totals) / n, 1.0), n)
+            fixed = stakes(self.zones, self.summed)
+            bets = fixed if zones is None else _stakes(self.zones, zones, self.summed)
+            self._bet(bets, np.minimum(np.array(totals) / n, 1.0), n)
         else:
             self._recover(totals[0] / n, n, excess)
 
-    def _bet(self, means: NDArray[np.float64], n: int) -> None:
-        bets = stakes(self.zones, self.summed)
+    def _bet(self, bets: Stakes, means: NDArray[np.float64], n: int) -> None:
         mean = means[bets.indicator, None]
         rows = effective_rows(bets.m, self.spread, n)[:, None]
         grown = rows * (mean * bets.on_one + (1.0 - mean) * bets.on_zero)

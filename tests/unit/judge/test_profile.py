@@ -7,6 +7,7 @@ from tests.support.traffic import BINARY, DAY, reference
 from trimtab.domain.signature import Datatype, Output, Signature
 from trimtab.judge.profile import Reference, build_profile, column_profile, day_index
 from trimtab.judge.quality import texts
+from trimtab.judge.strata import When
 
 MULTICLASS = Signature((), (Output("label", Datatype.BYTES),), "multiclass", ("a", "b"))
 REGRESSION = Signature((), (Output("prediction", Datatype.FP64),), "regression")
@@ -52,7 +53,7 @@ def test_a_column_that_takes_few_values_keeps_them() -> None:
 
 def test_a_column_that_is_always_missing_has_a_profile() -> None:
     day = np.repeat(np.arange(5), 2)
-    empty = column_profile("x", np.full(10, np.nan), day)
+    empty = column_profile("x", np.full(10, np.nan), When(day, day, 0))
     assert (empty.cuts, empty.minimum, empty.missing, empty.spread) == ((), None, 1.0, None)
 
 

@@ -1,11 +1,16 @@
 """A column against its reference: the zones of its indicators, and what a block says of them."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
+from trimtab.domain.records import Rows
 from trimtab.judge.describe import Subject
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.family import Target
+from trimtab.judge.strata import DAYS_OF_WEEK, HOURS_OF_WEEK, mixture, stratum
 from trimtab.judge.watch import Watch, Zone
 from trimtab.stats.confidence import dkw_half_width
 
@@ -37,9 +42,14 @@ def totals(profile: ColumnProfile, bins: Bins) -> list[float]:
     return [*(shares * bins.n).tolist(), float(bins.missing), float(bins.outside)]
 
 
-def zones(profile: ColumnProfile, tolerance: float, error: float) -> tuple[Zone, ...]:
-    """The harm-free zone of each indicator; `error` is how well the reference knows its shares."""
-    masses = np.array(profile.masses)
+def zones(
+    profile: ColumnProfile, tolerance: float, error: float, usual: NDArray[Any] | None = None
+) -> tuple[Zone, ...]:
+    """The harm-free zone of each indicator; `error` is how well the reference knows its shares.
+
+    `usual` are the shares of the bins to compare with, those of the whole reference when absent.
+    """
+    masses = np.array(profile.masses) if usual is None else usual
     if profile.kind == "continuous":
         shares, widths = np.cumsum(masses)[:-1], np.full(len(masses) - 1, tolerance)
     else:
@@ -52,15 +62,36 @@ def zones(profile: ColumnProfile, tolerance: float, error: float) -> tuple[Zone,
 
 def error(target: Target, column: ColumnProfile) -> float:
     """How far the reference may be from the truth, in shares."""
-    if column.spread is None or target.profile is None:
+    spread = column.day_spread
+    if spread is None or target.profile is None:
         return dkw_half_width(column.n, 0.01)
-    return column.spread / float(np.sqrt(target.profile.days))
+    weeks = DAYS_OF_WEEK if column.strata else 1
+    return spread / float(np.sqrt(target.profile.days / weeks))
+
+
+def tolerance(target: Target, column: ColumnProfile) -> float:
+    """The harm-free distance: a band so wide that the cycles of ordinary days fit."""
+    return max(target.spec.monitor.input_tolerance, (column.day_spread or 0.0) / 3.0)
 
 
 def watch(target: Target, column: ColumnProfile, limit: float) -> Watch:
-    """Watch a column in a band so wide that the cycles of ordinary days (of the week) fit."""
-    tolerance = max(target.spec.monitor.input_tolerance, (column.spread or 0.0) / 3.0)
-    return Watch(zones(column, tolerance, error(target, column)), column.spread, limit)
+    """Watch a column."""
+    return Watch(_zones(target, column), column.day_spread, limit)
+
+
+def _zones(
+    target: Target, column: ColumnProfile, usual: NDArray[Any] | None = None
+) -> tuple[Zone, ...]:
+    return zones(column, tolerance(target, column), error(target, column), usual)
+
+
+def hours(target: Target, rows: Rows) -> list[int]:
+    """How many rows each stratum of the week has; empty where the reference has no strata."""
+    length = 0 if target.profile is None else target.profile.stratum_hours
+    if not length:
+        return []
+    places = stratum(rows.fixed["event_time"], length)
+    return [int(n) for n in np.bincount(places, minlength=HOURS_OF_WEEK // length)]
 
 
 def unfit(column: ColumnProfile) -> str:
@@ -79,12 +110,28 @@ def constant(column: ColumnProfile) -> bool:
     return column.minimum is not None and column.minimum == column.maximum
 
 
-def judge(target: Target, watch: Watch, column: ColumnProfile, start: float, bins: Bins) -> None:
-    """Take in a closed block, unless it holds a day in part, too few rows, or half of the usual."""
+class Part(NamedTuple):
+    """A column in a closed block that began at `start`, with the `hours` that its rows are of."""
+
+    start: float
+    bins: Bins
+    hours: list[int]
+
+
+def judge(target: Target, watch: Watch, column: ColumnProfile, part: Part) -> None:
+    """Take in a closed block, unless it holds a day in part, too few rows, or half of the usual.
+
+    Where the reference has strata, counts that do not tell their hours are left out too.
+    """
+    start, bins, rows = part
     least = 1.0 if watch.spread is None else FEWEST_ROWS
     if target.partial(start) or bins.n < max(_usual(watch) / 2.0, least):
         return
-    watch.take(start, totals(column, bins), bins.n)
+    if not column.strata:
+        watch.take(start, totals(column, bins), bins.n)
+    elif sum(rows):
+        usual = _zones(target, column, mixture(column.strata, rows))
+        watch.take(start, totals(column, bins), bins.n, usual)
 
 
 def _usual(watch: Watch) -> float:

@@ -42,6 +42,11 @@ def merged(left: Mapping[K, C], right: Mapping[K, C]) -> dict[K, C]:
     return both
 
 
+def sums(left: list[int], right: list[int]) -> list[int]:
+    """Counts place by place; an empty list stands for none at all."""
+    return [a + b for a, b in zip(left, right, strict=True)] if left and right else left or right
+
+
 class Tally(msgspec.Struct, frozen=True):
     """Successes and trials of a 0/1 signal."""
 
@@ -88,7 +93,7 @@ class Bins(msgspec.Struct, frozen=True):
 
     def merge(self, other: "Bins") -> "Bins":
         """The counts of both. `ValueError` when the bins differ in number."""
-        counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        counts = sums(self.counts, other.counts)
         missing, outside = self.missing + other.missing, self.outside + other.outside
         return Bins(counts, missing, outside, self.n + other.n)
 

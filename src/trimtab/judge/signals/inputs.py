@@ -10,19 +10,23 @@ from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.signals import columns
-from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, values_of
+from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, sums, values_of
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """Counts of the input columns, by name."""
+    """Counts of the input columns, by name, and the hours of the week that the rows are of.
+
+    `hours` counts rows by stratum (`judge.strata.stratum`), where the profile has `stratum_hours`.
+    """
 
     columns: dict[str, Bins] = {}
+    hours: list[int] = []
 
     def merge(self, other: "Columns") -> "Columns":
         """The counts of both."""
-        return Columns(merged(self.columns, other.columns))
+        return Columns(merged(self.columns, other.columns), sums(self.hours, other.hours))
 
 
 class State(msgspec.Struct):
@@ -57,7 +61,8 @@ class Inputs:
         """Count the values of each column."""
         return {
             number: Columns(
-                {name: Bins.of(c, values_of(part, c)) for name, c in self._columns.items()}
+                {name: Bins.of(c, values_of(part, c)) for name, c in self._columns.items()},
+                columns.hours(self._target, part),
             )
             for number, part in by_block(rows, self._target.block_seconds)
         }
@@ -77,8 +82,8 @@ class Inputs:
             start, block = number * seconds, self.state.blocks.pop(number)
             for name, bins in block.columns.items():
                 if name in self._columns and name not in breaks.at(start):
-                    watch = self.state.watches[name]
-                    columns.judge(self._target, watch, self._columns[name], start, bins)
+                    watch, part = self.state.watches[name], columns.Part(start, bins, block.hours)
+                    columns.judge(self._target, watch, self._columns[name], part)
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`input:NAME` for each column."""

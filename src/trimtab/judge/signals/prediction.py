@@ -12,7 +12,7 @@ from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.profile import score_column
 from trimtab.judge.signals import columns
-from trimtab.judge.signals.counts import Bins, Blocks, Tally, by_block
+from trimtab.judge.signals.counts import Bins, Blocks, Tally, by_block, sums
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch, Zone
 
@@ -20,14 +20,19 @@ POSITIVE_TOLERANCE = 0.03
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """Counts of scores, and of decisions for the positive class."""
+    """Counts of scores, of decisions for the positive class, and of rows by hours of the week."""
 
     score: Bins
     positive: Tally = Tally()
+    hours: list[int] = []
 
     def merge(self, other: "Answers") -> "Answers":
         """The counts of both."""
-        return Answers(self.score.merge(other.score), self.positive.merge(other.positive))
+        return Answers(
+            self.score.merge(other.score),
+            self.positive.merge(other.positive),
+            sums(self.hours, other.hours),
+        )
 
 
 class State(msgspec.Struct):
@@ -48,7 +53,9 @@ class Prediction:
         limit = target.threshold("prediction", target.block_seconds)
         self.state: State = State(columns.watch(target, score, limit))
         if positive is not None:
-            width = POSITIVE_TOLERANCE + columns.error(target, score)
+            # The hours of the week are not told apart here, so all that days differ by counts.
+            whole = msgspec.structs.replace(score, strata=())
+            width = POSITIVE_TOLERANCE + columns.error(target, whole)
             zone = Zone(positive - width, positive + width)
             limit = target.threshold("positive_rate", target.block_seconds)
             self.state.positive = Watch((zone,), score.spread, limit)
@@ -72,10 +79,10 @@ class Prediction:
         values = score_column(signature, answered.outputs)
         if values is None:
             return Answers(Bins.none(self._score))
-        bins = Bins.of(self._score, values)
+        bins, hours = Bins.of(self._score, values), columns.hours(self._target, answered)
         if self._positive is None:
-            return Answers(bins)
-        return Answers(bins, Tally.of(values[~np.isnan(values)] >= signature.threshold))
+            return Answers(bins, hours=hours)
+        return Answers(bins, Tally.of(values[~np.isnan(values)] >= signature.threshold), hours)
 
     def learn(self, labelled: Labelled) -> Mapping[int, Answers]:
         """Labels say nothing here."""
@@ -95,7 +102,8 @@ class Prediction:
 
     def _judge(self, start: float, block: Answers) -> None:
         if not columns.unfit(self._score):
-            columns.judge(self._target, self.state.score, self._score, start, block.score)
+            part = columns.Part(start, block.score, block.hours)
+            columns.judge(self._target, self.state.score, self._score, part)
         tally, partial = block.positive, self._target.partial(start)
         if self.state.positive is not None and tally.n and not partial:
             self.state.positive.take(start, [float(tally.hits)], tally.n)

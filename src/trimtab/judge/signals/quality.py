@@ -21,7 +21,7 @@ from trimtab.judge.quality import (
     score_bins,
     watched,
 )
-from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block
+from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block, sums
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import REMEMBERED, Watch, Zone
 
@@ -80,8 +80,8 @@ class Cohort(msgspec.Struct, frozen=True):
             self.unusable + other.unusable,
             self.loss + other.loss,
             self.gap + other.gap,
-            _sums(self.up, other.up),
-            _sums(self.down, other.down),
+            sums(self.up, other.up),
+            sums(self.down, other.down),
         )
 
     def measured(self, metric: Metric) -> tuple[float, int] | None:
@@ -229,7 +229,3 @@ def quality_zone(quality: QualityProfile, tolerance: float | None) -> Zone:
     own = max(QUALITY_TOLERANCE, 0.05 * quality.value) if tolerance is None else tolerance
     top = quality.value + own
     return Zone(None, top if tolerance is not None else max(top, quality.upper))
-
-
-def _sums(left: list[int], right: list[int]) -> list[int]:
-    return [a + b for a, b in zip(left, right, strict=True)] if left and right else left or right
