@@ -203,6 +203,11 @@ def _schema_kind(kind: Kind) -> dict[str, Any]:
         settings.POSITIVE.name: {"type": "integer", "minimum": 1},
         settings.RATIO.name: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
         settings.AMOUNT.name: {"type": "number", "exclusiveMinimum": 0},
+        settings.TOLERANCES.name: {
+            "type": "object",
+            "propertyNames": {"pattern": rf"^(?:{kind.pattern})$"},
+            "additionalProperties": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        },
         settings.PARAMS.name: {
             "type": "object",
             "additionalProperties": {"type": ["string", "number"]},

@@ -71,7 +71,7 @@ class World:
 
     def bins(self, column: ColumnProfile) -> Bins:
         """Every cut point at its upper border; of categories every other one."""
-        every = zones(column, tolerance(self.target, column), error(self.target, column))
+        every = zones(column, tolerance(self.target, column, ""), error(self.target, column))
         high = [min(zone.high or 0.0, 1.0) for zone in every]
         shares = at_border(column, np.array(high[:-2]))
         missing = int(self.rng.binomial(ROWS, high[-2]))

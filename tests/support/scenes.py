@@ -9,6 +9,7 @@ from trimtab.domain.chain import GENESIS, seal
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.processes import HostStatus, NodeStatus, WorkerSlot, WorkerStatus
+from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import (
     DataManifest,
     EnvironmentLock,
@@ -223,6 +224,10 @@ class MemorySystem:
         raise errors.NotFound(
             errors.NO_SUCH_RELEASE, "find", str(ref), "no such release", hint="trimtab releases"
         )
+
+    def profile(self, release: Release) -> ReferenceProfile | None:
+        """No release of a scene has one."""
+        return None
 
     async def register(self, digest: Digest, author: Author) -> Release:
         """Give a known manifest its number."""

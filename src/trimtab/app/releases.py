@@ -28,6 +28,7 @@ from trimtab.build.assemble import build
 from trimtab.build.request import BuildRequest, Narrate, Tools
 from trimtab.domain import layout
 from trimtab.domain.names import Digest, ReleaseRef, short
+from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Manifest, Release
 from trimtab.domain.reproduction import Reproduction
 from trimtab.judge.draft import Author
@@ -128,6 +129,11 @@ def built(release: Release, manifest: Manifest, seconds: float) -> BuildView:
 def releases_offline(project: Project, model: str | None = None) -> tuple[Release, ...]:
     """Registered releases, read without a server."""
     return open_store(open_home(project.home)).catalog.releases(model)
+
+
+def profile_of(project: Project, release: Release) -> ReferenceProfile | None:
+    """The reference profile of a release, read without a server."""
+    return open_store(open_home(project.home)).profile(release)
 
 
 def find_release(project: Project, text: str) -> Release:

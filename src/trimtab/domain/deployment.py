@@ -70,6 +70,9 @@ class MonitorPlan(msgspec.Struct, frozen=True):
     quality_tolerance: float | None = None
     """Harm-free zone of the quality signal; None takes the one learned into the profile."""
     input_tolerance: float = 0.05
+    tolerances: dict[str, float] = {}
+    """Harm-free zones of single signals, such as `errors` or `input:temp`, in the place of those
+    that hold for all or are learned."""
     key: str | None = None
 
 

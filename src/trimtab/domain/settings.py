@@ -27,6 +27,7 @@ _RATE = re.compile(
 )
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_TOLERATED = re.compile(r"errors|latency|prediction|positive_rate|input:.+")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 
 
@@ -134,6 +135,11 @@ def _ratio(value: Any) -> float:
     return float(value)
 
 
+def _tolerances(value: Any) -> dict[str, float]:
+    _expect(isinstance(value, dict))
+    return {_matched(_TOLERATED, signal)[0]: _ratio(width) for signal, width in value.items()}
+
+
 def _address(value: Any) -> str:
     match = _matched(_ADDRESS, value)
     _expect(int(match[2]) < 65_536)
@@ -188,6 +194,12 @@ ADDRESS_OR_OFF = Kind(
     '"127.0.0.1:8081"',
     _address_or_off,
     pattern=rf"{_ADDRESS.pattern}|off",
+)
+TOLERANCES = Kind(
+    "a table of signals and numbers from 0 to below 1",
+    '{ errors = 0.01, "input:temp" = 0.1 }',
+    _tolerances,
+    pattern=_TOLERATED.pattern,
 )
 PARAMS = Kind("a table of texts and numbers", '{ depth = "6" }', _params)
 
@@ -262,6 +274,12 @@ DEPLOYMENT: tuple[Setting, ...] = (
         "monitor.input_tolerance",
         RATIO,
         "Harm-free zone of an input's distribution, in CDF distance.",
+    ),
+    Setting(
+        "monitor.tolerances",
+        "monitor.tolerances",
+        TOLERANCES,
+        "Harm-free zones: of errors, latency, prediction, positive_rate or input:NAME.",
     ),
     Setting("monitor.key", "monitor.key", TEXT, "Column that labels may be keyed by."),
     Setting("retrain.when", "retrain.when", choices("quality", "drift"), "What starts a retrain."),

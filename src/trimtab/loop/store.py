@@ -7,6 +7,7 @@ import msgspec
 from trimtab import errors
 from trimtab.domain.events import Effect, Entry, NewEntry, ReleaseRegistered
 from trimtab.domain.names import Digest, ReleaseRef
+from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Manifest, Release
 from trimtab.domain.rollout import Standing
 from trimtab.domain.state import DeploymentState, SystemState, evolve
@@ -98,6 +99,13 @@ class Store:
             )
             self.commit([entry])
         self.releases[release.digest] = release
+
+    def profile(self, release: Release) -> ReferenceProfile | None:
+        """The reference profile of a release. Raises `TrimtabError` when its blob is gone."""
+        digest = release.manifest.profile
+        if digest is None:
+            return None
+        return msgspec.json.decode(self._blobs.get(digest), type=ReferenceProfile)
 
     def find(self, ref: ReleaseRef) -> Release:
         """The release meant. Raises `NotFound` TT-201 or `Usage` TT-202."""

@@ -1,8 +1,10 @@
 """Releases: the list, one of them whole, and what each is to the deployments."""
 
 from trimtab.domain.names import Digest
+from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Compiled, Release
 from trimtab.domain.state import DeploymentState
+from trimtab.judge.tolerances import stated
 from trimtab.views.seen import Seen, moment
 from trimtab.views.shapes import (
     CompiledView,
@@ -13,6 +15,7 @@ from trimtab.views.shapes import (
     ReleaseView,
     ShowView,
     SpeedView,
+    ToleranceView,
 )
 
 
@@ -38,8 +41,9 @@ def build_release(release: Release, seen: Seen) -> ReleaseView:
     )
 
 
-def build_show(release: Release, seen: Seen) -> ShowView:
+def build_show(release: Release, seen: Seen, profile: ReferenceProfile | None) -> ShowView:
     """Everything about one release."""
+    told = () if profile is None else stated(profile)
     manifest = release.manifest
     lock, data, golden = manifest.environment, manifest.data, manifest.golden
     return ShowView(
@@ -62,6 +66,7 @@ def build_show(release: Release, seen: Seen) -> ShowView:
         execution=manifest.execution,
         config=manifest.config,
         compiled=build_compiled(manifest.compiled),
+        tolerances=tuple(ToleranceView(*each) for each in told),
     )
 
 

@@ -312,6 +312,17 @@ class GoldenView(msgspec.Struct, frozen=True):
     bit_stable: bool
 
 
+class ToleranceView(msgspec.Struct, frozen=True):
+    """How far a signal may be from the reference without harm, and what that was learned from.
+
+    `reference` is null for a distribution, `tolerance` where the reference cannot judge."""
+
+    signal: str
+    reference: float | None
+    tolerance: float | None
+    basis: str
+
+
 class ShowView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one release. `compiled` is null when the model itself serves."""
 
@@ -332,6 +343,7 @@ class ShowView(msgspec.Struct, frozen=True, kw_only=True):
     execution: dict[str, str]
     config: dict[str, str]
     compiled: CompiledView | None = None
+    tolerances: tuple[ToleranceView, ...] = ()
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):

@@ -291,7 +291,23 @@ def _(view: s.ShowView) -> RenderableType:
             ("golden set", _golden(view.golden)),
         )
     )
-    return Group(head, Text(), _columns(view))
+    shown = Group(head, Text(), _columns(view))
+    return Group(shown, Text(), _tolerances(view.tolerances)) if view.tolerances else shown
+
+
+def _tolerances(tolerances: Sequence[s.ToleranceView]) -> Table:
+    return table(
+        ("signal", ">reference", ">harmless", "learned from"),
+        (
+            (
+                each.signal,
+                words.number(each.reference),
+                "" if each.tolerance is None else f"±{each.tolerance:.2g}",
+                quiet(each.basis),
+            )
+            for each in tolerances
+        ),
+    )
 
 
 def _data(view: s.DataView | None) -> str:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from trimtab.domain.events import Entry
 from trimtab.domain.names import Digest, ReleaseRef
+from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Release
 from trimtab.judge.draft import Author
 from trimtab.views.seen import Seen
@@ -22,6 +23,10 @@ class AdminSource(Protocol):
 
     def find(self, ref: ReleaseRef) -> Release:
         """The release meant by `ref`. Raises `NotFound` TT-201 or `Usage` TT-202."""
+        ...
+
+    def profile(self, release: Release) -> ReferenceProfile | None:
+        """Its reference profile, None when it has none."""
         ...
 
 

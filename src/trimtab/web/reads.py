@@ -46,7 +46,7 @@ async def show(request: Request) -> Response:
     """One release, by `model@number` or digest prefix."""
     live = live_of(request)
     release = live.source.find(ReleaseRef.parse(request.path_params["ref"]))
-    return json(build_show(release, live.look()))
+    return json(build_show(release, live.look(), live.source.profile(release)))
 
 
 @routes.get("/api/history", policy=Policy.READ)

@@ -3,6 +3,7 @@
 from trimtab.app.control import ControlRoom
 from trimtab.domain.events import Entry
 from trimtab.domain.names import ReleaseRef
+from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Release
 from trimtab.views.seen import Seen, TrafficCounts
 
@@ -39,6 +40,10 @@ class RoomSource:
     def find(self, ref: ReleaseRef) -> Release:
         """A registered release."""
         return self._room.controller.store.find(ref)
+
+    def profile(self, release: Release) -> ReferenceProfile | None:
+        """The reference profile of a release."""
+        return self._room.controller.store.profile(release)
 
     def _traffic(self, name: str) -> TrafficCounts:
         report = self._room.observer.traffic(name)

@@ -83,6 +83,11 @@ def test_false_alarms_are_a_number_or_a_word_and_a_period(text: str, per_year: f
     assert found.deployments[0].monitor.false_alarms_per_year == pytest.approx(per_year)
 
 
+def test_tolerances_of_single_signals_are_numbers_by_name() -> None:
+    found = parsed("[deployment.x.monitor.tolerances]\nerrors = 0.01\n'input:a b' = 0.2")
+    assert found.deployments[0].monitor.tolerances == {"errors": 0.01, "input:a b": 0.2}
+
+
 def test_limits_are_of_one_worker() -> None:
     assert limits("cpus = 0.5, processes = 9") == WorkerLimits(cpus=0.5, processes=9)
 
@@ -118,6 +123,16 @@ def test_the_environment_goes_over_the_file() -> None:
             "[deployment.x]\nmonitor = { false_alarms = '0 per year' }",
             errors.BAD_VALUE,
             "per month",
+        ),
+        (
+            "[deployment.x]\nmonitor.tolerances = { eror = 0.1 }",
+            errors.BAD_VALUE,
+            "errors = ",
+        ),
+        (
+            "[deployment.x]\nmonitor.tolerances = { errors = 2 }",
+            errors.BAD_VALUE,
+            "input:temp",
         ),
         ("[deployment.x]\nretrain = { when = ['rain'] }", errors.BAD_VALUE, "quality"),
         ("[deployment.x]\nslo = { availability = 2 }", errors.BAD_VALUE, "0.999"),

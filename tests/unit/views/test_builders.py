@@ -21,6 +21,7 @@ from tests.support.scenes import (
     verdict,
     with_rehearsal,
 )
+from tests.support.traffic import profile
 
 from trimtab import errors
 from trimtab.domain import events as e
@@ -282,7 +283,8 @@ def every_view() -> list[msgspec.Struct]:
         build_runs(()),
         build_releases(seen),
         build_releases(MemorySystem().seen()),
-        build_show(release(1), seen),
+        build_show(release(1), seen, None),
+        build_show(release(1), seen, profile()),
         build_order("deploy", NAME, serving().seen(), seen, 0.2),
         build_order("pause", NAME, seen, seen, 0.2),
         build_reproduction(

@@ -28,7 +28,9 @@ def command(screen: Screen, release: str) -> None:
 
 def _offline(release: str) -> ShowView:
     from trimtab.app.projects import open_project
-    from trimtab.app.releases import find_release
+    from trimtab.app.releases import find_release, profile_of
 
-    found = find_release(open_project(Path.cwd(), os.environ), release)
-    return build_show(found, Seen(state=SystemState(), now=time.time()))
+    project = open_project(Path.cwd(), os.environ)
+    found = find_release(project, release)
+    seen = Seen(state=SystemState(), now=time.time())
+    return build_show(found, seen, profile_of(project, found))

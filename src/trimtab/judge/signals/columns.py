@@ -69,20 +69,27 @@ def error(target: Target, column: ColumnProfile) -> float:
     return spread / float(np.sqrt(target.profile.days / weeks))
 
 
-def tolerance(target: Target, column: ColumnProfile) -> float:
+def tolerance(target: Target, column: ColumnProfile, signal: str) -> float:
     """The harm-free distance: a band so wide that the cycles of ordinary days fit."""
-    return max(target.spec.monitor.input_tolerance, (column.day_spread or 0.0) / 3.0)
+    learned = max(target.spec.monitor.input_tolerance, (column.day_spread or 0.0) / 3.0)
+    return target.tolerance(signal, learned)
 
 
-def watch(target: Target, column: ColumnProfile, limit: float) -> Watch:
-    """Watch a column."""
-    return Watch(_zones(target, column), column.day_spread, limit)
+class Stream(NamedTuple):
+    """A column that is watched as `signal`."""
 
+    target: Target
+    column: ColumnProfile
+    signal: str
 
-def _zones(
-    target: Target, column: ColumnProfile, usual: NDArray[Any] | None = None
-) -> tuple[Zone, ...]:
-    return zones(column, tolerance(target, column), error(target, column), usual)
+    def watch(self, limit: float) -> Watch:
+        """Its watch, which alarms at `limit` (log10)."""
+        return Watch(self.zones(), self.column.day_spread, limit)
+
+    def zones(self, usual: NDArray[Any] | None = None) -> tuple[Zone, ...]:
+        """Its zones, around the shares that are usual for a block."""
+        width = tolerance(self.target, self.column, self.signal)
+        return zones(self.column, width, error(self.target, self.column), usual)
 
 
 def hours(target: Target, rows: Rows) -> list[int]:
@@ -118,19 +125,19 @@ class Part(NamedTuple):
     hours: list[int]
 
 
-def judge(target: Target, watch: Watch, column: ColumnProfile, part: Part) -> None:
+def judge(stream: Stream, watch: Watch, part: Part) -> None:
     """Take in a closed block, unless it holds a day in part, too few rows, or half of the usual.
 
     Where the reference has strata, counts that do not tell their hours are left out too.
     """
-    start, bins, rows = part
+    (target, column, _), (start, bins, rows) = stream, part
     least = 1.0 if watch.spread is None else FEWEST_ROWS
     if target.partial(start) or bins.n < max(_usual(watch) / 2.0, least):
         return
     if not column.strata:
         watch.take(start, totals(column, bins), bins.n)
     elif sum(rows):
-        usual = _zones(target, column, mixture(column.strata, rows))
+        usual = stream.zones(mixture(column.strata, rows))
         watch.take(start, totals(column, bins), bins.n, usual)
 
 

@@ -41,6 +41,10 @@ class Target(msgspec.Struct, frozen=True):
         """
         return max(self.spec.monitor.block_seconds, DAY if self.timed else 0.0)
 
+    def tolerance(self, signal: str, otherwise: float) -> float:
+        """The user's own tolerance of a signal, or what holds without one."""
+        return self.spec.monitor.tolerances.get(signal, otherwise)
+
     def partial(self, start: float) -> bool:
         """Whether a day was seen only in part: it cannot be compared with whole days."""
         return self.timed and start < self.started

@@ -14,6 +14,8 @@ from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, sums, v
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch
 
+UNKNOWN_INPUT = "a tolerance is set for it, and the reference has no such input"
+
 
 class Columns(msgspec.Struct, frozen=True):
     """Counts of the input columns, by name, and the hours of the week that the rows are of.
@@ -47,10 +49,12 @@ class Inputs:
         self._columns = {
             column.name: column for column in profile.inputs if not self._unfit[column.name]
         }
+        for signal in target.spec.monitor.tolerances:
+            group, _, name = signal.partition(":")
+            if group == "input":
+                self._unfit.setdefault(name, UNKNOWN_INPUT)
         self._limit = limit = target.threshold("input", target.block_seconds, len(profile.inputs))
-        self.state: State = State(
-            {name: columns.watch(target, each, limit) for name, each in self._columns.items()}
-        )
+        self.state: State = State({name: self._stream(name).watch(limit) for name in self._columns})
 
     @classmethod
     def of(cls, target: Target) -> "Inputs | None":
@@ -83,7 +87,10 @@ class Inputs:
             for name, bins in block.columns.items():
                 if name in self._columns and name not in breaks.at(start):
                     watch, part = self.state.watches[name], columns.Part(start, bins, block.hours)
-                    columns.judge(self._target, watch, self._columns[name], part)
+                    columns.judge(self._stream(name), watch, part)
+
+    def _stream(self, name: str) -> columns.Stream:
+        return columns.Stream(self._target, self._columns[name], f"input:{name}")
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`input:NAME` for each column."""

@@ -50,13 +50,11 @@ class Prediction:
 
     def __init__(self, target: Target, score: ColumnProfile, positive: float | None) -> None:
         self._target, self._score, self._positive = target, score, positive
+        self._stream = columns.Stream(target, score, "prediction")
         limit = target.threshold("prediction", target.block_seconds)
-        self.state: State = State(columns.watch(target, score, limit))
+        self.state: State = State(self._stream.watch(limit))
         if positive is not None:
-            # The hours of the week are not told apart here, so all that days differ by counts.
-            whole = msgspec.structs.replace(score, strata=())
-            width = POSITIVE_TOLERANCE + columns.error(target, whole)
-            zone = Zone(positive - width, positive + width)
+            zone = positive_zone(target, score, positive)
             limit = target.threshold("positive_rate", target.block_seconds)
             self.state.positive = Watch((zone,), score.spread, limit)
 
@@ -103,7 +101,7 @@ class Prediction:
     def _judge(self, start: float, block: Answers) -> None:
         if not columns.unfit(self._score):
             part = columns.Part(start, block.score, block.hours)
-            columns.judge(self._target, self.state.score, self._score, part)
+            columns.judge(self._stream, self.state.score, part)
         tally, partial = block.positive, self._target.partial(start)
         if self.state.positive is not None and tally.n and not partial:
             self.state.positive.take(start, [float(tally.hits)], tally.n)
@@ -124,3 +122,11 @@ class Prediction:
             *shown,
             describe.verdict("positive_rate", self.state.positive, release, subject),
         )
+
+
+def positive_zone(target: Target, score: ColumnProfile, positive: float) -> Zone:
+    """The harm-free zone of the share decided positive."""
+    # The hours of the week are not told apart here, so all that days differ by counts.
+    whole = msgspec.structs.replace(score, strata=())
+    width = target.tolerance("positive_rate", POSITIVE_TOLERANCE) + columns.error(target, whole)
+    return Zone(positive - width, positive + width)

@@ -46,8 +46,8 @@ class Service:
         self._seconds = target.spec.monitor.block_seconds
         objective = target.spec.objective
         lost = 1.0 - objective.availability
-        high = max(2.0 * lost, lost + ERROR_TOLERANCE)
-        slow = 1.0 - objective.latency_quantile + LATENCY_TOLERANCE
+        high = lost + target.tolerance("errors", max(lost, ERROR_TOLERANCE))
+        slow = 1.0 - objective.latency_quantile + target.tolerance("latency", LATENCY_TOLERANCE)
         self.state: State = State(
             Watch((Zone(None, high),), None, target.threshold("errors", self._seconds)),
             Watch((Zone(None, slow),), None, target.threshold("latency", self._seconds)),

@@ -1,0 +1,64 @@
+"""What a release tolerates by itself: the zones learned from its reference, stated beforehand."""
+
+from typing import NamedTuple
+
+from trimtab.domain.deployment import DeploymentSpec
+from trimtab.domain.profile import ColumnProfile, ReferenceProfile
+from trimtab.domain.signature import Signature
+from trimtab.judge.quality import FEWEST_LABELS
+from trimtab.judge.signals import columns
+from trimtab.judge.signals.family import Target
+from trimtab.judge.signals.prediction import positive_zone
+from trimtab.judge.signals.quality import quality_zone
+
+
+class Tolerance(NamedTuple):
+    """Of one signal: what the reference showed, how far from it is harmless, and who says so.
+
+    `reference` is None for a distribution, whose distance is in shares; `tolerance` is None where
+    the reference cannot judge, and `basis` then says why.
+    """
+
+    signal: str
+    reference: float | None
+    tolerance: float | None
+    basis: str
+
+
+def stated(profile: ReferenceProfile) -> tuple[Tolerance, ...]:
+    """The tolerances of a deployment that sets none of its own."""
+    target = Target(DeploymentSpec("", ""), Signature((), ()), profile, "", 0.0)
+    made = [_quality(profile, place) for place in range(len(profile.quality))]
+    if profile.score is not None:
+        made.append(_column(target, "prediction", profile.score))
+    if profile.score is not None and profile.positive_rate is not None:
+        zone = positive_zone(target, profile.score, profile.positive_rate)
+        width = (zone.high or 0.0) - profile.positive_rate
+        made.append(Tolerance("positive_rate", profile.positive_rate, width, _days(profile)))
+    return (*made, *(_column(target, f"input:{each.name}", each) for each in profile.inputs))
+
+
+def _quality(profile: ReferenceProfile, place: int) -> Tolerance:
+    quality = profile.quality[place]
+    signal = f"quality ({quality.metric})"
+    if quality.n < FEWEST_LABELS:
+        return Tolerance(signal, quality.value, None, f"only {quality.n} labels")
+    zone = quality_zone(quality, None)
+    border = zone.low if zone.high is None else zone.high
+    width = abs((border or 0.0) - quality.value)
+    basis = f"{quality.n:,} labels" if quality.spread is None else _days(profile)
+    return Tolerance(signal, quality.value, width, basis)
+
+
+def _column(target: Target, signal: str, column: ColumnProfile) -> Tolerance:
+    unfit = columns.unfit(column)
+    if unfit or target.profile is None:
+        return Tolerance(signal, None, None, unfit)
+    width = columns.tolerance(target, column, signal) + columns.error(target, column)
+    basis = f"{column.n:,} rows" if column.spread is None else _days(target.profile)
+    hourly = ", by hour of the week" if column.strata else ""
+    return Tolerance(signal, None, width, f"{basis}{hourly}")
+
+
+def _days(profile: ReferenceProfile) -> str:
+    return f"{profile.days} days" if profile.days else f"{profile.rows:,} rows"
