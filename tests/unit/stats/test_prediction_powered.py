@@ -1,0 +1,101 @@
+"""Means from few labels and many predictions."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab.stats.prediction_powered import Audit, audit_values, betting_interval
+
+CHANCE = np.array([0.05, 0.3, 0.8])
+
+
+def audit(seed: int, predicted: np.ndarray, n: int = 4000, rate: float = 0.05) -> Audit:
+    """Rows of three kinds whose losses come with `CHANCE`, labelled at random."""
+    generator = np.random.default_rng(seed)
+    kind = generator.integers(0, 3, n)
+    lost = generator.random(n) < CHANCE[kind]
+    known = generator.random(n) < rate
+    rows, labelled = np.bincount(kind, minlength=3), np.bincount(kind[known], minlength=3)
+    sums = np.bincount(kind[known], lost[known], minlength=3).astype(np.float64)
+    return Audit(predicted, rows.astype(float), labelled.astype(float), sums, sums)
+
+
+@pytest.mark.parametrize("predicted", [CHANCE, CHANCE[::-1], np.full(3, 0.9)], ids=str)
+def test_the_mean_is_right_whatever_the_predictions_are(predicted: np.ndarray) -> None:
+    truth = float(CHANCE.mean())
+    made = [audit(seed, predicted).mean() for seed in range(300)]
+    values = np.array([each.value for each in made if each is not None])
+    spread = np.array([each.variance for each in made if each is not None])
+    assert abs(values.mean() - truth) < 4.0 * values.std() / math.sqrt(values.size)
+    assert values.var() == pytest.approx(spread.mean(), rel=0.35)
+
+
+def test_good_predictions_save_labels_and_bad_ones_cost_nothing() -> None:
+    good, flat = audit(1, CHANCE).mean(), audit(1, np.full(3, 0.5)).mean()
+    assert good is not None
+    assert flat is not None
+    assert good.variance < 0.75 * flat.variance
+    assert (flat.weight, good.weight > 0.8) == (0.0, True)
+
+
+def test_when_every_row_has_a_label_their_mean_is_what_counts() -> None:
+    rows = np.array([10.0, 10.0])
+    powered = Audit(np.array([0.1, 0.9]), rows, rows, np.array([4.0, 8.0]), np.array([4.0, 8.0]))
+    mean = powered.mean()
+    assert mean is not None
+    assert (mean.value, round(mean.weight, 9)) == (0.6, 0.0)
+
+
+def test_one_label_is_no_sample() -> None:
+    one = np.array([1.0])
+    assert Audit(one, np.array([5.0]), one, one, one).mean() is None
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 1.0), st.integers(0, 400)), min_size=1, max_size=6))
+def test_the_interval_holds_the_mean_and_depends_on_counts_alone(
+    given_rows: list[tuple[float, int]],
+) -> None:
+    values, counts = ([each[i] for each in given_rows] for i in (0, 1))
+    lower, upper = betting_interval(values, counts)
+    again = betting_interval([*values[::-1], *values], [*([0] * len(values)), *counts])
+    assert again == pytest.approx((lower, upper), abs=1e-9)
+    if sum(counts):
+        mean = float(np.dot(values, counts)) / sum(counts)
+        assert lower - 1e-9 <= mean <= upper + 1e-9
+
+
+def test_without_rows_nothing_is_known() -> None:
+    assert betting_interval([0.5], [0]) == (0.0, 1.0)
+
+
+def test_bets_are_sharper_than_a_worst_case_where_values_vary_little() -> None:
+    lower, upper = betting_interval([0.48, 0.52], [500, 500])
+    assert upper - lower < 0.05
+
+
+def test_audited_values_have_the_mean_of_the_loss() -> None:
+    generator = np.random.default_rng(5)
+    lost = (generator.random(200_000) < 0.3).astype(float)
+    known = np.where(generator.random(lost.size) < 0.1, lost, np.nan)
+    scaled, ends = audit_values(np.full(lost.size, 0.7), known, 0.1)
+    mean = ends.lower + float(scaled.mean()) * (ends.upper - ends.lower)
+    assert mean == pytest.approx(0.3, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "counts", "alpha"),
+    [([0.5], [1, 2], 0.05), ([0.5], [-1], 0.05), ([0.5], [1], 1.0), ([1.5], [1], 0.05)],
+)
+def test_what_are_no_counts_of_values_is_refused(
+    values: list[float], counts: list[int], alpha: float
+) -> None:
+    with pytest.raises(ValueError, match=r"count >= 0|every value"):
+        betting_interval(values, counts, alpha)
+
+
+def test_a_rate_of_no_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match="rate"):
+        audit_values([0.5], [1.0], 0.0)
