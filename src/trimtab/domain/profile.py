@@ -57,6 +57,94 @@ class QualityProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Losses of regressions are divided by this and clipped to [0, 1]."""
 
 
+class Coarse(msgspec.Struct, frozen=True, kw_only=True):
+    """A column in few bins, as the density ratio sees it.
+
+    A number falls into the bin of the first cut that it does not exceed, a text into that of its
+    category; the next bin holds all others, the one after it missing values.
+    """
+
+    name: str
+    cuts: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return len(self.cuts) + len(self.categories) + 2
+
+
+class ShiftProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What weighting the reference like live rows needs, in place of its rows (`p` features).
+
+    The features are the bins of `columns`, one after the other, with their `mean` on the reference
+    and the `inverse` of their covariance (its upper triangle, row by row). Cells are joined into
+    groups of like chance: `group` names each cell's. `mass` (groups, p) is the mean over the
+    reference of the centred features in a group, `pull` (groups, p) that of label minus chance
+    times the centred features. Rounded to six digits.
+    """
+
+    columns: tuple[Coarse, ...]
+    mean: tuple[float, ...]
+    inverse: tuple[float, ...]
+    mass: tuple[tuple[float, ...], ...]
+    pull: tuple[tuple[float, ...], ...]
+
+
+class Wobble(msgspec.Struct, frozen=True):
+    """By how much a metric differs from its estimate between days, beyond chance: a variance."""
+
+    metric: str
+    variance: float
+
+
+class LossModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A regression's expected loss by its inputs and its prediction (the column named ``""``).
+
+    `base` plus one leaf of each tree; a tree asks whether the bins of columns `feature` are above
+    `above`, the first answer being the lowest bit of the leaf's number.
+    """
+
+    columns: tuple[Coarse, ...]
+    base: float
+    feature: tuple[tuple[int, ...], ...]
+    above: tuple[tuple[int, ...], ...]
+    leaf: tuple[tuple[float, ...], ...]
+
+
+class EstimateProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes to estimate quality before labels come, learned on the labelled reference.
+
+    Rows fall into cells: `sides` (decisions of `binary`, predicted classes of `multiclass`, one
+    else) times the bins between `cuts` of the score (of a regression, the loss that `loss`
+    expects), `cells = sides * (len(cuts) + 1)`, side by side. Of the outcome (a positive label, a
+    right class, a loss scaled to [0, 1]) each cell knows its calibrated mean in `chance`. The rows
+    and outcomes of the reference are kept by fold (`rows`, `hits`: folds x cells), folds being
+    spans of days where there are `days`, else every so many rows: without one of them at a time,
+    they say how well chances are known. `group` joins cells of like chance.
+    """
+
+    metrics: tuple[str, ...]
+    """What can be estimated."""
+    sides: tuple[str, ...]
+    cuts: tuple[float, ...]
+    chance: tuple[float, ...]
+    rows: tuple[tuple[int, ...], ...]
+    hits: tuple[tuple[float, ...], ...]
+    group: tuple[int, ...]
+    costs: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    """Per cell, the mean loss of a positive and of a negative row, for `brier` and `log_loss`."""
+    residual: tuple[float, ...] = ()
+    """Per cell, the variance of a regression's loss; empty for classes."""
+    loss: LossModel | None = None
+    shift: ShiftProfile | None = None
+    days: int = 0
+    wobbles: tuple[Wobble, ...] = ()
+    drifts: tuple[float, ...] = ()
+    """Variance between days, beyond chance, of mean outcome minus chance: over all rows, then by
+    group. Empty without days."""
+
+
 class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the monitors compare live traffic with. Stored as a blob of the release."""
 
@@ -75,3 +163,5 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Hours of the week that make a stratum, in UTC; 0 when the reference is too short for any."""
     calibration: float | None = None
     """Mean of label minus score on the reference, for `binary`."""
+    estimate: EstimateProfile | None = None
+    """None when the reference had too few labels, or was profiled before there were estimates."""

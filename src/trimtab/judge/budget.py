@@ -30,6 +30,7 @@ GROUPS: dict[str, Group] = {
     "upstream": Group("page", 0.35),
     "prediction": Group("ticket", 0.5),
     "positive_rate": Group("ticket", 0.5),
+    "estimate": Group("ticket", 0.5),
     "input": Group("note", 1.0),
 }
 """Every group of signals; the group of `input:temp` is `input`. Its streams share alike."""

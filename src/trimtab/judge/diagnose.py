@@ -120,6 +120,7 @@ def _quality(case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> Fi
     quality = next(verdict for verdict in bad if verdict.signal == "quality")
     moved = [v for v in every if v.verdict == "bad" and group(v.signal) in MOVES]
     causes, ruled_out = _drifts(case, quality, moved)
+    causes[0][1].extend(_estimated(every))
     intact = "no column jumped against its recent past"
     ruled_out.append(RuledOut(Cause.UPSTREAM_BREAK, intact))
     first = began([quality], case.clock)
@@ -170,5 +171,15 @@ def _by_calibration(quality: Verdict, shifted: bool, gap: str, inputs: str) -> F
 def _drift(case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> Finding:
     evidence = [f"{verdict.signal}: {verdict.reason}" for verdict in bad]
     evidence.append(f"realised quality shows no harm so far; {case.labels}")
+    evidence += [] if any(verdict.signal == "estimate" for verdict in bad) else _estimated(every)
     intact = "no column jumped against its recent past"
     return [(Cause.DATA_DRIFT, evidence)], [RuledOut(Cause.UPSTREAM_BREAK, intact)]
+
+
+def _estimated(every: Sequence[Verdict]) -> list[str]:
+    """What was expected of quality without labels, as far as anything was."""
+    return [
+        f"estimate: {verdict.reason}"
+        for verdict in every
+        if verdict.signal == "estimate" and (verdict.n or verdict.estimate is not None)
+    ]

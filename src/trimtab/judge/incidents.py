@@ -17,6 +17,7 @@ KINDS = {
     "quality": "quality",
     "prediction": "drift",
     "positive_rate": "drift",
+    "estimate": "drift",
     "input": "drift",
 }
 """Kind of the incident that a group of signals belongs to."""

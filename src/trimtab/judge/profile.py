@@ -8,10 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.profile import ColumnProfile, QualityProfile, ReferenceProfile
+from trimtab.domain.profile import (
+    ColumnProfile,
+    EstimateProfile,
+    QualityProfile,
+    ReferenceProfile,
+)
 from trimtab.domain.records import Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge import strata
+from trimtab.judge.estimate_profile import LabelledRows, build_estimate
 from trimtab.judge.quality import (
     AUC_BINS,
     METRICS,
@@ -80,19 +86,32 @@ def build_profile(reference: Reference) -> ReferenceProfile:
     rows = len(next(iter(reference.inputs.values())))
     week = _week(reference)
     score = score_column(reference.signature, reference.outputs)
+    inputs = tuple(column_profile(name, x, week) for name, x in reference.inputs.items())
+    quality = _qualities(labelled)
     return ReferenceProfile(
         rows=rows,
-        inputs=tuple(column_profile(name, x, week) for name, x in reference.inputs.items()),
+        inputs=inputs,
         score=None if score is None else column_profile("score", score, week),
         stratum_hours=0 if week is None else week.hours,
         positive_rate=_positive_rate(reference),
-        quality=_qualities(labelled),
+        quality=quality,
         segments=reference.segments,
         since=None if reference.time is None else float(reference.time.min()),
         until=None if reference.time is None else float(reference.time.max()),
         days=0 if reference.time is None else len(np.unique(reference.time // DAY)),
         calibration=_calibration(labelled),
+        estimate=_estimate(labelled, inputs, quality),
     )
+
+
+def _estimate(
+    labelled: Reference, inputs: tuple[ColumnProfile, ...], quality: tuple[QualityProfile, ...]
+) -> EstimateProfile | None:
+    if labelled.label is None or not labelled.label.size or not labelled.outputs:
+        return None
+    day = day_index(labelled.time)
+    rows = LabelledRows(labelled.inputs, labelled.outputs, labelled.label, day)
+    return build_estimate(labelled.signature, inputs, quality, rows)
 
 
 def day_index(time: Floats | None) -> Ints | None:

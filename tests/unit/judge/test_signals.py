@@ -29,6 +29,7 @@ from trimtab.judge.monitors import Monitors, Saved
 from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.counts import counts_between, merged
 from trimtab.judge.signals.family import Breaks, Family, Target
+from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.registry import FAMILIES
 
 FIRST = 20
@@ -199,7 +200,7 @@ def test_a_family_that_cannot_be_resumed_starts_anew_and_the_others_go_on(
 
 def test_a_model_without_outputs_of_a_known_kind_has_predictions_without_counts() -> None:
     other = Target(spec(), Signature((), (), "other"), PROFILE, STABLE.digest, FIRST * DAY)
-    family = begun(FAMILIES[3], other)
+    family = begun(Prediction, other)
     family.take(family.count(rows(50, start=FIRST * DAY)))
     family.close((FIRST + 2) * DAY, Breaks())
     assert {verdict.verdict for verdict in family.verdicts()} == {"unknown"}

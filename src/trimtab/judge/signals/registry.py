@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.inputs import Inputs
 from trimtab.judge.signals.prediction import Prediction
@@ -9,4 +10,11 @@ from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.service import Service
 from trimtab.judge.signals.upstream import Upstream
 
-FAMILIES: tuple[type[Family[Any, Any]], ...] = (Upstream, Service, Quality, Prediction, Inputs)
+FAMILIES: tuple[type[Family[Any, Any]], ...] = (
+    Upstream,
+    Service,
+    Quality,
+    Estimated,
+    Prediction,
+    Inputs,
+)

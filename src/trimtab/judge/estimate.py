@@ -1,0 +1,301 @@
+"""Quality before labels come: what calibrated chances, weighted like the live rows, let expect.
+
+Counts of rows by cell and of their features are all that is read of live traffic; they merge in any
+order. The interval adds what is left to the labels' chance, how well the reference knows its
+chances, how much a correction for covariate shift may be off, and by how much days differ. Where
+none of this can be known, the answer is a refusal with its reason, not a number.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import (
+    Coarse,
+    ColumnProfile,
+    EstimateProfile,
+    LossModel,
+    ShiftProfile,
+)
+from trimtab.domain.records import Floats, Ints
+from trimtab.domain.signature import Signature
+from trimtab.judge.quality import texts
+from trimtab.stats.boosting import Boosted
+from trimtab.stats.combined import Part, combined_interval, jackknife_variance
+from trimtab.stats.confidence_based import Cells, Expected
+from trimtab.stats.density_ratio import DensityRatio
+from trimtab.stats.isotonic import isotonic
+
+FEWEST = 100
+"""Rows, live or effective of the reference, below which nothing is estimated."""
+
+STRANGE = 0.05
+"""Share of live rows unlike any of the reference above which nothing is estimated."""
+
+EMPTIED = 0.1
+"""A group of cells whose weight falls to this part of its mass keeps its chances."""
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Rows by cell and by feature; `strange` ones are unlike any of the reference, and `mute` ones
+    have no usable output and are in no cell."""
+
+    cells: list[int] = []
+    features: list[int] = []
+    strange: int = 0
+    mute: int = 0
+
+    @property
+    def n(self) -> int:
+        """Rows in cells."""
+        return sum(self.cells)
+
+    def merge(self, other: "Seen") -> "Seen":
+        """The counts of both."""
+        return Seen(
+            _sums(self.cells, other.cells),
+            _sums(self.features, other.features),
+            self.strange + other.strange,
+            self.mute + other.mute,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A metric with its 95 % interval, by the labels that `n` rows would have.
+
+    `effective` are the rows of the reference that are as good as its weighted ones; `moved` is the
+    correction for covariate shift in `value`. Losses of regressions are scaled as in the profile.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    n: int
+    effective: float
+    moved: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no estimate, as a person reads it."""
+
+    reason: str
+
+
+def scores_and_sides(
+    profile: EstimateProfile, signature: Signature, inputs: Columns, outputs: Columns
+) -> tuple[Floats, Ints]:
+    """The score that chances go by, NaN without a usable output, and the side of each row."""
+    if profile.loss is not None:
+        predicted = np.asarray(outputs["prediction"], dtype=np.float64)
+        lost = expected_losses(profile.loss, {**inputs, "": predicted})
+        return np.where(np.isfinite(predicted), lost, np.nan), np.zeros(lost.size, dtype=np.int64)
+    if signature.task == "binary":
+        given = np.asarray(outputs["score"], dtype=np.float64)
+        score = np.where((given >= 0.0) & (given <= 1.0), given, np.nan)
+        return score, (score >= signature.threshold).astype(np.int64)
+    place = {name: index for index, name in enumerate(profile.sides)}
+    named = [place.get(name, -1) for name in texts(outputs["label"]).tolist()]
+    sides = np.array(named, dtype=np.int64)
+    return np.where(sides < 0, np.nan, top_scores(outputs)), np.maximum(sides, 0)
+
+
+def expected_losses(model: LossModel, values: Columns) -> Floats:
+    """The loss that the model expects of each row."""
+    codes = np.column_stack([coarse_bins(each, values[each.name]) for each in model.columns])
+    feature, above = (np.array(each, dtype=np.int64) for each in (model.feature, model.above))
+    return Boosted(model.base, feature, above, np.array(model.leaf)).predict(codes)
+
+
+def top_scores(outputs: Columns) -> Floats:
+    """The largest score of each row, NaN where there is none; 0.0 for a model without scores."""
+    if "scores" not in outputs:
+        return np.zeros(len(outputs["label"]))
+    rows = outputs["scores"]
+    return np.array([math.nan if row is None else max(row, default=math.nan) for row in rows])
+
+
+def cells_of(profile: EstimateProfile, score: Floats, side: Ints) -> Ints:
+    """The cell of each row; a score on a cut belongs to the bin above it."""
+    bins = np.searchsorted(np.array(profile.cuts), score, side="right")
+    return np.asarray(side * (len(profile.cuts) + 1) + bins, dtype=np.int64)
+
+
+def coarse_bins(column: Coarse, values: NDArray[Any]) -> Ints:
+    """The bin of each value, the last one for missing values."""
+    if values.dtype.kind == "f":
+        bins = np.searchsorted(np.array(column.cuts), values, side="left")
+        return np.where(np.isnan(values), column.size - 1, bins)
+    place = {name: index for index, name in enumerate(column.categories)} | {"": column.size - 1}
+    others = column.size - 2
+    return np.array([place.get(name, others) for name in texts(values).tolist()], dtype=np.int64)
+
+
+def strange_rows(inputs: tuple[ColumnProfile, ...], values: Columns) -> NDArray[np.bool_]:
+    """Rows with a value that the reference never held: outside its range, unseen, or missing."""
+    strange = np.zeros(len(next(iter(values.values()))), dtype=np.bool_)
+    for column in inputs:
+        found = values[column.name]
+        if found.dtype.kind == "f":
+            missing = np.isnan(found)
+            low, high = column.minimum, column.maximum
+            if low is not None and high is not None:
+                strange |= (found < low) | (found > high)
+        else:
+            named = texts(found)
+            missing = np.asarray(named == "", dtype=np.bool_)
+            if column.masses and column.masses[-1] == 0.0:
+                strange |= ~np.isin(named.astype(np.str_), ["", *column.categories])
+        if column.missing == 0.0:
+            strange |= missing
+    return strange
+
+
+def estimate(
+    profile: EstimateProfile, seen: Seen, metric: str, days: float = 1.0
+) -> Estimate | Refusal:
+    """Estimate `metric` on the rows counted in `seen`, which are those of `days` days."""
+    if metric not in profile.metrics:
+        return Refusal(f"{metric} cannot be estimated without labels for this release")
+    n = seen.n
+    if n < FEWEST:
+        return Refusal(f"{n} rows with an output, at least {FEWEST} are needed")
+    if seen.strange > STRANGE * (n + seen.mute):
+        share = seen.strange / (n + seen.mute)
+        return Refusal(f"{share:.0%} of the rows have values that the reference never held")
+    effective = sum(map(sum, profile.rows)) / inflation(profile, seen)
+    if effective < FEWEST:
+        return Refusal(
+            f"the inputs are so far from the reference that it is worth {effective:.0f} rows, "
+            f"at least {FEWEST} are needed"
+        )
+    return _estimated(profile, seen, metric, days, effective)
+
+
+def _estimated(
+    profile: EstimateProfile, seen: Seen, metric: str, days: float, effective: float
+) -> Estimate | Refusal:
+    rows = np.array(seen.cells, dtype=np.float64)
+    plain = expected(profile, rows, np.array(profile.chance), metric)
+    weighted = expected(profile, rows, recalibrated(profile, seen), metric)
+    without = [expected(profile, rows, chance, metric) for chance in fold_chances(profile)]
+    if plain is None or weighted is None or None in without:
+        return Refusal(f"{metric} is not defined for these rows: too few of a class are expected")
+    known = jackknife_variance([each.value for each in without if each is not None])
+    noise = known * (inflation(profile, seen) - 1.0)
+    moved = weighted.value - plain.value
+    # James and Stein: a correction that is smaller than its own noise is not made.
+    kept = max(1.0 - noise / moved**2, 0.0) if moved else 0.0
+    parts = [
+        Part(plain.variance),
+        Part(known + noise + ((1.0 - kept) * moved) ** 2, len(profile.rows) - 1),
+        Part(_wobble(profile, metric) / days, max(profile.days - 1, 1)),
+    ]
+    value = plain.value + kept * moved
+    interval = combined_interval(value, parts)
+    return Estimate(
+        value,
+        max(interval.lower, 0.0),
+        min(interval.upper, 1.0),
+        seen.n,
+        effective,
+        kept * moved,
+    )
+
+
+def _wobble(profile: EstimateProfile, metric: str) -> float:
+    return next((each.variance for each in profile.wobbles if each.metric == metric), 0.0)
+
+
+def expected(
+    profile: EstimateProfile, rows: Floats, chance: Floats, metric: str
+) -> Expected | None:
+    """The metric of `rows` (per cell) at these chances; None where it is not defined."""
+    shape = (len(profile.sides), -1)
+    cells = Cells(rows.reshape(shape), chance.reshape(shape))
+    if profile.residual:
+        value = cells.mean_cost(1.0, 0.0).value
+        return Expected(value, float(rows @ np.array(profile.residual)) / float(rows.sum()) ** 2)
+    if "roc_auc" not in profile.metrics:
+        return cells.mean_cost(0.0, 1.0)
+    if metric in profile.costs:
+        positive, negative = (np.reshape(cost, shape) for cost in profile.costs[metric])
+        return cells.mean_cost(positive, negative)
+    measures = {
+        "error": cells.error,
+        "roc_auc": cells.roc_auc,
+        "precision": cells.precision,
+        "recall": cells.recall,
+        "f1": cells.f1,
+    }
+    return measures[metric]()
+
+
+def inflation(profile: EstimateProfile, seen: Seen) -> float:
+    """Rows of the reference that are worth one for rows with these features, at least 1."""
+    shift = profile.shift
+    return 1.0 if shift is None else _ratio(shift).inflation(_mean(seen))
+
+
+def recalibrated(profile: EstimateProfile, seen: Seen) -> Floats:
+    """The chance of each cell on the reference weighted like the live rows."""
+    chance, shift = np.array(profile.chance), profile.shift
+    if shift is None:
+        return chance
+    alpha = _ratio(shift).slope(_mean(seen))
+    group = np.array(profile.group)
+    rows = np.sum(profile.rows, axis=0).astype(np.float64)
+    share = np.bincount(group, weights=rows) / rows.sum()
+    weight = share + np.array(shift.mass) @ alpha
+    fit = weight > EMPTIED * share
+    step = np.where(fit, np.array(shift.pull) @ alpha / np.where(fit, weight, 1.0), 0.0)
+    return monotone(profile, np.clip(chance + step[group], 0.0, 1.0), rows)
+
+
+def fold_chances(profile: EstimateProfile) -> list[Floats]:
+    """The chances as they would be without each fold of the reference."""
+    rows, hits = np.array(profile.rows, dtype=np.float64), np.array(profile.hits)
+    return [
+        calibrated(profile, rows.sum(axis=0) - left, hits.sum(axis=0) - gone)
+        for left, gone in zip(rows, hits, strict=True)
+    ]
+
+
+def calibrated(profile: EstimateProfile, rows: Floats, hits: Floats) -> Floats:
+    """The rising chance of each cell from rows and outcomes per cell."""
+    chance = np.divide(hits, rows, out=np.zeros(rows.size), where=rows > 0.0)
+    return monotone(profile, chance, rows)
+
+
+def monotone(profile: EstimateProfile, chance: Floats, rows: Floats) -> Floats:
+    """Chances that rise with the score on each side; a side without rows has the overall one."""
+    overall, sides = float(chance @ rows / rows.sum()), len(profile.sides)
+    pairs = zip(np.split(chance, sides), np.split(rows, sides), strict=True)
+    made = [
+        isotonic(part * mass, mass) if mass.any() else np.full(mass.size, overall)
+        for part, mass in pairs
+    ]
+    return np.concatenate(made)
+
+
+def _ratio(shift: ShiftProfile) -> DensityRatio:
+    size = len(shift.mean)
+    upper = np.zeros((size, size))
+    upper[np.triu_indices(size)] = shift.inverse
+    return DensityRatio(np.array(shift.mean), upper + np.triu(upper, 1).T)
+
+
+def _mean(seen: Seen) -> Floats:
+    return np.array(seen.features, dtype=np.float64) / seen.n
+
+
+def _sums(left: list[int], right: list[int]) -> list[int]:
+    return [a + b for a, b in zip(left, right, strict=True)] if left and right else left or right

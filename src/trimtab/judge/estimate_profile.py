@@ -1,0 +1,370 @@
+"""What a release learns at build to estimate its quality without labels. Deterministic, bounded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import (
+    Coarse,
+    ColumnProfile,
+    EstimateProfile,
+    LossModel,
+    QualityProfile,
+    ShiftProfile,
+    Wobble,
+)
+from trimtab.domain.records import Floats, Ints, Texts
+from trimtab.domain.signature import Signature
+from trimtab.judge.estimate import (
+    FEWEST,
+    calibrated,
+    cells_of,
+    coarse_bins,
+    expected,
+    fold_chances,
+    scores_and_sides,
+)
+from trimtab.judge.quality import losses, positives, texts
+from trimtab.stats.bins import quantile_cuts
+from trimtab.stats.boosting import Boosted
+from trimtab.stats.density_ratio import DensityRatio
+
+BINS = 50
+ROWS_PER_BIN = 20
+MOST_SIDES = 16
+FOLDS = 20
+DAY_FOLDS = 30
+TREES = 120
+DEPTH = 4
+MOST_ASKED = 16
+"""Categories of a column that a loss model tells apart."""
+GROUPS = 10
+FEATURES = 64
+CATEGORIES = 5
+DIGITS = 6
+LEAST_MASS = 0.01
+"""A category of a smaller share is one of the others."""
+
+BINARY = ("roc_auc", "error", "brier", "log_loss", "precision", "recall", "f1")
+LEAST_SCORE = 1e-6
+"""A score is kept this far from 0 and 1 for the log loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The labelled reference: outcome in [0, 1], cell and fold of each row; `day` counts days."""
+
+    outcome: Floats
+    cell: Ints
+    fold: Ints
+    day: Ints | None
+    columns: Mapping[str, NDArray[Any]]
+
+
+def build_estimate(
+    signature: Signature,
+    columns: tuple[ColumnProfile, ...],
+    quality: tuple[QualityProfile, ...],
+    rows: "LabelledRows",
+) -> EstimateProfile | None:
+    """The profile of labelled reference rows; None with fewer than 100 that have an output."""
+    empty = _empty(signature, quality)
+    if empty is None:
+        return None
+    outcome = outcomes(signature, quality[0], rows.outputs, rows.label)
+    usable = np.isfinite(outcome)
+    rows, outcome = rows.take(usable), outcome[usable]
+    if outcome.size < FEWEST:
+        return None
+    fold = _folds(rows.day, outcome.size)
+    values = {**rows.inputs, **_predicted(signature, rows)}
+    if signature.task == "regression":
+        # What the loss model has learned from says nothing of how good it is.
+        learned = fold % 2 == 0
+        model = _loss_model(columns, _rows_of(values, learned), outcome[learned])
+        empty = msgspec.structs.replace(empty, loss=model)
+        kept = ~learned
+        rows, outcome, values = rows.take(kept), outcome[kept], _rows_of(values, kept)
+        fold = fold[kept] // 2
+    score, side = scores_and_sides(empty, signature, rows.inputs, rows.outputs)
+    shaped = msgspec.structs.replace(empty, cuts=_cuts(signature, score))
+    known = Known(outcome, cells_of(shaped, score, side), fold, rows.day, values)
+    return _learned(_counted(shaped, known), known, columns, score)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """Reference rows with a label; `day` is the day of each, None when days are too few."""
+
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
+    label: Texts
+    day: Ints | None
+
+    def take(self, rows: NDArray[np.bool_]) -> "LabelledRows":
+        """The rows where the mask is true."""
+        return LabelledRows(
+            {name: column[rows] for name, column in self.inputs.items()},
+            {name: column[rows] for name, column in self.outputs.items()},
+            self.label[rows],
+            None if self.day is None else np.unique(self.day[rows], return_inverse=True)[1],
+        )
+
+
+def _empty(signature: Signature, quality: tuple[QualityProfile, ...]) -> EstimateProfile | None:
+    """The shape of the profile, by task."""
+    metrics: dict[str, tuple[str, ...]] = {"binary": BINARY, "multiclass": ("error",)}
+    if signature.task == "regression":
+        metrics["regression"] = tuple(each.metric for each in quality[:1])
+    sides = {"binary": ("no", "yes"), "multiclass": signature.classes, "regression": ("",)}
+    if not quality or len(sides.get(signature.task, ())) not in range(1, MOST_SIDES + 1):
+        return None
+    return EstimateProfile(
+        metrics=metrics[signature.task],
+        sides=sides[signature.task],
+        cuts=(),
+        chance=(),
+        rows=(),
+        hits=(),
+        group=(),
+    )
+
+
+def outcomes(
+    signature: Signature, quality: QualityProfile, outputs: Mapping[str, NDArray[Any]], label: Texts
+) -> Floats:
+    """What the cells' chances are chances of, in [0, 1]; NaN without a usable output or label."""
+    lost = losses(quality.metric, signature, outputs, label)
+    if signature.task == "binary":
+        return np.where(np.isnan(lost), np.nan, positives(signature, label) * 1.0)
+    if signature.task == "multiclass":
+        return np.where(texts(outputs["label"]) == "", np.nan, 1.0 - lost)
+    return np.minimum(lost / quality.scale, 1.0)
+
+
+def _predicted(signature: Signature, rows: LabelledRows) -> dict[str, NDArray[Any]]:
+    """What is predicted is a feature of its own where no score sorts rows into cells."""
+    return {"": rows.outputs["prediction"]} if signature.task == "regression" else {}
+
+
+def _rows_of(
+    values: Mapping[str, NDArray[Any]], rows: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    return {name: column[rows] for name, column in values.items()}
+
+
+def _loss_model(
+    columns: tuple[ColumnProfile, ...], values: Mapping[str, NDArray[Any]], lost: Floats
+) -> LossModel:
+    coarse = (
+        *(Coarse(name=c.name, cuts=c.cuts, categories=c.categories[:MOST_ASKED]) for c in columns),
+        Coarse(name="", cuts=_quantiles(values[""])),
+    )
+    codes = np.column_stack([coarse_bins(column, values[column.name]) for column in coarse])
+    fitted = Boosted.fit(codes, lost, TREES, DEPTH)
+    return LossModel(
+        columns=coarse,
+        base=fitted.base,
+        feature=tuple(map(tuple, fitted.feature.tolist())),
+        above=tuple(map(tuple, fitted.above.tolist())),
+        leaf=tuple(_rounded(leaf) for leaf in fitted.leaf),
+    )
+
+
+def _cuts(signature: Signature, score: Floats) -> tuple[float, ...]:
+    bins = max(min(BINS, score.size // ROWS_PER_BIN), 2)
+    cuts = set(quantile_cuts(score, bins).tolist())
+    return tuple(sorted(cuts | ({signature.threshold} if signature.task == "binary" else set())))
+
+
+def _folds(day: Ints | None, size: int) -> Ints:
+    """Spans of days, so that what rows of a day share is not taken for knowledge."""
+    if day is None:
+        return np.arange(size, dtype=np.int64) % FOLDS
+    days = int(day.max()) + 1
+    return np.asarray(day * min(days, DAY_FOLDS) // days, dtype=np.int64)
+
+
+def _counted(shaped: EstimateProfile, known: Known) -> EstimateProfile:
+    cells = len(shaped.sides) * (len(shaped.cuts) + 1)
+    folds = int(known.fold.max()) + 1
+    place = known.fold * cells + known.cell
+    rows = np.bincount(place, minlength=folds * cells).reshape(folds, cells)
+    hits = np.bincount(place, known.outcome, minlength=folds * cells).reshape(folds, cells)
+    total = rows.sum(axis=0).astype(np.float64)
+    chance = calibrated(shaped, total, hits.sum(axis=0))
+    return msgspec.structs.replace(
+        shaped,
+        chance=_rounded(chance),
+        rows=tuple(tuple(fold) for fold in rows.tolist()),
+        hits=tuple(_rounded(fold) for fold in hits),
+        group=tuple(_groups(chance, total).tolist()),
+    )
+
+
+def _groups(chance: Floats, rows: Floats) -> Ints:
+    """The group of each cell: cells of like chance, in groups of about equal mass."""
+    order = np.argsort(chance, kind="stable")
+    middle = (np.cumsum(rows[order]) - rows[order] / 2.0) / rows.sum()
+    group = np.empty(chance.size, dtype=np.int64)
+    group[order] = np.clip(middle * GROUPS, 0, GROUPS - 1).astype(np.int64)
+    return group
+
+
+def _learned(
+    profile: EstimateProfile, known: Known, columns: tuple[ColumnProfile, ...], score: Floats
+) -> EstimateProfile:
+    """All that goes by outcome minus the chance that the other folds give."""
+    chances = np.array(fold_chances(profile))
+    left = known.outcome - chances[known.fold, known.cell]
+    full = msgspec.structs.replace(
+        profile,
+        costs=_costs(profile, known, score) if "brier" in profile.metrics else {},
+        residual=() if profile.loss is None else _by_cell(profile, known, left**2),
+        shift=_shift(profile, known, columns, left),
+    )
+    if known.day is None:
+        return full
+    return msgspec.structs.replace(
+        full,
+        days=int(known.day.max()) + 1,
+        wobbles=_wobbles(full, _days(full, known, known.day), chances),
+        drifts=_drifts(full, known, known.day, left),
+    )
+
+
+def _costs(
+    profile: EstimateProfile, known: Known, score: Floats
+) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    near = np.clip(score, LEAST_SCORE, 1.0 - LEAST_SCORE)
+    pairs = {
+        "brier": ((1.0 - score) ** 2, score**2),
+        "log_loss": (-np.log(near), -np.log1p(-near)),
+    }
+    return {
+        name: (_by_cell(profile, known, up), _by_cell(profile, known, down))
+        for name, (up, down) in pairs.items()
+    }
+
+
+def _by_cell(profile: EstimateProfile, known: Known, values: Floats) -> tuple[float, ...]:
+    """Mean per cell; what an empty cell has is never asked of the reference's own scores."""
+    cells = len(profile.chance)
+    rows = np.bincount(known.cell, minlength=cells)
+    means = np.bincount(known.cell, values, minlength=cells) / np.maximum(rows, 1)
+    places = np.flatnonzero(rows)
+    return _rounded(np.interp(np.arange(cells), places, means[places]))
+
+
+def _shift(
+    profile: EstimateProfile, known: Known, columns: tuple[ColumnProfile, ...], left: Floats
+) -> ShiftProfile:
+    """The columns that outcomes go by most, in bins, as long as there is room for them."""
+    coarse = [_coarse(column) for column in columns]
+    if "" in known.columns:
+        coarse.append(Coarse(name="", cuts=_quantiles(known.columns[""])))
+    bins = {column.name: coarse_bins(column, known.columns[column.name]) for column in coarse}
+    told = {c.name: _told(bins[c.name], c.size, left) for c in coarse}
+    chosen: list[Coarse] = []
+    for column in sorted(coarse, key=lambda c: -told[c.name]):
+        if sum(c.size for c in [*chosen, column]) <= FEATURES:
+            chosen.append(column)
+    features = np.hstack([np.eye(c.size)[bins[c.name]] for c in chosen])
+    ratio = DensityRatio.fit(features)
+    centred = features - ratio.mean
+    member = np.eye(max(profile.group) + 1)[np.array(profile.group)[known.cell]]
+    size = left.size
+    return ShiftProfile(
+        columns=tuple(chosen),
+        mean=_rounded(ratio.mean),
+        inverse=_rounded(ratio.inverse[np.triu_indices(ratio.mean.size)]),
+        mass=tuple(_rounded(row) for row in member.T @ centred / size),
+        pull=tuple(_rounded(row) for row in (member * left[:, np.newaxis]).T @ centred / size),
+    )
+
+
+def _coarse(column: ColumnProfile) -> Coarse:
+    if column.kind == "continuous":
+        return Coarse(name=column.name, cuts=column.cuts[1::2])
+    common = zip(column.categories[:CATEGORIES], column.masses, strict=False)
+    return Coarse(name=column.name, categories=tuple(c for c, mass in common if mass > LEAST_MASS))
+
+
+def _quantiles(values: Floats) -> tuple[float, ...]:
+    return tuple(quantile_cuts(values, 10).tolist())
+
+
+def _told(bins: Ints, size: int, left: Floats) -> float:
+    """Variance of the outcome that the bins explain, beyond what chance would."""
+    rows = np.bincount(bins, minlength=size)
+    sums = np.bincount(bins, left - left.mean(), minlength=size)
+    present = rows > 0
+    explained = float((sums[present] ** 2 / rows[present]).sum()) / left.size
+    return explained - (int(present.sum()) - 1) * float(left.var()) / left.size
+
+
+class Day(NamedTuple):
+    """Rows and outcomes per cell of one day, and the fold that it is in."""
+
+    rows: Floats
+    hits: Floats
+    fold: int
+
+
+def _days(profile: EstimateProfile, known: Known, day: Ints) -> list[Day]:
+    cells, made = len(profile.chance), []
+    for number in range(int(day.max()) + 1):
+        mask = day == number
+        rows = np.bincount(known.cell[mask], minlength=cells).astype(np.float64)
+        hits = np.bincount(known.cell[mask], known.outcome[mask], minlength=cells)
+        made.append(Day(rows, hits.astype(np.float64), int(known.fold[mask][0])))
+    return made
+
+
+def _wobbles(profile: EstimateProfile, days: list[Day], chances: Floats) -> tuple[Wobble, ...]:
+    """By how much realised metrics of days differ from their estimates, beyond chance."""
+    made = []
+    for metric in profile.metrics:
+        apart, chance = [], []
+        for day in days:
+            without = chances[day.fold]
+            usual = expected(profile, day.rows, without, metric)
+            share = np.divide(day.hits, day.rows, out=without.copy(), where=day.rows > 0.0)
+            real = expected(profile, day.rows, np.clip(share, 0.0, 1.0), metric)
+            if usual is not None and real is not None:
+                apart.append(real.value - usual.value)
+                chance.append(usual.variance)
+        made.append(Wobble(metric, _excess(apart, chance)))
+    return tuple(made)
+
+
+def _drifts(profile: EstimateProfile, known: Known, day: Ints, left: Floats) -> tuple[float, ...]:
+    """By how much the mean of outcome minus chance differs between days, beyond chance."""
+    group = np.array(profile.group)[known.cell]
+    masks = [group >= 0, *(group == number for number in range(max(profile.group) + 1))]
+    made = []
+    for mask in masks:
+        rows = np.bincount(day[mask])
+        sums, squares = (np.bincount(day[mask], values) for values in (left[mask], left[mask] ** 2))
+        full = rows > 1
+        means = sums[full] / rows[full]
+        chance = np.maximum(squares[full] / rows[full] - means**2, 0.0) / rows[full]
+        made.append(_excess(means.tolist(), chance.tolist()))
+    return tuple(made)
+
+
+def _excess(values: list[float], chance: list[float]) -> float:
+    """Variance of the values beyond that by chance; 0.0 for fewer than two."""
+    if len(values) < 2:
+        return 0.0
+    excess = float(np.var(values, ddof=1)) - float(np.mean(chance))
+    return float(f"{max(excess, 0.0):.{DIGITS}g}")
+
+
+def _rounded(values: NDArray[Any]) -> tuple[float, ...]:
+    """Six digits, so that a profile is small and does not hang on the last bit of a library."""
+    return tuple(0.0 if value == 0.0 else float(f"{value:.{DIGITS}g}") for value in values.tolist())

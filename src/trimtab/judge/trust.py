@@ -1,0 +1,117 @@
+"""Whether estimates may be believed: matured labels against the chances that stood for them.
+
+For all rows together, and for each group of cells of like chance, the share of outcomes is bet to
+be outside of what was expected plus or minus a tolerance and the reference's own error. These are
+e-detectors whose borders are known before the labels, so that trust is lost without reason no more
+often than promised. It comes back by evidence that the share is inside again.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from trimtab.judge.watch import RECOVERED, Z99, Bet, effective_rows
+from trimtab.stats.edetector import EAverage
+
+OVERALL_TOLERANCE = 0.01
+GROUP_TOLERANCE = 0.05
+
+
+class Told(NamedTuple):
+    """Outcomes of `n` labelled rows of a stream: their `real` mean, what was `expected`, within
+    `error`, and the `spread` of days (None where rows are independent)."""
+
+    n: int
+    real: float
+    expected: float
+    error: float
+    spread: float | None
+
+
+class Doubt(msgspec.Struct):
+    """Evidence of one stream, for outcomes above and below what was expected."""
+
+    above: Bet = msgspec.field(default_factory=lambda: Bet(0.5, "above"))
+    below: Bet = msgspec.field(default_factory=lambda: Bet(0.5, "below"))
+    n: int = 0
+    real: float = 0.0
+    expected: float = 0.0
+
+    def take(self, told: Told, tolerance: float) -> None:
+        """Take in the labels of a cohort."""
+        width = tolerance + told.error
+        self.above.m, self.below.m = told.expected + width, told.expected - width
+        for bet in (self.above, self.below):
+            _settle(bet, told)
+        self.n += told.n
+        self.real += (told.real - self.real) * told.n / self.n
+        self.expected += (told.expected - self.expected) * told.n / self.n
+
+    @property
+    def log_evidence(self) -> float:
+        """Natural logarithm of the evidence of either side."""
+        return EAverage.of([self.above, self.below]).log_evidence
+
+
+class Trust(msgspec.Struct):
+    """Trust in the estimates of a release; `since` is the start of the cohort that cost it.
+
+    The first stream is all rows; `worst` is the stream that spoke loudest when trust was lost.
+    """
+
+    doubts: list[Doubt] = []
+    since: float | None = None
+    worst: int = 0
+    back: list[Bet] = []
+    evidence: float = 0.0
+
+    def take(self, start: float, streams: Sequence[Told | None], log10_threshold: float) -> None:
+        """Take in a matured cohort; None for a stream without labels in it."""
+        self.doubts = self.doubts or [Doubt() for _ in streams]
+        if self.since is not None:
+            self._recover(streams[self.worst])
+            return
+        for number, (doubt, told) in enumerate(zip(self.doubts, streams, strict=True)):
+            if told is not None:
+                doubt.take(told, GROUP_TOLERANCE if number else OVERALL_TOLERANCE)
+        average = EAverage.of(self.doubts)
+        self.evidence = average.log10_evidence
+        if average.alarm(log10_threshold):
+            self.since, self.worst = start, int(np.argmax(average.contributions))
+            self.back = [Bet(0.5, "below"), Bet(0.5, "above")]
+
+    def _recover(self, told: Told | None) -> None:
+        if told is None:
+            return
+        width = told.error + (GROUP_TOLERANCE if self.worst else OVERALL_TOLERANCE)
+        for bet, border in zip(self.back, (width, -width), strict=True):
+            bet.m = told.expected + border
+            _settle(bet, told)
+        real = [bet for bet in self.back if 0.0 < bet.m < 1.0]
+        if all(bet.log10_evidence >= RECOVERED for bet in real):
+            self.doubts, self.since, self.worst, self.back = [], None, 0, []
+
+    @property
+    def reason(self) -> str:
+        """What the labels said of the stream that cost the trust."""
+        doubt = self.doubts[self.worst]
+        where = f"of rows whose chance was about {doubt.expected:.2f}" if self.worst else "overall"
+        return (
+            f"labels contradict it: {where} {doubt.real:.3f} came true (n={doubt.n}), "
+            f"{doubt.expected:.3f} was expected"
+        )
+
+
+def _settle(bet: Bet, told: Told) -> None:
+    """Settle a bet on a border that can be crossed."""
+    if 0.0 < bet.m < 1.0:
+        rows = effective_rows(np.array([bet.m]), told.spread, told.n)
+        bet.take(told.real, float(rows[0]))
+
+
+def spread_of(variance: float | None) -> float | None:
+    """The 99 % quantile of the distance of a day, from its variance; None without days."""
+    return None if variance is None else Z99 * math.sqrt(variance)
