@@ -153,7 +153,8 @@ def strange_rows(inputs: tuple[ColumnProfile, ...], values: Columns) -> NDArray[
             named = texts(found)
             missing = np.asarray(named == "", dtype=np.bool_)
             if column.masses and column.masses[-1] == 0.0:
-                strange |= ~np.isin(named.astype(np.str_), ["", *column.categories])
+                known = {"", *column.categories}
+                strange |= np.array([name not in known for name in named.tolist()], np.bool_)
         if column.missing == 0.0:
             strange |= missing
     return strange
