@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trimtab.building import build
     from trimtab.client import Client, Label, Prediction
+    from trimtab.monitoring.report import Report
+    from trimtab.monitoring.run import monitor
 
 __version__ = "0.1.0"
 
-__all__ = ["Client", "Label", "Prediction", "__version__", "build"]
+__all__ = ["Client", "Label", "Prediction", "Report", "__version__", "build", "monitor"]
 
 _HOMES = {
     "Client": "trimtab.client",
     "Label": "trimtab.client",
     "Prediction": "trimtab.client",
+    "Report": "trimtab.monitoring.report",
+    "monitor": "trimtab.monitoring.run",
 }
 
 

@@ -22,7 +22,7 @@ from trimtab.domain import events, settings, telemetry
 from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ServerSpec
 from trimtab.domain.settings import Kind, Setting
 from trimtab.domain.telemetry import Metric
-from trimtab.views import shapes
+from trimtab.views import report_shapes, shapes
 
 REFERENCE = "docs/reference"
 MEANINGS = f"{REFERENCE}/errors.toml"
@@ -302,13 +302,18 @@ def shapes_page() -> str:
         "which is in [cli-json](../cli-json.md). Fields are added, never renamed or removed. "
         "`datetime` is RFC 3339 in UTC."
     )
-    kinds = [kind for kind in vars(shapes).values() if _is_shape(kind)]
+    kinds = [
+        kind
+        for module in (shapes, report_shapes)
+        for kind in vars(module).values()
+        if _is_shape(kind, module.__name__)
+    ]
     return _page("Shapes", intro, *(_described(kind, kind.__name__) for kind in kinds))
 
 
-def _is_shape(kind: object) -> bool:
+def _is_shape(kind: object, module: str) -> bool:
     named = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-    return named and getattr(kind, "__module__", "") == shapes.__name__
+    return named and getattr(kind, "__module__", "") == module
 
 
 def _described(kind: type[msgspec.Struct], heading: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import numpy as np
 import pandas as pd
 import pytest
 import skops.io
@@ -26,6 +27,8 @@ from sklearn.preprocessing import OneHotEncoder
 from tests.support.documents import blocks, commands
 from tests.support.system import System, finished, until
 
+import trimtab
+import trimtab.errors
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.building import BuildOptions
 
@@ -93,6 +96,35 @@ def test_the_client_of_the_project_asks_and_labels(system: System) -> None:
     script = system.folder / "predict.py"
     script.write_text(script.read_text().replace("http://127.0.0.1:8080", system.inference))
     assert "50 cases answered by my-project@1" in shell(system, "python predict.py 50")
+
+
+def test_the_log_is_judged_without_asking_the_server(system: System) -> None:
+    """The same report for the deployment's log, and for a table against the release."""
+    until(lambda: system.verb("monitor", "my-project", "--json").json.get("rows") == 51)
+    shell(system, "trimtab monitor my-project --since 1d --html report.html || test $? = 1")
+    report = system.verb("monitor", "my-project", "--json").json
+    assert report["release"] == "my-project@1"
+    assert report["quality"]["coverage_ratio"] > 0.9
+    assert {each["signal"] for each in report["streams"]} >= {"quality", "prediction", "upstream"}
+    assert "my-project@1" in (system.folder / "report.html").read_text()
+    assert system.verb("monitor", "nobody", "--json").json["error"]["code"] == "TT-601"
+    late = system.verb("monitor", "my-project", "--since", "2999-01-01", "--json")
+    assert late.json["error"]["code"] == "TT-910"
+
+
+def test_a_table_is_judged_against_a_release(system: System) -> None:
+    inputs = [
+        column["name"]
+        for column in system.verb("show", "my-project@1", "--json").json["signature"]["inputs"]
+    ]
+    live = pd.DataFrame({name: np.linspace(0.0, 1.0, 700) for name in inputs})
+    report = trimtab.monitor(live=live, release="my-project@1", folder=system.folder)
+    assert report.view.release == "my-project@1"
+    assert report.verdict == "watch"
+    with pytest.raises(trimtab.errors.Usage, match="it has no column"):
+        trimtab.monitor(
+            live=live.drop(columns=inputs[:1]), release="my-project@1", folder=system.folder
+        )
 
 
 def test_a_changed_pipeline_makes_the_next_release_which_has_to_earn_its_traffic(

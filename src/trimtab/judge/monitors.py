@@ -97,6 +97,11 @@ class Monitors:
         """The release that is watched."""
         return self._target.release
 
+    @property
+    def families(self) -> tuple[Family[Any, Any], ...]:
+        """What is watched, for those who count by other means and `take` the counts."""
+        return tuple(self._families)
+
     def observe(self, rows: Rows) -> None:
         """Count rows; those of other releases, and shadow copies, are skipped."""
         self.take(self.count(rows))

@@ -1,7 +1,7 @@
 """What the reference looked like: the profile that goes into a release at build."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -75,8 +75,11 @@ class Reference:
         )
 
 
-def build_profile(reference: Reference) -> ReferenceProfile:
-    """The profile of `reference`. Rows must be at least one; nothing is random."""
+def build_profile(reference: Reference, width: int | None = None) -> ReferenceProfile:
+    """The profile of `reference`. Rows must be at least one; nothing is random.
+
+    `width` is how many inputs the profile will have, where others are added to it.
+    """
     if reference.time is not None:
         reference = reference.take(~np.isnan(reference.time))
     labelled = reference
@@ -84,7 +87,7 @@ def build_profile(reference: Reference) -> ReferenceProfile:
         known = np.array([label is not None for label in reference.label], dtype=np.bool_)
         labelled = reference.take(known)
     rows = len(next(iter(reference.inputs.values())))
-    week = _week(reference)
+    week = when(reference.time, len(reference.inputs) if width is None else width)
     score = score_column(reference.signature, reference.outputs)
     inputs = tuple(column_profile(name, x, week) for name, x in reference.inputs.items())
     quality = _qualities(labelled)
@@ -122,14 +125,17 @@ def day_index(time: Floats | None) -> Ints | None:
     return index.astype(np.int64) if index.max() + 1 >= FEWEST_DAYS else None
 
 
-def _week(reference: Reference) -> When | None:
-    """When the rows came; None when there are too few days to learn from."""
-    day = day_index(reference.time)
-    if reference.time is None or day is None:
+def when(time: Floats | None, width: int) -> When | None:
+    """When the rows came; None when there are too few days to learn from.
+
+    `width` is how many inputs the profile has, which bounds the hours of a stratum.
+    """
+    day = day_index(time)
+    if time is None or day is None:
         return None
-    shares = (CUTS + 1) * (len(reference.inputs) + 1)
-    hours = strata.length(reference.time, shares)
-    return When(day, strata.stratum(reference.time, hours or 1), hours)
+    shares = (CUTS + 1) * (width + 1)
+    hours = strata.length(time, shares)
+    return When(day, strata.stratum(time, hours or 1), hours)
 
 
 def score_column(signature: Signature, outputs: Mapping[str, Column]) -> Column | None:
@@ -178,18 +184,32 @@ def _continuous(name: str, values: Column, week: When | None) -> ColumnProfile:
 
 def _categorical(name: str, values: Column, week: When | None) -> ColumnProfile:
     missing = np.array([value is None for value in values.tolist()], dtype=np.bool_)
-    known = texts(values[~missing])
-    names, counts = np.unique(known.astype(np.str_), return_counts=True)
-    order = np.lexsort((names, -counts))[:LARGEST_CATEGORIES]
-    categories = tuple(str(names[i]) for i in order)
-    bins = category_bins(categories, known)
+    names, places = np.unique(texts(values[~missing]).astype(np.str_), return_inverse=True)
+    coded = np.full(values.size, -1, dtype=np.int64)
+    coded[~missing] = places
+    return coded_profile(name, names.tolist(), coded, week)
+
+
+def coded_profile(
+    name: str, names: Sequence[str], places: Ints, week: When | None
+) -> ColumnProfile:
+    """The profile of a text column given by positions among its different `names`, -1 = missing."""
+    missing = places < 0
+    known, counts = places[~missing], np.bincount(places[~missing], minlength=len(names))
+    listed = np.flatnonzero(counts)
+    texts_listed = np.array([names[i] for i in listed.tolist()], dtype=np.str_)
+    order = listed[np.lexsort((texts_listed, -counts[listed]))][:LARGEST_CATEGORIES]
+    categories = tuple(names[i] for i in order.tolist())
+    bin_of = np.full(len(names), len(categories), dtype=np.int64)
+    bin_of[order] = np.arange(len(categories))
+    bins = bin_of[known]
     days = None if week is None else week.take(~missing)
     spread, jump = _by_day(bins, len(categories) + 1, days, False)
     hourly = _strata(bins, len(categories) + 1, days, spread, False)
     return ColumnProfile(
         name=name,
         kind="categorical",
-        n=values.size,
+        n=places.size,
         missing=float(missing.mean()),
         missing_spread=_missing_spread(missing, week),
         categories=categories,

@@ -73,9 +73,9 @@ def traffic(view: TrafficView) -> str:
     notes = "".join(_note(point, span, box) for point in view.points if point.note)
     last = view.points[-1].shares
     now = ", ".join(f"{name} {words.percent(share)}" for name, share in last.items())
-    body = _grid(box, ((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %"))) + bands + notes
+    body = grid(box, ((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %"))) + bands + notes
     title = f"Traffic of {view.deployment} by release"
-    return _svg(box, title, f"now: {now}", body + _time_axis(span, box))
+    return chart(box, title, f"now: {now}", body + _time_axis(span, box))
 
 
 def _band(
@@ -131,18 +131,18 @@ def evidence(series: EvidenceSeries) -> str:
         return box.y((min(max(value, low), high) - low) / (high - low))
 
     xs = [box.x(span.ratio(point.at)) for point in points]
-    line = _path([(x, y(v)) for x, v in zip(xs, values, strict=True)], box)
-    limit = _path([(x, y(v)) for x, v in zip(xs, limits, strict=True)], box)
+    line = path([(x, y(v)) for x, v in zip(xs, values, strict=True)], box)
+    limit = path([(x, y(v)) for x, v in zip(xs, limits, strict=True)], box)
     ticks = ((0.0 - low) / (high - low), "0"), ((limits[-1] - low) / (high - low), _tick(limits))
     body = (
-        _grid(box, ticks)
+        grid(box, ticks)
         + f'<path class="limit" d="{limit}" fill="none" stroke="{LIMIT}" stroke-dasharray="4 3"/>'
         + f'<path class="line" d="{line}" fill="none" stroke="{LINE}" stroke-width="2"/>'
         + _crossing(series, xs, y(limits[-1]))
         + _time_axis(span, box, sparse=True)
     )
     told = f"evidence {values[-1]:.1f} of {limits[-1]:.1f} (log10)"
-    return _svg(box, f"{series.signal} of {series.release}", told, body)
+    return chart(box, f"{series.signal} of {series.release}", told, body)
 
 
 def _tick(limits: Sequence[float]) -> str:
@@ -184,7 +184,7 @@ def interval(view: VerdictView) -> str:
         f'fill="{LINE}"/>'
     )
     told = f"estimate {words.number(view.estimate)} {words.interval(view.lower, view.upper)}"
-    return _svg(Box(width=width, height=16.0), f"{view.label}: {told}", "", body)
+    return chart(Box(width=width, height=16.0), f"{view.label}: {told}", "", body)
 
 
 def _zone(view: VerdictView) -> tuple[float, ...]:
@@ -196,14 +196,15 @@ def _zone(view: VerdictView) -> tuple[float, ...]:
     return (view.reference - view.tolerance, view.reference + view.tolerance)
 
 
-def _path(points: Sequence[tuple[float, float]], box: Box) -> str:
+def path(points: Sequence[tuple[float, float]], box: Box) -> str:
     """A line through the points; a single one becomes a short stroke at the right edge."""
     if len(points) == 1:
         points = [(box.x(0.97), points[0][1]), (box.x(1.0), points[0][1])]
     return "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _grid(box: Box, ticks: Iterable[tuple[float, str]]) -> str:
+def grid(box: Box, ticks: Iterable[tuple[float, str]]) -> str:
+    """Horizontal lines with their labels, by height in [0, 1]."""
     parts = []
     for ratio, label in ticks:
         y = box.y(ratio)
@@ -236,7 +237,8 @@ def _time_axis(span: Span, box: Box, sparse: bool = False) -> str:
     )
 
 
-def _svg(box: Box, title: str, told: str, body: str) -> str:
+def chart(box: Box, title: str, told: str, body: str) -> str:
+    """The whole picture; title and what it tells are for those who listen."""
     label = quoteattr(f"{title}; {told}" if told else title)
     return (
         f'<svg class="chart" viewBox="0 0 {box.width:g} {box.height:g}" role="img" '

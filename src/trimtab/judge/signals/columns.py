@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.profile import ColumnProfile
-from trimtab.domain.records import Rows
+from trimtab.domain.profile import ColumnProfile, ReferenceProfile
+from trimtab.domain.records import Floats, Rows
 from trimtab.judge.describe import Subject
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.family import Target
@@ -94,10 +94,15 @@ class Stream(NamedTuple):
 
 def hours(target: Target, rows: Rows) -> list[int]:
     """How many rows each stratum of the week has; empty where the reference has no strata."""
-    length = 0 if target.profile is None else target.profile.stratum_hours
+    return [] if target.profile is None else hours_of(target.profile, rows.fixed["event_time"])
+
+
+def hours_of(profile: ReferenceProfile, times: Floats) -> list[int]:
+    """How many of these times, in epoch seconds, are in each stratum of the profile."""
+    length = profile.stratum_hours
     if not length:
         return []
-    places = stratum(rows.fixed["event_time"], length)
+    places = stratum(times, length)
     return [int(n) for n in np.bincount(places, minlength=HOURS_OF_WEEK // length)]
 
 

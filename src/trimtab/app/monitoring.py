@@ -1,0 +1,142 @@
+"""The reference of a release and the log of a deployment, read without a server."""
+
+from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
+
+from trimtab import errors
+from trimtab.app.projects import Project
+from trimtab.app.stores import open_store, request_log
+from trimtab.backends.blobs import ObjectBlobs
+from trimtab.backends.home import open_home
+from trimtab.domain import layout
+from trimtab.domain.deployment import DeploymentSpec
+from trimtab.domain.names import ReleaseRef
+from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.release import Release
+from trimtab.domain.signature import Signature
+from trimtab.domain.state import SystemState, evolve
+
+TIME, LABEL = "trimtab.event_time", "trimtab.label"
+"""Columns of a logged table beside inputs and answer."""
+
+ANSWERS = {"binary": "score", "regression": "prediction", "multiclass": "label"}
+EVER = 1e15
+"""Later than any label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a release was made against."""
+
+    release: str
+    signature: Signature
+    profile: ReferenceProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Answers of a deployment's stable release: inputs by their names, `answer` (None for a task
+    without one), `TIME` and `LABEL` (null while unknown), in the order of event time."""
+
+    spec: DeploymentSpec
+    reference: Reference
+    rows: pa.Table
+    answer: str | None
+
+
+def reference_of(project: Project, text: str) -> Reference:
+    """The profile of the release that `text` means. Raises TT-201, TT-202, and TT-205 when it was
+    made without reference data."""
+    home = open_home(project.home)
+    return _reference(project, open_store(home).find(ReleaseRef.parse(text)))
+
+
+def _reference(project: Project, release: Release) -> Reference:
+    digest = release.manifest.profile
+    if digest is None:
+        raise errors.Refused(
+            errors.BAD_REFERENCE,
+            "monitor",
+            release.name,
+            "it was made without reference data, so there is nothing to compare with",
+            unchanged="nothing was judged",
+            hint="trimtab build --reference FILE",
+        )
+    blob = ObjectBlobs.local(open_home(project.home) / layout.BLOBS).get(digest)
+    profile = msgspec.json.decode(blob, type=ReferenceProfile)
+    return Reference(release.name, release.manifest.signature, profile)
+
+
+def logged(
+    project: Project, deployment: str, since: float | None, last: float | None = None
+) -> Logged:
+    """What the stable release answered since an event time, or in the `last` seconds of the log.
+
+    Raises `NotFound` TT-601 without such a deployment or a release in it, and `Usage` TT-910 when
+    the log holds none of its answers.
+    """
+    store = open_store(open_home(project.home))
+    state = SystemState()
+    for entry in store.journal.entries(0):
+        state = evolve(state, entry)
+    found = state.deployments.get(deployment)
+    if found is None or found.stable is None:
+        raise errors.NotFound(
+            errors.NO_SUCH_DEPLOYMENT,
+            "monitor",
+            deployment,
+            "no release serves under that name",
+            unchanged="nothing was judged",
+            hint="trimtab status",
+        )
+    reference = _reference(project, store.catalog.get(found.stable.digest))
+    answer = ANSWERS.get(reference.signature.task)
+    rows = _rows(project, found.spec, found.stable.digest, reference, answer)
+    return Logged(found.spec, reference, _recent(rows, since, last, deployment), answer)
+
+
+def _rows(
+    project: Project, spec: DeploymentSpec, digest: str, known: Reference, answer: str | None
+) -> pa.Table:
+    log = request_log(project.home, project.config)
+    names = [column.name for column in known.profile.inputs]
+    wanted = {f"in.{name}": name for name in names}
+    if answer is not None:
+        wanted[f"out.{answer}"] = f"trimtab.{answer}"
+    chosen = "".join(f", {_quoted(column)}" for column in wanted)
+    held = log.query(spec.name, "SELECT * FROM rows LIMIT 0").column_names
+    if not set(wanted) <= set(held):
+        return pa.table({TIME: pa.array([], pa.float64())})
+    rows = log.query(
+        spec.name,
+        f'SELECT request_id, "row", event_time{chosen} FROM rows '
+        f"WHERE release = '{digest}' AND mode = 'stable' AND outcome = 'ok'",
+    )
+    labels = log.labelled(spec.name, EVER).select(["request_id", "row", "label"])
+    joined = rows.join(labels, ["request_id", "row"], join_type="left outer")
+    renamed = {"event_time": TIME, "label": LABEL, **wanted}
+    kept = joined.select([name for name in joined.column_names if name in renamed])
+    return kept.rename_columns([renamed[name] for name in kept.column_names]).sort_by(TIME)
+
+
+def _recent(rows: pa.Table, since: float | None, last: float | None, deployment: str) -> pa.Table:
+    times = rows.column(TIME).to_numpy()
+    if last is not None and times.size:
+        since = float(times[-1]) - last
+    kept = rows if since is None else rows.filter(pa.array(times >= since))
+    if not kept.num_rows:
+        raise errors.Usage(
+            errors.BAD_DATA,
+            "monitor",
+            deployment,
+            "the log holds no answer of its stable release in that time",
+            unchanged="nothing was judged",
+            hint="trimtab status",
+        )
+    return kept
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,209 @@
+"""The counts of a part for every family of signals, as `Monitors.take` takes them.
+
+Inputs, feeds, predictions and cohorts are counted here by the fast way; whatever else is watched
+counts the rows itself, from columns that are made only when they are asked for.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Labelled, Outcome, Rows, Texts
+from trimtab.domain.signature import Signature
+from trimtab.judge.monitors import Counted, Monitors
+from trimtab.judge.signals.columns import hours_of
+from trimtab.judge.signals.counts import Bins, Tally, merged
+from trimtab.judge.signals.inputs import Columns, Inputs
+from trimtab.judge.signals.prediction import Answers, Prediction
+from trimtab.judge.signals.quality import Cohort, Quality
+from trimtab.judge.signals.service import Service
+from trimtab.judge.signals.upstream import Feeds, Upstream
+from trimtab.monitoring import counting, kernels
+from trimtab.monitoring.arrays import Coded
+from trimtab.monitoring.counting import ColumnCounts, Segments, Vocabulary
+from trimtab.monitoring.kernels import Numbers
+from trimtab.monitoring.lazy import Lazy, LazyRows, Maker
+from trimtab.monitoring.timeline import Part
+
+PARALLEL_ROWS = 8_192
+"""Fewer rows than this are counted sooner than threads are woken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Rows of a part whose label is known (`mask`), with their labels."""
+
+    mask: NDArray[np.bool_]
+    known: Labelled
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is monitored: the profile, and the columns of the answer and the truth, if any."""
+
+    signature: Signature
+    profile: ReferenceProfile
+    release: str
+    answer: str | None
+    target: str | None
+
+
+class Precount:
+    """Counts parts for the families of `monitors`, with `threads` threads at once."""
+
+    def __init__(self, monitors: Monitors, subject: Subject, threads: int = 1) -> None:
+        self._subject = subject
+        self._families = [each for each in monitors.families if not isinstance(each, Service)]
+        self._upstream = next((f for f in self._families if isinstance(f, Upstream)), None)
+        profile = subject.profile
+        self._inputs = {column.name: column for column in profile.inputs}
+        every = [*profile.inputs, *([profile.score] if profile.score is not None else [])]
+        self._vocabularies = {
+            column.name: Vocabulary(column) for column in every if column.kind == "categorical"
+        }
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def count(self, part: Part, truth: Truth | None) -> Counted:
+        """What `Monitors.take` takes of these rows."""
+        columns, rows = self._columns(part), self._rows(part)
+        counted: dict[str, Mapping[int, Any]] = {}
+        for family in self._families:
+            match family:
+                case Inputs():
+                    bins = {name: each.bins for name, each in columns.items()}
+                    made: Any = Columns(bins, hours_of(self._subject.profile, part.times))
+                    counted[family.name] = {part.number: made}
+                case Upstream():
+                    counted[family.name] = {part.number: _feeds(columns)}
+                case Prediction():
+                    counted[family.name] = {part.number: self._answers(part)}
+                case Quality():
+                    counted[family.name] = {part.number: Cohort(predicted=len(part))}
+                case _:
+                    counted[family.name] = family.count(rows)
+            if truth is not None:
+                told = family.learn(truth.known)
+                counted[family.name] = merged(counted[family.name], told)
+        return counted
+
+    def _columns(self, part: Part) -> dict[str, ColumnCounts]:
+        """Every input column; threads share the columns, so that each count is made by one."""
+        if self._upstream is None:
+            return {}
+        segments = self.segments(part)
+        one = partial(self._column, part, segments)
+        names = list(self._inputs)
+        if self._pool is None or len(part) < PARALLEL_ROWS:
+            return {name: one(name) for name in names}
+        shares = [names[start :: self._threads] for start in range(self._threads)]
+        found = self._pool.map(lambda share: [(name, one(name)) for name in share], shares)
+        made = dict(pair for pairs in found for pair in pairs)
+        return {name: made[name] for name in names}
+
+    def _column(self, part: Part, segments: Segments, name: str) -> ColumnCounts:
+        assert self._upstream is not None
+        profile, recent = self._inputs[name], self._upstream.state.recent[name]
+        values = part.columns[name]
+        if isinstance(values, Coded):
+            vocabulary = self._vocabularies[name]
+            return counting.count_texts(vocabulary, profile, recent, values, segments)
+        return counting.count_numbers(profile, recent, values, segments)
+
+    def segments(self, part: Part) -> Segments:
+        """The segments that feeds are watched in, and who of the part is in which."""
+        watches = [] if self._upstream is None else self._upstream.state.watches
+        names = sorted({watch.segment for watch in watches} - {""})
+        columns = dict.fromkeys(name.partition("=")[0] for name in names)
+        texts = {name: cast(Coded, part.columns[name]) for name in columns}
+        return Segments.of(names, texts)
+
+    def _answers(self, part: Part) -> Answers:
+        subject, score = self._subject, self._subject.profile.score
+        assert score is not None
+        assert subject.answer is not None
+        hours = hours_of(subject.profile, part.times)
+        values = part.columns[subject.answer]
+        if isinstance(values, Coded):
+            found = counting.text_bins(self._vocabularies["score"], score, values)[0]
+            return Answers(found, hours=hours)
+        gone = kernels.missing(values)
+        bins: Bins = counting.number_bins(score, values, gone)
+        if subject.signature.task != "binary":
+            return Answers(bins, hours=hours)
+        below = float(np.nextafter(subject.signature.threshold, -np.inf))
+        hits = values.size - gone - int(kernels.at_most(values, [below])[0])
+        return Answers(bins, Tally(hits, values.size), hours)
+
+    def _rows(self, part: Part) -> Rows:
+        """The part as rows of the request log."""
+        size = len(part)
+        fixed: dict[str, Maker] = {
+            "event_time": lambda: part.times,
+            "received_at": lambda: part.times,
+            "total_seconds": lambda: np.zeros(size),
+            "final": lambda: np.ones(size, dtype=np.bool_),
+            "request_id": lambda: np.full(size, "", dtype=object),
+            "release": lambda: np.full(size, self._subject.release, dtype=object),
+            "mode": lambda: np.full(size, "stable", dtype=object),
+            "outcome": lambda: np.full(size, str(Outcome.OK), dtype=object),
+        }
+        inputs = {name: partial(_plain, part.columns[name]) for name in self._inputs}
+        return LazyRows(Lazy(fixed), Lazy(inputs), Lazy(self._outputs(part)))
+
+    def _outputs(self, part: Part) -> dict[str, Maker]:
+        if self._subject.answer is None:
+            return {}
+        values = part.columns[self._subject.answer]
+        if isinstance(values, Coded):
+            return {"label": values.objects}
+        usable = np.asarray(values, dtype=np.float64)
+        signature = self._subject.signature
+        if signature.task != "binary":
+            return {"prediction": lambda: usable}
+        classes = np.array(signature.classes, dtype=object)
+        return {
+            "score": lambda: usable,
+            "label": lambda: classes[(usable >= signature.threshold).astype(np.int64)],
+        }
+
+    def truth(self, part: Part) -> Truth | None:
+        """The rows whose label is known; None when that is none."""
+        if self._subject.target is None:
+            return None
+        values = part.columns[self._subject.target]
+        if isinstance(values, Coded):
+            label: Texts = values.objects()
+            mask = np.asarray(values.places < len(values.texts))
+        else:
+            # A regression's losses read labels as numbers, which these are already.
+            label = cast(Texts, values)
+            mask = ~np.isnan(np.asarray(values, dtype=np.float64))
+        if not mask.any():
+            return None
+        rows = self._rows(part)
+        if mask.all():
+            return Truth(mask, Labelled(rows, label, part.times))
+        return Truth(mask, Labelled(rows.take(mask), label[mask], part.times[mask]))
+
+
+def _plain(values: Numbers | Coded) -> NDArray[Any]:
+    if isinstance(values, Coded):
+        return values.objects()
+    return np.asarray(values, dtype=np.float64)
+
+
+def _feeds(columns: Mapping[str, ColumnCounts]) -> Feeds:
+    cells = {key: cell for each in columns.values() for key, cell in each.cells.items()}
+    return Feeds({name: each.seen for name, each in columns.items()}, cells)

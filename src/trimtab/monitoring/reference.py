@@ -1,0 +1,179 @@
+"""The reference of a user's own: its signature and profile, read a column at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from trimtab.build.reference import texts
+from trimtab.domain.profile import ColumnProfile, ReferenceProfile
+from trimtab.domain.records import Floats, Texts
+from trimtab.domain.signature import Column, Datatype, Output, Signature
+from trimtab.judge import profile as judged
+from trimtab.judge.strata import When
+from trimtab.monitoring.arrays import Array, coded, floats
+from trimtab.monitoring.columns import Kind, Roles, unusable
+from trimtab.monitoring.sources import Source
+from trimtab.monitoring.timeline import read_times
+
+NAMES_PER_ROW = 0.5
+FEWEST_NAMES = 100
+"""A text column whose values nearly all differ names rows: it has no distribution to compare."""
+
+MOST_CLASSES = 20
+TRUE = ("1", "true", "True", "yes")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What live data are judged against. `unwatched` are inputs that were left out, and why."""
+
+    signature: Signature
+    profile: ReferenceProfile
+    unwatched: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the caller says of the answers. `binary` means that they are probabilities."""
+
+    binary: bool = False
+    positive: str | None = None
+    threshold: float = 0.5
+
+
+def read_known(source: Source, roles: Roles, meaning: Meaning) -> Known:
+    """Read the reference. Raises `Usage` TT-910 when it cannot be one."""
+    time = None
+    if roles.time is not None and roles.time in source.schema.names:
+        time = read_times(_column(source, roles.time), "reference", roles.time)
+    width = len(roles.inputs)
+    week = judged.when(None if time is None else time[~np.isnan(time)], width)
+    kept = None if time is None else ~np.isnan(time)
+    inputs, unwatched = [], dict(roles.unwatched)
+    for name, kind in roles.inputs.items():
+        made = _input(name, kind, _column(source, name), week, kept)
+        if isinstance(made, str):
+            unwatched[name] = made
+        else:
+            inputs.append(made)
+    answers = _answers(source, roles, meaning, time)
+    profile = judged.build_profile(answers, width)
+    columns = tuple(_described(each) for each in inputs)
+    signature = msgspec.structs.replace(answers.signature, inputs=columns)
+    profile = msgspec.structs.replace(profile, inputs=tuple(inputs), segments=roles.segments)
+    return Known(signature, profile, unwatched)
+
+
+def _column(source: Source, name: str) -> Array:
+    """A whole column."""
+    batches = list(source.batches([name]))
+    return pa.Table.from_batches(batches).column(name).combine_chunks()
+
+
+def _input(
+    name: str,
+    kind: Kind,
+    column: Array,
+    week: When | None,
+    kept: NDArray[np.bool_] | None,
+) -> ColumnProfile | str:
+    """The profile of an input, or why it is not watched."""
+    if kept is not None:
+        column = column.filter(pa.array(kept))
+    if column.null_count == len(column):
+        return "every value of the reference is missing"
+    if kind == "number":
+        return judged.column_profile(name, floats(column), week)
+    found = coded(column)
+    known = len(found.texts)
+    if known >= FEWEST_NAMES and known > NAMES_PER_ROW * len(column):
+        return f"its {known:,} texts nearly all differ: a name, not a category"
+    places = np.where(found.places == known, -1, found.places).astype(np.int64)
+    return judged.coded_profile(name, found.texts.to_pylist(), places, week)
+
+
+def _described(profile: ColumnProfile) -> Column:
+    text = profile.kind == "categorical"
+    return Column(
+        profile.name,
+        Datatype.BYTES if text else Datatype.FP64,
+        nullable=profile.missing > 0.0,
+        minimum=profile.minimum,
+        maximum=profile.maximum,
+        categories=profile.categories if text else None,
+    )
+
+
+def _answers(
+    source: Source, roles: Roles, meaning: Meaning, time: Floats | None
+) -> judged.Reference:
+    """What the model answered on the reference, and the truth; inputs are told apart from it.
+
+    Without answers a column of zeros keeps the number of rows.
+    """
+    label = None
+    if roles.labels and roles.target is not None:
+        label = texts(pa.chunked_array([_column(source, roles.target)]))
+    rows = {"": np.zeros(source.rows)}
+    if roles.answer is None:
+        return judged.Reference(Signature((), ()), rows, {}, None, time)
+    column = _column(source, roles.answer)
+    signature = _signature(column, label, meaning)
+    if signature.task == "multiclass":
+        return judged.Reference(signature, rows, {"label": coded_objects(column)}, label, time)
+    values = floats(column)
+    _check_answer(roles.answer, values, signature.task)
+    name = "score" if signature.task == "binary" else "prediction"
+    return judged.Reference(signature, rows, {name: values}, label, time)
+
+
+def coded_objects(column: Array) -> Texts:
+    """Class labels as texts, whatever their type; None where missing."""
+    return texts(pa.chunked_array([column]))
+
+
+def _signature(column: Array, label: Texts | None, meaning: Meaning) -> Signature:
+    if meaning.binary:
+        classes = _classes(label, meaning.positive)
+        outputs = (Output("score", Datatype.FP64), Output("label", Datatype.BYTES))
+        return Signature((), outputs, "binary", classes, meaning.threshold)
+    if pa.types.is_floating(column.type) or _many_numbers(column):
+        return Signature((), (Output("prediction", Datatype.FP64),), "regression")
+    found = coded_objects(column)
+    classes = tuple(sorted({str(text) for text in found if text is not None}))
+    return Signature((), (Output("label", Datatype.BYTES),), "multiclass", classes)
+
+
+def _many_numbers(column: Array) -> bool:
+    return pa.types.is_integer(column.type) and len(column.unique()) > MOST_CLASSES
+
+
+def _classes(label: Texts | None, positive: str | None) -> tuple[str, ...]:
+    """The two labels, the positive one last; without labels nobody has to say."""
+    if label is None:
+        return ("0", "1")
+    found = sorted({str(text) for text in label if text is not None})
+    if len(found) != 2:
+        raise unusable(
+            "target", f"a score needs two labels, and there are {len(found)}: {found[:5]}"
+        )
+    wanted = positive or next((text for text in found if text in TRUE), None)
+    if wanted not in found:
+        raise unusable("positive", f"which of {found} is positive?", f"positive={found[-1]!r}")
+    return tuple(sorted(found, key=lambda text: text == wanted))
+
+
+def _check_answer(name: str, values: Floats, task: str) -> None:
+    known = values[~np.isnan(values)]
+    if not known.size:
+        raise unusable("reference", f"every value of {name!r} is missing")
+    if task == "binary" and (known.min() < 0.0 or known.max() > 1.0):
+        raise unusable(
+            "reference",
+            f"{name!r} holds {known.min():g} to {known.max():g}, and a score is in [0, 1]",
+            f"prediction={name!r} if it is a predicted number",
+        )

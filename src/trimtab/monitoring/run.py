@@ -1,0 +1,339 @@
+"""`trimtab.monitor(...)`: reference and live data in, a report out."""
+
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
+
+import msgspec
+import numpy as np
+
+from trimtab import __version__, errors
+from trimtab.app.monitoring import LABEL, TIME, Logged, reference_of
+from trimtab.app.projects import project_or_folder
+from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
+from trimtab.domain.profile import QualityProfile
+from trimtab.domain.records import Floats, label_text
+from trimtab.domain.settings import DEPLOYMENT, DURATION, POSITIVE
+from trimtab.domain.settings import Kind as SettingKind
+from trimtab.judge.profile import DAY, FEWEST_DAYS
+from trimtab.judge.quality import watched
+from trimtab.monitoring import columns, sources, timeline
+from trimtab.monitoring.columns import Asked, Kind, Roles, unusable
+from trimtab.monitoring.judging import Judging
+from trimtab.monitoring.precount import Precount, Subject
+from trimtab.monitoring.reference import Known, Meaning, read_known
+from trimtab.monitoring.report import Report
+from trimtab.monitoring.segments import FEWEST_TRIALS, Group, Sizes
+from trimtab.monitoring.sources import Source
+from trimtab.monitoring.timeline import Part, Timeline
+from trimtab.views.report import Clock, Size, Story, build_report
+
+Quality = Literal["auto", "roc_auc", "error", "brier", "squared_error", "none"]
+
+
+class MonitorOptions(TypedDict, total=False):
+    """The optional arguments of `monitor`.
+
+    What columns mean: `target` (the truth, missing where not known yet), `score` (probability of
+    the positive class) or `prediction` (class or number), `time`, `segments` (text inputs),
+    `inputs` (default: every column without another meaning), `ignore`. `positive` is the label that
+    a score is of, `threshold` where it is decided.
+
+    How to judge: `false_alarms` ("1 per month"), `block` (a duration, or rows where there is no
+    `time`), `input_tolerance`, `quality`, `quality_tolerance`, as in `trimtab.toml`.
+
+    `release` (`model@1`) stands for a reference, found in the project of `folder`.
+
+    `name` heads the report, `threads` count, `narrate` hears one line per stage.
+    """
+
+    target: str
+    score: str
+    prediction: str
+    time: str
+    segments: tuple[str, ...] | list[str]
+    inputs: tuple[str, ...] | list[str]
+    ignore: tuple[str, ...] | list[str]
+    positive: str
+    threshold: float
+    false_alarms: str
+    block: str | int
+    input_tolerance: float
+    quality: Quality
+    quality_tolerance: float
+    release: str
+    folder: str | Path
+    name: str
+    threads: int
+    narrate: Callable[[str], None]
+
+
+def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOptions]) -> Report:
+    """Judge `live` against `reference`, as the served loop does, and say what was found.
+
+    Each is a pandas or polars frame, an Arrow table, a DuckDB relation, or the path, pattern or
+    paths of Parquet, Arrow or CSV files. With `release` its profile is the reference, and none is
+    given. Raises `Usage`: TT-102 for an option of the wrong form, TT-210 without such a file,
+    TT-910 for data that cannot be judged; and what finding a release raises.
+    """
+    _check_names(options)
+    threads = options.get("threads", len(os.sched_getaffinity(0)))
+    source = sources.opened(live, "live", threads)
+    case = _against_release(options, source) or _against_data(reference, source, options, threads)
+    options.get("narrate", _nothing)(f"judging {source.rows:,} rows")
+    return Report(build_report(case.story(options.get("block"), threads)), _library(live))
+
+
+def monitor_deployment(logged: Logged, block: str | None = None) -> Report:
+    """Judge what a deployment's log holds as its control loop does, from the beginning."""
+    answer = None if logged.answer is None else f"trimtab.{logged.answer}"
+    asked = Asked(target=LABEL, prediction=answer, time=TIME)
+    known, source = logged.reference, sources.TableSource(logged.rows)
+    case = Case(
+        logged.spec.name,
+        source,
+        columns.roles_against(asked, known.profile, source.schema),
+        Known(known.signature, known.profile, {}),
+        msgspec.structs.replace(logged.spec.monitor, maturity_seconds=0.0),
+        known.release,
+    )
+    seconds = block or logged.spec.monitor.block_seconds
+    return Report(build_report(case.story(seconds, len(os.sched_getaffinity(0)))))
+
+
+def _against_data(reference: Any, live: Source, options: MonitorOptions, threads: int) -> "Case":
+    source = sources.opened(reference, "reference", threads)
+    roles = columns.roles(_asked(options), source.schema, live.schema)
+    options.get("narrate", _nothing)(f"reading {source.rows:,} rows of reference")
+    known = read_known(source, roles, _meaning(options))
+    return Case(options.get("name", "live data"), live, roles, known, _plan(options))
+
+
+def _against_release(options: MonitorOptions, live: Source) -> "Case | None":
+    release = options.get("release")
+    if release is None:
+        return None
+    folder = Path(options.get("folder", Path.cwd())).absolute()
+    found = reference_of(project_or_folder(folder, os.environ), release)
+    roles = columns.roles_against(_asked(options), found.profile, live.schema)
+    known = Known(found.signature, found.profile, {})
+    plan, name = _plan(options), options.get("name", "live data")
+    return Case(name, live, roles, known, plan, found.release)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is to be judged: a table, what its columns mean, what is known, and how strictly."""
+
+    name: str
+    live: Source
+    roles: Roles
+    known: Known
+    plan: MonitorPlan
+    release: str | None = None
+
+    def story(self, block: str | float | None, threads: int) -> Story:
+        """Count and judge every block in order. Raises `Usage` TT-102, TT-910."""
+        line = self._timeline(block)
+        plan = msgspec.structs.replace(self.plan, block_seconds=line.seconds)
+        spec = DeploymentSpec(name=self.name, model=self.name, clock="event", monitor=plan)
+        signature, profile = self.known.signature, self.known.profile
+        subject = Subject(
+            signature, profile, self.release or "", self.roles.answer, self.roles.target
+        )
+        judging = Judging(spec, subject, line.since)
+        quality = watched(plan, profile)
+        sizes = Sizes(signature, quality)
+        precount = Precount(judging.monitors, subject, threads)
+        invalid = 0
+        try:
+            for raw in timeline.parts(self.live, line, self._kinds()):
+                judging.close(raw.complete)
+                part, refused = self._cleaned(raw)
+                invalid += refused
+                truth = precount.truth(part)
+                judging.take(part.number, precount.count(part, truth))
+                sizes.add(precount.segments(part), self._score(part), truth)
+        finally:
+            precount.close()
+        judging.close()
+        return Story(
+            name=self.name,
+            version=__version__,
+            profile=profile,
+            quality=quality,
+            false_alarms_per_year=plan.false_alarms_per_year,
+            clock=Clock(
+                line.seconds,
+                int(np.floor(line.since / line.seconds)),
+                line.since,
+                line.until,
+                line.rows or None,
+            ),
+            rows=self.live.rows,
+            verdicts=judging.verdicts,
+            incidents=judging.incidents,
+            moments=judging.moments,
+            columns=judging.seen.columns,
+            score=judging.seen.score,
+            cohorts=judging.seen.cohorts,
+            sizes=[_size(name, group, quality) for name, group in sizes.groups.items()],
+            unwatched=self._unwatched(quality),
+            notes=self._notes(line, invalid),
+            release=self.release,
+        )
+
+    def _timeline(self, block: str | float | None) -> Timeline:
+        column = self.roles.time
+        if column is None:
+            rows = None if block is None else _parsed("block", POSITIVE, block)
+            return timeline.by_rows(self.live.rows, rows)
+        seconds = None if block is None else _parsed("block", DURATION, block)
+        if self.known.profile.days >= FEWEST_DAYS:
+            seconds = max(seconds or DAY, DAY)
+        line = timeline.by_time(self.live, column, seconds)
+        since = self.known.profile.since
+        if since is not None and line.until < since:
+            raise unusable(
+                "live", "it ends before the reference begins", "is live given as the reference?"
+            )
+        return line
+
+    def _kinds(self) -> dict[str, Kind]:
+        kinds = {c.name: self.roles.inputs[c.name] for c in self.known.profile.inputs}
+        named = self.known.signature.task == "multiclass"
+        numeric = self.known.signature.task == "regression"
+        if self.roles.answer is not None:
+            kinds[self.roles.answer] = "label" if named else "number"
+        if self.roles.target is not None:
+            kinds[self.roles.target] = "number" if numeric else "label"
+        return kinds
+
+    def _cleaned(self, part: Part) -> tuple[Part, int]:
+        """A probability outside [0, 1] is none: it counts as missing, and is told."""
+        score = self._score(part)
+        if score is None or self.roles.answer is None:
+            return part, 0
+        wrong = (score < 0.0) | (score > 1.0)
+        if not wrong.any():
+            return part, 0
+        columns = {**part.columns, self.roles.answer: np.where(wrong, np.nan, score)}
+        return replace(part, columns=columns), int(wrong.sum())
+
+    def _score(self, part: Part) -> Floats | None:
+        if self.known.signature.task != "binary" or self.roles.answer is None:
+            return None
+        return np.asarray(part.columns[self.roles.answer], dtype=np.float64)
+
+    def _unwatched(self, quality: QualityProfile | None) -> dict[str, str]:
+        told = {f"input:{name}": reason for name, reason in self.known.unwatched.items()}
+        if self.roles.answer is None:
+            told["prediction"] = "no score or prediction was given"
+        if quality is None:
+            lacking = "labels of the reference" if self.roles.answer is not None else "answers"
+            off = self.plan.quality == "none"
+            told["quality"] = "switched off" if off else f"there are no {lacking} to compare with"
+        return told
+
+    def _notes(self, line: Timeline, invalid: int) -> list[str]:
+        notes = list(self.roles.notes)
+        if line.undated:
+            notes.append(f"{line.undated:,} rows without a time were left out")
+        if invalid:
+            notes.append(f"{invalid:,} scores outside [0, 1] count as missing")
+        if not line.ordered:
+            notes.append(
+                "rows are not in the order of their time: broken feeds are told later, and by less"
+            )
+        until = self.known.profile.until
+        if line.column is not None and until is not None and line.since <= until:
+            notes.append("live begins before the reference ends")
+        if line.column is None:
+            notes.append(
+                f"without a time column, {line.rows:,} rows are a block, and a block counts as a "
+                "day in the budget of false alarms"
+            )
+        return notes
+
+
+def _size(name: str, group: Group, quality: QualityProfile | None) -> Size:
+    share = group.positive / group.decided if group.decided >= FEWEST_TRIALS else None
+    good = None if quality is None else group.quality(quality.metric)
+    return Size(name, group.rows, group.labelled, share, good)
+
+
+def _asked(options: MonitorOptions) -> Asked:
+    return Asked(
+        target=options.get("target"),
+        score=options.get("score"),
+        prediction=options.get("prediction"),
+        time=options.get("time"),
+        segments=tuple(options.get("segments", ())),
+        inputs=tuple(options.get("inputs", ())),
+        ignore=tuple(options.get("ignore", ())),
+    )
+
+
+def _meaning(options: MonitorOptions) -> Meaning:
+    positive = options.get("positive")
+    return Meaning(
+        binary=options.get("score") is not None,
+        positive=None if positive is None else label_text(positive),
+        threshold=options.get("threshold", 0.5),
+    )
+
+
+def _plan(options: MonitorOptions) -> MonitorPlan:
+    """The plan as `trimtab.toml` would say it; labels are not waited for: all there are are there.
+
+    Raises `Usage` TT-102."""
+    given: dict[str, Any] = {
+        "maturity_seconds": 0.0,
+        "segments": tuple(options.get("segments", ())),
+    }
+    for setting in DEPLOYMENT:
+        name = OPTIONS.get(setting.key)
+        if name is not None and options.get(name) is not None:
+            field = setting.field.removeprefix("monitor.")
+            given[field] = _parsed(name, setting.kind, options.get(name))
+    return MonitorPlan(**given)
+
+
+OPTIONS = {
+    "monitor.false_alarms": "false_alarms",
+    "monitor.quality": "quality",
+    "monitor.tolerance": "quality_tolerance",
+    "monitor.input_tolerance": "input_tolerance",
+}
+"""Settings of a deployment that are options here, by their key."""
+
+
+def _parsed(name: str, kind: SettingKind, value: Any) -> Any:
+    try:
+        return kind.parse(value)
+    except ValueError:
+        raise _wrong(name, f"{value!r} is not {kind.name}", f"{name}={kind.example}") from None
+
+
+def _check_names(options: MonitorOptions) -> None:
+    known = MonitorOptions.__annotations__
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known options: {', '.join(known)}"
+            raise _wrong(name, "there is no such option", hint)
+
+
+def _wrong(name: str, problem: str, hint: str) -> errors.Usage:
+    return errors.Usage(errors.BAD_VALUE, "monitor", name, problem, "nothing was judged", hint)
+
+
+def _library(live: Any) -> str:
+    return type(live).__module__.partition(".")[0]
+
+
+def _nothing(line: str) -> None:
+    """Tell nobody."""

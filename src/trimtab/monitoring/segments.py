@@ -1,0 +1,100 @@
+"""Sizes of segments for the report: how many rows, how many decided positive, how good.
+
+These are shown, never alarmed on: what judges groups is a family of signals.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import QualityProfile
+from trimtab.domain.records import Floats, Ints
+from trimtab.domain.signature import Signature
+from trimtab.judge.quality import AUC_BINS, Metric, auc_of_counts, losses, positives, score_bins
+from trimtab.judge.watch import Point, interval
+from trimtab.monitoring.counting import Segments
+from trimtab.monitoring.precount import Truth
+
+FEWEST_TRIALS = 50
+"""A quality of fewer trials is not shown: its interval would say anything."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Totals of a segment; all are sums, so parts add up in any order. `decided` counts rows whose
+    score is known, `positive` those of them that were decided for the positive class."""
+
+    rows: int = 0
+    decided: int = 0
+    positive: int = 0
+    labelled: int = 0
+    loss: float = 0.0
+    up: Ints = field(default_factory=lambda: np.zeros(AUC_BINS, dtype=np.int64))
+    down: Ints = field(default_factory=lambda: np.zeros(AUC_BINS, dtype=np.int64))
+
+    def quality(self, metric: Metric) -> tuple[float, float, float] | None:
+        """Value with a 95 % interval for looking at; None when there are too few trials."""
+        trials, value = self.labelled, self.loss / max(self.labelled, 1)
+        if metric == "roc_auc":
+            trials = min(int(self.up.sum()), int(self.down.sum()))
+            value = auc_of_counts(self.up, self.down) if trials else 0.0
+        if trials < FEWEST_TRIALS:
+            return None
+        return interval([Point(0.0, trials, min(value, 1.0), 0.0)], "row")
+
+
+class Sizes:
+    """The groups of a table, by name."""
+
+    def __init__(self, signature: Signature, quality: QualityProfile | None) -> None:
+        self.groups: dict[str, Group] = {}
+        self._signature = signature
+        self._quality = quality
+
+    def add(self, segments: Segments, score: Floats | None, truth: Truth | None) -> None:
+        """Take in a part. `score` are its probabilities, None for other tasks."""
+        for name, rows in zip(segments.names, segments.rows, strict=True):
+            self.groups.setdefault(name, Group()).rows += rows
+        if score is not None:
+            known = ~np.isnan(score)
+            chosen = score >= self._signature.threshold
+            pairs = zip(segments.names, segments.count(known), segments.count(chosen), strict=True)
+            for name, decided, positive in pairs:
+                self.groups[name].decided += decided
+                self.groups[name].positive += positive
+        if truth is not None and self._quality is not None:
+            self._add_truth(segments, truth, self._quality)
+
+    def _add_truth(self, segments: Segments, truth: Truth, quality: QualityProfile) -> None:
+        rows, label = truth.known.rows, truth.known.label
+        loss = losses(quality.metric, self._signature, rows.outputs, label) / quality.scale
+        usable = ~np.isnan(loss)
+        loss = np.minimum(loss[usable], 1.0)
+        up: NDArray[np.bool_] | None = None
+        if self._signature.task == "binary":
+            up = positives(self._signature, label[usable])
+            bins = score_bins(rows.outputs["score"][usable])
+        start = 0
+        for codes, size in zip(segments.codes, segments.sizes, strict=True):
+            mine = codes[truth.mask][usable]
+            names = segments.names[start : start + size]
+            start += size
+            counts = np.bincount(mine, minlength=size + 1)
+            sums = np.bincount(mine, weights=loss, minlength=size + 1)
+            for place, name in enumerate(names):
+                self.groups[name].labelled += int(counts[place])
+                self.groups[name].loss += float(sums[place])
+            if up is not None:
+                self._add_scores(names, mine, bins, up)
+
+    def _add_scores(
+        self, names: tuple[str, ...], mine: Ints, bins: Ints, up: NDArray[np.bool_]
+    ) -> None:
+        size = (len(names) + 1) * AUC_BINS
+        places = mine * AUC_BINS + bins
+        high = np.bincount(places[up], minlength=size).reshape(-1, AUC_BINS)
+        low = np.bincount(places[~up], minlength=size).reshape(-1, AUC_BINS)
+        for place, name in enumerate(names):
+            self.groups[name].up += high[place]
+            self.groups[name].down += low[place]

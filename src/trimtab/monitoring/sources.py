@@ -1,0 +1,202 @@
+"""Tables of any kind as Arrow batches that can be read again: memory, Parquet, Arrow files, CSV.
+
+No frame library is imported here: pandas is asked through Arrow, and polars, DuckDB and others
+through the Arrow C stream that they all speak.
+"""
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from trimtab import errors
+from trimtab.build.reference import read_table
+from trimtab.monitoring.columns import is_text, unusable
+
+BATCH_ROWS = 32_768
+"""Rows counted at a time: a column of them fits into a core's second cache."""
+
+PAGE_BYTES = 262_144
+"""What is read of a column of a Parquet file at a time, not the whole row group of it."""
+
+ARROW = frozenset({".arrow", ".ipc", ".feather"})
+PARQUET = frozenset({".parquet", ".pq"})
+
+
+class Source(Protocol):
+    """A table that can be read more than once, some columns at a time, always in the same order."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of all columns."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """All rows of these columns, at most `BATCH_ROWS` at a time."""
+        ...
+
+
+class TableSource:
+    """A table in memory."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.schema = table.schema
+        self.rows = table.num_rows
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Slices; nothing is copied."""
+        yield from self._table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+
+
+class ParquetSource:
+    """Parquet files one after another, decoded by pieces: memory does not grow with the rows."""
+
+    def __init__(self, paths: Sequence[Path], threads: int) -> None:
+        self._paths = paths
+        self._threads = threads > 1
+        footers = [pq.read_metadata(path) for path in paths]
+        self.rows = sum(footer.num_rows for footer in footers)
+        self.schema = _common([pq.read_schema(path) for path in paths], paths)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Row groups in their order; text comes as dictionaries, as Parquet holds it."""
+        texts = [name for name in columns if is_text(self.schema.field(name).type)]
+        for path in self._paths:
+            with pq.ParquetFile(
+                path, buffer_size=PAGE_BYTES, pre_buffer=False, read_dictionary=texts
+            ) as file:
+                yield from file.iter_batches(
+                    BATCH_ROWS, columns=list(columns), use_threads=self._threads
+                )
+
+
+class ArrowSource:
+    """Arrow files, mapped into memory: what is not asked for is not even read."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        readers = [_opened(path) for path in paths]
+        self.schema = _common([reader.schema for reader in readers], paths)
+        self.rows = sum(len(batch) for path in paths for batch in _mapped(path))
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Record batches as they were written, large ones in slices."""
+        for path in self._paths:
+            for batch in _mapped(path):
+                part = batch.select(list(columns))
+                for start in range(0, len(part), BATCH_ROWS):
+                    yield part.slice(start, BATCH_ROWS)
+
+
+def opened(data: Any, what: str, threads: int = 1) -> Source:
+    """What the caller gave, as a source. `what` is its name in messages.
+
+    Takes an Arrow table, batches or a reader, a pandas or polars frame, a DuckDB relation, a path,
+    a pattern or several paths. Raises `Usage`: TT-210 without such a file, TT-910 for anything
+    that is no table, cannot be read, or holds no rows.
+    """
+    try:
+        source = _source(data, what, threads)
+    except (pa.ArrowException, OSError) as cause:
+        raise unusable(what, "it cannot be read as a table") from cause
+    if not source.rows:
+        raise unusable(what, "it holds no rows")
+    return source
+
+
+def _source(data: Any, what: str, threads: int) -> Source:
+    if isinstance(data, str | Path):
+        return _of_files(_paths(str(data), what), what, threads)
+    if isinstance(data, list | tuple) and data and isinstance(data[0], str | Path):
+        paths = [path for each in data for path in _paths(str(each), what)]
+        return _of_files(paths, what, threads)
+    return TableSource(_table(data, what))
+
+
+def _table(data: Any, what: str) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    if type(data).__module__.partition(".")[0] == "pandas":
+        return pa.Table.from_pandas(data, preserve_index=False)
+    if hasattr(data, "__arrow_c_stream__"):
+        return pa.table(data)
+    if hasattr(data, "to_arrow_table"):
+        table: pa.Table = data.to_arrow_table()
+        return table
+    kind = type(data).__name__
+    raise unusable(
+        what,
+        f"a {kind} is no table",
+        "give a pandas or polars frame, an Arrow table, a DuckDB relation, or Parquet files",
+    )
+
+
+def _paths(text: str, what: str) -> list[Path]:
+    if Path(text).is_file():
+        return [Path(text)]
+    found = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
+    files = [path for path in found if path.is_file()]
+    if files:
+        return files
+    raise errors.Usage(
+        errors.MISSING_FILE,
+        "monitor",
+        what,
+        f"there is no file {text}",
+        unchanged="nothing was judged",
+        hint=f"ls {text}",
+    )
+
+
+def _of_files(paths: Sequence[Path], what: str, threads: int) -> Source:
+    endings = {path.suffix.lower() for path in paths}
+    if endings <= PARQUET:
+        return ParquetSource(paths, threads)
+    if endings <= ARROW:
+        return ArrowSource(paths)
+    if endings <= {".csv", ".gz"}:
+        return TableSource(pa.concat_tables([read_table(path) for path in paths]))
+    told = ", ".join(sorted(endings))
+    raise unusable(
+        what, f"files ending in {told} are not known together", "use .parquet, .arrow or .csv"
+    )
+
+
+def _common(schemas: Sequence[pa.Schema], paths: Sequence[Path]) -> pa.Schema:
+    """The schema of the first file; the others must have its columns."""
+    first = schemas[0]
+    for schema, path in zip(schemas, paths, strict=True):
+        lacking = [name for name in first.names if name not in schema.names]
+        if lacking:
+            raise unusable(path.name, f"it has no column {lacking[0]!r}, which others have")
+    return first
+
+
+def _opened(path: Path) -> Any:
+    """A reader of either of the two formats of Arrow files."""
+    mapped = pa.memory_map(str(path))
+    try:
+        return pyarrow.ipc.open_file(mapped)
+    except pa.ArrowInvalid:
+        mapped.seek(0)
+        return pyarrow.ipc.open_stream(mapped)
+
+
+def _mapped(path: Path) -> Iterator[pa.RecordBatch]:
+    reader = _opened(path)
+    if hasattr(reader, "num_record_batches"):
+        yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+    else:
+        yield from reader

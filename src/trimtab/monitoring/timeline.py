@@ -1,0 +1,193 @@
+"""Which block each row of a table belongs to, and when a block holds all its rows.
+
+Without a time column the order of the rows is their time: a block is a number of rows, and stands
+for a day in the alarm budget.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from trimtab.build.reference import epoch_seconds
+from trimtab.domain.records import Floats, Ints
+from trimtab.judge.profile import DAY
+from trimtab.monitoring.arrays import Array, Coded, array_of
+from trimtab.monitoring.columns import Kind, unusable
+from trimtab.monitoring.kernels import Numbers
+from trimtab.monitoring.sources import BATCH_ROWS, Source
+
+LEAST_EPOCH, MOST_EPOCH = 1e8, 1e11
+"""Numbers outside are no seconds since 1970 (1973 to 5138): years, or milliseconds."""
+
+UNITS = (DAY, 3600.0, 300.0)
+FEWEST_BLOCKS = 10
+LEAST_ROWS, USUAL_BLOCKS = 500, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one block that lie together, as the arrays that are counted.
+
+    Blocks below `complete` hold all their rows already.
+    """
+
+    number: int
+    complete: int
+    times: Floats
+    columns: Mapping[str, Numbers | Coded]
+
+    def __len__(self) -> int:
+        return self.times.size
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Blocks of a table. `later` is, for each stretch of `BATCH_ROWS` rows, the least block number
+    of that stretch and all after it; it is empty when block numbers never fall.
+
+    `rows` is the length of a block when there is no time column, `undated` counts rows whose time
+    is missing: they are left out.
+    """
+
+    seconds: float
+    since: float
+    until: float
+    column: str | None = None
+    rows: int = 0
+    undated: int = 0
+    later: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether rows come in the order of their blocks."""
+        return self.later.size == 0
+
+    def label(self, at: float) -> str:
+        """A moment without a time column, as a person counts rows; `at` is in pseudo seconds."""
+        return f"row {round(at / self.seconds) * self.rows:,}"
+
+    def times(self, batch: pa.RecordBatch, offset: int) -> Floats:
+        """The event time of each row, NaN where it is missing."""
+        if self.column is not None:
+            return read_times(batch.column(self.column), "live", self.column)
+        return (offset + np.arange(len(batch))) / self.rows * self.seconds
+
+    def complete(self, number: int, offset: int) -> int:
+        """Blocks below this hold all their rows when the next row, `offset`, is of `number`."""
+        if self.ordered:
+            return number
+        stretch = min(offset // BATCH_ROWS, self.later.size - 1)
+        return min(number, int(self.later[stretch]))
+
+
+def by_rows(rows: int, block: int | None) -> Timeline:
+    """Blocks of `block` rows, or about a hundred blocks of at least 500 rows."""
+    length = block or max(LEAST_ROWS, -(-rows // USUAL_BLOCKS))
+    return Timeline(DAY, 0.0, rows / length * DAY, rows=length)
+
+
+def by_time(source: Source, column: str, seconds: float | None) -> Timeline:
+    """Read the time column once. Raises `Usage` TT-910 when it holds no times.
+
+    Without `seconds` a block is a day, or an hour or five minutes where that makes fewer than ten.
+    """
+    since, until, undated = math.inf, -math.inf, 0
+    for times in _times(source, column):
+        undated += int(np.isnan(times).sum())
+        # Of times that are all missing the least is NaN, which loses every comparison.
+        since = min(since, float(np.fmin.reduce(times)))
+        until = max(until, float(np.fmax.reduce(times)))
+    if since > until:
+        raise unusable("live", f"every value of {column!r} is missing")
+    length = seconds or next((u for u in UNITS if until - since >= FEWEST_BLOCKS * u), UNITS[-1])
+    later = _later(_times(source, column), length)
+    return Timeline(length, since, until, column, undated=undated, later=later)
+
+
+def _times(source: Source, column: str) -> Iterator[Floats]:
+    """Times of `BATCH_ROWS` rows each, however the table is cut; the last are fewer."""
+    kept = np.empty(0)
+    for batch in source.batches([column]):
+        kept = np.concatenate([kept, read_times(batch.column(column), "live", column)])
+        while kept.size >= BATCH_ROWS:
+            yield kept[:BATCH_ROWS]
+            kept = kept[BATCH_ROWS:]
+    if kept.size:
+        yield kept
+
+
+def _later(stretches: Iterable[Floats], seconds: float) -> Ints:
+    ordered, last = True, -math.inf
+    least: list[float] = []
+    for times in stretches:
+        numbers = np.floor(times[~np.isnan(times)] / seconds)
+        least.append(float(numbers.min(initial=math.inf)))
+        ordered = ordered and bool((np.diff(numbers, prepend=last) >= 0.0).all())
+        last = float(numbers[-1]) if numbers.size else last
+    if ordered:
+        return np.empty(0, dtype=np.int64)
+    suffix = np.minimum.accumulate(np.array(least)[::-1])[::-1]
+    return np.asarray(np.minimum(suffix, last), dtype=np.int64)
+
+
+def read_times(column: Array, what: str, name: str) -> Floats:
+    """Epoch seconds, NaN where missing. Raises `Usage` TT-910 when they cannot be times."""
+    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    try:
+        times = np.asarray(epoch_seconds(chunked), dtype=np.float64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as cause:
+        raise unusable(
+            what, f"column {name!r} cannot be read as time", "use timestamps, or ISO 8601 texts"
+        ) from cause
+    known = times[~np.isnan(times)]
+    numeric = pa.types.is_integer(chunked.type) or pa.types.is_floating(chunked.type)
+    if numeric and known.size and (known.min() < LEAST_EPOCH or known.max() > MOST_EPOCH):
+        raise unusable(
+            what,
+            f"column {name!r} holds {known.min():g} to {known.max():g}: no seconds since 1970",
+            "use timestamps, or seconds since 1970",
+        )
+    return times
+
+
+def parts(source: Source, timeline: Timeline, kinds: Mapping[str, Kind]) -> Iterator[Part]:
+    """The table in its order, cut where the block changes; rows without a time are left out.
+
+    A piece of a table that is not in the order of its blocks is sorted by them first.
+    """
+    offset = 0
+    names = [*kinds] if timeline.column is None else [*kinds, timeline.column]
+    for batch in source.batches(list(dict.fromkeys(names))):
+        yield from _parts(batch, timeline, kinds, offset)
+        offset += len(batch)
+
+
+def _parts(
+    batch: pa.RecordBatch, timeline: Timeline, kinds: Mapping[str, Kind], offset: int
+) -> Iterator[Part]:
+    times = timeline.times(batch, offset)
+    known = ~np.isnan(times)
+    if not known.all():
+        batch, times = batch.filter(pa.array(known)), times[known]
+    numbers = np.asarray(np.floor(times / timeline.seconds), dtype=np.int64)
+    if not timeline.ordered:
+        order = np.argsort(numbers, kind="stable")
+        batch, times, numbers = batch.take(order), times[order], numbers[order]
+    columns = {name: array_of(batch.column(name), kind) for name, kind in kinds.items()}
+    borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), numbers.size]
+    for start, end in pairwise(borders):
+        if end > start:
+            rows, number = slice(start, end), int(numbers[start])
+            complete = timeline.complete(number, offset)
+            yield Part(number, complete, times[rows], _cut(columns, rows))
+
+
+def _cut(columns: Mapping[str, Numbers | Coded], rows: slice) -> dict[str, Numbers | Coded]:
+    return {
+        name: column.slice(rows) if isinstance(column, Coded) else column[rows]
+        for name, column in columns.items()
+    }

@@ -1,0 +1,422 @@
+"""`trimtab.monitor`: what it says of tables of any kind, and of tables that it cannot judge."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from tests.support.tables import MEANING, table
+
+import trimtab
+from trimtab import errors
+from trimtab.monitoring.sources import BATCH_ROWS, opened
+
+REFERENCE = table(seed=1)
+CALM = table(seed=2, first_day=30)
+FLIPPED = table(seed=3, first_day=30, flip=0.4)
+
+
+@pytest.fixture(scope="module")
+def flipped() -> trimtab.Report:
+    return trimtab.monitor(REFERENCE, FLIPPED, **MEANING)
+
+
+def test_ordinary_data_are_ok() -> None:
+    report = trimtab.monitor(REFERENCE, CALM, **MEANING)
+    assert report.verdict == "ok"
+    assert {each.verdict for each in report.streams} <= {"ok", "watch"}
+    assert report.incidents == ()
+    assert report.view.blocks == 30
+    assert report["quality"].reference is not None
+
+
+def test_labels_turned_around_are_concept_drift(flipped: trimtab.Report) -> None:
+    assert flipped.verdict == "bad"
+    assert flipped["quality"].verdict == "bad"
+    assert flipped["quality"].since_block in range(15, 19)
+    assert [each.causes[0].cause for each in flipped.incidents] == ["concept_drift"]
+    ruled_out = {ruled.cause for each in flipped.incidents for ruled in each.ruled_out}
+    assert "environment_misalignment" not in ruled_out
+
+
+def test_a_moved_input_is_something_to_watch_and_no_harm() -> None:
+    report = trimtab.monitor(REFERENCE, table(seed=4, first_day=30, shift=1.0), **MEANING)
+    assert report["input:size"].verdict == "bad"
+    assert report["quality"].verdict != "bad"
+    assert report.verdict == "watch"
+
+
+def test_a_feed_that_breaks_in_one_segment_is_named_with_it() -> None:
+    report = trimtab.monitor(REFERENCE, table(seed=5, first_day=30, broken_from=20), **MEANING)
+    (incident,) = [each for each in report.incidents if "upstream:rate" in each.signals]
+    assert incident.causes[0].cause == "upstream_break"
+    assert report["upstream:rate"].scope == {"column": "rate", "region": "north"}
+    assert incident.first_block == 21
+
+
+def shapes(tmp_path: Path) -> dict[str, Callable[[pa.Table], Any]]:
+    """The ways a user may hold a table."""
+
+    def parquet(data: pa.Table, **options: Any) -> str:
+        path = tmp_path / f"{data.num_rows}-{len(options)}.parquet"
+        pq.write_table(data, path, **options)
+        return str(path)
+
+    def arrow(data: pa.Table, writer: Any) -> Path:
+        path = tmp_path / f"{writer.__name__}.arrow"
+        with writer(str(path), data.schema) as out:
+            out.write_table(data, max_chunksize=1000)
+        return path
+
+    def files(data: pa.Table) -> list[Path]:
+        paths = [tmp_path / f"part-{number}.parquet" for number in range(3)]
+        for number, path in enumerate(paths):
+            pq.write_table(data.slice(number * 3000, 3000), path)
+        return paths
+
+    def pattern(data: pa.Table) -> str:
+        files(data)
+        return str(tmp_path / "part-*.parquet")
+
+    def text(data: pa.Table) -> Path:
+        pyarrow.csv.write_csv(data, tmp_path / "data.csv")
+        return tmp_path / "data.csv"
+
+    return {
+        "arrow": lambda data: data,
+        "record batch": lambda data: data.combine_chunks().to_batches()[0],
+        "reader": lambda data: data.to_reader(),
+        "pandas": lambda data: data.to_pandas(),
+        "pandas of objects": lambda data: data.to_pandas().astype({"region": object}),
+        "pandas categories": lambda data: data.to_pandas().astype({"region": "category"}),
+        "duckdb": duckdb.from_arrow,
+        "parquet": parquet,
+        "small row groups": lambda data: parquet(data, row_group_size=700, use_dictionary=False),
+        "several files": files,
+        "a pattern": pattern,
+        "arrow file": lambda data: arrow(data, pa.ipc.new_file),
+        "arrow stream": lambda data: arrow(data, pa.ipc.new_stream),
+        "csv": text,
+        "shuffled": lambda data: data.take(np.random.default_rng(0).permutation(data.num_rows)),
+    }
+
+
+KINDS = list(shapes(Path()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_rows_are_judged_the_same_whatever_holds_them(
+    kind: str, tmp_path: Path, flipped: trimtab.Report
+) -> None:
+    made = shapes(tmp_path)[kind](FLIPPED)
+    report = trimtab.monitor(REFERENCE, made, **MEANING, threads=2)
+    assert report.streams == flipped.streams
+    assert report.view.quality == flipped.view.quality
+    assert report.view.segments == flipped.view.segments
+
+
+def test_polars_is_taken_through_the_arrow_stream(flipped: trimtab.Report) -> None:
+    polars = pytest.importorskip("polars")
+    report = trimtab.monitor(polars.from_arrow(REFERENCE), polars.from_arrow(FLIPPED), **MEANING)
+    assert report.streams == flipped.streams
+    assert type(report.to_frame()).__module__.startswith("polars")
+
+
+def test_a_frame_comes_back_in_the_library_that_live_came_in(flipped: trimtab.Report) -> None:
+    assert isinstance(flipped.to_frame(), pa.Table)
+    frame = trimtab.monitor(REFERENCE, FLIPPED.to_pandas(), **MEANING).to_frame()
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["signal"].tolist() == [each.signal for each in flipped.streams]
+
+
+def test_without_a_time_column_rows_are_counted() -> None:
+    data = FLIPPED.drop_columns(["when"])
+    plain = {**MEANING, "time": None}
+    report = trimtab.monitor(REFERENCE.drop_columns(["when"]), data, **plain, block=300)
+    quality = report["quality"]
+    assert report.view.block_rows == 300
+    assert quality.since is None
+    assert quality.verdict == "bad"
+    assert quality.since_block is not None
+    assert f"row {(quality.since_block - 1) * 300 + 1:,}" in quality.reason
+    assert "1970-" not in report.to_json().decode()
+    assert any("300 rows are a block" in note for note in report.notes)
+
+
+def test_numbers_are_predicted_too() -> None:
+    rng = np.random.default_rng(0)
+
+    def made(noise: float, first: int) -> pa.Table:
+        data = table(seed=first, first_day=first).select(["when", "size"])
+        size = data["size"].to_numpy()
+        data = data.append_column("guess", pa.array(size))
+        return data.append_column("truth", pa.array(size + rng.normal(0.0, noise, size.size)))
+
+    meaning: dict[str, Any] = {"target": "truth", "prediction": "guess", "time": "when"}
+    assert trimtab.monitor(made(0.3, 0), made(0.3, 30), **meaning)["quality"].verdict == "ok"
+    worse = trimtab.monitor(made(0.3, 0), made(0.6, 30), **meaning)
+    assert worse.view.quality is not None
+    assert worse.view.quality.metric == "squared_error"
+    assert worse["quality"].verdict == "bad"
+
+
+def test_classes_are_predicted_too() -> None:
+    rng = np.random.default_rng(1)
+
+    def made(wrong: float, first: int) -> pa.Table:
+        data = table(seed=first, first_day=first).select(["when", "size", "region"])
+        truth = np.array(data["region"].to_pylist(), dtype=object)
+        other = rng.random(truth.size) < wrong
+        guess = np.where(other, "south", truth)
+        return data.append_column("guess", pa.array(guess.tolist()).dictionary_encode())
+
+    meaning: dict[str, Any] = {"target": "region", "prediction": "guess", "time": "when"}
+    assert trimtab.monitor(made(0.1, 0), made(0.1, 30), **meaning)["quality"].verdict == "ok"
+    assert trimtab.monitor(made(0.1, 0), made(0.5, 30), **meaning)["quality"].verdict == "bad"
+
+
+def test_labels_that_come_late_leave_the_last_blocks_without_quality() -> None:
+    label = FLIPPED["label"].to_pylist()
+    data = FLIPPED.set_column(
+        FLIPPED.schema.get_field_index("label"),
+        "label",
+        pa.array([*label[:6000], *[None] * 3000], pa.int64()),
+    )
+    report = trimtab.monitor(REFERENCE, data, **MEANING)
+    quality = report.view.quality
+    assert quality is not None
+    assert quality.coverage_ratio == pytest.approx(2 / 3)
+    assert quality.cohorts[-1].value is None
+    assert [each.labelled for each in quality.cohorts[-2:]] == [0, 0]
+
+
+def test_segments_show_their_sizes_and_no_quality_of_a_few_rows(flipped: trimtab.Report) -> None:
+    assert sum(each.rows for each in flipped.view.segments) == FLIPPED.num_rows
+    for each in flipped.view.segments:
+        assert each.quality is not None
+        assert each.positive_ratio == pytest.approx(0.18, abs=0.05)
+    few = trimtab.monitor(REFERENCE, CALM.slice(0, 90), **MEANING)
+    assert {each.quality for each in few.view.segments} == {None}
+
+
+def test_the_page_is_one_small_file_that_asks_for_nothing(
+    flipped: trimtab.Report, tmp_path: Path
+) -> None:
+    path = flipped.html(tmp_path / "report.html")
+    text = path.read_text()
+    assert path.stat().st_size < 2_000_000
+    assert not re.search(r"""(src|href)\s*=|url\(|@import|<script""", text)
+    assert "concept drift" in text
+    assert "prefers-color-scheme: dark" in text
+    for each in flipped.streams:
+        assert each.signal in text
+
+
+def test_names_of_a_user_are_text_and_no_markup(tmp_path: Path) -> None:
+    evil = "<b onclick=x>&size"
+    names = [evil if name == "size" else name for name in REFERENCE.column_names]
+    report = trimtab.monitor(
+        REFERENCE.rename_columns(names), CALM.rename_columns(names), **MEANING, name="<i>mine</i>"
+    )
+    for text in (report._repr_html_(), report.html(tmp_path / "x.html").read_text()):
+        assert "<b onclick" not in text
+        assert "<i>mine" not in text
+
+
+def test_a_report_says_itself_as_text_json_and_notebook(flipped: trimtab.Report) -> None:
+    assert "quality" in str(flipped)
+    assert "concept drift" in flipped._repr_html_()
+    told = flipped.to_dict()
+    assert told == json.loads(flipped.to_json())
+    assert told["verdict"] == "bad"
+    with pytest.raises(KeyError):
+        flipped["input:nothing"]
+
+
+def test_what_is_not_watched_is_unknown_with_its_reason() -> None:
+    def odd(data: pa.Table) -> pa.Table:
+        n = data.num_rows
+        data = data.append_column("id", pa.array([f"{n}-{i}" for i in range(n)]))
+        data = data.append_column("day", data["when"].cast(pa.date32()))
+        return data.append_column("empty", pa.nulls(n, pa.float64()))
+
+    report = trimtab.monitor(odd(REFERENCE), odd(CALM), **MEANING)
+    for name, reason in (("id", "a name"), ("day", "date32"), ("empty", "missing")):
+        stream = report[f"input:{name}"]
+        assert stream.verdict == "unknown"
+        assert reason in stream.reason
+
+
+def test_a_label_on_one_side_only_leaves_quality_unknown() -> None:
+    bare = trimtab.monitor(REFERENCE, CALM.drop_columns(["label"]), **MEANING)
+    assert bare["quality"].verdict == "unknown"
+    assert any("live has no column 'label'" in note for note in bare.notes)
+    blind = trimtab.monitor(REFERENCE.drop_columns(["label"]), CALM, **MEANING)
+    assert blind["quality"].verdict == "unknown"
+    assert any("the reference has no column 'label'" in note for note in blind.notes)
+
+
+def test_inputs_alone_can_be_watched_and_the_rest_is_unknown() -> None:
+    keep = ["size", "rate", "region"]
+    report = trimtab.monitor(REFERENCE.select(keep), CALM.select(keep))
+    assert {report[name].verdict for name in ("prediction", "quality")} == {"unknown"}
+    assert report["input:size"].verdict == "ok"
+    assert report.verdict == "ok"
+
+
+def test_scores_outside_their_range_count_as_missing_and_are_told() -> None:
+    score = CALM["score"].to_numpy().copy()
+    score[::3] = 7.0
+    data = CALM.set_column(CALM.schema.get_field_index("score"), "score", pa.array(score))
+    report = trimtab.monitor(REFERENCE, data, **MEANING)
+    assert report["prediction"].verdict == "bad"
+    assert any("3,000 scores outside [0, 1]" in note for note in report.notes)
+
+
+def test_rows_without_a_time_are_left_out_and_told() -> None:
+    when = CALM["when"].to_pylist()
+    when[5] = None
+    data = CALM.set_column(0, "when", pa.array(when, pa.timestamp("us")))
+    assert any(
+        note.startswith("1 rows without a time")
+        for note in trimtab.monitor(REFERENCE, data, **MEANING).notes
+    )
+
+
+def without(data: pa.Table, *names: str) -> pa.Table:
+    return data.drop_columns(list(names))
+
+
+def put(data: pa.Table, name: str, values: Any) -> pa.Table:
+    return data.set_column(data.schema.get_field_index(name), name, values)
+
+
+REFUSED: dict[str, tuple[pa.Table, Any, dict[str, Any], str]] = {
+    "no rows": (REFERENCE.slice(0, 0), CALM, {}, "reference: it holds no rows"),
+    "no live rows": (REFERENCE, CALM.slice(0, 0), {}, "live: it holds no rows"),
+    "a list": (REFERENCE, [1, 2], {}, "live: a list is no table"),
+    "an input is lacking": (REFERENCE, without(CALM, "size"), {}, "live: it has no column 'size'"),
+    "a score is lacking": (REFERENCE, without(CALM, "score"), {}, "it has no column 'score'"),
+    "no such target": (REFERENCE, CALM, {"target": "truth"}, "it has no column 'truth'"),
+    "another type": (
+        REFERENCE,
+        put(CALM, "size", pa.array(["x"] * CALM.num_rows)),
+        {},
+        "column 'size' is of type string, in the reference of type double",
+    ),
+    "no time": (
+        REFERENCE,
+        put(CALM, "when", pa.array(["soon"] * CALM.num_rows)),
+        {},
+        "column 'when' cannot be read as time",
+    ),
+    "years": (
+        REFERENCE,
+        put(CALM, "when", pa.array([2026] * CALM.num_rows)),
+        {},
+        "holds 2026 to 2026: no seconds since 1970",
+    ),
+    "no time at all": (
+        REFERENCE,
+        put(CALM, "when", pa.nulls(CALM.num_rows, pa.timestamp("us"))),
+        {},
+        "every value of 'when' is missing",
+    ),
+    "swapped": (CALM, REFERENCE, {}, "it ends before the reference begins"),
+    "a score of texts": (REFERENCE, CALM, {"score": "region"}, "'region' holds no numbers"),
+    "a score that is none": (REFERENCE, CALM, {"score": "count"}, "a score is in [0, 1]"),
+    "three labels": (
+        REFERENCE,
+        CALM,
+        {"target": "region", "segments": []},
+        "a score needs two labels",
+    ),
+    "two answers": (REFERENCE, CALM, {"prediction": "label"}, "were both given"),
+    "a segment of numbers": (REFERENCE, CALM, {"segments": ["size"]}, "'size' is no text input"),
+    "which is positive": (
+        put(REFERENCE, "label", pa.array(["a", "b"] * (REFERENCE.num_rows // 2))),
+        CALM,
+        {},
+        "which of ['a', 'b'] is positive?",
+    ),
+    "nothing to watch": (
+        REFERENCE.select(["when", "label"]),
+        CALM,
+        {"score": None, "segments": []},
+        "no column is left to watch",
+    ),
+    "an answer among the inputs": (
+        REFERENCE,
+        CALM,
+        {"inputs": ["score"]},
+        "is the answer or the truth",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_judged_is_refused_in_words(case: str) -> None:
+    reference, live, meaning, words = REFUSED[case]
+    with pytest.raises(errors.Usage) as caught:
+        trimtab.monitor(reference, live, **{**MEANING, **meaning})
+    assert caught.value.code == errors.BAD_DATA
+    assert words in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"false_alarms": "rarely"}, "'rarely' is not a rate"),
+        ({"block": "soon"}, "'soon' is not a duration"),
+        ({"input_tolerance": 7}, "is not a number from 0"),
+        ({"quality": "beauty"}, "is not one of"),
+        ({"threshhold": 0.3}, "there is no such option"),
+    ],
+)
+def test_options_of_the_wrong_form_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(errors.Usage) as caught:
+        trimtab.monitor(REFERENCE, CALM, **{**MEANING, **options})
+    assert caught.value.code == errors.BAD_VALUE
+    assert words in str(caught.value)
+
+
+def test_files_that_are_not_there_or_no_tables_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.Usage) as caught:
+        opened(tmp_path / "nothing.parquet", "live")
+    assert caught.value.code == errors.MISSING_FILE
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 and no more")
+    with pytest.raises(errors.Usage, match="cannot be read as a table"):
+        opened(broken, "live")
+    torn = tmp_path / "torn.arrow"
+    torn.write_bytes(b"ARROW1\0\0")
+    with pytest.raises(errors.Usage, match="cannot be read as a table"):
+        opened(torn, "live")
+    with pytest.raises(errors.Usage, match="are not known together"):
+        opened([broken, torn], "live")
+
+
+def test_files_of_other_columns_are_refused_by_name(tmp_path: Path) -> None:
+    pq.write_table(CALM, tmp_path / "a.parquet")
+    pq.write_table(without(CALM, "size"), tmp_path / "b.parquet")
+    with pytest.raises(errors.Usage, match=r"b\.parquet: it has no column 'size'"):
+        opened(str(tmp_path / "*.parquet"), "live")
+
+
+def test_blocks_close_late_but_surely_where_rows_are_out_of_order() -> None:
+    """More rows than one batch, of which the last belong to the first day."""
+    n = BATCH_ROWS + 1000
+    data = table(days=n // 1000 + 1, per_day=1000, seed=9, first_day=30)
+    mixed = pa.concat_tables([data.slice(500), data.slice(0, 500)])
+    report = trimtab.monitor(REFERENCE, mixed, **MEANING)
+    assert report["input:size"].n == trimtab.monitor(REFERENCE, data, **MEANING)["input:size"].n
+    assert any("not in the order of their time" in note for note in report.notes)
