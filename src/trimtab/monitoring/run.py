@@ -82,7 +82,13 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
     _check_names(options)
     threads = options.get("threads", len(os.sched_getaffinity(0)))
     source = sources.opened(live, "live", threads)
-    case = _against_release(options, source) or _against_data(reference, source, options, threads)
+    release = options.get("release")
+    if release is None:
+        case = _against_data(reference, source, options, threads)
+    elif reference is None:
+        case = _against_release(release, source, options)
+    else:
+        raise _wrong("release", "a reference was given too, and both is one too many", "give one")
     options.get("narrate", _nothing)(f"judging {source.rows:,} rows")
     return Report(build_report(case.story(options.get("block"), threads)), _library(live))
 
@@ -112,10 +118,7 @@ def _against_data(reference: Any, live: Source, options: MonitorOptions, threads
     return Case(options.get("name", "live data"), live, roles, known, _plan(options))
 
 
-def _against_release(options: MonitorOptions, live: Source) -> "Case | None":
-    release = options.get("release")
-    if release is None:
-        return None
+def _against_release(release: str, live: Source, options: MonitorOptions) -> "Case":
     folder = Path(options.get("folder", Path.cwd())).absolute()
     found = reference_of(project_or_folder(folder, os.environ), release)
     roles = columns.roles_against(_asked(options), found.profile, live.schema)
