@@ -38,6 +38,12 @@ def loaded(code: str) -> set[str]:
             {"pandas", "duckdb", "alembic", "rich", "uv", "pyarrow.dataset"} | TRAFFIC,
         ),
         ("nanny", "import trimtab.agent.nanny", {"asyncio", "msgspec", "subprocess"}),
+        (
+            "library on tables",
+            "import trimtab; trimtab.monitor",
+            {"pandas", "duckdb", "sqlalchemy", "alembic"} | PAGES - {"jinja2"} | BUILDS | TRAFFIC,
+        ),
+        ("bare import", "import trimtab", DATA | PAGES | BUILDS | NUMBERS | TRAFFIC),
         ("command line", "import trimtab.cli", DATA | PAGES | BUILDS | NUMBERS | {"asyncio"}),
     ],
 )

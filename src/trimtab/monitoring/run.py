@@ -11,8 +11,6 @@ import msgspec
 import numpy as np
 
 from trimtab import __version__, errors
-from trimtab.app.monitoring import LABEL, TIME, Logged, reference_of
-from trimtab.app.projects import project_or_folder
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
 from trimtab.domain.profile import QualityProfile
 from trimtab.domain.records import Floats, label_text
@@ -86,28 +84,17 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
     if release is None:
         case = _against_data(reference, source, options, threads)
     elif reference is None:
-        case = _against_release(release, source, options)
+        # Only here is a state folder opened: the database behind it is not loaded for tables.
+        from trimtab.monitoring.served import known_of
+
+        name, known = known_of(release, options.get("folder"))
+        roles = columns.roles_against(_asked(options), known.profile, source.schema)
+        title = options.get("name", "live data")
+        case = Case(title, source, roles, known, _plan(options), name)
     else:
         raise _wrong("release", "a reference was given too, and both is one too many", "give one")
     options.get("narrate", _nothing)(f"judging {source.rows:,} rows")
     return Report(build_report(case.story(options.get("block"), threads)), _library(live))
-
-
-def monitor_deployment(logged: Logged, block: str | None = None) -> Report:
-    """Judge what a deployment's log holds as its control loop does, from the beginning."""
-    answer = None if logged.answer is None else f"trimtab.{logged.answer}"
-    asked = Asked(target=LABEL, prediction=answer, time=TIME)
-    known, source = logged.reference, sources.TableSource(logged.rows)
-    case = Case(
-        logged.spec.name,
-        source,
-        columns.roles_against(asked, known.profile, source.schema),
-        Known(known.signature, known.profile, {}),
-        msgspec.structs.replace(logged.spec.monitor, maturity_seconds=0.0),
-        known.release,
-    )
-    seconds = block or logged.spec.monitor.block_seconds
-    return Report(build_report(case.story(seconds, len(os.sched_getaffinity(0)))))
 
 
 def _against_data(reference: Any, live: Source, options: MonitorOptions, threads: int) -> "Case":
@@ -116,15 +103,6 @@ def _against_data(reference: Any, live: Source, options: MonitorOptions, threads
     options.get("narrate", _nothing)(f"reading {source.rows:,} rows of reference")
     known = read_known(source, roles, _meaning(options))
     return Case(options.get("name", "live data"), live, roles, known, _plan(options))
-
-
-def _against_release(release: str, live: Source, options: MonitorOptions) -> "Case":
-    folder = Path(options.get("folder", Path.cwd())).absolute()
-    found = reference_of(project_or_folder(folder, os.environ), release)
-    roles = columns.roles_against(_asked(options), found.profile, live.schema)
-    known = Known(found.signature, found.profile, {})
-    plan, name = _plan(options), options.get("name", "live data")
-    return Case(name, live, roles, known, plan, found.release)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def command(screen: Screen, deployment: str | None, html: Path | None, **given: 
 def _of_log(deployment: str, given: dict[str, Any]) -> Any:
     from trimtab.app.monitoring import logged
     from trimtab.app.projects import open_project
-    from trimtab.monitoring.run import monitor_deployment
+    from trimtab.monitoring.served import monitor_deployment
 
     since, last = _since(given["since"])
     project = open_project(Path.cwd(), os.environ)

@@ -1,0 +1,40 @@
+"""References and logs that are in a state folder."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from trimtab.app.monitoring import LABEL, TIME, Logged, reference_of
+from trimtab.app.projects import project_or_folder
+from trimtab.monitoring import columns
+from trimtab.monitoring.columns import Asked
+from trimtab.monitoring.reference import Known
+from trimtab.monitoring.report import Report
+from trimtab.monitoring.run import Case
+from trimtab.monitoring.sources import TableSource
+from trimtab.views.report import build_report
+
+
+def known_of(release: str, folder: str | Path | None) -> tuple[str, Known]:
+    """A release's full name, and what it knows of its reference. Raises TT-201, TT-202, TT-205."""
+    place = Path(folder or Path.cwd()).absolute()
+    found = reference_of(project_or_folder(place, os.environ), release)
+    return found.release, Known(found.signature, found.profile, {})
+
+
+def monitor_deployment(logged: Logged, block: str | None = None) -> Report:
+    """Judge what a deployment's log holds as its control loop does, from the beginning."""
+    answer = None if logged.answer is None else f"trimtab.{logged.answer}"
+    asked = Asked(target=LABEL, prediction=answer, time=TIME)
+    known, source = logged.reference, TableSource(logged.rows)
+    case = Case(
+        logged.spec.name,
+        source,
+        columns.roles_against(asked, known.profile, source.schema),
+        Known(known.signature, known.profile, {}),
+        msgspec.structs.replace(logged.spec.monitor, maturity_seconds=0.0),
+        known.release,
+    )
+    seconds = block or logged.spec.monitor.block_seconds
+    return Report(build_report(case.story(seconds, len(os.sched_getaffinity(0)))))
