@@ -31,7 +31,7 @@ from trimtab.monitoring.kernels import Numbers
 from trimtab.monitoring.lazy import Lazy, LazyRows, Maker
 from trimtab.monitoring.timeline import Part
 
-PARALLEL_ROWS = 8_192
+PARALLEL_ROWS = 4_096
 """Fewer rows than this are counted sooner than threads are woken."""
 
 

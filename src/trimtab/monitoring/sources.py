@@ -17,10 +17,10 @@ from trimtab import errors
 from trimtab.build.reference import read_table
 from trimtab.monitoring.columns import is_text, unusable
 
-BATCH_ROWS = 32_768
+BATCH_ROWS = 16_384
 """Rows counted at a time: a column of them fits into a core's second cache."""
 
-PAGE_BYTES = 262_144
+PAGE_BYTES = 65_536
 """What is read of a column of a Parquet file at a time, not the whole row group of it."""
 
 ARROW = frozenset({".arrow", ".ipc", ".feather"})
