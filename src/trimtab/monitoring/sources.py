@@ -131,7 +131,7 @@ def _table(data: Any, what: str) -> pa.Table:
     if type(data).__module__.partition(".")[0] == "pandas":
         return pa.Table.from_pandas(data, preserve_index=False)
     if hasattr(data, "__arrow_c_stream__"):
-        return pa.table(data)
+        return _without_views(pa.table(data))
     if hasattr(data, "to_arrow_table"):
         table: pa.Table = data.to_arrow_table()
         return table
@@ -141,6 +141,21 @@ def _table(data: Any, what: str) -> pa.Table:
         f"a {kind} is no table",
         "give a pandas or polars frame, an Arrow table, a DuckDB relation, or Parquet files",
     )
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Texts in the layout that Arrow can filter and look up; polars hands over views."""
+    fields = [
+        field.with_type(pa.large_string()) if _is_view(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+def _is_view(datatype: pa.DataType) -> bool:
+    if pa.types.is_dictionary(datatype):
+        datatype = datatype.value_type
+    return pa.types.is_string_view(datatype)
 
 
 def _paths(text: str, what: str) -> list[Path]:
