@@ -78,7 +78,8 @@ class Reference:
 def build_profile(reference: Reference, width: int | None = None) -> ReferenceProfile:
     """The profile of `reference`. Rows must be at least one; nothing is random.
 
-    `width` is how many inputs the profile will have, where others are added to it.
+    `width` is how many inputs the profile will have, where others are added to it; quality without
+    labels is then not prepared.
     """
     if reference.time is not None:
         reference = reference.take(~np.isnan(reference.time))
@@ -103,7 +104,7 @@ def build_profile(reference: Reference, width: int | None = None) -> ReferencePr
         until=None if reference.time is None else float(reference.time.max()),
         days=0 if reference.time is None else len(np.unique(reference.time // DAY)),
         calibration=_calibration(labelled),
-        estimate=_estimate(labelled, inputs, quality),
+        estimate=_estimate(labelled, inputs, quality) if width is None else None,
     )
 
 

@@ -49,6 +49,7 @@ class Judging:
         self.moments: list[Moment] = []
         self.verdicts: tuple[Verdict, ...] = ()
         self.seen = Seen()
+        self._unjudged = () if subject.profile.estimate is not None else ("estimate",)
         self._seconds = spec.monitor.block_seconds
         self._open: dict[str, Incident] = {}
         self._over: list[Incident] = []
@@ -83,8 +84,8 @@ class Judging:
         for name in report.closed:
             over = self._open.pop(name)
             self._over.append(msgspec.structs.replace(over, closed_at=end))
-        self.verdicts = report.verdicts
-        said = {v.signal: (v.evidence_log10, v.threshold_log10) for v in report.verdicts}
+        self.verdicts = tuple(v for v in report.verdicts if v.signal not in self._unjudged)
+        said = {v.signal: (v.evidence_log10, v.threshold_log10) for v in self.verdicts}
         self.moments.append(Moment(end, said))
 
 
