@@ -29,6 +29,7 @@ ROW: dict[str, Any] = {
     "queue_seconds": 0.001,
     "model_seconds": 0.002,
     "total_seconds": 0.004,
+    "trace_id": None,
     "in.x": 1.0,
     "in.carrier": "UA",
     "out.score": 0.5,

@@ -197,7 +197,11 @@ _NUMPY: Mapping[str, Any] = {
 
 
 def column_of(table: pa.Table, name: str, kind: str) -> NDArray[Any]:
-    """One fixed column: objects for text, the numpy type of the same name for the rest."""
+    """One fixed column: objects for text, the numpy type of the same name for the rest.
+
+    A text that older segments do not have is missing in each of their rows."""
+    if kind == "string" and name not in table.column_names:
+        return np.full(len(table), None, dtype=object)
     column = table.column(name)
     if kind == "string":
         return _objects(column)

@@ -46,6 +46,7 @@ FIXED_COLUMNS: tuple[tuple[str, str], ...] = (
     ("queue_seconds", "float64"),
     ("model_seconds", "float64"),
     ("total_seconds", "float64"),
+    ("trace_id", "string"),
 )
 """Columns of every request-log segment, with Arrow type names. Input columns follow as `in.NAME`,
 output columns as `out.NAME` (first value of a vector output is kept as a list).
@@ -54,7 +55,8 @@ output columns as `out.NAME` (first value of a vector output is kept as a list).
 by stable is two attempts: 0 (canary, `failed`, `final` false) and 1 (stable, `ok`, `final` true).
 A shadow copy has mode `shadow`, `final` false. `weight` is the canary's share in parts per 10,000
 when the request was assigned, 0 when no canary was running. Times are epoch seconds, durations
-seconds. `unit` is the hash that assigned the request."""
+seconds. `unit` is the hash that assigned the request. `trace_id` is the W3C trace that the request
+was in, 32 hex digits, null for none; segments of older versions lack the column."""
 
 LABEL_COLUMNS: tuple[tuple[str, str], ...] = (
     ("request_id", "string"),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.plan import Plan
+from trimtab.gateway.tracing import Trace
 from trimtab.gateway.values import Inputs, OutputValues
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Call:
     `company` is the most calls of a batch it may be in, `avoid` a worker that is not asked again;
     `failures` counts the times it was lost or failed by one. `rows` is 0 while its values have not
     been read, `size` about the bytes they hold. `due` is when the attempt expires. `queue` is the
-    lane where it waits, `cut` what became of it while it is sent in parts.
+    lane where it waits, `cut` what became of it while it is sent in parts. `trace` is the trace of
+    its client, if that is in one.
     """
 
     __slots__ = (
@@ -86,6 +88,7 @@ class Call:
         "shadow",
         "size",
         "started_at",
+        "trace",
         "unit",
         "weight",
         "worker",
@@ -105,6 +108,7 @@ class Call:
         self.queue: Lane | None = None
         self.cut: Cut | None = None
         self.avoid: str | None = None
+        self.trace: Trace | None = None
         self.parsed_at = self.queued_at = self.freed_at = self.sent_at = 0.0
         self.worker: str | None = None
         self.outputs: tuple[int, ...] | None = None
@@ -131,6 +135,7 @@ class Call:
         copy = Call(self.caller, self.route, plan)
         copy.request_id = self.request_id
         copy.shadow = True
+        copy.trace = self.trace
         copy.mode = "shadow"
         copy.lane = self.lane
         copy.unit, copy.weight = self.unit, self.weight

@@ -26,6 +26,7 @@ from trimtab.gateway.plan import Plan
 from trimtab.gateway.pool import Pool, Pools
 from trimtab.gateway.record import Ended, Recorder
 from trimtab.gateway.schedule import Refusal, Shed
+from trimtab.gateway.tracing import traced
 from trimtab.gateway.values import OutputValues
 
 CANARY_SHARE = 0.5
@@ -131,6 +132,7 @@ class Dispatcher:
             release=call.plan.name,
             worker=call.worker,
             error=error,
+            **traced(call),
         )
         pool = call.pool
         call.failures += 1

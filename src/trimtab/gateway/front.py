@@ -125,7 +125,7 @@ class Front:
     def _infer(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
         said = heading(exchange.headers)
         caller = RestCaller(exchange) if said.content == JSON else _other_caller(exchange, said)
-        call = self._intake.begin(caller, route, explicit)
+        call = self._intake.begin(caller, route, explicit, said.trace)
         try:
             body = caller.read()
             wishes = asked(body.parameters, said.asked)
@@ -138,7 +138,7 @@ class Front:
         if said.content == BINARY:
             raise Fault(415, "the body must be application/json or text/csv")
         caller = MlflowCaller(exchange, said.content)
-        call = self._intake.begin(caller, route, explicit)
+        call = self._intake.begin(caller, route, explicit, said.trace)
         try:
             wishes = asked(caller.read(), said.asked)
             self._intake.submit(call, said.request_id, wishes, explicit)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
+from trimtab.domain.trace_context import TraceContext, trace_context
 from trimtab.gateway import protobuf
 from trimtab.gateway.coding import MAX_BODY, decoded
 from trimtab.gateway.faults import Fault, bad
@@ -46,6 +47,11 @@ class Exchange(Protocol):
     @property
     def due(self) -> float | None:
         """When the client stops waiting, of the monotonic clock."""
+        ...
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace that the client is in."""
         ...
 
     def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
@@ -147,6 +153,11 @@ class Unary:
         """Whether the client gave the call up."""
         return self._stream.abandoned
 
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace that the client is in."""
+        return _trace_of(self._stream)
+
     def data(self, data: bytes) -> None:
         """Gather the message."""
         try:
@@ -202,6 +213,11 @@ class Dialogue:
     def abandoned(self) -> bool:
         """Whether the dialogue has ended, for one side or for both."""
         return self._stream.abandoned or self._stream.answered
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace that the client is in: one for all questions."""
+        return _trace_of(self._stream)
 
     def data(self, data: bytes) -> None:
         """Take the questions that are whole."""
@@ -279,6 +295,11 @@ class Turn:
         """When the client stops waiting."""
         return self._dialogue.due
 
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace that the client is in."""
+        return self._dialogue.trace
+
     def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
         """Answer with a message."""
         self._reply(protobuf.nested(2, message))
@@ -292,6 +313,11 @@ class Turn:
         if self.reply is None:
             self.reply = message
             self._dialogue.flush()
+
+
+def _trace_of(stream: Stream) -> TraceContext | None:
+    fields = stream.head.fields
+    return trace_context(fields.get(b"traceparent"), fields.get(b"tracestate"))
 
 
 def _not_one() -> Fault:

@@ -95,7 +95,8 @@ class GrpcFront:
     def _infer(self, exchange: Exchange, message: bytes) -> None:
         request = parse_infer(message)
         route, explicit = self._named(request.model, request.version)
-        call = self._intake.begin(GrpcCaller(exchange, request), route, explicit)
+        caller = GrpcCaller(exchange, request)
+        call = self._intake.begin(caller, route, explicit, exchange.trace)
         if exchange.due is not None:
             call.deadline = min(call.deadline, exchange.due)
         try:

@@ -1,5 +1,6 @@
 """What the headers of an inference request say, worked out once per head that clients repeat."""
 
+from trimtab.domain.trace_context import trace_context
 from trimtab.gateway.asked import Asked, checked_id
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.http11 import Headers
@@ -14,16 +15,18 @@ _LONGEST_NUMBER = 15
 class Heading:
     """`content` is what the body is said to be; `json_size` how much of a binary body is JSON.
 
-    `asked` holds lane and timeout; `request_id` is for bodies that name none.
+    `asked` holds lane and timeout; `request_id` is for bodies that name none. `trace` is where the
+    client is in its trace, None when it says nothing that can be read.
     """
 
-    __slots__ = ("asked", "content", "json_size", "request_id")
+    __slots__ = ("asked", "content", "json_size", "request_id", "trace")
 
     def __init__(self, headers: Headers) -> None:
         self.json_size = _number(headers, b"inference-header-content-length")
         self.content = _content(headers)
         self.asked = _asked(headers)
         self.request_id = _request_id(headers)
+        self.trace = trace_context(headers.get(b"traceparent"), headers.get(b"tracestate"))
 
 
 def heading(headers: Headers) -> Heading:

@@ -40,10 +40,11 @@ _STATUS = {s.value: b"HTTP/1.1 %d %b\r\n" % (s, s.phrase.encode()) for s in HTTP
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 _encode_json = msgspec.json.Encoder().encode
+_ONE_LIST = frozenset((b"traceparent", b"tracestate"))
 
 
 class Headers(dict[bytes, bytes]):
-    """Values by lower-case name; the last one where a name comes again.
+    """Values by lower-case name; the last one where a name comes again, unless it makes a list.
 
     `meaning` belongs to the handler: what it made of these headers, kept as long as the same head
     is recognised.
@@ -335,7 +336,10 @@ class Connection(asyncio.Protocol):
         """Parser callback: one header."""
         self._grow_head(len(name) + len(value) + 4)
         assert self._current is not None
-        self._current.headers[name.lower()] = value
+        name, headers = name.lower(), self._current.headers
+        if name in headers and name in _ONE_LIST:
+            value = b"%b,%b" % (headers[name], value)
+        headers[name] = value
 
     def on_headers_complete(self) -> None:
         """Parser callback: the head is there; refuse what is too large before it arrives."""
@@ -466,7 +470,8 @@ class Connection(asyncio.Protocol):
 def _repeatable(head: bytes, exchange: Exchange, parser: httptools.HttpRequestParser) -> bool:
     """Whether `head` alone says what this request is, and any other that begins with it.
 
-    A head with bare line feeds might end elsewhere for the parser than for us."""
+    A head with bare line feeds might end elsewhere for the parser than for us. One with a trace
+    could be repeated, but is not."""
     headers = exchange.headers
     return (
         head[:1].isupper()
@@ -474,6 +479,7 @@ def _repeatable(head: bytes, exchange: Exchange, parser: httptools.HttpRequestPa
         and parser.should_keep_alive()
         and b"transfer-encoding" not in headers
         and b"expect" not in headers
+        and b"traceparent" not in headers
     )
 
 

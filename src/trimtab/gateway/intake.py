@@ -3,6 +3,7 @@
 import os
 import time
 
+from trimtab.domain.trace_context import TraceContext
 from trimtab.gateway.asked import Asked
 from trimtab.gateway.assign import unit_hash
 from trimtab.gateway.call import Call, Caller
@@ -10,6 +11,7 @@ from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.faults import Fault, unavailable
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.table import RouteView
+from trimtab.gateway.tracing import Trace
 from trimtab.gateway.wake import Waker
 
 
@@ -32,10 +34,17 @@ class Intake:
         pool = self._dispatcher.pools.get(plan.release)
         return pool is not None and pool.connected > 0
 
-    def begin(self, caller: Caller, route: RouteView, explicit: Plan | None) -> Call:
+    def begin(
+        self,
+        caller: Caller,
+        route: RouteView,
+        explicit: Plan | None,
+        trace: TraceContext | None = None,
+    ) -> Call:
         """A call whose time runs; raises a 503 `Fault` when no release could answer it.
 
-        The workers of a sleeping deployment are asked for; the call waits for them in its queue."""
+        `trace` is the trace that the client is in. The workers of a sleeping deployment are asked
+        for; the call waits for them in its queue."""
         plan = explicit or route.stable
         if plan is None:
             raise unavailable(f"{route.name} has no release that can answer")
@@ -45,6 +54,8 @@ class Intake:
         call.received_at = call.event_time = time.time()
         call.started_at = time.monotonic()
         call.deadline = call.started_at + route.deadline
+        if trace is not None:
+            call.trace = Trace(trace)
         if explicit is not None:
             call.mode = "explicit"
         return call

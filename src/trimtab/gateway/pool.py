@@ -20,6 +20,7 @@ from trimtab.gateway.outliers import Outliers
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.retries import RetryBudget
 from trimtab.gateway.schedule import Limits, Refusal, Schedule
+from trimtab.gateway.tracing import handed_on
 from trimtab.gateway.values import OutputValues
 from trimtab.gateway.wire import predict_frame, result_values
 from trimtab.worker.frames import Frame, FrameError, Kind
@@ -275,7 +276,8 @@ class Pool:
         patience = max(given, SLOW * (batch.ends_at - now)) + WORKER_GRACE
         try:
             inputs = batch.inputs(self.plan)
-            frame = predict_frame(self.plan, batch.number, inputs, left, patience)
+            traces = handed_on(calls)
+            frame = predict_frame(self.plan, batch.number, inputs, left, patience, traces)
         except FrameError as error:
             self._schedule.ended(batch)
             self._idle.append(link)

@@ -153,6 +153,8 @@ def _entry(call: Call, ended: Ended) -> Entry:
         ended.at - call.started_at,
         None if inputs is None else inputs.logged,
         None if inputs is None else inputs.key,
+        None,
+        None if call.trace is None else call.trace.id,
     )
 
 
@@ -181,6 +183,7 @@ def _answered(
         _inputs(first.plan, [call.inputs for call in calls if call.inputs is not None]),
         _keys(calls) if first.route.key is not None else None,
         [_output(each, together) for each in values],
+        [None if call.trace is None else call.trace.id for call in calls],
     )
 
 

@@ -1,6 +1,6 @@
 """Batches to frames and results back to values: the worker's side of a request (docs/wire.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,24 +23,32 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 def predict_frame(
-    plan: Plan, number: int, parts: Sequence[Inputs], seconds_left: float, patience: float
+    plan: Plan,
+    number: int,
+    parts: Sequence[Inputs],
+    seconds_left: float,
+    patience: float,
+    traces: Sequence[Mapping[str, str]] = (),
 ) -> list[Bytes]:
     """The PREDICT frame of a batch; rows lie in the order of `parts`.
 
-    `seconds_left` is when nobody waits any more, `patience` when the worker is taken to hang.
+    `seconds_left` is when nobody waits any more, `patience` when the worker is taken to hang,
+    `traces` the headers of those requests that are traced.
     """
     rows = sum(part.rows for part in parts)
     if plan.matrix:
         described, chunks = _matrix(plan, parts, rows)
     else:
         described, chunks = _columns(plan, parts, rows)
-    header = {
+    header: dict[str, Any] = {
         "id": number,
         "rows": rows,
         "inputs": described,
         "seconds_left": seconds_left,
         "patience": patience,
     }
+    if traces:
+        header["traces"] = traces
     return encode(Kind.PREDICT, _encode_json(header), chunks)
 
 

@@ -28,10 +28,11 @@ class LogSchema(msgspec.Struct, frozen=True, cache_hash=True):
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One attempt at a release, with the values of its `rows` rows.
 
-    The first fields are columns of `trimtab.domain.records.FIXED_COLUMNS`. `inputs` is None for a
-    request that was refused, one float64 matrix (little-endian, row-major, NaN for missing) where
-    all inputs are numbers, and otherwise one list per column. `key` has a business key per row.
-    `outputs` has, per output, a text per row or float64 numbers as bytes; None without an answer.
+    The first fields, and the last, are columns of `trimtab.domain.records.FIXED_COLUMNS`. `inputs`
+    is None for a request that was refused, one float64 matrix (little-endian, row-major, NaN for
+    missing) where all inputs are numbers, and otherwise one list per column. `key` has a business
+    key per row. `outputs` has, per output, a text per row or float64 numbers as bytes; None without
+    an answer.
     """
 
     request_id: str
@@ -54,6 +55,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inputs: bytes | list[list[Any]] | None = None
     key: Texts | None = None
     outputs: list[bytes | Texts] | None = None
+    trace_id: str | None = None
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -82,6 +84,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inputs: bytes | list[list[Any]] | None = None
     key: Texts | None = None
     outputs: list[bytes | Texts] | None = None
+    trace_id: Texts | None = None
 
 
 Attempts = Entry | Answered

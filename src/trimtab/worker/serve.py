@@ -30,6 +30,7 @@ from .frames import (
     tensors_of,
 )
 from .model import Model
+from .tracing import within
 from .watchdog import patience, prepare
 
 _PIECE = 256 * 1024
@@ -230,7 +231,11 @@ class Server:
         try:
             _check_deadline(header, received)
             with patience(header.get("patience")):
-                return self._predicted(frame)
+                traces = header.get("traces")
+                if not traces:
+                    return self._predicted(frame)
+                with within(traces):
+                    return self._predicted(frame)
         except StageFailure as failure:
             fields = {"id": header["id"], "stage": failure.stage, "message": str(failure)}
             return encode(Kind.FAILURE, fields)

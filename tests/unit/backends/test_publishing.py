@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from trimtab.backends.publishing import publish
-from trimtab.backends.spool import SpoolLog
+from trimtab.backends.spool import AnsweredRecord, RowsRecord, SchemaRecord, SpoolLog
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
 from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema, ValueKind
 
@@ -153,7 +153,7 @@ def test_attempts_answered_together_become_what_they_become_alone(tmp_path: Path
         "d", "r1", (("x", "number"), ("y", "number")), (("score", "number"), ("label", "text")), "k"
     )
     one = entry("one", 2, inputs=numbers(1, 2, 3, np.nan), key=["F1", None])
-    two = entry("two", 1, inputs=numbers(5, 6), unit=7, queue_seconds=0.25)
+    two = entry("two", 1, inputs=numbers(5, 6), unit=7, queue_seconds=0.25, trace_id="t")
     one = msgspec.structs.replace(one, outputs=[numbers(0.1, 0.2), ["no", None]])
     two = msgspec.structs.replace(two, outputs=[numbers(0.3), ["yes"]])
     lost = entry("lost", 1, inputs=None, outputs=None, outcome="failed", error="e", worker=None)
@@ -319,3 +319,29 @@ def test_a_write_that_fails_leaves_the_spool_as_it_was(
     log.close()
     publish(tmp_path)
     assert ids(tmp_path) == ["a", "c"]
+
+
+def test_a_spool_from_before_there_were_traces_becomes_a_segment(tmp_path: Path) -> None:
+    """A gateway may be upgraded with attempts in its spool."""
+    log = SpoolLog(tmp_path, "g0-1")
+    declared = LogSchema("d", "r1", (("x", "number"), ("y", "number")), (("v", "vector"),), None)
+    a, b, c, d, e = (entry(name, inputs=numbers(1, 2)) for name in "abcde")
+    alone = msgspec.msgpack.decode(msgspec.msgpack.encode(a))[:-1]
+    answered = msgspec.msgpack.decode(msgspec.msgpack.encode(together(b)))[:-1]
+    log._append(log._record(SchemaRecord(0, declared)))
+    log._append(log._record(RowsRecord(0, [alone])))
+    log._append(log._record(AnsweredRecord(0, answered)))
+    c, e = msgspec.structs.replace(c, trace_id="t"), msgspec.structs.replace(e, trace_id="u")
+    log.spool([(declared, [together(c, d), e])])
+    log.close()
+    publish(tmp_path)
+    traces = {
+        name: trace
+        for table in segments(tmp_path).values()
+        for name, trace in zip(
+            table.column("request_id").to_pylist(),
+            table.column("trace_id").to_pylist(),
+            strict=True,
+        )
+    }
+    assert traces == {"a": None, "b": None, "c": "t", "d": None, "e": "u"}

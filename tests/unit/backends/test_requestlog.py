@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.support.request_log import SegmentWriter
 
@@ -14,6 +15,7 @@ from trimtab.backends.requestlog_files import Steps
 from trimtab.ports.requestlog import Cursor, Segment
 
 DAY = 86_400.0
+ALL = ("flights", Cursor())
 
 
 @pytest.fixture
@@ -293,3 +295,19 @@ def test_a_vector_output_stays_a_list_per_row(log: FolderRequestLog, writer: Seg
     writer.rows({"out.scores": [0.1, 0.9]}, {"out.scores": None})
     (segment,) = log.segments("flights", Cursor())
     assert list(log.rows(segment).outputs["scores"]) == [[0.1, 0.9], None]
+
+
+def test_segments_from_before_there_were_traces_are_read_queried_and_rolled(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    old = writer.rows({"request_id": "a"})
+    table = pa.ipc.open_file(old.read_bytes()).read_all().drop_columns(["trace_id"])
+    with pa.ipc.new_file(str(old), table.schema) as sink:
+        sink.write_table(table)
+    writer.rows({"request_id": "b", "trace_id": "t"})
+    for _ in range(2):
+        read = [log.rows(segment).fixed["trace_id"].tolist() for segment in log.segments(*ALL)]
+        assert read == [[None], ["t"]]
+        answer = log.query("flights", "SELECT trace_id FROM rows ORDER BY request_id")
+        assert answer.column("trace_id").to_pylist() == [None, "t"]
+        log.roll("flights")
