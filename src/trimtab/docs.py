@@ -252,9 +252,8 @@ def metrics_page() -> str:
     """Every metric of the inference listener."""
     intro = (
         "`GET /metrics` on the inference listener, in the text format of Prometheus. Durations "
-        "are in seconds. Each gateway process counts for itself and a scrape reaches one of "
-        "them: with `server.gateways` above 1, counters of different processes alternate (see "
-        "[limits](../limits.md)).\n\n"
+        "are in seconds. Whichever gateway is asked shows what all of them did, and what the "
+        "agent has measured of the processes within the last seconds.\n\n"
         "A dashboard and alerts made from this list are in "
         "[`grafana/`](../../grafana/dashboard.json)."
     )
@@ -453,6 +452,12 @@ def _panel(number: int, metric: Metric) -> dict[str, object]:
 
 
 def _unit(metric: Metric) -> str:
+    if metric.name.endswith("_bytes"):
+        return "bytes"
+    if metric.name.endswith("_ratio"):
+        return "percentunit"
+    if metric is telemetry.WORKER_STARTED:
+        return "s"
     if metric.name.endswith("_seconds"):
         return "s"
     return "cps" if metric.kind == "counter" else "short"

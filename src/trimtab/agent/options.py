@@ -31,7 +31,9 @@ class Patience:
     refused: tuple[float, ...] = (1.0, 5.0, 60.0)
     start: float = 300.0
     watch: float = 0.5
-    """Between two looks at what workers use."""
+    """Between two looks at whether workers keep to their limits."""
+    measure: float = 5.0
+    """Between two measurements of everything that processes use, for the metrics."""
     relieved: float = 60.0
     """After a worker could not be relieved, until that is tried again."""
     unused: float = 60.0

@@ -18,6 +18,7 @@ from trimtab.agent.jobs import Jobs
 from trimtab.agent.keeper import Keeper
 from trimtab.agent.listeners import Listener, open_admin, open_listener
 from trimtab.agent.lock import hold_home
+from trimtab.agent.measures import Measures
 from trimtab.agent.options import AgentEvent, AgentOptions, Report, silent
 from trimtab.agent.orphans import adopt_orphans
 from trimtab.agent.process import Launch, Nursery
@@ -151,7 +152,7 @@ class _Agent:
         """Everything up, until a signal or a start-up failure; then everything down."""
         await self._control.listen()
         self._workforce.resume()
-        watching = asyncio.ensure_future(self._watch())
+        looking = [asyncio.ensure_future(look()) for look in (self._watch, self._measure)]
         keepers = [asyncio.ensure_future(k.run()) for k in (*self._gateways, self._controller)]
         stop = asyncio.Event()
         facts = Path(layout.AGENT_FACTS)
@@ -165,7 +166,9 @@ class _Agent:
                 await self._stop()
         finally:
             facts.unlink(missing_ok=True)
-            watching.cancel()
+            for look in looking:
+                look.cancel()
+            Path(layout.AGENT_COUNT).unlink(missing_ok=True)
         ends = await asyncio.gather(*keepers, return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
@@ -176,6 +179,26 @@ class _Agent:
         while True:
             await asyncio.sleep(self._options.patience.watch)
             self._workforce.watch()
+
+    async def _measure(self) -> None:
+        """In a thread, since the kernel takes its time to say what is private of large memory."""
+        every = self._options.patience.measure
+        measures = await asyncio.to_thread(Measures, every)
+        while True:
+            workers, processes = self._workforce.status, self._processes()
+            await asyncio.to_thread(measures.leave, workers, processes)
+            await asyncio.sleep(every)
+
+    def _processes(self) -> dict[str, int]:
+        """Process ids of everything but workers, by name."""
+        kept = {f"gateway-{index}": keeper for index, keeper in enumerate(self._gateways)}
+        kept["controller"] = self._controller
+        living = {
+            name: keeper.child.pid
+            for name, keeper in kept.items()
+            if keeper.child is not None and keeper.child.running
+        }
+        return {"agent": os.getpid(), **living, **self._workforce.zygotes}
 
     def _write_facts(self, path: Path) -> None:
         inference, admin = self._listeners.inference.url, self._listeners.admin.url

@@ -7,6 +7,12 @@ from pathlib import Path
 
 _MOST = 10_000
 """Processes that are counted; a fork bomb must not keep the agent busy."""
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_OWN_CPU, _ALL_CPU = slice(11, 13), slice(11, 15)
+"""User and system time of a process, and with that of the children that it has waited for."""
+_THREADS, _BORN, _RESIDENT = 17, 19, 21
+"""Fields of `/proc/<pid>/stat` behind the name (proc(5) counts three more)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +23,69 @@ class Usage:
     processes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """All that a process and its descendants use.
+
+    `private_bytes` are shared with nobody; None where the kernel does not say. `started_at` is when
+    the process itself began, in epoch seconds.
+    """
+
+    cpu_seconds: float
+    resident_bytes: int
+    private_bytes: int | None
+    processes: int
+    threads: int
+    open_files: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    cpu_seconds: float
+    resident_bytes: int
+    private_bytes: int | None
+    threads: int
+    open_files: int
+    born_seconds: float
+    """Seconds from the start of the system."""
+
+
 def usage(pid: int) -> Usage:
     """The usage of a process; nothing when it is gone or the system does not say."""
-    found = list(_family(pid))
+    found = list(family(pid))
     return Usage(sum(map(resident_bytes, found)), len(found))
+
+
+def resources(pid: int, booted_at: float, *, alone: bool = False) -> Resources | None:
+    """What a process uses, with its descendants unless `alone`; None when it is gone.
+
+    `booted_at` is when the system started, from `boot_time`.
+    """
+    pids = (pid,) if alone else tuple(family(pid))
+    cpu = _OWN_CPU if alone else _ALL_CPU
+    found = [process for each in pids if (process := _process(each, cpu)) is not None]
+    if not found:
+        return None
+    private = [p.private_bytes for p in found if p.private_bytes is not None]
+    return Resources(
+        cpu_seconds=sum(p.cpu_seconds for p in found),
+        resident_bytes=sum(p.resident_bytes for p in found),
+        private_bytes=sum(private) if private else None,
+        processes=len(found),
+        threads=sum(p.threads for p in found),
+        open_files=sum(p.open_files for p in found),
+        started_at=booted_at + found[0].born_seconds,
+    )
+
+
+def boot_time() -> float:
+    """When the system started, in epoch seconds; 0 where it does not say."""
+    try:
+        lines = Path("/proc/stat").read_bytes().splitlines()
+    except OSError:
+        return 0.0
+    return next((float(line.split()[1]) for line in lines if line.startswith(b"btime ")), 0.0)
 
 
 def resident_bytes(pid: int) -> int:
@@ -29,10 +94,10 @@ def resident_bytes(pid: int) -> int:
         pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
     except (OSError, IndexError, ValueError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return pages * _PAGE
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
     """The process and its descendants, parents first."""
     waiting = [pid]
     for _ in range(_MOST):
@@ -52,3 +117,31 @@ def children(pid: int) -> list[int]:
     except OSError:
         return found
     return found
+
+
+def _process(pid: int, cpu: slice) -> _Process | None:
+    folder = Path(f"/proc/{pid}")
+    try:
+        # The name of a process, in parentheses, may hold anything.
+        fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+        numbers = [int(field) for field in fields[1:]]
+        open_files = sum(1 for _ in os.scandir(folder / "fd"))
+    except (OSError, ValueError):
+        return None
+    at = (0, *numbers)
+    return _Process(
+        cpu_seconds=sum(at[cpu]) / _TICK,
+        resident_bytes=at[_RESIDENT] * _PAGE,
+        private_bytes=_private_bytes(folder),
+        threads=at[_THREADS],
+        open_files=open_files,
+        born_seconds=at[_BORN] / _TICK,
+    )
+
+
+def _private_bytes(folder: Path) -> int | None:
+    try:
+        lines = (folder / "smaps_rollup").read_bytes().splitlines()
+    except OSError:
+        return None
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(b"Private_"))

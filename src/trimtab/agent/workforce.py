@@ -98,6 +98,11 @@ class Workforce:
         """All workers, those that are ending included."""
         return tuple(self._keepers[slot].status for slot in sorted(self._keepers))
 
+    @property
+    def zygotes(self) -> dict[str, int]:
+        """Process ids of the zygotes by their names."""
+        return self._zygotes.processes
+
     async def stop(self) -> None:
         """Drain all workers at once; none is started any more, whoever asks for it."""
         self._ending = True

@@ -115,6 +115,11 @@ class Zygote:
             self._give_up(f"it did not answer for {self._patience.start:g} s")
             return None
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, while it has one."""
+        return self._life.process.pid if self._life is not None else None
+
     async def stop(self) -> None:
         """End it; its workers, if any are left, go on."""
         self._stopping.set()

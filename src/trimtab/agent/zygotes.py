@@ -43,6 +43,11 @@ class Zygotes:
                     loop = asyncio.get_running_loop()
                     loop.call_later(self._patience.unused, self._retire, environment)
 
+    @property
+    def processes(self) -> dict[str, int]:
+        """Process ids by the names of those that live."""
+        return {each.name: each.pid for each in self._zygotes.values() if each.pid is not None}
+
     async def stop(self) -> None:
         """End all zygotes."""
         self._users.clear()

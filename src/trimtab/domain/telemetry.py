@@ -121,6 +121,101 @@ ROUTING_VERSION = Metric(
     across="min",
 )
 
+_OF_WORKER = ("release", "worker")
+WORKER_CPU = Metric(
+    "trimtab_worker_cpu_seconds_total",
+    "counter",
+    "Processor time of the worker and all that it started; it goes on when the worker restarts",
+    _OF_WORKER,
+)
+WORKER_RESTARTS = Metric(
+    "trimtab_worker_restarts_total",
+    "counter",
+    "Times that the worker ended or could not start, and was started again",
+    _OF_WORKER,
+)
+WORKER_STARTED = Metric(
+    "trimtab_worker_start_time_seconds",
+    "gauge",
+    "When the worker's process began, in seconds since 1970: its age is time() less this",
+    _OF_WORKER,
+    across="max",
+)
+WORKER_RESIDENT = Metric(
+    "trimtab_worker_resident_memory_bytes",
+    "gauge",
+    "Resident memory of the worker and all that it started, shared pages included",
+    _OF_WORKER,
+    across="max",
+)
+WORKER_PRIVATE = Metric(
+    "trimtab_worker_private_memory_bytes",
+    "gauge",
+    "Memory that no other process has a share in: what would be free if the worker ended",
+    _OF_WORKER,
+    across="max",
+)
+WORKER_PROCESSES = Metric(
+    "trimtab_worker_processes",
+    "gauge",
+    "Processes of the worker, itself included",
+    _OF_WORKER,
+    across="max",
+)
+WORKER_THREADS = Metric(
+    "trimtab_worker_threads", "gauge", "Threads of the worker", _OF_WORKER, across="max"
+)
+WORKER_FILES = Metric(
+    "trimtab_worker_open_files",
+    "gauge",
+    "File descriptors that the worker has open",
+    _OF_WORKER,
+    across="max",
+)
+WORKER_GPU_MEMORY = Metric(
+    "trimtab_worker_gpu_memory_bytes",
+    "gauge",
+    "Memory of a GPU that the worker uses; there is no series without a GPU",
+    (*_OF_WORKER, "gpu"),
+    across="max",
+)
+GPU_MEMORY = Metric(
+    "trimtab_gpu_memory_used_bytes",
+    "gauge",
+    "Memory of a GPU in use, by whomever",
+    ("gpu",),
+    across="max",
+)
+GPU_BUSY = Metric(
+    "trimtab_gpu_utilization_ratio",
+    "gauge",
+    "Share of the last moments in which the GPU was busy, with whatever",
+    ("gpu",),
+    across="max",
+)
+_OF_PROCESS = ("process",)
+PROCESS_CPU = Metric(
+    "trimtab_process_cpu_seconds_total",
+    "counter",
+    "Processor time of trimtab's own processes: agent, controller, each gateway, each zygote; it "
+    "goes on when one restarts",
+    _OF_PROCESS,
+)
+PROCESS_RESIDENT = Metric(
+    "trimtab_process_resident_memory_bytes",
+    "gauge",
+    "Resident memory of the process, shared pages included",
+    _OF_PROCESS,
+    across="max",
+)
+PROCESS_PRIVATE = Metric(
+    "trimtab_process_private_memory_bytes",
+    "gauge",
+    "Memory that no other process has a share in",
+    _OF_PROCESS,
+    across="max",
+)
+
 METRICS: tuple[Metric, ...] = (
     REQUESTS,
     DURATION,
@@ -138,5 +233,19 @@ METRICS: tuple[Metric, ...] = (
     LABELS,
     RELEASE_INFO,
     ROUTING_VERSION,
+    WORKER_CPU,
+    WORKER_RESTARTS,
+    WORKER_STARTED,
+    WORKER_RESIDENT,
+    WORKER_PRIVATE,
+    WORKER_PROCESSES,
+    WORKER_THREADS,
+    WORKER_FILES,
+    WORKER_GPU_MEMORY,
+    GPU_MEMORY,
+    GPU_BUSY,
+    PROCESS_CPU,
+    PROCESS_RESIDENT,
+    PROCESS_PRIVATE,
 )
 """Every metric of the inference listener."""

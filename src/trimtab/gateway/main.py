@@ -104,7 +104,7 @@ class Gateway:
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         register_gauges(meter, self.table, self.pools)
-        self._peers = Peers(options.index, meter, log)
+        self._peers = Peers(options.index, meter, log, self._names)
         meter.gauge(
             telemetry.RESTING, lambda: [((pool.plan.name,), pool.resting) for pool in self.pools]
         )
@@ -198,6 +198,11 @@ class Gateway:
                     await asyncio.gather(*waits)
             except TimeoutError:
                 self._log.error("routing.workers_missing", version=view.snapshot.version)
+
+    def _names(self) -> dict[str, str]:
+        """The names of the releases that are routed to, by digest."""
+        view = self.table.view
+        return {plan.release: plan.name for plan in view.plans.values()} if view else {}
 
     def _swapped(self, view: View) -> None:
         self.pools.apply(view.plans, view.workers)

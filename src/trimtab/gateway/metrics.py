@@ -7,32 +7,19 @@ counts of several gateways add up to what the service did.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-import msgspec
 import numpy as np
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from trimtab.domain import telemetry
-
-Labels = tuple[str, ...]
-Sample = tuple[Labels, float]
-Buckets = tuple[list[int], float]
-"""Counts per bucket (the last is above every bound) and the sum of the values."""
+from trimtab.domain.counts import Buckets, Count, Labels, Sample
 
 _COMBINE: Mapping[str, Callable[[float, float], float]] = {
     "sum": lambda one, other: one + other,
     "max": max,
     "min": min,
 }
-
-
-class Count(msgspec.Struct, frozen=True):
-    """Everything that one gateway counted, by name of the metric."""
-
-    counters: dict[str, list[tuple[Labels, int]]]
-    histograms: dict[str, list[tuple[Labels, Buckets]]]
-    gauges: dict[str, list[Sample]]
 
 
 class Histogram:
@@ -130,7 +117,7 @@ class Meter(Collector):
         """Begin where an earlier process ended, so that nothing that was counted falls."""
         for metric in telemetry.METRICS:
             for labels, value in count.counters.get(metric.name, ()):
-                self.count(metric, labels, value)
+                self.count(metric, labels, int(value))
             for labels, buckets in count.histograms.get(metric.name, ()):
                 self.histogram(metric, labels).add(buckets)
 
@@ -160,7 +147,7 @@ class Meter(Collector):
 
 def _counter_family(metric: telemetry.Metric, counts: Iterable[Count]) -> Metric:
     family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-    total: dict[Labels, int] = {}
+    total: dict[Labels, float] = {}
     for count in counts:
         for labels, value in count.counters.get(metric.name, ()):
             total[labels] = total.get(labels, 0) + value

@@ -1,32 +1,38 @@
-"""What the gateways of one machine counted, together: each leaves its count in a file.
+"""What the processes of one machine counted, together: each leaves its count in a file.
 
-Whoever is asked for metrics adds the counts of the others to its own. A gateway that is started
-again goes on from its file, so that no counter falls.
+Whoever is asked for metrics adds the counts of the other gateways to its own, and what the agent
+says of the processes. A gateway that is started again goes on from its file, so that no counter
+falls.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from trimtab.domain import layout
+from trimtab.domain.counts import Count
 from trimtab.gateway.logs import Log
-from trimtab.gateway.metrics import Count, Meter
+from trimtab.gateway.metrics import Meter
 
-FRESH_SECONDS = 5.0
-"""Gauges of a count that is older are of a gateway that is gone."""
 KEPT_SECONDS = 60.0
 """A count that is older is of an earlier run, and means nothing any more."""
 
 
 class Peers:
-    """The counts of the other gateways, and the file of this one's. Paths are relative."""
+    """The counts of the other processes, and the file of this one's. Paths are relative.
 
-    def __init__(self, index: int, meter: Meter, log: Log) -> None:
+    `names` are those of the releases by digest, which is all that the agent knows of them.
+    """
+
+    def __init__(
+        self, index: int, meter: Meter, log: Log, names: Callable[[], Mapping[str, str]] = dict
+    ) -> None:
         self._path = Path(layout.gateway_count(index))
         self._meter = meter
         self._log = log
+        self._names = names
         meter.others = self.others
 
     def go_on(self) -> None:
@@ -45,11 +51,14 @@ class Peers:
             self._log.error("count.failed", error=str(error))
 
     def others(self) -> Iterator[Count]:
-        """The last counts of the other gateways; gauges only of those that still write."""
+        """The last counts of the other processes; gauges only of those that still write."""
         for path in sorted(self._path.parent.glob(layout.GATEWAY_COUNTS)):
             count = None if path == self._path else self._read(path)
             if count is not None:
                 yield count
+        agent = self._read(Path(layout.AGENT_COUNT))
+        if agent is not None:
+            yield agent.with_names(self._names())
 
     def _read(self, path: Path) -> Count | None:
         try:
@@ -57,7 +66,7 @@ class Peers:
             if age > KEPT_SECONDS:
                 return None
             count = msgspec.msgpack.decode(path.read_bytes(), type=Count)
-            return count if age < FRESH_SECONDS else Count(count.counters, count.histograms, {})
+            return count if age < count.lasts else Count(count.counters, count.histograms)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError) as error:

@@ -6,15 +6,17 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.domain import telemetry
-from trimtab.domain.layout import gateway_count
+from trimtab.domain.counts import Count
+from trimtab.domain.layout import AGENT_COUNT, gateway_count
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Histogram, Meter
-from trimtab.gateway.peers import FRESH_SECONDS, KEPT_SECONDS, Peers
+from trimtab.gateway.peers import KEPT_SECONDS, Peers
 
 SHED = ("d", "realtime", "full")
 TIMES = ("d", "m@1", "realtime", "total")
@@ -80,7 +82,7 @@ def test_of_a_gateway_that_is_gone_its_counters_stay_and_its_gauges_go() -> None
     two, two_peers = gateway(1)
     two.count(telemetry.SHED, SHED, 4)
     two_peers.leave()
-    long_ago = time.time() - 2 * FRESH_SECONDS
+    long_ago = time.time() - 2 * Count().lasts
     os.utime(gateway_count(1), (long_ago, long_ago))
     lines = shown(one)
     assert lines['trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'] == 4
@@ -97,6 +99,25 @@ def test_a_count_that_cannot_be_read_costs_nothing_else() -> None:
     peers.go_on()
     one.count(telemetry.SHED, SHED)
     assert shown(one)['trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'] == 1
+
+
+def test_what_the_agent_measured_is_shown_by_the_names_of_the_releases() -> None:
+    meter = Meter()
+    Peers(0, meter, Log(io.StringIO()), lambda: {"sha256:a": "m@1"})
+    count = Count(
+        {telemetry.WORKER_CPU.name: [(("sha256:a", "a-0"), 1.5)]},
+        {},
+        {telemetry.WORKER_THREADS.name: [(("sha256:a", "a-0"), 3)]},
+        15.0,
+    )
+    Path(AGENT_COUNT).write_bytes(msgspec.msgpack.encode(count))
+    of_worker = '{release="m@1",worker="a-0"}'
+    assert shown(meter)[f"trimtab_worker_cpu_seconds_total{of_worker}"] == 1.5
+    assert shown(meter)[f"trimtab_worker_threads{of_worker}"] == 3
+    past = time.time() - 2 * count.lasts
+    os.utime(AGENT_COUNT, (past, past))
+    assert shown(meter)[f"trimtab_worker_cpu_seconds_total{of_worker}"] == 1.5
+    assert f"trimtab_worker_threads{of_worker}" not in shown(meter)
 
 
 @given(st.lists(st.floats(0, 100), max_size=50), st.integers(0, 50))
