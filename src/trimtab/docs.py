@@ -20,6 +20,7 @@ import msgspec
 from trimtab import errors
 from trimtab.domain import events, settings, telemetry
 from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ServerSpec
+from trimtab.domain.otel import TelemetrySpec
 from trimtab.domain.settings import Kind, Setting
 from trimtab.domain.telemetry import Metric
 from trimtab.views import report_shapes, shapes
@@ -30,12 +31,17 @@ MEANINGS = f"{REFERENCE}/errors.toml"
 
 _DEFAULTS: dict[str, object] = {
     "server": ServerSpec(),
+    "telemetry": TelemetrySpec(),
     "deployment": DeploymentSpec(name="", model=""),
     "model": PipelineSpec(model="", module="", steps=(), requirements=""),
 }
 _REQUIRED = {("model", "pipeline"), ("model", "steps"), ("model", "requirements")}
 _HEADINGS = {
     "server": ("`[server]`", "Listeners and processes of one machine."),
+    "telemetry": (
+        "`[telemetry]`",
+        "What is sent to [a collector](../operations.md#opentelemetry); nothing, if none is named.",
+    ),
     "deployment": ("`[deployment.NAME]`", "The name that clients call, and its desired state."),
     "model": ("`[model.NAME]`", "How the model is made: what `trimtab retrain` runs."),
 }
@@ -97,8 +103,9 @@ def settings_page() -> str:
         "Durations are written `500ms`, `30s`, `10m`, `1h`, `1d`, `1w`, or as a number of seconds. "
         "An inline table and a table of its own mean the same: "
         '`slo = { latency_p99 = "50ms" }` sets `slo.latency_p99`.\n\n'
-        "A `[server]` key can also be given as an environment variable, which goes before the "
-        "file: `TRIMTAB_SERVER_` and the key in capitals, for example `TRIMTAB_SERVER_ADMIN`. "
+        "A key of `[server]` or `[telemetry]` can also be given as an environment variable, which "
+        "goes before the file: `TRIMTAB_SERVER_` or `TRIMTAB_TELEMETRY_` and the key in capitals, "
+        "for example `TRIMTAB_SERVER_ADMIN`. "
         "`TRIMTAB_HOME` moves the state folder.\n\n"
         "Editors that read JSON Schema can check the file as it is written: point them at "
         "[trimtab.schema.json](trimtab.schema.json)."
@@ -167,7 +174,7 @@ def schema() -> dict[str, object]:
         "title": "trimtab.toml",
         "type": "object",
         "additionalProperties": False,
-        "properties": {"server": tables["server"], **named},
+        "properties": {"server": tables["server"], "telemetry": tables["telemetry"], **named},
     }
 
 
@@ -202,6 +209,7 @@ def _schema_kind(kind: Kind) -> dict[str, Any]:
         settings.COUNT.name: {"type": "integer", "minimum": 0},
         settings.POSITIVE.name: {"type": "integer", "minimum": 1},
         settings.RATIO.name: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        settings.SHARE.name: {"type": "number", "minimum": 0, "maximum": 1},
         settings.AMOUNT.name: {"type": "number", "exclusiveMinimum": 0},
         settings.TOLERANCES.name: {
             "type": "object",

@@ -157,7 +157,7 @@ def test_the_schema_knows_every_key() -> None:
         found = properties[table]
         found = (
             found["properties"]
-            if table == "server"
+            if table in ("server", "telemetry")
             else found["additionalProperties"]["properties"]
         )
         for setting in each:

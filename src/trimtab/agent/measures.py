@@ -5,6 +5,7 @@ file that they read. See `trimtab.gateway.peers`.
 """
 
 import contextlib
+import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Measures:
         self._lasts = STALE_AFTER * every
         self._gpus = gpus if gpus is not None else found_gpus()
         self._booted_at = boot_time()
+        self._since = time.time()
         self._workers = Spent()
         self._processes = Spent()
 
@@ -86,7 +88,7 @@ class Measures:
             telemetry.WORKER_RESTARTS.name: restarts,
             telemetry.PROCESS_CPU.name: self._processes.total([(name,) for name in processes]),
         }
-        return Count(counters, {}, gauges, self._lasts)
+        return Count(counters, {}, gauges, self._lasts, self._since)
 
     def _worker(
         self, labels: Labels, pid: int, gauges: dict[str, list[Sample]], gpus: Iterable[Gpu]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from trimtab.domain.otel import Export
+
 
 @dataclass(frozen=True, slots=True)
 class Programs:
@@ -44,7 +46,8 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
-    """Listeners are `host:port`; port 0 takes a free one. `grpc` is None for no gRPC."""
+    """Listeners are `host:port`; port 0 takes a free one. `grpc` is None for no gRPC, `export`
+    what gateways send to collectors."""
 
     home: Path
     project: Path
@@ -53,6 +56,7 @@ class AgentOptions:
     gateways: int = 1
     flush_seconds: float = 0.25
     grpc: str | None = None
+    export: Export = field(default_factory=Export)
     programs: Programs = field(default_factory=Programs)
     patience: Patience = field(default_factory=Patience)
 

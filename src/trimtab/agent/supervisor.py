@@ -24,6 +24,7 @@ from trimtab.agent.orphans import adopt_orphans
 from trimtab.agent.process import Launch, Nursery
 from trimtab.agent.workforce import Workforce
 from trimtab.domain import layout
+from trimtab.domain.otel import EXPORT
 
 
 class AgentFacts(msgspec.Struct, frozen=True):
@@ -135,7 +136,9 @@ class _Agent:
             *("--parent-fd", str(self._nursery.lifeline)),
             *("--flush-seconds", f"{self._options.flush_seconds:g}"),
         )
-        return Launch(f"gateway-{index}", argv, os.environ, tuple(sockets.values()))
+        export = msgspec.json.encode(self._options.export).decode()
+        environment = {**os.environ, EXPORT: export}
+        return Launch(f"gateway-{index}", argv, environment, tuple(sockets.values()))
 
     def _controller_launch(self) -> Launch:
         fd = self._listeners.admin.socket.fileno()

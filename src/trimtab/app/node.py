@@ -34,6 +34,7 @@ def up(project: Project, report: Callable[[AgentEvent], None]) -> None:
         inference=server.inference,
         admin=server.admin,
         grpc=server.grpc,
+        export=project.config.telemetry,
         gateways=server.gateways,
         flush_seconds=server.flush_seconds,
         programs=Programs(controller=(sys.executable, "-P", "-m", "trimtab.web")),

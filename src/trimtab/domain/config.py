@@ -9,34 +9,72 @@ import msgspec
 from trimtab import errors
 from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ProjectConfig, ServerSpec
 from trimtab.domain.names import checked_name
-from trimtab.domain.settings import DEPLOYMENT, MODEL, SERVER, TABLES, Setting
+from trimtab.domain.otel import (
+    Export,
+    TelemetrySpec,
+    Wrong,
+    export_of,
+    exporting,
+    standard_settings,
+)
+from trimtab.domain.settings import DEPLOYMENT, MODEL, SERVER, TABLES, TELEMETRY, Setting
 
 _OPERATION = "read trimtab.toml"
 
 
 def parse_config(data: Mapping[str, Any], environment: Mapping[str, str]) -> ProjectConfig:
-    """Check a decoded `trimtab.toml`, overlaid by `TRIMTAB_SERVER_*` variables.
+    """Check a decoded `trimtab.toml`, overlaid by `TRIMTAB_SERVER_*` and `TRIMTAB_TELEMETRY_*`.
+
+    The standard variables of OpenTelemetry lie between the file and the latter.
 
     Raises `Usage`: TT-101 for an unknown key, TT-102 for a wrong value, TT-104 for a bad name.
     """
     for table in data:
         if table not in TABLES:
             raise _unknown(table, table, TABLES)
-    server = {**_table(data, "server"), **_overrides(environment)}
+    server = {**_table(data, "server"), **_overrides("server", environment)}
     return ProjectConfig(
         msgspec.convert(_values("server", server, SERVER), ServerSpec),
+        _telemetry(_table(data, "telemetry"), environment),
         tuple(_deployment(name, table) for name, table in _named(data, "deployment")),
         tuple(_pipeline(name, table) for name, table in _named(data, "model")),
     )
 
 
-def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
-    found = {s.key: environment.get(f"TRIMTAB_SERVER_{s.key.upper()}") for s in SERVER}
-    return {
-        key: int(value) if value.isdigit() else value
-        for key, value in found.items()
-        if value is not None
-    }
+def _overrides(table: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for setting in TABLES[table]:
+        value = environment.get(f"TRIMTAB_{table.upper()}_{setting.key.upper()}")
+        if value is not None:
+            found[setting.key] = _written(setting, value)
+    return found
+
+
+def _written(setting: Setting, value: str) -> Any:
+    """What the text of a variable would be in the file."""
+    if setting.kind.words:
+        return [word.strip() for word in value.split(",")]
+    try:
+        return int(value) if value.isdigit() else float(value)
+    except ValueError:
+        return value
+
+
+def _telemetry(table: Mapping[str, Any], environment: Mapping[str, str]) -> Export:
+    given = _overrides("telemetry", environment)
+    spec = _telemetry_spec({**table, **given})
+    if not exporting(spec, environment):
+        return Export()
+    try:
+        spec = _telemetry_spec({**table, **standard_settings(environment), **given})
+        return export_of(spec, environment)
+    except Wrong as wrong:
+        hint = f"unset {wrong.name}, or send nothing: export TRIMTAB_TELEMETRY_ENDPOINT=off"
+        raise _wrong(wrong.name, str(wrong), hint) from None
+
+
+def _telemetry_spec(table: Mapping[str, Any]) -> TelemetrySpec:
+    return msgspec.convert(_values("telemetry", table, TELEMETRY), TelemetrySpec)
 
 
 def _deployment(name: str, table: Mapping[str, Any]) -> DeploymentSpec:

@@ -17,7 +17,7 @@ _PLACES = {m.name: m.labels.index("release") for m in METRICS if "release" in m.
 
 
 class Count(msgspec.Struct, frozen=True):
-    """Everything that one process counted, by name of the metric.
+    """Everything that one process counted, by name of the metric, since a time in epoch seconds.
 
     Its gauges are those of a living process for `lasts` seconds.
     """
@@ -26,6 +26,7 @@ class Count(msgspec.Struct, frozen=True):
     histograms: dict[str, list[tuple[Labels, Buckets]]] = {}
     gauges: dict[str, list[Sample]] = {}
     lasts: float = 5.0
+    since: float = 0.0
 
     def with_names(self, names: Mapping[str, str]) -> "Count":
         """The same with releases called by `names`; one that is not named keeps its digest."""
@@ -34,6 +35,7 @@ class Count(msgspec.Struct, frozen=True):
             {metric: _named(metric, values, names) for metric, values in self.histograms.items()},
             {metric: _named(metric, values, names) for metric, values in self.gauges.items()},
             self.lasts,
+            self.since,
         )
 
 

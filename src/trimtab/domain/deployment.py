@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from trimtab.domain.otel import Export
 from trimtab.domain.processes import WorkerLimits
 from trimtab.domain.release import EngineChoice, Format
 
@@ -142,8 +143,9 @@ class ServerSpec(msgspec.Struct, frozen=True):
 
 
 class ProjectConfig(msgspec.Struct, frozen=True):
-    """A whole `trimtab.toml`, checked."""
+    """A whole `trimtab.toml`, checked; `telemetry` with what the environment says of it."""
 
     server: ServerSpec = ServerSpec()
+    telemetry: Export = Export()
     deployments: tuple[DeploymentSpec, ...] = ()
     pipelines: tuple[PipelineSpec, ...] = ()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from trimtab.domain.otel import is_url
+
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 PERIODS = {
     "hour": 8766.0,
@@ -150,6 +152,16 @@ def _address_or_off(value: Any) -> str | None:
     return None if value == "off" else _address(value)
 
 
+def _url_or_off(value: Any) -> str:
+    _expect(value == "off" or (isinstance(value, str) and is_url(value)))
+    return str(value)
+
+
+def _whole_ratio(value: Any) -> float:
+    _expect(isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1)
+    return float(value)
+
+
 def _params(value: Any) -> dict[str, str]:
     _expect(isinstance(value, dict))
     _expect(all(isinstance(item, str | int | float) for item in value.values()))
@@ -201,6 +213,10 @@ TOLERANCES = Kind(
     _tolerances,
     pattern=_TOLERATED.pattern,
 )
+SHARE = Kind("a number from 0 to 1", "0.1", _whole_ratio)
+URL_OR_OFF = Kind(
+    'a URL or "off"', '"http://127.0.0.1:4318"', _url_or_off, pattern=r"https?://\S+|off"
+)
 PARAMS = Kind("a table of texts and numbers", '{ depth = "6" }', _params)
 
 SERVER: tuple[Setting, ...] = (
@@ -210,6 +226,14 @@ SERVER: tuple[Setting, ...] = (
     Setting("gateways", "gateways", POSITIVE, "Gateway processes on the inference sockets."),
     Setting("flush", "flush_seconds", DURATION, "Longest time a row waits for its segment."),
     Setting("retention_days", "retention_days", POSITIVE, "Days the request log is kept."),
+)
+
+TELEMETRY: tuple[Setting, ...] = (
+    Setting("endpoint", "endpoint", URL_OR_OFF, "Where spans and metrics are sent by OTLP/HTTP."),
+    Setting("service", "service", TEXT, "`service.name` of what is sent."),
+    Setting("signals", "signals", choices("traces", "metrics"), "What is sent."),
+    Setting("sample", "sample", SHARE, "Share sampled of the traces that begin here."),
+    Setting("metrics_every", "metrics_seconds", DURATION, "Time between two sets of metrics."),
 )
 
 DEPLOYMENT: tuple[Setting, ...] = (
@@ -323,6 +347,7 @@ MODEL: tuple[Setting, ...] = (
 
 TABLES: dict[str, tuple[Setting, ...]] = {
     "server": SERVER,
+    "telemetry": TELEMETRY,
     "deployment": DEPLOYMENT,
     "model": MODEL,
 }

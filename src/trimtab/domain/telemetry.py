@@ -121,6 +121,22 @@ ROUTING_VERSION = Metric(
     across="min",
 )
 
+SPANS = Metric(
+    "trimtab_spans_sent_total", "counter", "Spans of sampled requests that a collector took"
+)
+SPANS_DROPPED = Metric(
+    "trimtab_spans_dropped_total",
+    "counter",
+    "Spans that no collector took: full (more came than could be sent), unreachable (no collector "
+    "answered in time), refused",
+    ("reason",),
+)
+EXPORT_FAILURES = Metric(
+    "trimtab_export_failures_total",
+    "counter",
+    "Times that a collector did not take what was sent",
+    ("signal",),
+)
 _OF_WORKER = ("release", "worker")
 WORKER_CPU = Metric(
     "trimtab_worker_cpu_seconds_total",
@@ -233,6 +249,9 @@ METRICS: tuple[Metric, ...] = (
     LABELS,
     RELEASE_INFO,
     ROUTING_VERSION,
+    SPANS,
+    SPANS_DROPPED,
+    EXPORT_FAILURES,
     WORKER_CPU,
     WORKER_RESTARTS,
     WORKER_STARTED,

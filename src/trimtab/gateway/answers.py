@@ -58,14 +58,17 @@ def id_value(request_id: str) -> bytes:
     return request_id.encode()
 
 
-def id_header(request_id: str) -> bytes:
-    """The X-Request-Id line."""
-    return b"X-Request-Id: %b\r\n" % id_value(request_id)
+def call_headers(call: Call) -> bytes:
+    """The header lines of every answer to a call: release, id, and the span where there is one."""
+    headers = b"%bX-Request-Id: %b\r\n" % (call.plan.headers, id_value(call.request_id))
+    if call.trace is None or (span := call.trace.answered_by) is None:
+        return headers
+    return b"%btraceresponse: %b\r\n" % (headers, span.encode())
 
 
-def answer_headers(plan: Plan, request_id: str) -> bytes:
+def answer_headers(call: Call) -> bytes:
     """The header lines of an inference answer."""
-    return JSON + plan.headers + id_header(request_id)
+    return JSON + call_headers(call)
 
 
 @lru_cache(maxsize=256)

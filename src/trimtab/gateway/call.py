@@ -47,6 +47,10 @@ class Caller(Protocol):
         """Encode a refusal; what is returned sends it."""
         ...
 
+    def told(self, code: int) -> dict[str, str | int]:
+        """How the protocol says the code of HTTP `code`, as attributes of a span."""
+        ...
+
 
 class Call:
     """A request (or a shadow copy of one, which nobody waits for) and its current attempt.
@@ -135,7 +139,7 @@ class Call:
         copy = Call(self.caller, self.route, plan)
         copy.request_id = self.request_id
         copy.shadow = True
-        copy.trace = self.trace
+        copy.trace = None if self.trace is None else self.trace.for_shadow()
         copy.mode = "shadow"
         copy.lane = self.lane
         copy.unit, copy.weight = self.unit, self.weight

@@ -8,6 +8,7 @@ from trimtab.gateway.call import Call, Send
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.grpc_exchange import Exchange
 from trimtab.gateway.grpc_messages import InferRequest, infer_response
+from trimtab.gateway.grpc_status import status_of_code
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.raw_inputs import RAW
 from trimtab.gateway.tensors import inputs_of
@@ -45,3 +46,7 @@ class GrpcCaller:
     def refuse(self, call: Call, fault: Fault) -> Send:
         """A refusal that names release and request; what is returned sends it."""
         return partial(self._exchange.refuse, fault, call.plan.name, call.request_id)
+
+    def told(self, code: int) -> dict[str, str | int]:
+        """The attributes of an answer over gRPC."""
+        return {"rpc.system": "grpc", "rpc.grpc.status_code": int(status_of_code(code))}

@@ -58,9 +58,14 @@ WRONG_CONTENT = b"\x08\x03415" + literal(b"accept", b"application/grpc")
 
 def status_of(fault: Fault) -> Status:
     """The code of a fault, whose status is HTTP's."""
-    return _OF_HTTP.get(fault.status) or (
-        Status.INTERNAL if fault.status >= 500 else Status.INVALID_ARGUMENT
-    )
+    return status_of_code(fault.status)
+
+
+def status_of_code(code: int) -> Status:
+    """The code of gRPC for one of HTTP."""
+    if code == 200:
+        return Status.OK
+    return _OF_HTTP.get(code) or (Status.INTERNAL if code >= 500 else Status.INVALID_ARGUMENT)
 
 
 def fault_trailers(fault: Fault) -> bytes:

@@ -11,16 +11,17 @@ from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.faults import Fault, unavailable
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.table import RouteView
-from trimtab.gateway.tracing import Trace
+from trimtab.gateway.tracing import Tracer
 from trimtab.gateway.wake import Waker
 
 
 class Intake:
     """Makes calls and gives them to the dispatcher."""
 
-    def __init__(self, dispatcher: Dispatcher, waker: Waker) -> None:
+    def __init__(self, dispatcher: Dispatcher, waker: Waker, tracer: Tracer) -> None:
         self._dispatcher = dispatcher
         self._waker = waker
+        self._tracer = tracer
         self._id_prefix = os.urandom(6).hex()
         self._made_ids = 0
 
@@ -54,8 +55,8 @@ class Intake:
         call.received_at = call.event_time = time.time()
         call.started_at = time.monotonic()
         call.deadline = call.started_at + route.deadline
-        if trace is not None:
-            call.trace = Trace(trace)
+        if trace is not None or self._tracer.begins:
+            call.trace = self._tracer.begin(trace)
         if explicit is not None:
             call.mode = "explicit"
         return call

@@ -43,6 +43,8 @@ class Layers:
         model(timing.model)
         encoding(encode)
         total(now - call.started_at)
+        if call.trace is not None and call.trace.recording is not None:
+            call.trace.recording.answered(call, timing, now, encode)
 
     def _find(self, labels: tuple[str, str, str]) -> tuple[Observe, ...]:
         found = tuple(

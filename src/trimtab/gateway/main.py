@@ -15,8 +15,10 @@ from pathlib import Path
 import uvloop
 
 from trimtab.domain import layout, telemetry
+from trimtab.domain.otel import Export
 from trimtab.gateway.directory import Directory
 from trimtab.gateway.dispatch import Dispatcher
+from trimtab.gateway.export import Exports
 from trimtab.gateway.front import Front, register_gauges
 from trimtab.gateway.grpc_front import GrpcFront
 from trimtab.gateway.http2_server import Http2Server
@@ -51,6 +53,7 @@ class GatewayOptions:
     parent: int | None = None
     drain_seconds: float = 30.0
     limits: Limits = field(default_factory=Limits)
+    export: Export = field(default_factory=Export)
 
 
 OpenLog = Callable[[Path, str], LogSink]
@@ -95,7 +98,11 @@ class Gateway:
         dispatcher = Dispatcher(self.recorder, meter, log)
         self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log)
         self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
-        intake = Intake(dispatcher, Waker(Path(), asyncio.get_running_loop().time, log))
+        self._exports = Exports(
+            *(options.export, meter, log), index=options.index, instance=socket.gethostname()
+        )
+        waker = Waker(Path(), asyncio.get_running_loop().time, log)
+        intake = Intake(dispatcher, waker, self._exports.tracer)
         directory = Directory(self.table, intake, meter)
         self._front = Front(directory, intake, self.recorder, meter, log)
         self.http = HttpServer(self._front.handle)
@@ -135,6 +142,7 @@ class Gateway:
             (self._count, COUNT_SECONDS),
         )
         self._tasks += [loop.create_task(self._forever(*each)) for each in steps]
+        self._exports.start()
 
     async def told_to_stop(self) -> None:
         """Return on SIGTERM, SIGINT, or when the parent is gone."""
@@ -158,6 +166,7 @@ class Gateway:
         self.pools.abort()
         self.recorder.close()
         self._peers.leave()
+        await self._exports.finish()
 
     async def _listen(self, number: int, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept on an inherited socket."""

@@ -5,7 +5,9 @@ and buckets are those of `trimtab.domain.telemetry`. What one gateway counted is
 counts of several gateways add up to what the service did.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -14,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from trimtab.domain import telemetry
 from trimtab.domain.counts import Buckets, Count, Labels, Sample
+from trimtab.domain.telemetry import METRICS
 
 _COMBINE: Mapping[str, Callable[[float, float], float]] = {
     "sum": lambda one, other: one + other,
@@ -60,6 +63,15 @@ class Histogram:
         return self._counts.tolist(), self._total
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What several processes counted, by metric and labels; `since` (epoch seconds) at the most."""
+
+    since: float
+    numbers: dict[telemetry.Metric, dict[Labels, float]]
+    histograms: dict[telemetry.Metric, dict[Labels, Histogram]]
+
+
 class Meter(Collector):
     """All counters and histograms of one gateway; gauges are read when somebody asks.
 
@@ -69,14 +81,15 @@ class Meter(Collector):
     def __init__(self) -> None:
         self.others: Callable[[], Iterable[Count]] = tuple
         self._counters: dict[str, dict[Labels, int]] = {
-            metric.name: {} for metric in telemetry.METRICS if metric.kind == "counter"
+            metric.name: {} for metric in METRICS if metric.kind == "counter"
         }
         self._histograms: dict[str, dict[Labels, Histogram]] = {
-            metric.name: {} for metric in telemetry.METRICS if metric.kind == "histogram"
+            metric.name: {} for metric in METRICS if metric.kind == "histogram"
         }
         self._gauges: dict[str, Callable[[], Iterable[Sample]]] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
+        self._since = time.time()
 
     def count(self, metric: telemetry.Metric, labels: Labels, by: int = 1) -> None:
         """Add to a counter."""
@@ -111,11 +124,13 @@ class Meter(Collector):
                 for name, values in self._histograms.items()
             },
             {name: list(read()) for name, read in self._gauges.items()},
+            since=self._since,
         )
 
     def go_on(self, count: Count) -> None:
         """Begin where an earlier process ended, so that nothing that was counted falls."""
-        for metric in telemetry.METRICS:
+        self._since = count.since
+        for metric in METRICS:
             for labels, value in count.counters.get(metric.name, ()):
                 self.count(metric, labels, int(value))
             for labels, buckets in count.histograms.get(metric.name, ()):
@@ -125,16 +140,23 @@ class Meter(Collector):
         """Every histogram."""
         return [each for of_metric in self._histograms.values() for each in of_metric.values()]
 
-    def collect(self) -> Iterator[Metric]:
-        """Every family of all gateways, for `prometheus_client`."""
+    def totals(self) -> Totals:
+        """What all processes together have counted, and their gauges."""
         counts = [self.so_far(), *self.others()]
-        for metric in telemetry.METRICS:
-            if metric.kind == "counter":
-                yield _counter_family(metric, counts)
-            elif metric.kind == "histogram":
-                yield _histogram_family(metric, counts)
+        return Totals(
+            min(count.since for count in counts),
+            {metric: _numbers(metric, counts) for metric in METRICS if metric.kind != "histogram"},
+            {metric: _summed(metric, counts) for metric in METRICS if metric.kind == "histogram"},
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family of all processes, for `prometheus_client`."""
+        totals = self.totals()
+        for metric in METRICS:
+            if metric.kind == "histogram":
+                yield _histogram_family(metric, totals.histograms[metric])
             else:
-                yield _gauge_family(metric, counts)
+                yield _number_family(metric, totals.numbers[metric])
 
     def describe(self) -> list[Metric]:
         """Nothing: there is one collector, so no name can clash."""
@@ -145,38 +167,38 @@ class Meter(Collector):
         return generate_latest(self._registry)
 
 
-def _counter_family(metric: telemetry.Metric, counts: Iterable[Count]) -> Metric:
-    family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-    total: dict[Labels, float] = {}
-    for count in counts:
-        for labels, value in count.counters.get(metric.name, ()):
-            total[labels] = total.get(labels, 0) + value
-    for labels, value in total.items():
-        family.add_metric(labels, value)
-    return family
-
-
-def _gauge_family(metric: telemetry.Metric, counts: Iterable[Count]) -> Metric:
-    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+def _numbers(metric: telemetry.Metric, counts: Iterable[Count]) -> dict[Labels, float]:
+    """The values of a counter or gauge over all processes."""
     combine = _COMBINE[metric.across]
     total: dict[Labels, float] = {}
     for count in counts:
-        for labels, value in count.gauges.get(metric.name, ()):
+        found = count.counters if metric.kind == "counter" else count.gauges
+        for labels, value in found.get(metric.name, ()):
             total[labels] = combine(total[labels], value) if labels in total else value
-    for labels, value in total.items():
-        family.add_metric(labels, value)
-    return family
+    return total
 
 
-def _histogram_family(metric: telemetry.Metric, counts: Iterable[Count]) -> Metric:
-    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+def _summed(metric: telemetry.Metric, counts: Iterable[Count]) -> dict[Labels, Histogram]:
     total: dict[Labels, Histogram] = {}
     for count in counts:
         for labels, counted in count.histograms.get(metric.name, ()):
             total.setdefault(labels, Histogram(metric.buckets)).add(counted)
+    return total
+
+
+def _number_family(metric: telemetry.Metric, values: Mapping[Labels, float]) -> Metric:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(metric.name, metric.help, labels=metric.labels)
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram_family(metric: telemetry.Metric, values: Mapping[Labels, Histogram]) -> Metric:
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
     bounds = [*map(str, metric.buckets), "+Inf"]
-    for labels, histogram in total.items():
-        values, sum_of_values = histogram.buckets
-        below = np.cumsum(values).tolist()
+    for labels, histogram in values.items():
+        counts, sum_of_values = histogram.buckets
+        below = np.cumsum(counts).tolist()
         family.add_metric(labels, list(zip(bounds, below, strict=True)), sum_of_values)
     return family

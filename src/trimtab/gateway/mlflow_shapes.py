@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from trimtab.gateway.answers import JSON, answer_headers, encode_json, id_header
+from trimtab.gateway.answers import JSON, answer_headers, call_headers, encode_json
 from trimtab.gateway.asked import Parameter, wanted_outputs
 from trimtab.gateway.call import Call, Send
 from trimtab.gateway.faults import Fault, bad
@@ -116,13 +116,15 @@ class MlflowCaller:
             names = [each.output.name for each in chosen]
             predictions = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         body = encode_json({"predictions": predictions})
-        headers = answer_headers(call.plan, call.request_id)
-        return partial(self._exchange.respond, 200, body, headers)
+        return partial(self._exchange.respond, 200, body, answer_headers(call))
 
     def refuse(self, call: Call, fault: Fault) -> Send:
         """Encode a refusal that names release and request; what is returned sends it."""
-        headers = call.plan.headers + id_header(call.request_id)
-        return partial(refuse, self._exchange, fault, headers)
+        return partial(refuse, self._exchange, fault, call_headers(call))
+
+    def told(self, code: int) -> dict[str, str | int]:
+        """The attributes of an answer over HTTP."""
+        return {"http.request.method": "POST", "http.response.status_code": code}
 
 
 def refuse(exchange: Exchange, fault: Fault, headers: bytes = b"") -> None:

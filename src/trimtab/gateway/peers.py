@@ -66,7 +66,11 @@ class Peers:
             if age > KEPT_SECONDS:
                 return None
             count = msgspec.msgpack.decode(path.read_bytes(), type=Count)
-            return count if age < count.lasts else Count(count.counters, count.histograms)
+            return (
+                count
+                if age < count.lasts
+                else Count(count.counters, count.histograms, since=count.since)
+            )
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError) as error:

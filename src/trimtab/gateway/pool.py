@@ -20,7 +20,6 @@ from trimtab.gateway.outliers import Outliers
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.retries import RetryBudget
 from trimtab.gateway.schedule import Limits, Refusal, Schedule
-from trimtab.gateway.tracing import handed_on
 from trimtab.gateway.values import OutputValues
 from trimtab.gateway.wire import predict_frame, result_values
 from trimtab.worker.frames import Frame, FrameError, Kind
@@ -263,10 +262,13 @@ class Pool:
 
     def _send(self, link: Link, batch: Batch, now: float) -> None:
         calls = batch.calls
+        traces: list[dict[str, str]] = []
         for call in calls:
             if not batch.first:
                 call.sent_at, call.freed_at = now, link.idle_at
             call.worker = link.worker
+            if call.trace is not None:
+                traces.append(call.trace.handed_on(call))
         self._sent += 1
         batch.number = self._sent
         batch.sent_at = now
@@ -276,7 +278,6 @@ class Pool:
         patience = max(given, SLOW * (batch.ends_at - now)) + WORKER_GRACE
         try:
             inputs = batch.inputs(self.plan)
-            traces = handed_on(calls)
             frame = predict_frame(self.plan, batch.number, inputs, left, patience, traces)
         except FrameError as error:
             self._schedule.ended(batch)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from trimtab.gateway.answers import answer_body, answer_headers, id_header
+from trimtab.gateway.answers import answer_body, answer_headers, call_headers
 from trimtab.gateway.asked import wanted_outputs
 from trimtab.gateway.binary import (
     MIXED,
@@ -67,14 +67,15 @@ class RestCaller:
             headers = binary_headers(call, size)
             return partial(self._exchange.respond, 200, b"".join(parts), headers)
         body = answer_body(call, values, start)
-        return partial(
-            self._exchange.respond, 200, body, answer_headers(call.plan, call.request_id)
-        )
+        return partial(self._exchange.respond, 200, body, answer_headers(call))
 
     def refuse(self, call: Call, fault: Fault) -> Send:
         """Encode a refusal that names release and request; what is returned sends it."""
-        headers = call.plan.headers + id_header(call.request_id)
-        return partial(self._exchange.refuse, fault, headers)
+        return partial(self._exchange.refuse, fault, call_headers(call))
+
+    def told(self, code: int) -> dict[str, str | int]:
+        """The attributes of an answer over HTTP."""
+        return {"http.request.method": "POST", "http.response.status_code": code}
 
 
 class BinaryCaller(RestCaller):
@@ -106,6 +107,6 @@ class BinaryCaller(RestCaller):
 def binary_headers(call: Call, json_size: int) -> bytes:
     """The header lines of an answer with binary tensors."""
     return (
-        b"Content-Type: application/octet-stream\r\nInference-Header-Content-Length: %d\r\n%b%b"
-        % (json_size, call.plan.headers, id_header(call.request_id))
+        b"Content-Type: application/octet-stream\r\nInference-Header-Content-Length: %d\r\n%b"
+        % (json_size, call_headers(call))
     )

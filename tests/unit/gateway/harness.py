@@ -14,6 +14,7 @@ from tests.unit.gateway.support import write_routing
 
 from trimtab.backends.publishing import publish
 from trimtab.backends.spool import SpoolLog
+from trimtab.domain.otel import Export
 from trimtab.domain.routing import RoutingSnapshot
 from trimtab.gateway.logs import Log
 from trimtab.gateway.main import Gateway, GatewayOptions
@@ -67,7 +68,10 @@ def _sequence(path: Path) -> int:
 
 @contextlib.asynccontextmanager
 async def running(
-    home: Path, routing: RoutingSnapshot | None = None, limits: Limits | None = None
+    home: Path,
+    routing: RoutingSnapshot | None = None,
+    limits: Limits | None = None,
+    export: Export | None = None,
 ) -> AsyncIterator[Harness]:
     """A gateway on a free port; `routing` is on disk before it starts."""
     before = Path.cwd()
@@ -80,6 +84,7 @@ async def running(
         *(home, 0, listener.detach(), grpc.detach()),
         flush_seconds=30,
         limits=limits or Limits(),
+        export=export or Export(),
         drain_seconds=2,
     )
     with (home / "gateway.log").open("w") as stream:

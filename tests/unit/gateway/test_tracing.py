@@ -130,7 +130,7 @@ def test_what_failed_on_the_canary_and_what_answered_are_in_the_same_trace(tmp_p
         stable: list[dict[str, Any]] = []
         await worker(tmp_path, 1, noting(stable))
         await worker(tmp_path, 2, crash)
-        async with running(tmp_path, canary_at(9_999)) as it:
+        async with running(tmp_path, canary_at(10_000)) as it:
             answer = await it.client.post(INFER, content=request(), headers={"traceparent": PARENT})
             assert answer.status_code == 200
             rows = await it.rows()
