@@ -397,6 +397,14 @@ ALERTS = (
         "1m",
         "The request log cannot be written: free space on the disk of the state folder.",
     ),
+    Alert(
+        "TrimtabLogUnreadable",
+        "ticket",
+        f"{telemetry.LOG_UNREADABLE.name} > 0",
+        "1m",
+        "A spool of the request log is damaged: look at `spool/*.unreadable` of the state folder, "
+        "and at its disk.",
+    ),
 )
 
 

@@ -61,7 +61,7 @@ def _publish(home: Path, path: Path) -> None:
         _write_rows(home, writer, number, content)
         _write_labels(home, writer, number, content)
     except (msgspec.DecodeError, pa.ArrowException, ValueError, TypeError, LookupError):
-        path.rename(path.with_suffix(".unreadable"))
+        path.rename(path.with_suffix(layout.UNREADABLE))
     else:
         path.unlink()
 

@@ -106,6 +106,12 @@ LOG_DROPPED = Metric(
     "Rows the request log lost because it could not be written",
     ("deployment",),
 )
+LOG_UNREADABLE = Metric(
+    "trimtab_log_unreadable_spools",
+    "gauge",
+    "Spools in the state folder that no segment of the request log could be made of",
+    across="max",
+)
 LABELS = Metric("trimtab_labels_total", "counter", "Labels accepted", ("deployment",))
 RELEASE_INFO = Metric(
     "trimtab_release_info",
@@ -246,6 +252,7 @@ METRICS: tuple[Metric, ...] = (
     SHADOW_DROPPED,
     LOG_ROWS,
     LOG_DROPPED,
+    LOG_UNREADABLE,
     LABELS,
     RELEASE_INFO,
     ROUTING_VERSION,

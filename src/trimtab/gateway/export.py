@@ -24,6 +24,7 @@ from trimtab.gateway.otlp import (
     span_request,
 )
 from trimtab.gateway.protobuf import ProtobufError
+from trimtab.gateway.series import begin_exports
 from trimtab.gateway.tracing import Spans, Tracer
 
 MOST_WAITING = 20_000
@@ -64,6 +65,8 @@ class Exports:
         self._senders: list[Sender] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.tracer = Tracer()
+        if export != Export():
+            begin_exports(meter)
         if export.traces is not None:
             spans = SpanSender(_Line("traces", export.traces, meter, log), resource, meter)
             self.tracer = Tracer(spans.take, export.ratio, parent_based=export.parent_based)

@@ -30,6 +30,7 @@ from trimtab.gateway.peers import Peers
 from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
 from trimtab.gateway.schedule import Limits
+from trimtab.gateway.series import begin_deployments
 from trimtab.gateway.table import POLL_SECONDS, Table, View
 from trimtab.gateway.wake import Waker
 from trimtab.ports.logsink import LogSink
@@ -115,6 +116,7 @@ class Gateway:
         meter.gauge(
             telemetry.RESTING, lambda: [((pool.plan.name,), pool.resting) for pool in self.pools]
         )
+        meter.gauge(telemetry.LOG_UNREADABLE, lambda: [((), _unreadable_spools())])
 
     async def start(self) -> None:
         """Route by what is on disk, then accept."""
@@ -214,6 +216,7 @@ class Gateway:
         return {plan.release: plan.name for plan in view.plans.values()} if view else {}
 
     def _swapped(self, view: View) -> None:
+        begin_deployments(self._meter, view.deployments)
         self.pools.apply(view.plans, view.workers)
 
     async def _tick(self) -> None:
@@ -237,6 +240,10 @@ class Gateway:
                 await step()
             except Exception as error:
                 self._log.error("background.failed", step=step.__name__, error=repr(error))
+
+
+def _unreadable_spools() -> int:
+    return sum(1 for _ in Path(layout.SPOOL).glob(f"*{layout.UNREADABLE}"))
 
 
 def _routed(view: View) -> set[str]:
