@@ -32,6 +32,8 @@ class Leaking(Risk):
                 if os.fork() == 0:
                     time.sleep(600)
                     os._exit(0)
+        if "gpu" in frame["city"]:
+            print("sees", os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
         if "leak" in frame["city"]:
             KEPT.append(os.urandom(1_000_000))
         return super().predict_proba(frame)
@@ -47,7 +49,7 @@ def system(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sy
     model.write_text(model.read_text(encoding="utf-8") + MODEL, encoding="utf-8")
     config = folder / "trimtab.toml"
     text = config.read_text(encoding="utf-8").replace("min = 2, max = 2", "min = 1, max = 1")
-    limits = 'limits = { memory = "200 MiB", cpus = 1, processes = 20 }'
+    limits = 'limits = { memory = "200 MiB", cpus = 1, processes = 20, gpus = ["GPU-b"] }'
     config.write_text(text.replace("[deployment.other]", f"{limits}\n[deployment.other]"))
     made = System(folder)
     said = made.verb(*BUILD, "--model", "model:Leaking")
@@ -105,6 +107,15 @@ def test_a_worker_is_kept_to_its_processors(system: System) -> None:
     status = Path(f"/proc/{worker(system)['pid']}/status").read_text()
     (allowed,) = [line.split()[1] for line in status.splitlines() if "Cpus_allowed_list" in line]
     assert allowed.isdigit()
+
+
+def test_a_worker_sees_the_gpu_that_it_is_given(system: System) -> None:
+    with system.client() as client:
+        client.predict("risk", [person("gpu")])
+    slot = worker(system)["slot"]
+    name = f"{slot['release'].removeprefix('sha256:')[:12]}-{slot['index']}"
+    log = system.home / "logs" / f"worker-{name}.log"
+    until(lambda: "sees GPU-b" in log.read_text())
 
 
 @pytest.mark.parametrize("harm", ["crash", "bomb"])

@@ -1,4 +1,4 @@
-"""Whether a worker stays within its limits, and on which processors it runs."""
+"""Whether a worker stays within its limits, and on which processors and GPU it runs."""
 
 import math
 from collections.abc import Sequence
@@ -33,6 +33,11 @@ def told(limits: WorkerLimits, used: Usage) -> str:
     if limits.memory_bytes is not None:
         size += f" of its {limits.memory_bytes / 2**20:.0f} MiB"
     return f"uses {size} and {used.processes} of its {limits.processes} processes"
+
+
+def gpu(limits: WorkerLimits, index: int) -> str | None:
+    """The GPU of a worker, the next one for each index; None for none."""
+    return limits.gpus[index % len(limits.gpus)] if limits.gpus else None
 
 
 def processors(limits: WorkerLimits, index: int, present: Sequence[int]) -> tuple[int, ...] | None:

@@ -15,7 +15,7 @@ import msgspec
 from trimtab import errors
 from trimtab.agent.backoff import Backoff
 from trimtab.agent.hands import PreparedRelease
-from trimtab.agent.limits import processors, standing, told
+from trimtab.agent.limits import gpu, processors, standing, told
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
 from trimtab.agent.process import Child
 from trimtab.agent.readiness import Hello, greeted
@@ -178,6 +178,8 @@ class WorkerKeeper:
         limits, present = self._with.limits(self.slot.release), sorted(os.sched_getaffinity(0))
         if (chosen := processors(limits, self.slot.index, present)) is not None:
             arguments += ["--processors", ",".join(map(str, chosen))]
+        if (device := gpu(limits, self.slot.index)) is not None:
+            arguments += ["--gpu", device]
         child = await self._with.zygotes.start(self.slot, prepared, arguments)
         self._tell("started", "started", child.pid)
         return child

@@ -20,6 +20,8 @@ _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH")
 """What a child may know of its parent's environment; secrets of the parent are not in it."""
 
 _ALWAYS = {
+    # A GPU is given to a worker by its deployment, and never found by a library.
+    "CUDA_VISIBLE_DEVICES": "",
     "PYTHONFAULTHANDLER": "1",
     "PYTHONUNBUFFERED": "1",
     # Arrow's allocator would start a thread when it is imported, and a zygote must have none.

@@ -23,12 +23,14 @@ class WorkerLimits(msgspec.Struct, frozen=True):
     """What one worker may use; None is no limit.
 
     `memory_bytes` is resident memory of the worker and all that it started, shared libraries
-    included; `cpus` is rounded up to whole ones; `processes` counts the worker itself.
+    included; `cpus` is rounded up to whole ones; `processes` counts the worker itself. Each
+    worker gets one of `gpus`, by number or UUID, in its turn; without any it sees none.
     """
 
     memory_bytes: int | None = None
     cpus: float | None = None
     processes: int = 64
+    gpus: tuple[str, ...] = ()
 
     def wider(self, other: "WorkerLimits") -> "WorkerLimits":
         """What suits both: a worker that serves two deployments keeps the promise to each."""
@@ -36,6 +38,7 @@ class WorkerLimits(msgspec.Struct, frozen=True):
             _larger(self.memory_bytes, other.memory_bytes),
             _larger(self.cpus, other.cpus),
             max(self.processes, other.processes),
+            tuple(dict.fromkeys((*self.gpus, *other.gpus))),
         )
 
 

@@ -272,6 +272,7 @@ DEPLOYMENT: tuple[Setting, ...] = (
     Setting("limits.memory", "limits.memory_bytes", SIZE, "Memory of a worker; see operations."),
     Setting("limits.cpus", "limits.cpus", AMOUNT, "Processors of a worker, rounded up."),
     Setting("limits.processes", "limits.processes", POSITIVE, "Processes of a worker, with it."),
+    Setting("limits.gpus", "limits.gpus", TEXTS, "GPUs by number or UUID, one for each worker."),
     Setting(
         "monitor.false_alarms",
         "monitor.false_alarms_per_year",

@@ -97,6 +97,8 @@ def _serve(options: argparse.Namespace, parent: Parent) -> int:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     zygote.rename(_NAME)
     _keep_to(options.processors)
+    if options.gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = options.gpu
     settings = config.read(options.config)
     verify_tree(settings)
     model = load(settings)
@@ -212,6 +214,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         added[name].add_argument("--inputs", type=Path, required=True)
     added["convert"].add_argument("--out", type=Path, required=True)
     added["serve"].add_argument("--processors", type=_numbers, default=())
+    added["serve"].add_argument("--gpu", default="")
     probe = added["probe"]
     probe.add_argument("--outputs", type=Path, action="append", required=True)
     probe.add_argument("--batch", type=int, action="append", required=True)

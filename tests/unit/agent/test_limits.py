@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.agent.limits import Standing, processors, standing, told
+from trimtab.agent.limits import Standing, gpu, processors, standing, told
 from trimtab.agent.usage import Usage
 from trimtab.domain.processes import WorkerLimits
 
@@ -47,6 +47,12 @@ def test_workers_are_spread_over_the_processors(
     cpus: float, index: int, expected: tuple[int, ...] | None
 ) -> None:
     assert processors(WorkerLimits(cpus=cpus), index, (4, 5, 6, 7)) == expected
+
+
+def test_workers_take_the_gpus_in_turn_and_none_without_any() -> None:
+    limits = WorkerLimits(gpus=("0", "GPU-b"))
+    assert [gpu(limits, index) for index in range(3)] == ["0", "GPU-b", "0"]
+    assert gpu(WorkerLimits(), 0) is None
 
 
 def test_without_a_limit_all_processors_may_be_used() -> None:

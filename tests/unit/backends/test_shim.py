@@ -22,6 +22,11 @@ def test_a_child_knows_the_profile_and_few_things_of_its_parent() -> None:
     assert "PYTHONPATH" not in child
 
 
+def test_a_child_sees_no_gpu_unless_it_is_given_one() -> None:
+    child = shim.worker_environment(shim.EXECUTION_SERVING, {"CUDA_VISIBLE_DEVICES": "0,1"})
+    assert child["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_a_child_reports_to_nobody_else() -> None:
     child = shim.worker_environment(shim.EXECUTION_SERVING, {"ORT_DISABLE_TELEMETRY": "0"})
     assert child["ORT_DISABLE_TELEMETRY"] == "1"

@@ -90,6 +90,7 @@ def test_tolerances_of_single_signals_are_numbers_by_name() -> None:
 
 def test_limits_are_of_one_worker() -> None:
     assert limits("cpus = 0.5, processes = 9") == WorkerLimits(cpus=0.5, processes=9)
+    assert limits('gpus = ["0", "GPU-b"]') == WorkerLimits(gpus=("0", "GPU-b"))
 
 
 @pytest.mark.parametrize("text", ['memory = "2"', 'memory = "0 B"', "memory = 5", "cpus = 0"])

@@ -49,16 +49,18 @@ def test_nothing_is_wanted_before_anything_is_deployed() -> None:
 
 def test_a_release_of_two_deployments_gets_the_wider_limits() -> None:
     story = rolling("preparing0")
-    tight = WorkerLimits(memory_bytes=100, cpus=2.0, processes=8)
-    wide = WorkerLimits(memory_bytes=200, cpus=None, processes=4)
+    tight = WorkerLimits(memory_bytes=100, cpus=2.0, processes=8, gpus=("0", "1"))
+    wide = WorkerLimits(memory_bytes=200, cpus=None, processes=4, gpus=("1", "2"))
     states = [
         msgspec.structs.replace(
             story.state, spec=msgspec.structs.replace(story.state.spec, limits=limits)
         )
         for limits in (tight, wide)
     ]
+    both = WorkerLimits(200, None, 8, limits_of(states)[ONE].gpus)
+    assert sorted(both.gpus) == ["0", "1", "2"]
     assert limits_of(states[:1]) == {ONE: tight, TWO: tight}
-    assert limits_of(states) == dict.fromkeys((ONE, TWO), WorkerLimits(200, None, 8))
+    assert limits_of(states) == dict.fromkeys((ONE, TWO), both)
 
 
 def test_candidate_gets_its_workers_before_any_weight() -> None:
