@@ -85,7 +85,7 @@ def _sample(at: float, pid: int) -> Sample | None:
         threads = len(list((folder / "task").iterdir()))
     except OSError:
         return None
-    return Sample(at, pid, _role(pid), processes.memory(pid), files, threads)
+    return Sample(at, pid, _role(pid), processes.memory(pid, "Pss"), files, threads)
 
 
 def _role(pid: int) -> str:

@@ -3,26 +3,25 @@
 Run: scripts/bench system [--seconds 5] [--trials 10] [--write]
 
 Requests are one row of JSON, closed loop, from one uvloop client on the same machine. Memory is
-the proportional set size (PSS) of the whole process tree. `--write` puts the table into
-docs/benchmarks/system.md.
+what the whole process tree occupies, each page counted once (`harness.processes.occupied`).
+`--write` puts the table into docs/benchmarks/system.md.
 """
 
 import argparse
 import asyncio
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import uvloop
+from harness import processes
 
 from trimtab.app.projects import open_project
 from trimtab.app.releases import find_release, tools
@@ -140,11 +139,11 @@ class Bench:
     def _memory(self) -> None:
         time.sleep(2.0)
         facts = msgspec.json.decode((self.home / "run" / "agent.json").read_bytes())
-        parts = {pid: (_pss(pid), _role(pid)) for pid in _tree(int(facts["pid"]))}
-        whole = sum(size for size, _ in parts.values())
-        told = ", ".join(f"{role} {size / 2**20:.0f}" for size, role in parts.values())
+        sizes = processes.occupied(list(processes.tree(int(facts["pid"]))))
+        told = ", ".join(f"{_role(pid)} {size / 2**20:.0f}" for pid, size in sizes.items())
         self.found.add(
-            "resident memory of the idle system (PSS)", f"{whole / 2**20:.0f} MiB: {told}"
+            "resident memory of the idle system, each page counted once",
+            f"{sum(sizes.values()) / 2**20:.0f} MiB: {told}",
         )
 
     async def _throughput(self) -> None:
@@ -233,28 +232,6 @@ async def _closed_loop(
     return len(times) / seconds, np.array(times)
 
 
-def _tree(root: int) -> Iterator[int]:
-    yield root
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _parent(int(entry.name)) == root:
-            yield from _tree(int(entry.name))
-
-
-def _parent(pid: int) -> int:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return 0
-    return int(stat.rpartition(")")[2].split()[1])
-
-
-def _pss(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
 def _role(pid: int) -> str:
     name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
     if name.startswith("trimtab-"):
@@ -268,23 +245,6 @@ def _role(pid: int) -> str:
         if mark in words:
             return role
     return "agent"
-
-
-def machine() -> str:
-    """The machine in one line."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return (
-        f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, "
-        f"Python {platform.python_version()}, Linux {platform.release()}"
-    )
 
 
 def main() -> None:
@@ -302,7 +262,8 @@ def main() -> None:
         Path("docs/benchmarks/system.md").write_text(
             "# The whole system\n\n"
             f"Made by `scripts/bench {' '.join(['system', *sys.argv[1:]])}` on "
-            f"{time.strftime('%Y-%m-%d')}: {machine()}. Client and server share the machine.\n\n"
+            f"{time.strftime('%Y-%m-%d')}: {processes.machine()}. "
+            "Client and server share the machine.\n\n"
             "The project is the one of `trimtab init`: scikit-learn's logistic regression behind a "
             "scaler, ten inputs through pandas, one worker, everything on (request log, monitors, "
             "routing, validation, deadlines).\n\n"

@@ -192,7 +192,7 @@ CASES = (
     ),
     Case(
         "memory",
-        "memory of the idle server, all processes",
+        "memory of the idle server, all processes, each page counted once",
         "logreg",
         BOTH_CORES,
         (*PRODUCTS, *OTHERS, "ray-serve", "mlflow"),

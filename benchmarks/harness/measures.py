@@ -17,6 +17,7 @@ from harness.load import Load, Result
 from harness.models import Trained
 from harness.ours import Trimtab, unrecorded
 from harness.servers import Running, Server, load, once
+from trimtab.agent.options import Patience
 from trimtab.backends.node_client import NodeClient
 from trimtab.domain.processes import WorkerStatus
 
@@ -25,6 +26,8 @@ Figures = dict[str, float]
 APPS = Path(__file__).resolve().parent / "apps"
 RESTARTS = 5
 RESTART_SECONDS = 60.0
+IDLE_SECONDS = 4.0
+SETTLED_SECONDS = Patience().settled + 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +119,29 @@ def start(session: Session) -> Figures:
 
 
 def idle_memory(session: Session) -> Figures:
-    """Two seconds after the first answers, shared pages counted once."""
-    time.sleep(2.0)
+    """Some seconds after the first answers, each page of the tree counted once."""
+    time.sleep(IDLE_SECONDS)
     return {"memory": float(processes.tree_memory(session.running.pid))}
 
 
 def further_worker(session: Session) -> Figures:
     """From the death of the only worker to the next answer, which a further one gives; and what
-    that worker holds for itself alone."""
+    that worker holds for itself alone.
+
+    Each has lived long enough to be no start that failed: those are repeated after a pause."""
     assert isinstance(session.server, Trimtab)
     home = session.server.home(session.model.folder, session.model)
     asked = load(session.running, session.model, "json", 1)
     seconds, private = [], []
     for _ in range(RESTARTS):
+        time.sleep(SETTLED_SECONDS)
         pid = _only_worker(home)
         os.kill(pid, signal.SIGKILL)
         begun = time.monotonic()
         _answered(asked)
         seconds.append(time.monotonic() - begun)
         time.sleep(1.0)
-        private.append(float(processes.memory(_only_worker(home, unlike=pid), "Private")))
+        private.append(float(processes.private_memory(_only_worker(home, unlike=pid))))
     return {"seconds": statistics.median(seconds), "private_memory": statistics.median(private)}
 
 

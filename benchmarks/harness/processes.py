@@ -6,6 +6,7 @@ import platform
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,9 @@ from pathlib import Path
 
 TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 STOP_SECONDS = 20.0
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PRESENT, OF_FILE = 1 << 63, 1 << 61
+"""Bits of an entry of `/proc/PID/pagemap`: in memory, and not copied from its file."""
 
 
 class NotStarted(Exception):
@@ -146,19 +150,59 @@ def processor_seconds(root: int) -> float:
     return TICK * sum(int(stat[11]) + int(stat[12]) for stat in found)
 
 
-def memory(pid: int, field: str = "Pss") -> int:
-    """Bytes of one process: `Pss` (shared pages in parts), `Private` (its alone)."""
+def memory(pid: int, *fields: str) -> int:
+    """Bytes of one process: the sum of these fields of `smaps_rollup`; 0 when it is gone."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
-    wanted = ("Private_Clean:", "Private_Dirty:") if field == "Private" else (f"{field}:",)
+    wanted = tuple(f"{field}:" for field in fields)
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(wanted))
 
 
+def private_memory(pid: int) -> int:
+    """Bytes that ending this one process would free."""
+    return memory(pid, "Private_Clean", "Private_Dirty")
+
+
 def tree_memory(root: int) -> int:
-    """Proportional set size of a tree, bytes."""
-    return sum(memory(pid) for pid in tree(root))
+    """Bytes that a tree occupies, see `occupied`."""
+    return sum(occupied(list(tree(root))).values())
+
+
+def occupied(pids: Sequence[int]) -> dict[int, int]:
+    """Bytes of physical memory under these processes, each page counted once.
+
+    Memory without a file is the proportional set size (PSS): only the processes' own relatives can
+    share it. A page of a file is counted for the first process that has it. PSS would divide it by
+    all processes of the machine that map it, those beside the tree included, such as this one.
+    """
+    seen: set[tuple[str, int]] = set()
+    sizes = {}
+    for pid in pids:
+        before = len(seen)
+        seen.update(_file_pages(pid))
+        sizes[pid] = memory(pid, "Pss_Anon", "Pss_Shmem") + (len(seen) - before) * PAGE
+    return sizes
+
+
+def _file_pages(pid: int) -> Iterator[tuple[str, int]]:
+    """Device and inode, and number within the file, of each of its pages that is in memory."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines()
+        with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
+            for line in lines:
+                span, _, offset, device, inode, *_ = line.split()
+                if inode == "0":
+                    continue
+                start, end = (int(each, 16) // PAGE for each in span.split("-"))
+                entries = os.pread(pagemap.fileno(), (end - start) * 8, start * 8)
+                first = int(offset, 16) // PAGE
+                for number, (entry,) in enumerate(struct.iter_unpack("<Q", entries)):
+                    if entry & PRESENT and entry & OF_FILE:
+                        yield f"{device} {inode}", first + number
+    except OSError:
+        return
 
 
 def machine() -> str:

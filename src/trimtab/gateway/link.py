@@ -8,8 +8,10 @@ import msgspec
 from trimtab.gateway.logs import Log
 from trimtab.worker.frames import PROTOCOL, Bytes, Decoder, Frame, FrameError, Kind
 
-FIRST_BACKOFF = 0.02
+FIRST_BACKOFF = 0.005
 LAST_BACKOFF = 0.5
+BACKOFF_GROWTH = 1.2
+"""A worker that comes back is found late by at most a fifth of the time that it was away."""
 HELLO_SECONDS = 5.0
 
 
@@ -178,5 +180,5 @@ class Link(asyncio.Protocol):
                 pass
             else:
                 await self._lost.wait()
-            pause = FIRST_BACKOFF if self._greeted else min(pause * 2, LAST_BACKOFF)
+            pause = FIRST_BACKOFF if self._greeted else min(pause * BACKOFF_GROWTH, LAST_BACKOFF)
             await asyncio.sleep(pause)
