@@ -234,17 +234,13 @@ async def _closed_loop(
 
 def _role(pid: int) -> str:
     name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    words = processes.command_line(pid)
+    if name == "trimtab-web" or "trimtab.web" in words:
+        return "controller"
     if name.startswith("trimtab-"):
         return name.removeprefix("trimtab-")
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    for mark, role in (
-        ("trimtab.gateway", "gateway"),
-        ("trimtab.web", "controller"),
-        ("nanny", "nanny"),
-    ):
-        if mark in words:
-            return role
-    return "agent"
+    marks = {"trimtab.gateway": "gateway", "nanny": "nanny"}
+    return next((role for mark, role in marks.items() if mark in words), "agent")
 
 
 def main() -> None:

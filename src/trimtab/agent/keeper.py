@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from trimtab import errors
 from trimtab.agent.backoff import Backoff
 from trimtab.agent.options import AgentEvent, Patience, Report
-from trimtab.agent.process import Child, Launch, Nursery
+from trimtab.agent.process import Child, Launch
 
 CANNOT_START = 3
 """Exit code of a process that would fail the same way again."""
@@ -17,10 +17,14 @@ class Keeper:
     """Starts a process, and again whenever it ends, until it is stopped."""
 
     def __init__(
-        self, launch: Callable[[], Launch], nursery: Nursery, patience: Patience, report: Report
+        self,
+        launch: Callable[[], Launch],
+        start: Callable[[Launch], Awaitable[Child]],
+        patience: Patience,
+        report: Report,
     ) -> None:
         self._launch = launch
-        self._nursery = nursery
+        self._start = start
         self._patience = patience
         self._report = report
         self._backoff = Backoff(patience)
@@ -32,8 +36,10 @@ class Keeper:
         """Keep it alive. Raises `Unavailable` TT-701 when its first start ends with code 3."""
         while not self._stopping.is_set():
             launch, started = self._launch(), time.monotonic()
-            self.child = child = self._nursery.spawn(launch)
+            self.child = child = await self._start(launch)
             self._report(AgentEvent("started", launch.name, "started", child.pid))
+            if self._stopping.is_set():
+                await child.stop(self._patience.drain)
             code = await child.wait()
             lived = time.monotonic() - started
             self._settled = self._settled or lived >= self._patience.settled

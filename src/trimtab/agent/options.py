@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from trimtab.agent.process import Forked
 from trimtab.domain.otel import Export
 
 
@@ -13,10 +14,12 @@ from trimtab.domain.otel import Export
 class Programs:
     """Command lines of the processes next to the workers; their options are appended.
 
-    `-P` keeps the state folder, in which they run, off their import path."""
+    `-P` keeps the state folder, in which they run, off their import path. `shared` are the modules
+    that all of them import, and no more: what is heavy in one would be in the others too."""
 
     gateway: tuple[str, ...] = (sys.executable, "-P", "-m", "trimtab.gateway")
     controller: tuple[str, ...] = (sys.executable, "-P", "-m", "trimtab.web")
+    shared: tuple[str, ...] = ("trimtab.gateway.main", "trimtab.backends.spool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Patience:
     """After a worker could not be relieved, until that is tried again."""
     unused: float = 60.0
     """How long a zygote outlives the last worker that was wanted of its environment."""
+    warm: float = 30.0
+    """How long the warm process may take to fork a program before programs are started cold."""
     leftover: float = 5.0
     """How long the ports of an agent that was killed may stay taken by its dying gateways."""
 
@@ -47,7 +52,8 @@ class Patience:
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
     """Listeners are `host:port`; port 0 takes a free one. `grpc` is None for no gRPC, `export`
-    what gateways send to collectors."""
+    what gateways send to collectors, `warm` None where gateways and the controller are to be
+    started cold."""
 
     home: Path
     project: Path
@@ -59,6 +65,7 @@ class AgentOptions:
     export: Export = field(default_factory=Export)
     programs: Programs = field(default_factory=Programs)
     patience: Patience = field(default_factory=Patience)
+    warm: Forked | None = None
 
 
 Kind = Literal["listening", "started", "ready", "ended", "failed", "stopping", "stopped"]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -28,12 +29,24 @@ class Launch:
     fds: tuple[int, ...] = ()
 
 
-class Outlet:
-    """Where a process writes: a pipe that ends in its log. The writing end is the process's."""
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A process that was forked from this one: our end of a line to it, and the pipe that it writes
+    to, reading end first."""
 
-    def __init__(self, home: Path, name: str) -> None:
+    pid: int
+    line: socket.socket
+    pipe: tuple[int, int]
+
+
+class Outlet:
+    """Where a process writes: a pipe that ends in its log. The writing end is the process's.
+
+    `pipe` has the ends for reading and writing of one that is there already."""
+
+    def __init__(self, home: Path, name: str, pipe: tuple[int, int] | None = None) -> None:
         self.log = LogFile(home / layout.PROCESS_LOGS / f"{name}.log")
-        self.reader, self.writer = os.pipe()
+        self.reader, self.writer = os.pipe() if pipe is None else pipe
 
     def handed_over(self) -> None:
         """The process has its own copy of the writing end."""

@@ -22,6 +22,7 @@ from trimtab.agent.measures import Measures
 from trimtab.agent.options import AgentEvent, AgentOptions, Report, silent
 from trimtab.agent.orphans import adopt_orphans
 from trimtab.agent.process import Launch, Nursery
+from trimtab.agent.warm import Warm
 from trimtab.agent.workforce import Workforce
 from trimtab.domain import layout
 from trimtab.domain.otel import EXPORT
@@ -113,13 +114,15 @@ class _Agent:
         self._nursery = nursery
         self._listeners = listeners
         patience = options.patience
+        shared = options.programs.shared
+        self._warm = Warm(nursery, patience, report, shared, options.warm)
         self._workforce = Workforce(hands, nursery, patience, report)
         self._jobs = Jobs(nursery.home, nursery, report)
         self._gateways = [
-            Keeper(partial(self._gateway, index), nursery, patience, report)
+            Keeper(partial(self._gateway, index), self._warm.start, patience, report)
             for index in range(options.gateways)
         ]
-        self._controller = Keeper(self._controller_launch, nursery, patience, report)
+        self._controller = Keeper(self._controller_launch, self._warm.start, patience, report)
         self._control = Control(self._workforce, self._jobs, self._gateway_pids)
 
     def _gateway_pids(self) -> tuple[int, ...]:
@@ -130,8 +133,8 @@ class _Agent:
         sockets = self._listeners.gateways
         argv = (
             *self._options.programs.gateway,
-            *("--home", str(self._nursery.home)),
             *("--index", str(index)),
+            *("--home", str(self._nursery.home)),
             *(text for option, fd in sockets.items() for text in (option, str(fd))),
             *("--parent-fd", str(self._nursery.lifeline)),
             *("--flush-seconds", f"{self._options.flush_seconds:g}"),
@@ -161,6 +164,7 @@ class _Agent:
         facts = Path(layout.AGENT_FACTS)
         try:
             with _signals(stop, self._nursery.end_strangers):
+                await asyncio.sleep(0)  # processes come up while the rest is written and told
                 self._write_facts(facts)
                 asked = asyncio.ensure_future(stop.wait())
                 await asyncio.wait([asked, *keepers], return_when=asyncio.FIRST_COMPLETED)
@@ -220,6 +224,7 @@ class _Agent:
         await asyncio.gather(*(keeper.stop() for keeper in self._gateways))
         await asyncio.gather(self._workforce.stop(), self._jobs.stop(self._options.patience.drain))
         await self._controller.stop()
+        await self._warm.stop()
         await self._control.close()
 
 

@@ -1,7 +1,7 @@
 """The agent's side of one zygote: the line to it, what it forked, and its next life when it dies.
 
 The other side is `trimtab.worker.zygote`. A zygote is the parent of its workers and tells how they
-end; when it dies before them, they become the agent's own.
+end; when it dies before them, they become the agent's own. A worker is here whatever was forked.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import msgspec
 from trimtab import errors
 from trimtab.agent.backoff import Backoff
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
-from trimtab.agent.process import Child, Launch, Nursery, Outlet
+from trimtab.agent.process import Child, Forked, Launch, Nursery, Outlet
 
 LONGEST_MESSAGE = 65_536
 YOUNG_DEATHS = 3
@@ -29,12 +29,14 @@ LOST = -9
 
 
 class Order(msgspec.Struct, frozen=True):
-    """Import `imports`, and unless `arguments` is None fork a worker with these."""
+    """Import `imports`, and unless `arguments` is None fork a worker with these, which knows the
+    files that come along by `numbers`."""
 
     id: int
     environment: str
     imports: tuple[str, ...]
     arguments: tuple[str, ...] | None
+    numbers: tuple[int, ...] = ()
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -45,6 +47,16 @@ class Told(msgspec.Struct, frozen=True):
     problem: str = ""
     ended: int | None = None
     code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Breed:
+    """What a zygote is: `environment` names it, `launch` makes its command line from the number of
+    the file that is its end of the line. Its first life is `forked`, if that is not None."""
+
+    environment: str
+    launch: Callable[[int], Launch]
+    forked: Forked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +80,14 @@ class Life:
 class Zygote:
     """The zygote of one environment: kept alive until `stop`, or until it is found unfit.
 
-    `launch` makes its command line from the number of the file that is its end of the line.
+    An order that takes longer than `patience.start` makes it so.
     """
 
-    def __init__(
-        self,
-        environment: str,
-        launch: Callable[[int], Launch],
-        nursery: Nursery,
-        patience: Patience,
-        report: Report,
-    ) -> None:
-        self.name = f"zygote-{environment}"
+    def __init__(self, breed: Breed, nursery: Nursery, patience: Patience, report: Report) -> None:
+        self.name = f"zygote-{breed.environment}"
         self.unfit = ""
         """Why nothing can be forked from it; empty while something can."""
-        self._environment = environment
-        self._launch = launch
+        self._breed = breed
         self._nursery = nursery
         self._patience = patience
         self._report = report
@@ -91,21 +95,34 @@ class Zygote:
         self._workers: dict[int, Child] = {}
         self._orders = 0
         self._stopping = asyncio.Event()
-        self._life: Life | None = self._begin()
+        self._life: Life | None = (
+            self._begin() if breed.forked is None else self._join(breed.forked)
+        )
         self._task = asyncio.ensure_future(self._live(self._life))
 
+    def warm_up(self, imports: Sequence[str]) -> None:
+        """Let it import these now, before anything is to be forked."""
+        self._imports = tuple(dict.fromkeys((*self._imports, *imports)))
+        if self._life is not None:
+            self._order(self._life, None, None)
+
     async def fork(
-        self, name: str, arguments: Sequence[str], imports: Sequence[str]
+        self,
+        name: str,
+        arguments: Sequence[str],
+        imports: Sequence[str],
+        handles: Sequence[int] = (),
     ) -> Child | None:
         """A worker with the log `name`; None when it has to be started cold.
 
-        When this is cancelled, the worker is killed as soon as it is born."""
+        It knows the files `handles` by the same numbers. When this is cancelled, the worker is
+        killed as soon as it is born."""
         self._imports = tuple(dict.fromkeys((*self._imports, *imports)))
         life = self._life
         if life is None or self.unfit:
             return None
         outlet = Outlet(self._nursery.home, name)
-        born = self._order(life, tuple(arguments), outlet)
+        born = self._order(life, tuple(arguments), outlet, handles)
         try:
             return await asyncio.wait_for(born, self._patience.start)
         except asyncio.CancelledError:
@@ -132,10 +149,21 @@ class Zygote:
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with its:
-                process = self._nursery.spawn(self._launch(its.fileno()))
+                process = self._nursery.spawn(self._breed.launch(its.fileno()))
         except errors.TrimtabError:
             mine.close()
             raise
+        return self._joined(process, mine)
+
+    def _join(self, forked: Forked) -> Life:
+        """Take over a process that is there already."""
+        outlet = Outlet(self._nursery.home, self.name, forked.pipe)
+        outlet.handed_over()
+        process = self._nursery.adopt(forked.pid, outlet)
+        process.watch(partial(_reap, forked.pid))
+        return self._joined(process, forked.line)
+
+    def _joined(self, process: Child, mine: socket.socket) -> Life:
         mine.setblocking(False)
         life = Life(process, mine)
         asyncio.get_running_loop().add_reader(mine, self._read, life)
@@ -170,16 +198,21 @@ class Zygote:
             self._order(life, None, None)
 
     def _order(
-        self, life: Life, arguments: tuple[str, ...] | None, outlet: Outlet | None
+        self,
+        life: Life,
+        arguments: tuple[str, ...] | None,
+        outlet: Outlet | None,
+        handles: Sequence[int] = (),
     ) -> "asyncio.Future[Child | None]":
         """Send an order; the result is its worker, or None."""
         self._orders += 1
         birth = Birth(asyncio.get_running_loop().create_future(), outlet)
         life.births[self._orders] = birth
-        order = Order(self._orders, self._environment, self._imports, arguments)
-        handles = [] if outlet is None else [outlet.writer]
+        environment, numbers = self._breed.environment, tuple(handles)
+        order = Order(self._orders, environment, self._imports, arguments, numbers)
+        sent = [] if outlet is None else [outlet.writer, *handles]
         try:
-            socket.send_fds(life.line, [msgspec.json.encode(order)], handles)
+            socket.send_fds(life.line, [msgspec.json.encode(order)], sent)
         except OSError:
             self._settle(life, self._orders, None)
         finally:
@@ -232,7 +265,7 @@ class Zygote:
         if self.unfit:
             return
         self.unfit = why
-        text = f"workers of this environment are started cold: {why}"
+        text = f"processes of this environment are started cold: {why}"
         self._tell("failed", text, None)
         if self._life is not None:
             self._life.process.signal(signal.SIGKILL)

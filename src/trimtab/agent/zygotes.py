@@ -7,7 +7,7 @@ from functools import partial
 from trimtab.agent.hands import PreparedRelease
 from trimtab.agent.options import AgentEvent, Patience, Report
 from trimtab.agent.process import Child, Launch, Nursery
-from trimtab.agent.zygote import Zygote
+from trimtab.agent.zygote import Breed, Zygote
 from trimtab.domain.processes import WorkerSlot
 
 
@@ -63,12 +63,9 @@ class Zygotes:
         self._users.setdefault(environment, set()).add(slot)
         zygote = self._zygotes.get(environment)
         if zygote is None:
+            breed = Breed(environment, partial(_zygote_launch, environment, prepared))
             zygote = self._zygotes[environment] = Zygote(
-                environment,
-                partial(_zygote_launch, environment, prepared),
-                self._nursery,
-                self._patience,
-                self._report,
+                breed, self._nursery, self._patience, self._report
             )
         return zygote
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,9 @@ import msgspec
 
 from trimtab.agent import supervisor
 from trimtab.agent.hands import PreparedRelease
-from trimtab.agent.options import AgentEvent, AgentOptions, Programs
+from trimtab.agent.offspring import fork_off
+from trimtab.agent.options import AgentEvent, AgentOptions
+from trimtab.agent.warm import serve
 from trimtab.app.projects import Project
 from trimtab.backends import shim
 from trimtab.backends.blobs import ObjectBlobs
@@ -27,6 +28,7 @@ from trimtab.domain.release import Manifest
 def up(project: Project, report: Callable[[AgentEvent], None]) -> None:
     """Run the node agent with all its children until told to stop. Raises as `agent.serve`."""
     home = open_home(project.home)
+    warm = fork_off(home, serve)
     server = project.config.server
     options = AgentOptions(
         home=home,
@@ -37,7 +39,7 @@ def up(project: Project, report: Callable[[AgentEvent], None]) -> None:
         export=project.config.telemetry,
         gateways=server.gateways,
         flush_seconds=server.flush_seconds,
-        programs=Programs(controller=(sys.executable, "-P", "-m", "trimtab.web")),
+        warm=warm,
     )
     asyncio.run(supervisor.serve(options, LocalHands(home), report))
 

@@ -5,6 +5,7 @@ thread holds at that moment would be held in the worker for ever.
 """
 
 import argparse
+import fcntl
 import gc
 import importlib
 import json
@@ -21,6 +22,7 @@ from .rehearsal import rehearse
 
 NAME = "trimtab-zygote"
 LONGEST_MESSAGE = 65_536
+MOST_HANDLES = 16
 
 
 class Unfit(Exception):
@@ -29,12 +31,15 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the agent asks for: modules to import, and unless `arguments` is None a worker."""
+    """What the agent asks for: modules to import, and unless `arguments` is None a worker.
+
+    With it come the writing end of the worker's log, and files that shall have `numbers` in it."""
 
     id: int
     environment: str
     imports: tuple[str, ...]
     arguments: tuple[str, ...] | None
+    numbers: tuple[int, ...]
 
 
 def born(words: Sequence[str]) -> list[str]:
@@ -47,15 +52,14 @@ def born(words: Sequence[str]) -> list[str]:
     parser.add_argument("--environment", required=True)
     given = parser.parse_args(words)
     rename(NAME)
-    line = socket.socket(fileno=given.line_fd)
-    line.set_inheritable(False)
-    return Zygote(line, given.environment).run()
+    return Zygote(socket.socket(fileno=given.line_fd), given.environment).run()
 
 
 class Zygote:
     """One line to the agent, and the workers that were forked and live."""
 
     def __init__(self, line: socket.socket, environment: str) -> None:
+        line.set_inheritable(False)
         self._line = line
         self._environment = environment
         self._workers: dict[int, int] = {}
@@ -73,7 +77,7 @@ class Zygote:
 
     def _next_order(self) -> list[str] | None:
         """Carry out one order; the arguments of the worker in a process that became one."""
-        message, handles, _, _ = socket.recv_fds(self._line, LONGEST_MESSAGE, 1)
+        message, handles, _, _ = socket.recv_fds(self._line, LONGEST_MESSAGE, MOST_HANDLES)
         if not message:
             os._exit(0)
         order = _order(message)
@@ -85,7 +89,7 @@ class Zygote:
         else:
             if order.arguments is None:
                 self._tell(id=order.id)
-            elif self._forked(order.id, handles[0]):
+            elif self._forked(order, handles):
                 return list(order.arguments)
         for handle in handles:
             os.close(handle)
@@ -95,25 +99,27 @@ class Zygote:
         if order.environment != self._environment:
             raise Unfit(f"this is the zygote of {self._environment}, not of {order.environment}")
 
-    def _forked(self, number: int, log: int) -> bool:
+    def _forked(self, order: Order, handles: Sequence[int]) -> bool:
         """Whether this process is the worker."""
         pid = os.fork()
         if pid == 0:
-            self._become_worker(log)
+            self._become_worker(order.numbers, handles)
             return True
         self._workers[os.pidfd_open(pid)] = pid
-        self._tell(id=number, pid=pid)
+        self._tell(id=order.id, pid=pid)
         return False
 
-    def _become_worker(self, log: int) -> None:
+    def _become_worker(self, numbers: Sequence[int], handles: Sequence[int]) -> None:
         """A session of its own, its own log, and nothing that belongs to the zygote."""
         os.setsid()
-        for stream in (1, 2):
-            os.dup2(log, stream)
-        os.close(log)
         self._line.close()
         for handle in self._workers:
             os.close(handle)
+        log, *others = handles
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        os.close(log)
+        renumber(others, numbers)
         # Forked twins would otherwise draw the same numbers; `random` sees to itself.
         if "numpy.random" in sys.modules:
             sys.modules["numpy.random"].seed()
@@ -149,6 +155,17 @@ def warm_up(modules: Sequence[str]) -> None:
         gc.freeze()
 
 
+def renumber(handles: Sequence[int], numbers: Sequence[int]) -> None:
+    """Give open files the numbers that they have elsewhere; nothing else may be open under them."""
+    above = max((*numbers, *handles), default=0) + 1
+    kept = [fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, above) for handle in handles]
+    for handle in handles:
+        os.close(handle)
+    for handle, number in zip(kept, numbers, strict=True):
+        os.dup2(handle, number, inheritable=False)
+        os.close(handle)
+
+
 def threads() -> int:
     """Threads of this process, whoever started them."""
     return len(list(Path("/proc/self/task").iterdir()))
@@ -170,4 +187,5 @@ def _order(message: bytes) -> Order:
         environment=fields["environment"],
         imports=tuple(fields["imports"]),
         arguments=None if arguments is None else tuple(arguments),
+        numbers=tuple(fields.get("numbers", ())),
     )
