@@ -230,7 +230,7 @@ CASES = (
     ),
     Case(
         "worker",
-        "a further worker on a warm host",
+        "a further worker on a warm host; memory without pages of files, which are shared",
         "logreg",
         BOTH_CORES,
         OURS,

@@ -161,8 +161,8 @@ def memory(pid: int, *fields: str) -> int:
 
 
 def private_memory(pid: int) -> int:
-    """Bytes that ending this one process would free."""
-    return memory(pid, "Private_Clean", "Private_Dirty")
+    """Bytes that are this process's alone, without pages of files: its next twin maps them too."""
+    return memory(pid, "Private_Dirty")
 
 
 def tree_memory(root: int) -> int:

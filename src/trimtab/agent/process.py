@@ -217,6 +217,10 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once it has ended."""
+        self._ended.add_done_callback(lambda _: tell())
+
     async def wait(self) -> int:
         """The exit code, negative for a signal; everything it wrote is in the log by then."""
         return await asyncio.shield(self._ended)

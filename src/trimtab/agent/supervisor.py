@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from trimtab.agent.control import Control
+from trimtab.agent.groups import Groups, NotDelegated, delegated
 from trimtab.agent.hands import Hands
 from trimtab.agent.jobs import Jobs
 from trimtab.agent.keeper import Keeper
@@ -31,7 +32,8 @@ from trimtab.domain.otel import EXPORT
 class AgentFacts(msgspec.Struct, frozen=True):
     """`run/agent.json`: where a running agent is reached. `started_at` is epoch seconds.
 
-    `grpc` is host and port, None when there is no such listener.
+    `grpc` is host and port, None when there is no such listener; `limits` says in a few words who
+    holds workers to their limits.
     """
 
     pid: int
@@ -39,6 +41,7 @@ class AgentFacts(msgspec.Struct, frozen=True):
     admin: str
     started_at: float
     grpc: str | None = None
+    limits: str = ""
 
 
 async def serve(options: AgentOptions, hands: Hands, report: Report = silent) -> None:
@@ -116,7 +119,8 @@ class _Agent:
         patience = options.patience
         shared = options.programs.shared
         self._warm = Warm(nursery, patience, report, shared, options.warm)
-        self._workforce = Workforce(hands, nursery, patience, report)
+        groups, self._limits = _groups()
+        self._workforce = Workforce(hands, nursery, patience, report, groups)
         self._jobs = Jobs(nursery.home, nursery, report)
         self._gateways = [
             Keeper(partial(self._gateway, index), self._warm.start, patience, report)
@@ -211,7 +215,7 @@ class _Agent:
         inference, admin = self._listeners.inference.url, self._listeners.admin.url
         calls = self._listeners.grpc
         grpc = None if calls is None else calls.target
-        facts = AgentFacts(os.getpid(), inference, admin, time.time(), grpc)
+        facts = AgentFacts(os.getpid(), inference, admin, time.time(), grpc, self._limits)
         unfinished = path.with_suffix(".tmp")
         unfinished.write_bytes(msgspec.json.encode(facts))
         unfinished.rename(path)
@@ -226,6 +230,14 @@ class _Agent:
         await self._controller.stop()
         await self._warm.stop()
         await self._control.close()
+
+
+def _groups() -> tuple[Groups | None, str]:
+    """Control groups for workers if there can be any, and in words what holds workers instead."""
+    try:
+        return delegated(), "enforced by control groups"
+    except NotDelegated as why:
+        return None, f"watched by the agent: {why}"
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import msgspec
 
 from trimtab import errors
 from trimtab.agent.backoff import Backoff
+from trimtab.agent.groups import Groups
 from trimtab.agent.hands import PreparedRelease
 from trimtab.agent.limits import gpu, processors, standing, told
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
@@ -44,7 +46,7 @@ class Refusal(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Equipment:
     """What every worker's keeper shares. `prepare` waits off the event loop; workers end when
-    the other end of the pipe `lifeline` closes."""
+    the other end of the pipe `lifeline` closes. Without `groups` their limits are only watched."""
 
     prepare: Callable[[Digest], Coroutine[Any, Any, PreparedRelease]]
     limits: Callable[[Digest], WorkerLimits]
@@ -52,6 +54,7 @@ class Equipment:
     lifeline: int
     patience: Patience
     report: Report
+    groups: Groups | None = None
 
 
 class WorkerKeeper:
@@ -182,7 +185,14 @@ class WorkerKeeper:
             arguments += ["--gpu", device]
         child = await self._with.zygotes.start(self.slot, prepared, arguments)
         self._tell("started", "started", child.pid)
+        if (groups := self._with.groups) is not None:
+            groups.hold(child.pid, limits)
+            child.when_ended(partial(self._leave, groups, child.pid))
         return child
+
+    def _leave(self, groups: Groups, pid: int) -> None:
+        if groups.leave(pid):
+            self._tell("failed", "the kernel ended it at the limit of its memory", pid)
 
     async def _until_ready(
         self, child: Child, before: Child | None = None
@@ -217,6 +227,8 @@ class WorkerKeeper:
         if child is None or not child.running or self._stopping.is_set():
             return
         limits, used = self._with.limits(self.slot.release), usage(child.pid)
+        if self._with.groups is not None:
+            self._with.groups.hold(child.pid, limits)
         found = standing(limits, used, self._fresh_bytes)
         if found == "over":
             self._tell("failed", f"{told(limits, used)}, and is ended", child.pid)

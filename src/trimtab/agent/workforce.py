@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from trimtab import errors
+from trimtab.agent.groups import Groups
 from trimtab.agent.hands import Hands, PreparedRelease
 from trimtab.agent.options import Patience, Report
 from trimtab.agent.process import Nursery
@@ -22,11 +23,18 @@ from trimtab.domain.processes import WantedWorkers, WorkerLimits, WorkerSlot, Wo
 class Workforce:
     """Starts and stops the difference. A slot wanted again while it stops is started after."""
 
-    def __init__(self, hands: Hands, nursery: Nursery, patience: Patience, report: Report) -> None:
+    def __init__(
+        self,
+        hands: Hands,
+        nursery: Nursery,
+        patience: Patience,
+        report: Report,
+        groups: Groups | None = None,
+    ) -> None:
         self._hands = hands
-        self._zygotes = Zygotes(nursery, patience, report)
+        self._zygotes = zygotes = Zygotes(nursery, patience, report)
         self._equipment = Equipment(
-            self._prepare, self._limits, self._zygotes, nursery.lifeline, patience, report
+            self._prepare, self._limits, zygotes, nursery.lifeline, patience, report, groups
         )
         self._keepers: dict[WorkerSlot, WorkerKeeper] = {}
         self._tasks: dict[WorkerSlot, asyncio.Task[None]] = {}

@@ -20,6 +20,7 @@ class AgentFacts(msgspec.Struct, frozen=True):
     admin: str
     pid: int = 0
     grpc: str | None = None
+    limits: str = ""
 
 
 def state_folder(start: Path, environment: Mapping[str, str]) -> Path:

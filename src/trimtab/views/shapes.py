@@ -493,13 +493,15 @@ class InitView(msgspec.Struct, frozen=True):
 
 
 class UpView(msgspec.Struct, frozen=True):
-    """Where a running system listens. `grpc` is host and port, null when it is off."""
+    """Where a running system listens. `grpc` is host and port, null when it is off; `limits` says
+    who holds workers to their limits: the kernel by control groups, or the agent."""
 
     inference: str
     admin: str
     pid: int
     home: str
     grpc: str | None = None
+    limits: str = ""
 
 
 class LabelView(msgspec.Struct, frozen=True):

@@ -521,7 +521,7 @@ def _(view: s.InitView) -> RenderableType:
 @render.register
 def _(view: s.UpView) -> RenderableType:
     grpc = (("gRPC", view.grpc),) if view.grpc else ()
-    places = (("dashboard", view.admin), ("state", view.home))
+    places = (("dashboard", view.admin), ("state", view.home), ("limits", view.limits))
     return pairs((("models", view.inference), *grpc, *places))
 
 

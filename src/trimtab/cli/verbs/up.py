@@ -25,6 +25,7 @@ def command(screen: Screen) -> None:
         if event.kind == "listening":
             facts = agent_facts()
             home = str(project.home)
-            screen.show(UpView(facts.inference, facts.admin, facts.pid, home, facts.grpc))
+            where = (facts.inference, facts.admin, facts.pid, home)
+            screen.show(UpView(*where, facts.grpc, facts.limits))
 
     node.up(project, report)
