@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from trimtab import errors
 from trimtab.app.projects import project_or_folder
 from trimtab.app.releases import build_release
+from trimtab.build.arrays import table_of
 from trimtab.build.request import BuildRequest, ReferenceData
 from trimtab.domain.release import EngineChoice, Format
 
@@ -55,9 +56,10 @@ class Asked:
 class BuildOptions(TypedDict, total=False):
     """The optional arguments of `build`, named as the options of `trimtab build`.
 
-    `reference` is a file, a pandas.DataFrame or a pyarrow.Table; `config` goes into the manifest
-    (such as `skops_trusted`); `folder` is where modules are looked for and whose `.trimtab` holds
-    the state (default: the current folder, or its project); `narrate` hears one line per stage.
+    `reference` is a file, a pandas.DataFrame, a pyarrow.Table, or arrays by name whose first axis
+    is rows; `config` goes into the manifest (such as `skops_trusted`); `folder` is where modules
+    are looked for and whose `.trimtab` holds the state (default: the current folder, or its
+    project); `narrate` hears one line per stage.
     """
 
     format: str
@@ -132,7 +134,9 @@ def _reference_file(reference: Any, scratch: Path) -> Path | None:
     if reference is None or isinstance(reference, str | Path):
         return None if reference is None else Path(reference)
     table = reference
-    if not isinstance(table, pa.Table):
+    if isinstance(table, Mapping):
+        table = table_of(table)
+    elif not isinstance(table, pa.Table):
         table = pa.Table.from_pandas(reference, preserve_index=False)
     path = scratch / "reference.parquet"
     pq.write_table(table, path)

@@ -33,7 +33,9 @@ class Frame(Protocol):
         ...
 
 
-Table = Mapping[str, Sequence[Cell]] | Sequence[Mapping[str, Cell]] | Frame
+Table = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | Frame
+"""Rows: a cell is one value, or nested lists or an array where the input has a shape per row."""
+
 Lane = Literal["realtime", "batch"]
 
 _PRIORITIES: Mapping[Lane, int] = {"realtime": 1, "batch": 2}
@@ -96,7 +98,7 @@ class Client:
         self._address = (parts.hostname, parts.port or 80)
         self._deadline = deadline
         self._connection: http.client.HTTPConnection | None = None
-        self._columns: dict[str, dict[str, str]] = {}
+        self._columns: dict[str, dict[str, tuple[str, list[int]]]] = {}
 
     def __enter__(self) -> "Client":
         return self
@@ -162,21 +164,23 @@ class Client:
         return described
 
     def _tensors(
-        self, deployment: str, columns: Mapping[str, Sequence[Cell]], seconds: float
+        self, deployment: str, columns: Mapping[str, Sequence[Any]], seconds: float
     ) -> list[dict[str, Any]]:
         if deployment not in self._columns:
             inputs = self._described(deployment, seconds)["inputs"]
-            self._columns[deployment] = {entry["name"]: entry["datatype"] for entry in inputs}
-        types = self._columns[deployment]
-        return [
-            {
-                "name": name,
-                "datatype": types.get(name, "BYTES"),
-                "shape": [len(values)],
-                "data": [_cell(value, name, row) for row, value in enumerate(values)],
+            self._columns[deployment] = {
+                entry["name"]: (entry["datatype"], entry["shape"][1:]) for entry in inputs
             }
-            for name, values in columns.items()
-        ]
+        types = self._columns[deployment]
+        tensors = []
+        for name, values in columns.items():
+            datatype, shape = types.get(name, ("BYTES", []))
+            data: list[Cell] = []
+            for row, value in enumerate(values):
+                data += _cells(value, name, row) if shape else [_cell(value, name, row)]
+            size = [len(values), *shape]
+            tensors.append({"name": name, "datatype": datatype, "shape": size, "data": data})
+        return tensors
 
     def _call(self, method: str, path: str, body: Any, seconds: float) -> Reply:
         payload = None if body is None else json.dumps(body, allow_nan=False).encode()
@@ -218,7 +222,7 @@ class Client:
         return Reply(response.status, text, float(wait) if wait.isdigit() else None, release)
 
 
-def _columns_of(rows: Any) -> Mapping[str, Sequence[Cell]]:
+def _columns_of(rows: Any) -> Mapping[str, Sequence[Any]]:
     if hasattr(rows, "columns"):
         return {str(name): rows[name].tolist() for name in rows.columns}
     if isinstance(rows, Mapping):
@@ -242,6 +246,14 @@ def _cell(value: Any, column: str, row: int) -> Cell:
     if isinstance(plain, float) and math.isinf(plain):
         raise _unsendable(f"{column!r} row {row} is {plain}, which is no number in JSON")
     return plain
+
+
+def _cells(value: Any, column: str, row: int) -> list[Cell]:
+    """The numbers of a row of a tensor, one after another."""
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    if not isinstance(plain, list | tuple):
+        return [_cell(plain, column, row)]
+    return [cell for part in plain for cell in _cells(part, column, row)]
 
 
 def _unsendable(problem: str) -> errors.Usage:
@@ -276,8 +288,9 @@ def _nested(output: Mapping[str, Any]) -> list[Any]:
     data: list[Any] = output["data"]
     if len(output["shape"]) == 1 or (data and isinstance(data[0], list)):
         return data
-    width = output["shape"][1]
-    return [data[start : start + width] for start in range(0, len(data), width)]
+    for width in reversed(output["shape"][1:]):
+        data = [data[start : start + width] for start in range(0, len(data), width)]
+    return data
 
 
 def _error_text(text: bytes) -> str:

@@ -167,6 +167,11 @@ class System:
         return f"http://{self._addresses['INFERENCE']}"
 
     @property
+    def grpc(self) -> str:
+        """Host and port of the gRPC listener."""
+        return self._addresses["GRPC"]
+
+    @property
     def admin(self) -> str:
         """URL of the admin listener."""
         return f"http://{self._addresses['ADMIN']}"

@@ -15,7 +15,7 @@ class Chunk(NamedTuple):
     """The values of some rows, as in `Entry`; of one attempt, or of some that lie together."""
 
     rows: int
-    inputs: bytes | list[list[Any]] | None
+    inputs: bytes | list[list[Any] | bytes] | None
     key: Texts | None
     outputs: list[bytes | Texts] | None
 

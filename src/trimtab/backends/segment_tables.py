@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trimtab.backends.attempts import OF_ATTEMPT, AttemptColumns, Chunk
 from trimtab.backends.requestlog_files import ARROW, INPUT, OUTPUT
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
-from trimtab.ports.logsink import LabelBlock, LogSchema, Texts, ValueKind
+from trimtab.ports.logsink import LabelBlock, LogSchema, ValueKind
 
 if TYPE_CHECKING:
     Array: TypeAlias = pa.Array[Any]
@@ -104,11 +104,12 @@ def _inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Array]:
         return _matrix_inputs(schema, chunks)
     columns: dict[str, Array] = {}
     for position, (name, kind) in enumerate(schema.inputs):
-        parts = [
-            chunk.inputs[position] if isinstance(chunk.inputs, list) else [None] * chunk.rows
-            for chunk in chunks
-        ]
-        columns[f"{INPUT}{name}"] = _values(_chained(parts), kind)
+        parts = [c.inputs[position] if isinstance(c.inputs, list) else None for c in chunks]
+        if kind == "vector":
+            columns[f"{INPUT}{name}"] = _vectors(parts, np.array([c.rows for c in chunks]))
+        else:
+            lists = [_or_missing(part, chunk) for part, chunk in zip(parts, chunks, strict=True)]
+            columns[f"{INPUT}{name}"] = _values(_chained(lists), kind)
     return columns
 
 
@@ -145,8 +146,8 @@ def _output(chunks: Sequence[Chunk], position: int, kind: ValueKind) -> Array:
     return numbers
 
 
-def _vectors(parts: Sequence[bytes | Texts | None], rows: NDArray[np.int64]) -> Array:
-    """A list of numbers a row; null where there was no answer."""
+def _vectors(parts: Sequence[bytes | list[Any] | None], rows: NDArray[np.int64]) -> Array:
+    """A list of numbers a row; null where there was no value."""
     held = [_bytes(part, b"") for part in parts]
     widths = np.array([len(data) // 8 for data in held]) // rows
     missing = np.repeat(np.array([part is None for part in parts]), rows)
@@ -162,7 +163,7 @@ def _bytes(part: bytes | list[Any] | None, otherwise: bytes) -> bytes:
     return part if isinstance(part, bytes) else otherwise
 
 
-def _or_missing(part: bytes | Texts | None, chunk: Chunk) -> Texts:
+def _or_missing(part: bytes | list[Any] | None, chunk: Chunk) -> list[Any]:
     return part if isinstance(part, list) else [None] * chunk.rows
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trimtab import errors
 from trimtab.build import engine, golden
-from trimtab.build.reference import Reference, read_reference
+from trimtab.build.reference import Reference, read_reference, watched
 from trimtab.build.request import BuildRequest, Tools
 from trimtab.build.requirements import requirement_lines
 from trimtab.build.stage import Stage, ask, canonical, configure, probe, scored, stored_files
@@ -105,7 +105,36 @@ def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> 
     by_name = facts["features"] is None or bool(facts["feature_names"])
     ready = replace(stage, signature=signature, by_name=by_name)
     configure(ready)
+    if not signature.outputs:
+        ready = _asked_for_outputs(ready, reference, tools)
     return ready if reference is None else _asked_for_gaps(ready, reference, tools)
+
+
+def _asked_for_outputs(stage: Stage, reference: Reference | None, tools: Tools) -> Stage:
+    """Learn the outputs of a model that only it knows, by asking it for two rows."""
+    columns = stage.signature.inputs
+    rows = _blank(columns) if reference is None else reference.inputs
+    inputs = golden.input_tensors(columns, rows, slice(2))
+    (found,) = probe(stage, tools, inputs, [0])
+    outputs = tuple(
+        Output(name, Datatype(tensors.datatype_of(values)), values.shape[1:])
+        for name, values in found.items()
+    )
+    told = ", ".join(f"{output.name} {[*output.shape] or ''}".strip() for output in outputs)
+    tools.narrate(f"outputs: {told}")
+    asked = replace(stage, signature=msgspec.structs.replace(stage.signature, outputs=outputs))
+    configure(asked)
+    return asked
+
+
+def _blank(columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
+    """Two rows of zeros and empty texts."""
+    return {
+        column.name: np.full(2, "", dtype=object)
+        if column.datatype is Datatype.BYTES
+        else np.zeros((2, *column.shape))
+        for column in columns
+    }
 
 
 def _asked_for_gaps(stage: Stage, reference: Reference, tools: Tools) -> Stage:
@@ -116,7 +145,7 @@ def _asked_for_gaps(stage: Stage, reference: Reference, tools: Tools) -> Stage:
     rows, the columns may be missing, and otherwise only those that were missing in the reference.
     """
     columns = stage.signature.inputs
-    whole = [c for c in columns if c.datatype in FLOATS and not c.nullable]
+    whole = [c for c in columns if c.datatype in FLOATS and not c.nullable and not c.shape]
     if not whole:
         return stage
     rows = np.arange(len(whole)) % reference.rows
@@ -136,15 +165,20 @@ def _asked_for_gaps(stage: Stage, reference: Reference, tools: Tools) -> Stage:
 
 
 def _named_inputs(facts: Mapping[str, Any]) -> tuple[Column, ...]:
+    if facts["inputs"]:
+        return tuple(
+            Column(name, Datatype(datatype), shape=tuple(shape))
+            for name, datatype, shape in facts["inputs"]
+        )
     names = facts["feature_names"] or [f"x{index}" for index in range(facts["features"] or 0)]
     if not names:
         raise errors.Usage(
             errors.BAD_REFERENCE,
             "build",
             "signature",
-            "the model does not tell its inputs and there is no reference data",
+            "the model does not tell its inputs and their sizes, and there is no reference data",
             unchanged="no release was made",
-            hint="add --reference FILE (.parquet or .csv) --target COLUMN",
+            hint="add --reference FILE (.parquet, .csv or .npz) --target COLUMN",
         )
     return tuple(Column(str(name), Datatype.FP64) for name in names)
 
@@ -206,7 +240,7 @@ def _profiled(
     positions = _profiled_rows(reference)
     seen = judged.Reference(
         signature,
-        {name: values[positions] for name, values in reference.inputs.items()},
+        watched(reference, positions),
         outputs,
         None if reference.labels is None else reference.labels[positions],
         None if reference.times is None else reference.times[positions],

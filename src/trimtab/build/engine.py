@@ -99,6 +99,9 @@ def chosen(native: Manifest, trial: Trial, tools: Tools) -> Manifest:
     """
     if trial.stage.request.engine == "native":
         return native
+    if trial.stage.signature.tensors:
+        tools.narrate("engine: native; only models of plain columns are converted")
+        return native
     entry = tools.cache / "engines" / f"{_digest(native)}.json"
     try:
         record = _known(entry, tools) or _found(native, trial, tools)

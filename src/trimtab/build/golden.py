@@ -7,9 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.signature import Column, Datatype
-from trimtab.worker import frames
+from trimtab.stats.moments import moments
+from trimtab.worker import frames, tensors
 
 MOST_ROWS = 256
+LEAST_ROWS = 8
+MOST_BYTES = 16 * 1024 * 1024
+"""Of the tensors in a golden set, which every worker reads when it starts."""
 SAFETY = 10.0
 """The tolerance is the largest spread seen under perturbation, times this."""
 
@@ -18,17 +22,25 @@ Columns = Mapping[str, NDArray[Any]]
 
 def golden_rows(columns: Sequence[Column], inputs: Columns, rows: int) -> NDArray[np.int64]:
     """Positions of the golden rows: extremes, missing values and rare categories, then an even
-    spread over the reference until `MOST_ROWS`."""
+    spread over the reference until `MOST_ROWS`, or fewer where rows are large."""
     chosen: dict[int, None] = {}
     for column in columns:
         for position in _remarkable(column, inputs[column.name]):
             chosen.setdefault(position)
-    special = list(chosen)[: MOST_ROWS // 2]
-    spread = np.linspace(0, rows - 1, min(rows, MOST_ROWS - len(special))).round().astype(np.int64)
+    most = _most_rows(columns)
+    special = list(chosen)[: most // 2]
+    spread = np.linspace(0, rows - 1, min(rows, most - len(special))).round().astype(np.int64)
     return np.unique(np.concatenate([np.array(special, dtype=np.int64), spread]))
 
 
+def _most_rows(columns: Sequence[Column]) -> int:
+    size = sum(frames.ITEM_SIZES[c.datatype] * c.width for c in columns if c.shape)
+    return MOST_ROWS if size * MOST_ROWS <= MOST_BYTES else max(LEAST_ROWS, MOST_BYTES // size)
+
+
 def _remarkable(column: Column, values: NDArray[Any]) -> list[int]:
+    if column.shape:
+        values, _ = moments(values.reshape(len(values), -1))
     if column.datatype is Datatype.BYTES:
         firsts = {value: index for index, value in reversed(list(enumerate(values)))}
         return [
@@ -44,16 +56,18 @@ def input_tensors(
     columns: Sequence[Column], inputs: Columns, positions: NDArray[np.int64] | slice
 ) -> list[frames.Tensor]:
     """The rows at `positions` as tensors of docs/wire.md, one per column."""
-    tensors = []
+    made = []
     for column in columns:
         values = inputs[column.name][positions]
         shape = (len(values),)
-        if column.datatype is Datatype.BYTES:
-            tensors.append(frames.Tensor(column.name, "BYTES", shape, frames.encode_texts(values)))
+        if column.shape:
+            made.append(tensors.tensor_of(column.name, values, column.datatype))
+        elif column.datatype is Datatype.BYTES:
+            made.append(frames.Tensor(column.name, "BYTES", shape, frames.encode_texts(values)))
         else:
             data = np.ascontiguousarray(values, dtype="<f8").tobytes()
-            tensors.append(frames.Tensor(column.name, "FP64", shape, data))
-    return tensors
+            made.append(frames.Tensor(column.name, "FP64", shape, data))
+    return made
 
 
 def largest_difference(one: Columns, other: Columns, ignored: Collection[str] = ()) -> float:

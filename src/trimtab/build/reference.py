@@ -1,6 +1,7 @@
 """Reading reference data and telling which columns are inputs."""
 
 import hashlib
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,10 +14,19 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from trimtab import errors
+from trimtab.build.arrays import (
+    DATATYPES,
+    bad_reference,
+    is_tensor,
+    table_of,
+    tensor_column,
+    tensor_values,
+)
 from trimtab.build.request import ReferenceData
 from trimtab.domain.names import Digest
 from trimtab.domain.release import DataManifest
 from trimtab.domain.signature import Column, Datatype
+from trimtab.stats.moments import moments
 
 MOST_CATEGORIES = 256
 _EMPTY_IS_MISSING = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
@@ -27,26 +37,12 @@ if TYPE_CHECKING:
 else:
     Chunked = pa.ChunkedArray  # not subscriptable at run time
 
-_DATATYPES: dict[pa.DataType, Datatype] = {
-    pa.bool_(): Datatype.BOOL,
-    pa.uint8(): Datatype.UINT8,
-    pa.uint16(): Datatype.UINT16,
-    pa.uint32(): Datatype.UINT32,
-    pa.uint64(): Datatype.UINT64,
-    pa.int8(): Datatype.INT8,
-    pa.int16(): Datatype.INT16,
-    pa.int32(): Datatype.INT32,
-    pa.int64(): Datatype.INT64,
-    pa.float16(): Datatype.FP16,
-    pa.float32(): Datatype.FP32,
-    pa.float64(): Datatype.FP64,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Reference rows split by meaning. `inputs` are float64 or object arrays by column name;
-    `labels` are texts or None; `times` are epoch seconds or NaN."""
+    """Reference rows split by meaning. `inputs` are float64 or object arrays by column name, and
+    [rows, …] in the column's own datatype for tensors; `labels` are texts or None; `times` are
+    epoch seconds or NaN."""
 
     columns: tuple[Column, ...]
     inputs: dict[str, NDArray[Any]]
@@ -65,16 +61,27 @@ def read_reference(data: ReferenceData) -> Reference:
     """Read a Parquet or CSV file. Raises `Usage` TT-205 or TT-210 when it cannot be used."""
     table = read_table(data.path)
     if table.num_rows == 0:
-        raise _bad(data.path, "it holds no rows")
+        raise bad_reference(data.path, "it holds no rows")
     meant = [data.target, data.time, data.key]
     for name in [*meant, *data.segments]:
         if name is not None and name not in table.column_names:
-            raise _bad(data.path, f"it has no column {name!r}; it has {table.column_names}")
+            raise bad_reference(
+                data.path, f"it has no column {name!r}; it has {table.column_names}"
+            )
     inputs = [name for name in table.column_names if name not in meant]
-    columns = tuple(_column(name, table.column(name), data.path) for name in inputs)
+    arrays: dict[str, NDArray[Any]] = {}
+    columns: list[Column] = []
+    for name in inputs:
+        values = table.column(name)
+        if is_tensor(values.type):
+            arrays[name] = tensor_values(name, values, data.path)
+            columns.append(tensor_column(name, arrays[name]))
+        else:
+            columns.append(_column(name, values, data.path))
+            arrays[name] = _values(columns[-1], values)
     return Reference(
-        columns,
-        {column.name: _values(column, table.column(column.name)) for column in columns},
+        tuple(columns),
+        arrays,
         _labels(table.column(data.target)) if data.target else None,
         epoch_seconds(table.column(data.time)) if data.time else None,
         data.segments,
@@ -82,8 +89,21 @@ def read_reference(data: ReferenceData) -> Reference:
     )
 
 
+def watched(reference: Reference, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Some rows of the inputs as the request log has them: tensors by their summary."""
+    found: dict[str, NDArray[Any]] = {}
+    for column in reference.columns:
+        values = reference.inputs[column.name][rows]
+        if column.shape:
+            summary = moments(values.reshape(len(values), -1))
+            found.update(zip(column.summary, summary, strict=True))
+        else:
+            found[column.name] = values
+    return found
+
+
 def read_table(path: Path) -> pa.Table:
-    """A Parquet or CSV file, by its suffix."""
+    """A Parquet, CSV or npz file, by its suffix."""
     if not path.is_file():
         raise errors.Usage(
             errors.MISSING_FILE, "read data", str(path), "there is no such file", hint=f"ls {path}"
@@ -93,9 +113,22 @@ def read_table(path: Path) -> pa.Table:
             return pyarrow.parquet.read_table(path)
         if path.suffix.lower() in {".csv", ".gz"}:
             return pyarrow.csv.read_csv(path, convert_options=_EMPTY_IS_MISSING)
-    except (pa.ArrowInvalid, OSError) as cause:
-        raise _bad(path, "it cannot be read as a table") from cause
-    raise _bad(path, f"files ending in {path.suffix!r} are not known; use .parquet or .csv")
+        if path.suffix.lower() == ".npz":
+            return _read_npz(path)
+    except (pa.ArrowInvalid, OSError, ValueError, zipfile.BadZipFile) as cause:
+        raise bad_reference(path, "it cannot be read as a table") from cause
+    raise bad_reference(
+        path, f"files ending in {path.suffix!r} are not known; use .parquet, .csv or .npz"
+    )
+
+
+def _read_npz(path: Path) -> pa.Table:
+    # numpy leaves a file open that it opened itself and cannot read.
+    with path.open("rb") as file:
+        arrays = np.load(file, allow_pickle=False)
+        if isinstance(arrays, np.ndarray):
+            raise ValueError("one array without a name")
+        return table_of(arrays)
 
 
 def texts(values: Chunked) -> NDArray[np.object_]:
@@ -128,9 +161,9 @@ def _column(name: str, values: Chunked, path: Path) -> Column:
         return Column(
             name, Datatype.BYTES, nullable=values.null_count > 0, categories=_categories(values)
         )
-    datatype = _DATATYPES.get(kind)
+    datatype = DATATYPES.get(kind)
     if datatype is None:
-        raise _bad(
+        raise bad_reference(
             path, f"column {name!r} is of type {kind}; inputs are numbers, booleans or texts"
         )
     numbers = pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
@@ -172,15 +205,4 @@ def _manifest(data: ReferenceData, table: pa.Table) -> DataManifest:
         tuple(table.column_names),
         since,
         until,
-    )
-
-
-def _bad(path: Path, problem: str) -> errors.Usage:
-    return errors.Usage(
-        errors.BAD_REFERENCE,
-        "read reference data",
-        path.name,
-        problem,
-        unchanged="no release was made",
-        hint="trimtab build --help",
     )

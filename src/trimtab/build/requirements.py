@@ -45,7 +45,10 @@ def frame_for(
     lock: EnvironmentLock, columns: Sequence[Column], features: bool, named: bool
 ) -> Frame:
     """What the feature code or the model is given: a data frame where pandas is locked, unless the
-    columns are numbers that the model does not know by name."""
+    columns are numbers that the model does not know by name. Tensors fit into no data frame: a lone
+    one is given as it is, and several inputs as a dict of arrays."""
+    if any(column.shape for column in columns):
+        return "matrix" if len(columns) == 1 and not features else "columns"
     numeric = all(column.datatype.numeric for column in columns)
     if any(package.name == "pandas" for package in lock.packages) and (named or not numeric):
         return "pandas"

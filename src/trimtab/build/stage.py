@@ -128,7 +128,8 @@ def scored(
 ) -> dict[str, NDArray[Any]]:
     """The outputs for some rows of the reference, however many, in pieces that fit into frames."""
     columns, parts = stage.signature.inputs, []
-    size = max(SCORED_AT_ONCE, MOST_BYTES // _row_bytes(reference))
+    fitting = max(1, MOST_BYTES // _row_bytes(reference))
+    size = fitting if stage.signature.tensors else max(SCORED_AT_ONCE, fitting)
     for start in range(0, len(rows), size):
         inputs = golden.input_tensors(columns, reference.inputs, rows[start : start + size])
         parts += probe(stage, tools, inputs, [SCORED_AT_ONCE])
@@ -140,7 +141,7 @@ def _row_bytes(reference: Reference) -> int:
     total = 1
     for values in reference.inputs.values():
         texts = [len(str(value).encode()) for value in values[:1000] if values.dtype == object]
-        total += sum(texts) // len(texts) + 4 if texts else 8
+        total += sum(texts) // len(texts) + 4 if texts else values.nbytes // len(values)
     return total
 
 

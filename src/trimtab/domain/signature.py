@@ -1,9 +1,17 @@
 """What a release takes and gives: columns, datatypes and shapes of the Open Inference Protocol."""
 
+import math
 from enum import StrEnum
 from typing import Literal
 
 import msgspec
+
+MOST_LOGGED = 1024
+"""Numbers of a row of a tensor up to which the request log keeps them all: as many as a wide table
+has. Of larger ones, such as images, it keeps the summary."""
+
+SUMMARY = ("mean", "std")
+"""What the log and the profile keep of each row of a tensor: columns `NAME.mean` and `NAME.std`."""
 
 
 class Datatype(StrEnum):
@@ -30,7 +38,12 @@ class Datatype(StrEnum):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One input column. `minimum`/`maximum` and `categories` are what the reference data held."""
+    """One input. `minimum`/`maximum` and `categories` are what the reference data held.
+
+    `shape` is the shape per row, so `()` is a column of one value a row and anything else a tensor
+    of numbers. `nullable` says that values may be missing: whole rows of a column, single numbers
+    of a tensor.
+    """
 
     name: str
     datatype: Datatype
@@ -38,6 +51,17 @@ class Column(msgspec.Struct, frozen=True):
     minimum: float | None = None
     maximum: float | None = None
     categories: tuple[str, ...] | None = None
+    shape: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many values a row has."""
+        return math.prod(self.shape)
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """Names of the columns that summarise a tensor; none for a column of one value a row."""
+        return tuple(f"{self.name}.{what}" for what in SUMMARY) if self.shape else ()
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -69,7 +93,12 @@ class Signature(msgspec.Struct, frozen=True):
     @property
     def matrix_capable(self) -> bool:
         """Whether one numeric matrix may stand for all the columns."""
-        return all(column.datatype.numeric for column in self.inputs)
+        return all(column.datatype.numeric and not column.shape for column in self.inputs)
+
+    @property
+    def tensors(self) -> bool:
+        """Whether any input has a shape per row."""
+        return any(column.shape for column in self.inputs)
 
     def column(self, name: str) -> Column | None:
         """The input column called `name`, or None."""

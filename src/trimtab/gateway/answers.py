@@ -74,7 +74,12 @@ def answer_headers(call: Call) -> bytes:
 @lru_cache(maxsize=256)
 def _metadata_cached(plan: Plan, deployment: str, versions: tuple[int, ...]) -> bytes:
     inputs = [
-        {"name": c.name, "datatype": c.wire, "shape": [-1], "parameters": {"nullable": c.nullable}}
+        {
+            "name": c.name,
+            "datatype": c.wire,
+            "shape": [-1, *c.shape],
+            "parameters": {"nullable": c.nullable},
+        }
         for c in plan.columns
     ]
     outputs = [

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from numpy.typing import NDArray
 
 from trimtab.gateway.answers import Answer, encode_json, output_tensor
 from trimtab.gateway.asked import Parameter
@@ -31,6 +32,12 @@ class MixedReader:
         if isinstance(tensor, RawTensor):
             return RAW.values(tensor, column, rows)
         return JSON.values(tensor, column, rows)
+
+    def rows(self, tensor: AnyTensor, column: ColumnPlan, rows: int) -> NDArray[Any]:
+        """[rows, values of a row] of an input with a shape per row, checked."""
+        if isinstance(tensor, RawTensor):
+            return RAW.rows(tensor, column, rows)
+        return JSON.rows(tensor, column, rows)
 
     def texts(self, tensor: AnyTensor, rows: int) -> Texts:
         """The values of a business key, as texts."""
@@ -81,6 +88,8 @@ def lone_tensor(plan: Plan, data: bytes) -> RawTensor:
     Several numeric columns are one FP64 matrix. A text is a single row without its length.
     """
     first, width = plan.columns[0], len(plan.columns)
+    if width == 1 and first.shape:
+        return _lone_rows(first, data)
     if width > 1 and not plan.matrix_capable:
         raise bad(f"a body without JSON is one tensor; the release takes {width} inputs")
     if first.wire == "BYTES":
@@ -93,6 +102,14 @@ def lone_tensor(plan: Plan, data: bytes) -> RawTensor:
         raise bad(f"the body has {len(data)} bytes; a row of {width} {datatype} has {row}")
     rows = len(data) // row
     return RawTensor(first.name, datatype, [rows] if width == 1 else [rows, width], data)
+
+
+def _lone_rows(column: ColumnPlan, data: bytes) -> RawTensor:
+    row = ITEM_SIZES[column.wire] * column.width
+    if len(data) % row:
+        raise bad(f"the body has {len(data)} bytes; a row of {column.name!r} has {row}")
+    shape = [len(data) // row, *column.shape]
+    return RawTensor(column.name, column.wire, shape, data)
 
 
 class BinaryOutputs:

@@ -43,7 +43,7 @@ def server() -> bytes:
 def metadata(plan: Plan, deployment: str, versions: tuple[int, ...]) -> bytes:
     """The ModelMetadataResponse of a release in a deployment."""
     head = text(1, deployment) + b"".join(text(2, str(number)) for number in versions)
-    inputs = (_tensor(4, column.name, column.wire, (-1,)) for column in plan.columns)
+    inputs = (_tensor(4, column.name, column.wire, (-1, *column.shape)) for column in plan.columns)
     outputs = (_tensor(5, o.name, o.datatype, (-1, *o.shape)) for o in plan.outputs)
     properties = _entries(6, {"release": plan.name, "digest": plan.release})
     return b"".join((head, text(3, PLATFORM), *inputs, *outputs, properties))
@@ -65,7 +65,7 @@ def config(plan: Plan, deployment: str) -> bytes:
     `max_batch_size` is 0, which says that the shapes are complete: their first dimension is rows.
     """
     inputs = (
-        nested(5, _described(column.name, column.wire) + integers(4, (-1,)))
+        nested(5, _described(column.name, column.wire) + integers(4, (-1, *column.shape)))
         for column in plan.columns
     )
     outputs = (

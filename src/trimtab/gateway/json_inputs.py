@@ -5,24 +5,23 @@ slowly, to accept what is only unusual (nested data, 1.0 for an integer) and to 
 is wrong with the rest.
 """
 
-import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.gateway.asked import plain
 from trimtab.gateway.faults import Fault, bad
+from trimtab.gateway.nested import converted, rows_of_lists
 from trimtab.gateway.oip import InputTensor
-from trimtab.gateway.plan import FLOAT_LIMITS, INTEGER_RANGES, ColumnPlan, Plan
+from trimtab.gateway.plan import ColumnPlan, Plan
 from trimtab.gateway.tensors import (
     check_datatype,
     inputs_of,
     matrix_shape,
     miscounted,
-    misfit,
     missing,
 )
 from trimtab.gateway.values import Inputs, fits, inputs_of_columns, packed
@@ -51,6 +50,16 @@ class JsonReader:
         if column.wire == "UINT64":
             _check_uint64(column, values)
         return values
+
+    def rows(self, tensor: InputTensor, column: ColumnPlan, rows: int) -> NDArray[Any]:
+        """[rows, values of a row] of an input with a shape per row, from flat or nested data."""
+        if tensor.datatype != column.wire:
+            _check_datatype(tensor, column)
+        try:
+            values: list[Any] = column.decode(tensor.data)
+        except (ValueError, RecursionError):
+            values = _decoded(tensor)
+        return rows_of_lists(values, column, rows)
 
     def texts(self, tensor: InputTensor, rows: int) -> Texts:
         """The values of a business key, as texts."""
@@ -154,29 +163,6 @@ def _unnested(tensor: InputTensor, values: list[Any], width: int) -> list[Any]:
         if not isinstance(value, list) or len(value) != width:
             raise bad(f"input {tensor.name!r} row {row} is not a list of {width} values")
     return [element for value in values for element in value]
-
-
-def converted(value: Any, column: ColumnPlan, row: int) -> Any:
-    """`value` as the column's kind; raises a 400 `Fault` that names column, row and datatype."""
-    kind = column.family
-    if kind == "text" and isinstance(value, str):
-        return value
-    if kind == "bool" and isinstance(value, bool):
-        return value
-    if kind in ("integer", "float") and type(value) in (int, float):
-        number = _number(value, column)
-        if number is not None:
-            return number
-    raise misfit(column, row, value)
-
-
-def _number(value: float, column: ColumnPlan) -> float | None:
-    if column.family == "float":
-        limit = FLOAT_LIMITS.get(column.wire, sys.float_info.max)
-        return float(value) if -limit <= value <= limit else None
-    low, high = INTEGER_RANGES[column.wire]
-    whole = int(value) if value == math.floor(value) else None
-    return whole if whole is not None and low <= whole <= high else None
 
 
 def _matrix_values(tensor: InputTensor, width: int) -> tuple[list[Any], bool]:

@@ -91,7 +91,9 @@ def held_bytes(inputs: Inputs, texts: tuple[int, ...]) -> int:
     if inputs.matrix is not None:
         return len(inputs.matrix)
     columns = inputs.columns or []
-    size = CELL_BYTES * inputs.rows * len(columns)
+    size = 0
+    for column in columns:
+        size += getattr(column, "nbytes", CELL_BYTES * inputs.rows)
     for position in texts:
         size += sum(map(len, filter(None, columns[position])))
     return size

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from trimtab.domain.routing import Target
-from trimtab.domain.signature import Column, Datatype, Output
+from trimtab.domain.signature import MOST_LOGGED, Column, Datatype, Output
 from trimtab.ports.logsink import LogSchema, ValueKind
 
 INTEGER_RANGES: dict[str, tuple[int, int]] = {
@@ -37,6 +37,10 @@ NUMPY_TYPES: dict[str, np.dtype[Any]] = {
 }
 """How the numeric datatypes lie on the wire."""
 
+MOST_BYTES = 128 * 1024 * 1024
+"""Bytes of all inputs of a request as a worker is sent them: with them go outputs and other
+requests, and a frame is bounded."""
+
 PLATFORM = "trimtab_release"
 """What kind of model a release is, for clients that ask."""
 
@@ -44,10 +48,11 @@ _EXACT_IN_FP64 = frozenset(NUMPY_TYPES) - {"INT64", "UINT64"}
 
 
 class ColumnPlan:
-    """One input column: how its values are decoded, checked and sent.
+    """One input: how its values are decoded, checked and sent.
 
     `in_matrix` tells whether it lies in the one float64 matrix of all columns; numbers are from
-    `low` to `high`.
+    `low` to `high`. `shape` is the shape of a row, `()` for a column of one value a row, and
+    `width` how many values that are. A request has at most `most_rows`.
     """
 
     __slots__ = (
@@ -56,17 +61,23 @@ class ColumnPlan:
         "high",
         "in_matrix",
         "low",
+        "most_rows",
         "name",
         "nullable",
         "position",
+        "shape",
+        "width",
         "wire",
     )
 
     def __init__(self, column: Column, position: int, *, in_matrix: bool) -> None:
         self.in_matrix = in_matrix
+        self.most_rows = 0
         self.name = column.name
         self.position = position
         self.nullable = column.nullable
+        self.shape = column.shape
+        self.width = column.width
         self.wire = str(column.datatype)
         self.family = family(self.wire)
         self.low, self.high = _limits(self.wire)
@@ -103,7 +114,8 @@ class Plan:
 
     `matrix` tells whether all columns are exact in float64, and so travel and are logged as one
     matrix; `matrix_capable` whether clients may send one; `plain` whether each column is FP64, and
-    so holds whatever number comes.
+    so holds whatever number comes. `tensors` are the positions of the inputs with a shape per row.
+    A row is about `row_bytes` bytes, texts aside.
     """
 
     __slots__ = (
@@ -113,14 +125,17 @@ class Plan:
         "headers",
         "matrix",
         "matrix_capable",
+        "most_rows",
         "name",
         "number",
         "output_index",
         "outputs",
         "plain",
         "release",
+        "row_bytes",
         "same_inputs",
         "signature",
+        "tensors",
         "version",
     )
 
@@ -131,7 +146,7 @@ class Plan:
         self.number = target.number
         self.version = str(target.number)
         self.signature = signature
-        self.matrix = all(c.datatype in _EXACT_IN_FP64 for c in signature.inputs)
+        self.matrix = all(c.datatype in _EXACT_IN_FP64 and not c.shape for c in signature.inputs)
         self.columns = tuple(
             ColumnPlan(c, i, in_matrix=self.matrix) for i, c in enumerate(signature.inputs)
         )
@@ -139,17 +154,27 @@ class Plan:
         self.outputs = tuple(OutputPlan(output) for output in signature.outputs)
         self.output_index = {output.name: i for i, output in enumerate(self.outputs)}
         self.matrix_capable = signature.matrix_capable
-        self.plain = all(column.wire == "FP64" for column in self.columns)
+        self.plain = self.matrix and all(column.wire == "FP64" for column in self.columns)
+        self.tensors = tuple(column.position for column in self.columns if column.shape)
+        self.row_bytes = sum(map(_row_bytes, self.columns)) or 1
+        self.most_rows = max(1, MOST_BYTES // self.row_bytes)
+        for column in self.columns:
+            column.most_rows = self.most_rows
         self.bounds = Bounds(self.columns)
         self.headers = b"X-Trimtab-Release: %b\r\n" % target.name.encode()
-        self.same_inputs = tuple((c.name, c.wire, c.nullable) for c in self.columns)
+        self.same_inputs = tuple((c.name, c.wire, c.nullable, c.shape) for c in self.columns)
 
     def log_schema(self, deployment: str, key: str | None) -> LogSchema:
         """The log's columns for this release in a deployment with the business key `key`."""
-        inputs = tuple((c.name, _kind(c.datatype, ())) for c in self.signature.inputs)
+        inputs = tuple(each for c in self.signature.inputs for each in _logged(c))
         outputs = tuple((output.name, output.kind) for output in self.outputs)
         own = None if key in self.by_name else key
         return LogSchema(deployment, self.release, inputs, outputs, own)
+
+
+def _row_bytes(column: ColumnPlan) -> int:
+    """Bytes of a row of an input: in its own datatype where it is a tensor, else in float64."""
+    return NUMPY_TYPES[column.wire].itemsize * column.width if column.shape else 8
 
 
 def family(datatype: str) -> str:
@@ -168,6 +193,13 @@ def _limits(datatype: str) -> tuple[float, float]:
         return INTEGER_RANGES[datatype]
     limit = FLOAT_LIMITS.get(datatype, sys.float_info.max)
     return -limit, limit
+
+
+def _logged(column: Column) -> tuple[tuple[str, ValueKind], ...]:
+    """The log's columns of an input, in the order in which `TensorInputs.logged` gives them."""
+    summary: tuple[tuple[str, ValueKind], ...] = tuple((name, "number") for name in column.summary)
+    kept = ((column.name, _kind(column.datatype, column.shape)),)
+    return summary + kept if column.width <= MOST_LOGGED else summary
 
 
 def _kind(datatype: Datatype, shape: tuple[int, ...]) -> ValueKind:

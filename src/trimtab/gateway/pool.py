@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from trimtab.gateway.batch import Batch, Cut, Timing
@@ -30,6 +31,10 @@ LINK_GRACE = 0.4
 """Seconds more after which a worker that did not even end is given up."""
 SLOW = 2.0
 """Times the expected cost of a batch that a worker may always take."""
+
+
+BATCH_BYTES = 32 * 1024 * 1024
+"""About how much the inputs of several calls may be that are sent together."""
 
 
 class Attempts(Protocol):
@@ -65,7 +70,7 @@ class Pool:
 
     def __init__(self, plan: Plan, limits: Limits, attempts: Attempts, log: Log) -> None:
         self.plan = plan
-        self._schedule = Schedule(limits)
+        self._schedule = Schedule(_for_rows(limits, plan.row_bytes))
         self._texts = tuple(c.position for c in plan.columns if c.family == "text")
         self._attempts = attempts
         self._log = log
@@ -415,3 +420,8 @@ class Pools:
         """Disconnect from every worker."""
         for pool in self._pools.values():
             pool.abort()
+
+
+def _for_rows(limits: Limits, row_bytes: int) -> Limits:
+    """The limits where rows may be large."""
+    return replace(limits, batch_rows=min(limits.batch_rows, max(1, BATCH_BYTES // row_bytes)))

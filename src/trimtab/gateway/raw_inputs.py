@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from trimtab.gateway.asked import plain
 from trimtab.gateway.faults import bad
 from trimtab.gateway.plan import NUMPY_TYPES, ColumnPlan, Plan
-from trimtab.gateway.tensors import check_datatype, matrix_shape, misfit, missing, shown
+from trimtab.gateway.tensors import (
+    check_datatype,
+    check_rows,
+    matrix_shape,
+    misfit,
+    missing,
+    shown,
+)
 from trimtab.gateway.values import Inputs, fits, inputs_of_columns
 from trimtab.ports.logsink import Texts
 from trimtab.worker.frames import ITEM_SIZES, Bytes, FrameError, decode_texts
@@ -52,6 +59,12 @@ class RawReader:
         with np.errstate(invalid="ignore"):  # a client may send signalling NaNs
             return numbers_of(_numbers(tensor), column)
 
+    def rows(self, tensor: RawTensor, column: ColumnPlan, rows: int) -> NDArray[Any]:
+        """[rows, values of a row] of an input with a shape per row, checked, in its datatype."""
+        check_datatype(tensor, column)
+        with np.errstate(invalid="ignore"):
+            return rows_of_numbers(_numbers(tensor), column, rows)
+
     def texts(self, tensor: RawTensor, rows: int) -> Texts:
         """The values of a business key, as texts."""
         if tensor.datatype == "BYTES":
@@ -64,6 +77,7 @@ class RawReader:
         """All columns from one tensor of rank 2."""
         rows, width = matrix_shape(tensor, plan)
         given = _numbers(tensor).reshape(rows, width)
+        check_rows(rows, plan.most_rows)
         with np.errstate(invalid="ignore"):
             if plan.matrix and given.dtype != np.bool_:
                 matrix = given.astype("<f8", copy=False)
@@ -119,10 +133,8 @@ def _matrix_column(values: NDArray[Any], column: ColumnPlan, tensor: RawTensor) 
 
 def numbers_of(values: NDArray[Any], column: ColumnPlan) -> Any:
     """An array as the values of a numeric column, NaN for missing; raises a 400 `Fault`."""
-    absent, fitting = _judged(values, column)
-    if not fitting.all():
-        row = int(fitting.argmin())
-        raise missing(column, row) if absent[row] else misfit(column, row, values[row].item())
+    check_rows(len(values), column.most_rows)
+    absent = _absent(values, column)
     if column.in_matrix:
         return values.astype("<f8", copy=False)
     of = _PYTHON[column.family]
@@ -130,6 +142,25 @@ def numbers_of(values: NDArray[Any], column: ColumnPlan) -> Any:
         None if gone else of(value)
         for value, gone in zip(values.tolist(), absent.tolist(), strict=True)
     ]
+
+
+def rows_of_numbers(values: NDArray[Any], column: ColumnPlan, rows: int) -> NDArray[Any]:
+    """An array of all values as [rows, values of a row] of a tensor; raises a 400 `Fault`."""
+    check_rows(rows, column.most_rows)
+    own = NUMPY_TYPES[column.wire]
+    if values.dtype != own or own.kind == "f":
+        _absent(values, column)
+    return values.astype(own, copy=False).reshape(rows, column.width)
+
+
+def _absent(values: NDArray[Any], column: ColumnPlan) -> NDArray[np.bool_]:
+    """Which values are missing; raises a 400 `Fault` unless the column may hold all of them."""
+    absent, fitting = _judged(values, column)
+    if not fitting.all():
+        place = int(fitting.argmin())
+        row = place // column.width
+        raise missing(column, row) if absent[place] else misfit(column, row, values[place].item())
+    return absent
 
 
 def _judged(values: NDArray[Any], column: ColumnPlan) -> tuple[NDArray[np.bool_], NDArray[Any]]:

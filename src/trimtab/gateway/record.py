@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -187,11 +187,18 @@ def _answered(
     )
 
 
-def _inputs(plan: Plan, inputs: Sequence[Inputs]) -> bytes | list[list[Any]]:
+def _inputs(plan: Plan, inputs: Sequence[Inputs]) -> bytes | list[list[Any] | bytes]:
     if plan.matrix:
         return b"".join([each.matrix or b"" for each in inputs])
     columns = [each.columns or [] for each in inputs]
-    return [list(chain.from_iterable(parts)) for parts in zip(*columns, strict=True)]
+    return [_chained(parts) for parts in zip(*columns, strict=True)]
+
+
+def _chained(parts: Sequence[list[Any] | bytes]) -> list[Any] | bytes:
+    """Values of several calls as those of one: all lists, or all bytes of numbers."""
+    if isinstance(parts[0], bytes):
+        return b"".join(cast(Sequence[bytes], parts))
+    return list(chain.from_iterable(cast(Sequence[list[Any]], parts)))
 
 
 def _keys(calls: Sequence[Call]) -> Texts:
@@ -206,5 +213,4 @@ def _output(values: OutputValues, together: Together) -> bytes | Texts:
     """One output of these calls, whose rows need not be all of the batch's."""
     if sum(call.rows for call, _ in together) == values.rows:
         return values.logged(0, values.rows)
-    parts: list[Any] = [values.logged(start, call.rows) for call, start in together]
-    return b"".join(parts) if isinstance(parts[0], bytes) else list(chain.from_iterable(parts))
+    return _chained([values.logged(start, call.rows) for call, start in together])

@@ -11,10 +11,10 @@ import numpy as np
 
 from trimtab.gateway.asked import plain
 from trimtab.gateway.faults import bad
-from trimtab.gateway.json_inputs import converted
+from trimtab.gateway.nested import converted, rows_of_lists
 from trimtab.gateway.plan import ColumnPlan, Plan
 from trimtab.gateway.raw_inputs import FEW_ROWS, numbers_of
-from trimtab.gateway.tensors import misfit, missing
+from trimtab.gateway.tensors import check_rows, misfit, missing
 from trimtab.gateway.values import Inputs, inputs_of_columns
 from trimtab.ports.logsink import Texts
 
@@ -78,8 +78,12 @@ def table_of_columns(columns: Mapping[str, Any]) -> Table:
 
 def inputs_of_table(table: Table, plan: Plan, key: str | None) -> Inputs:
     """The values as a release takes them; raises a 400 `Fault`."""
+    check_rows(table.rows, plan.most_rows)
     read = _from_text if table.texts else _from_value
     if table.names is None:
+        if len(plan.columns) == 1 and plan.tensors:
+            whole = [_rows(table, plan.columns[0])]
+            return inputs_of_columns(plan, table.rows, whole, None)
         if len(table.columns) != len(plan.columns):
             given, taken = len(table.columns), len(plan.columns)
             raise bad(f"a row has {given} values, the release takes {taken}")
@@ -107,6 +111,8 @@ def _length(rows: Sequence[Any]) -> int:
 
 def _from_value(cells: Cells, column: ColumnPlan) -> Any:
     """A column of JSON values; the usual ones are looked at all at once."""
+    if column.shape:
+        return rows_of_lists(list(cells), column, len(cells))
     if len(cells) <= FEW_ROWS:
         return _each(cells, column, converted)
     kinds = set(map(type, cells))
@@ -120,7 +126,15 @@ def _from_value(cells: Cells, column: ColumnPlan) -> Any:
     return _each(cells, column, converted)
 
 
+def _rows(table: Table, column: ColumnPlan) -> Any:
+    """The rows of a table without names as those of the only input."""
+    lists = [list(row) for row in zip(*table.columns, strict=True)]
+    return rows_of_lists(lists, column, table.rows)
+
+
 def _from_text(cells: Cells, column: ColumnPlan) -> Any:
+    if column.shape:
+        raise bad(f"input {column.name!r} has a shape per row, which CSV cannot hold; send JSON")
     if column.family == "text":
         absent = None if column.nullable else ""
         return [cell or absent for cell in cells]

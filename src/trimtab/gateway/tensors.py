@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
+from numpy.typing import NDArray
+
 from trimtab.gateway.asked import some, unknown
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.plan import INTEGER_RANGES, ColumnPlan, Plan, family
@@ -26,7 +28,8 @@ class Declared(Protocol):
 
     @property
     def shape(self) -> list[int]:
-        """`[rows]` or `[rows, 1]` for a column, `[rows, columns]` for a matrix."""
+        """`[rows]` or `[rows, 1]` for a column, `[rows, …]` for a tensor, `[rows, columns]` for a
+        matrix."""
         ...
 
     @property
@@ -44,6 +47,10 @@ class Reader(Protocol[T_contra]):
 
     def values(self, tensor: T_contra, column: ColumnPlan, rows: int) -> Sequence[Any]:
         """The values of one column, checked; None, or NaN in an array, for missing."""
+        ...
+
+    def rows(self, tensor: T_contra, column: ColumnPlan, rows: int) -> NDArray[Any]:
+        """[rows, values of a row] of an input with a shape per row, checked, in its datatype."""
         ...
 
     def texts(self, tensor: T_contra, rows: int) -> Texts:
@@ -72,10 +79,16 @@ def inputs_of(tensors: Sequence[T], reader: Reader[T], plan: Plan, key: str | No
     return inputs
 
 
-def rows_of(tensor: Declared) -> int:
-    """Rows of a column tensor: its shape is [rows] or [rows, 1]; raises a 400 `Fault`."""
+def rows_of(tensor: Declared, own: tuple[int, ...] = ()) -> int:
+    """Rows of a tensor whose rows have the shape `own`; raises a 400 `Fault`.
+
+    Its shape is [rows, *own], and that of a column of one value a row [rows] or [rows, 1]."""
     shape = tensor.shape
-    if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
+    if own:
+        if tuple(shape[1:]) != own:
+            wanted = ", ".join(map(str, ("rows", *own)))
+            raise bad(f"input {tensor.name!r} has shape {shown(shape)}, it takes [{wanted}]")
+    elif len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
         raise bad(f"input {tensor.name!r} has shape {shown(shape)}, a column has [rows]")
     if shape[0] <= 0:
         raise bad(f"input {tensor.name!r} has {shape[0]} rows; at least one is needed")
@@ -97,6 +110,12 @@ def matrix_shape(tensor: Declared, plan: Plan) -> tuple[int, int]:
     if rows <= 0:
         raise bad(f"input {tensor.name!r} has {rows} rows; at least one is needed")
     return rows, width
+
+
+def check_rows(rows: int, most: int) -> None:
+    """Raises a 413 `Fault` for more rows than a worker could be sent at once."""
+    if rows > most:
+        raise Fault(413, f"{rows} rows are too many for one request; {most} fit")
 
 
 def check_datatype(tensor: Declared, column: ColumnPlan) -> None:
@@ -156,7 +175,9 @@ def _split_key(
 
 def _is_matrix(tensor: Declared, plan: Plan) -> bool:
     shape = tensor.shape
-    return len(shape) == 2 and (tensor.name not in plan.by_name or shape[1] > 1)
+    if plan.tensors or len(shape) != 2:
+        return False
+    return tensor.name not in plan.by_name or shape[1] > 1
 
 
 def _named(tensors: Sequence[T], reader: Reader[T], plan: Plan) -> tuple[int, list[Any]]:
@@ -169,11 +190,12 @@ def _named(tensors: Sequence[T], reader: Reader[T], plan: Plan) -> tuple[int, li
             raise unknown("input", tensor.name, by_name)
         if columns[column.position] is not None:
             raise bad(f"input {tensor.name!r} is given twice")
-        own_rows = rows_of(tensor)
+        own_rows = rows_of(tensor, column.shape)
         if rows not in (-1, own_rows):
             raise bad(f"input {tensor.name!r} has {own_rows} rows, {tensors[0].name!r} has {rows}")
         rows = own_rows
-        columns[column.position] = values(tensor, column, rows)
+        read = reader.rows if column.shape else values
+        columns[column.position] = read(tensor, column, rows)
     if len(tensors) < len(columns):
         absent = [c.name for c in plan.columns if columns[c.position] is None]
         raise bad(f"missing input {', '.join(map(repr, absent[:5]))}")

@@ -10,8 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.domain.signature import MOST_LOGGED
 from trimtab.gateway.plan import NUMPY_TYPES, OutputPlan, Plan
 from trimtab.ports.logsink import Texts
+from trimtab.stats.moments import moments
 from trimtab.worker.frames import Bytes, decode_texts, encode_texts
 
 _encode_json = msgspec.json.Encoder().encode
@@ -21,7 +23,8 @@ class Inputs:
     """The values of a request's rows, and the business key of each if one was sent.
 
     Where all columns of the plan are exact in float64 they lie in `matrix`, row by row, with NaN
-    for missing; otherwise `columns` has one list per column, with None for missing.
+    for missing; otherwise `columns` has one list per column, with None for missing, and an array of
+    [rows, values of a row] in its own datatype for a tensor.
     """
 
     __slots__ = ("columns", "key", "matrix", "rows")
@@ -35,13 +38,45 @@ class Inputs:
         self.key = key
 
     @property
-    def logged(self) -> bytes | list[list[Any]] | None:
+    def logged(self) -> bytes | list[Any] | None:
         """The values as the request log takes them; it writes a view like the bytes it shows."""
         return self.columns if self.matrix is None else cast(bytes, self.matrix)
 
 
-def inputs_of_columns(plan: Plan, rows: int, columns: list[list[Any]], key: Texts | None) -> Inputs:
+class TensorInputs(Inputs):
+    """The values of a request some of whose inputs, at `tensors`, have a shape per row."""
+
+    __slots__ = ("_kept", "_tensors")
+
+    def __init__(
+        self, rows: int, columns: list[Any], key: Texts | None, tensors: tuple[int, ...]
+    ) -> None:
+        super().__init__(rows, None, columns, key)
+        self._tensors = tensors
+        self._kept: list[Any] | None = None
+
+    @property
+    def logged(self) -> list[Any]:
+        """Tensors as their summary, and the small ones also whole, as the log's columns are."""
+        if self._kept is None:
+            self._kept = []
+            columns: list[Any] = self.columns or []
+            for position, column in enumerate(columns):
+                self._kept += _tensor_log(column) if position in self._tensors else [column]
+        return self._kept
+
+
+def _tensor_log(values: NDArray[Any]) -> list[Any]:
+    kept: list[Any] = [each.tolist() for each in moments(values)]
+    if values.shape[1] <= MOST_LOGGED:
+        kept.append(values.astype("<f8").tobytes())
+    return kept
+
+
+def inputs_of_columns(plan: Plan, rows: int, columns: list[Any], key: Texts | None) -> Inputs:
     """Checked columns as the plan wants them."""
+    if plan.tensors:
+        return TensorInputs(rows, columns, key, plan.tensors)
     if not plan.matrix:
         return Inputs(rows, None, columns, key)
     if rows == 1:

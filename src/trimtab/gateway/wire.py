@@ -68,20 +68,20 @@ def _columns(
     lists = [part.columns or [] for part in parts]
     for column in plan.columns:
         position = column.position
-        if len(lists) == 1:
-            values = lists[0][position]
-        else:
-            values = [value for columns in lists for value in columns[position]]
-        datatype, data = _column_bytes(column, values)
+        datatype, data = _column_bytes(column, [columns[position] for columns in lists])
+        shape = [rows, *column.shape]
         described.append(
-            {"name": column.name, "datatype": datatype, "shape": [rows], "size": len(data)}
+            {"name": column.name, "datatype": datatype, "shape": shape, "size": len(data)}
         )
         chunks.append(data)
     return described, chunks
 
 
-def _column_bytes(column: ColumnPlan, values: list[Any]) -> tuple[str, bytes]:
+def _column_bytes(column: ColumnPlan, parts: list[Any]) -> tuple[str, bytes]:
     """A whole number or boolean that is missing has no bits, so such a column travels as FP64."""
+    if column.shape:
+        return column.wire, b"".join([part.tobytes() for part in parts])
+    values = parts[0] if len(parts) == 1 else [value for part in parts for value in part]
     if column.family == "text":
         return "BYTES", encode_texts(values)
     wire = column.wire

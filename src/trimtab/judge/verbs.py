@@ -8,7 +8,7 @@ from trimtab.domain import events as e
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.rollout import Rollout, Standing
-from trimtab.domain.signature import Signature
+from trimtab.domain.signature import Column, Signature
 from trimtab.domain.state import DeploymentState, rollback_target
 from trimtab.errors import (
     BAD_VALUE,
@@ -116,13 +116,14 @@ def check_fit(spec: DeploymentSpec, model: str, candidate: Standing) -> None:
 def check_callers(candidate: Standing, new: Signature, old: Signature) -> None:
     """Raises `Refused` TT-609 when callers of the old release could not call the new one.
 
-    They would miss a column that is new and not nullable, or send one in another kind of type."""
+    They would miss a column that is new and not nullable, or send one in another kind of type or
+    another shape."""
     known = {column.name: column for column in old.inputs}
     wrong = [
         column.name
         for column in new.inputs
         if (column.name not in known and not column.nullable)
-        or (column.name in known and known[column.name].datatype.numeric != column.datatype.numeric)
+        or (column.name in known and not _alike(known[column.name], column))
     ]
     if not wrong:
         return
@@ -134,6 +135,10 @@ def check_callers(candidate: Standing, new: Signature, old: Signature) -> None:
         unchanged=_SAME,
         hint="deploy it under a name of its own, or with --strategy now once callers have changed",
     )
+
+
+def _alike(one: Column, other: Column) -> bool:
+    return one.datatype.numeric == other.datatype.numeric and one.shape == other.shape
 
 
 def promote(

@@ -30,9 +30,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     The first fields, and the last, are columns of `trimtab.domain.records.FIXED_COLUMNS`. `inputs`
     is None for a request that was refused, one float64 matrix (little-endian, row-major, NaN for
-    missing) where all inputs are numbers, and otherwise one list per column. `key` has a business
-    key per row. `outputs` has, per output, a text per row or float64 numbers as bytes; None without
-    an answer.
+    missing) where all inputs are numbers, and otherwise one list per column, or float64 numbers as
+    bytes for a vector. `key` has a business key per row. `outputs` has, per output, a text per row
+    or float64 numbers as bytes; None without an answer.
     """
 
     request_id: str
@@ -52,7 +52,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     queue_seconds: float | None
     model_seconds: float | None
     total_seconds: float
-    inputs: bytes | list[list[Any]] | None = None
+    inputs: bytes | list[list[Any] | bytes] | None = None
     key: Texts | None = None
     outputs: list[bytes | Texts] | None = None
     trace_id: str | None = None
@@ -81,7 +81,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     queue_seconds: list[float | None]
     model_seconds: float
     total_seconds: list[float]
-    inputs: bytes | list[list[Any]] | None = None
+    inputs: bytes | list[list[Any] | bytes] | None = None
     key: Texts | None = None
     outputs: list[bytes | Texts] | None = None
     trace_id: Texts | None = None

@@ -31,12 +31,15 @@ _ARROW: Mapping[str, pa.DataType] = {
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a deployment takes and gives: datatypes of the inputs, Arrow types of the outputs."""
+    """What a deployment takes and gives: datatypes of the inputs, Arrow types of the outputs.
+
+    `tensors` are the inputs whose rows are lists."""
 
     name: str
     inputs: Mapping[str, str]
     outputs: Mapping[str, pa.DataType]
     key: str | None
+    tensors: frozenset[str] = frozenset()
 
     @classmethod
     def ask(cls, client: Client, name: str) -> "Deployment":
@@ -44,7 +47,8 @@ class Deployment:
         described = client.metadata(name)
         inputs = {each["name"]: each["datatype"] for each in described["inputs"]}
         outputs = {each["name"]: _output(each) for each in described["outputs"]}
-        return cls(name, inputs, outputs, client.config(name)["key"])
+        tensors = frozenset(e["name"] for e in described["inputs"] if len(e["shape"]) > 1)
+        return cls(name, inputs, outputs, client.config(name)["key"], tensors)
 
     def csv_types(self) -> dict[str, pa.DataType]:
         """What its columns are in a file that has no types."""
@@ -67,9 +71,10 @@ class Deployment:
         """Raise `Usage` TT-904 with everything that does not fit."""
         missing = [name for name in self.inputs if name not in schema.names]
         wrong = [
-            f"{name} is {schema.field(name).type}, and {datatype} is wanted"
+            f"{name} is {schema.field(name).type}, and {self._wanted(name)} wanted"
             for name, datatype in self.inputs.items()
-            if name in schema.names and not _fits(schema.field(name).type, datatype)
+            if name in schema.names
+            and not _fits(schema.field(name).type, datatype, name in self.tensors)
         ]
         taken = [prefix + name for name in (*self.outputs, *ADDED) if prefix + name in schema.names]
         problems = [f"there is no column {name!r}" for name in missing] + wrong
@@ -83,6 +88,10 @@ class Deployment:
                 unchanged="no row was sent",
                 hint="--prefix predicted_" if taken and not (missing or wrong) else "trimtab show",
             )
+
+    def _wanted(self, name: str) -> str:
+        lists = name in self.tensors
+        return f"lists of {self.inputs[name]} are" if lists else f"{self.inputs[name]} is"
 
 
 def cells(table: pa.Table, names: Sequence[str]) -> dict[str, list[Any]]:
@@ -100,10 +109,14 @@ def _plain(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
 
 def _output(described: Mapping[str, Any]) -> pa.DataType:
     kind = _ARROW[described["datatype"]]
-    return kind if len(described["shape"]) == 1 else pa.list_(kind)
+    for _ in described["shape"][1:]:
+        kind = pa.list_(kind)
+    return kind
 
 
-def _fits(kind: pa.DataType, datatype: str) -> bool:
+def _fits(kind: pa.DataType, datatype: str, tensor: bool) -> bool:
+    if tensor:
+        return pa.types.is_nested(kind) or isinstance(kind, pa.FixedShapeTensorType)
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_null(kind):

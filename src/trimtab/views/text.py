@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from trimtab.domain.names import short
+from trimtab.domain.signature import Column, Output
 from trimtab.views import shapes as s
 from trimtab.views import words
 from trimtab.views.words import Mark
@@ -340,14 +341,20 @@ def _columns(view: s.ShowView) -> Table:
         (
             "in",
             column.name,
-            column.datatype.value + ("?" if column.nullable else ""),
+            _typed(column) + ("?" if column.nullable else ""),
             words.interval(column.minimum, column.maximum)
             or (f"{len(column.categories)} categories" if column.categories else ""),
         )
         for column in view.signature.inputs
     )
-    outputs = (("out", output.name, output.datatype.value, "") for output in view.signature.outputs)
+    outputs = (("out", output.name, _typed(output), "") for output in view.signature.outputs)
     return table(("", "column", "type", "seen at build"), (*inputs, *outputs))
+
+
+def _typed(each: Column | Output) -> str:
+    """Datatype, and the shape of a row where it is no single value."""
+    shape = ", ".join(map(str, each.shape))
+    return f"{each.datatype.value}[{shape}]" if shape else each.datatype.value
 
 
 @render.register

@@ -11,11 +11,12 @@ from .failures import WORKER_FAILED, refusing
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input column of the signature."""
+    """One input of the signature; `shape` is per row, `()` for a column of one value a row."""
 
     name: str
     datatype: str
     nullable: bool
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,12 @@ def _config(folder: Path, fields: Mapping[str, Any]) -> WorkerConfig:
 def _signature(fields: Mapping[str, Any]) -> Signature:
     return Signature(
         inputs=tuple(
-            Column(each["name"], each["datatype"], bool(each.get("nullable", False)))
+            Column(
+                each["name"],
+                each["datatype"],
+                bool(each.get("nullable", False)),
+                tuple(each.get("shape") or ()),
+            )
             for each in fields["inputs"]
         ),
         outputs=tuple(

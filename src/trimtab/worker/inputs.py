@@ -29,15 +29,28 @@ class Parts:
 
 
 def giver(frame: str, signature: Signature) -> Given:
-    """How rows are given as `frame` says: as a DataFrame, a dict of arrays, one float64 matrix, or
-    as `parts` (what a compiled engine takes). Everything that no request changes is done once."""
+    """How rows are given as `frame` says: as a DataFrame, a dict of arrays, one array, or as
+    `parts` (what a compiled engine takes). Everything that no request changes is done once.
+
+    One array is a float64 matrix of all the columns, or a tensor in its own datatype and shape
+    where that is the only input."""
     makers: dict[str, Callable[[Signature], Given]] = {
-        "matrix": lambda signature: Matrix(signature).given,
+        "matrix": _one_array,
         "columns": lambda signature: _Columns(signature).given,
         "pandas": _data_frames,
         "parts": lambda signature: _Parts(signature).given,
     }
     return makers[frame](signature)
+
+
+def _one_array(signature: Signature) -> Given:
+    columns = signature.inputs
+    if not any(column.shape for column in columns):
+        return Matrix(signature).given
+    if len(columns) > 1:
+        raise ValueError("a tensor and other inputs do not fit into one array")
+    given, name = _Columns(signature).given, columns[0].name
+    return lambda tensors, rows: given(tensors, rows)[name]
 
 
 class Matrix:
@@ -202,9 +215,11 @@ def _column(column: Column, by_name: dict[str, Tensor], rows: int) -> "NDArray[A
     tensor = by_name.get(column.name)
     if tensor is None:
         raise StageFailure("input", f"column {column.name!r} is missing")
-    if tensor.shape != (rows,):
+    wanted = (rows, *column.shape)
+    if tensor.shape != wanted:
         raise StageFailure(
-            "input", f"column {column.name!r} has the shape {list(tensor.shape)}, not [{rows}]"
+            "input",
+            f"column {column.name!r} has the shape {list(tensor.shape)}, not {list(wanted)}",
         )
     return cast(column, array_of(tensor))
 
@@ -227,14 +242,15 @@ def cast(column: Column, values: "NDArray[Any]") -> "NDArray[Any]":
     if exact.kind == "f":
         with np.errstate(over="ignore"):
             return values.astype(exact, copy=False)
-    present = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    missing = np.isnan(values)
+    present = values[~missing] if missing.any() else values
     with np.errstate(invalid="ignore"):
         fitting = present.astype(exact)
     if not np.array_equal(fitting, present):
         raise StageFailure("input", f"column {column.name!r} holds what is no {column.datatype}")
     if column.nullable:
         return values.astype(np.float64, copy=False)
-    if len(present) < len(values):
+    if missing.any():
         raise StageFailure("input", f"column {column.name!r} may not be missing")
     return fitting
 

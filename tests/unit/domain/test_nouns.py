@@ -50,6 +50,12 @@ def test_only_numeric_columns_fit_a_matrix() -> None:
     text = Column("b", Datatype.BYTES)
     assert Signature((number,), ()).matrix_capable
     assert not Signature((number, text), ()).matrix_capable
+    tensor = Column("c", Datatype.FP32, shape=(2, 3))
+    assert not Signature((tensor,), ()).matrix_capable
+    assert Signature((number, tensor), ()).tensors
+    assert not Signature((number, text), ()).tensors
+    assert (tensor.width, tensor.summary) == (6, ("c.mean", "c.std"))
+    assert (number.width, number.summary) == (1, ())
     assert Signature((number,), ()).column("a") is number
     assert Signature((number,), ()).column("z") is None
 

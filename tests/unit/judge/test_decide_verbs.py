@@ -88,7 +88,8 @@ def test_release_that_present_callers_cannot_call_does_not_fit() -> None:
     old = Signature((Column("a", Datatype.FP64), Column("b", Datatype.BYTES)), ())
     fits = Signature((Column("a", Datatype.INT64), Column("c", Datatype.FP64, nullable=True)), ())
     verbs.check_callers(release(2), fits, old)
-    for column in (Column("c", Datatype.FP64), Column("b", Datatype.FP64)):
+    reshaped = Column("a", Datatype.FP64, shape=(2,))
+    for column in (Column("c", Datatype.FP64), Column("b", Datatype.FP64), reshaped):
         new = Signature((column,), ())
         refused(errors.INCOMPATIBLE, lambda new=new: verbs.check_callers(release(2), new, old))  # type: ignore[misc]
 

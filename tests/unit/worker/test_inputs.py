@@ -154,3 +154,21 @@ def test_a_frame_of_numbers_alone_is_made_of_one_matrix() -> None:
         frame = given("pandas", numbers, sent, 2)
         assert list(frame) == ["b", "a"]
         np.testing.assert_equal(frame.to_numpy(), [[1.0, 2.0], [np.nan, 3.0]])
+
+
+GRID = Column("grid", "UINT8", False, (2, 3))
+
+
+def test_a_lone_tensor_is_given_as_it_is_and_others_by_name() -> None:
+    values = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    alone = Signature((GRID,), (), "other", (), 0.5)
+    tensor = tensor_of("grid", values)
+    got = given("matrix", alone, [tensor], 2)
+    assert (got.dtype, got.tolist()) == (np.uint8, values.tolist())
+    beside = Signature((GRID, SIGNATURE.inputs[0]), (), "other", (), 0.5)
+    both = given("columns", beside, [tensor, tensor_of("count", np.array([1.0, 2.0]))], 2)
+    assert both["grid"].shape == (2, 2, 3)
+    with pytest.raises(ValueError, match="one array"):
+        giver("matrix", beside)
+    with pytest.raises(StageFailure, match=r"not \[2, 2, 3\]"):
+        given("matrix", alone, [tensor_of("grid", values.reshape(2, 6))], 2)

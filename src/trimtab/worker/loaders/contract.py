@@ -10,7 +10,8 @@ class Facts:
 
     `task` is `binary`, `multiclass`, `regression` or `other`; `classes` (as text, in the model's
     order) and `feature_names` are empty and `features` is None when the format does not say.
-    `probabilities` tells whether the model can give them.
+    `probabilities` tells whether the model can give them. `inputs` are name, datatype and shape per
+    row of every input, where the format says so and one of them is a tensor.
     """
 
     task: str
@@ -18,6 +19,7 @@ class Facts:
     features: int | None = None
     feature_names: tuple[str, ...] = ()
     probabilities: bool = False
+    inputs: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
 
     def described(self) -> dict[str, Any]:
         """The facts as JSON."""
