@@ -27,10 +27,14 @@ from trimtab.gateway.pool import Pool, Pools
 from trimtab.gateway.record import Ended, Recorder
 from trimtab.gateway.schedule import Refusal, Shed
 from trimtab.gateway.tracing import CLIENT_LEFT, traced
+from trimtab.gateway.turns import Lengthy
 from trimtab.gateway.values import OutputValues
 
 CANARY_SHARE = 0.5
 """Of the time left, how much an attempt at a canary may use before stable is asked."""
+
+MOST_READ_AT_ONCE = 2
+"""Large requests that are read in turns at a time, because of the memory that it takes."""
 
 MOST_UNREAD = 1024
 """Requests of the batch lane whose values are not read yet."""
@@ -50,6 +54,8 @@ class Dispatcher:
         self._layers = Layers(meter)
         self._pacer = Pacer()
         self._unread: deque[Call] = deque()
+        self._readers: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Semaphore(MOST_READ_AT_ONCE)
 
     def submit(self, call: Call, explicit: Plan | None) -> None:
         """Assign a call, read its values for the assigned release, and queue it.
@@ -75,8 +81,12 @@ class Dispatcher:
             self._refused(call, refusal)
         elif call.lane == "batch":
             self._read_later(call)
-        elif self._read(call):
-            self._attempt(call)
+        else:
+            try:
+                if self._read(call):
+                    self._attempt(call)
+            except Lengthy as reading:
+                self._read_in_turns(call, reading)
 
     def refuse(self, call: Call, fault: Fault) -> None:
         """Answer a call that never reached a queue, and log it as its outcome."""
@@ -203,9 +213,37 @@ class Dispatcher:
                 self.abandoned(call)
             elif self._read(call):
                 self._attempt(call)
+        except Lengthy as reading:
+            self._read_in_turns(call, reading)
         except Fault as fault:
             self.refuse(call, fault)
         except Exception as error:  # a bug must cost one request, not those behind it
+            self._log.error("request.failed", request_id=call.request_id, error=repr(error))
+            self.refuse(call, internal(call.request_id))
+
+    def _read_in_turns(self, call: Call, reading: Lengthy) -> None:
+        task = self._loop.create_task(self._take_turns(call, reading))
+        self._readers.add(task)
+        task.add_done_callback(self._readers.discard)
+
+    async def _take_turns(self, call: Call, reading: Lengthy) -> None:
+        """Read a call's values little by little, as long as its client waits; then attempt it."""
+        try:
+            async with asyncio.timeout(call.deadline - time.monotonic()), self._turn:
+                for _ in reading.turns:
+                    await asyncio.sleep(0)
+                    if call.cancelled:
+                        self.abandoned(call)
+                        return
+            if self._read(call):
+                self._attempt(call)
+        except TimeoutError:
+            self.hopeless(call)
+        except Lengthy as another:
+            self._read_in_turns(call, another)
+        except Fault as fault:
+            self.refuse(call, fault)
+        except Exception as error:  # a bug must cost one request
             self._log.error("request.failed", request_id=call.request_id, error=repr(error))
             self.refuse(call, internal(call.request_id))
 
@@ -295,6 +333,9 @@ class Dispatcher:
                 call.outputs = call.caller.outputs(stable)
             else:
                 call.take(stable)
+        except Lengthy as reading:
+            self._read_in_turns(call, reading)
+            return
         except Fault as fault:
             call.forget_values()
             self.refuse(call, fault)
@@ -362,6 +403,9 @@ class Dispatcher:
             if copy.plan.same_inputs != answered.same_inputs:
                 copy.inputs = copy.caller.inputs(copy.plan, copy.route.key)
                 copy.rows = copy.inputs.rows
+        except Lengthy:
+            self._meter.count(telemetry.SHADOW_DROPPED, (copy.route.name,))
+            return
         except Fault as fault:
             copy.queued_at = 0.0
             self._end(copy, Outcome.FAILED, fault, sent=False, error=f"input: {fault.text}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from urllib.parse import unquote
 
 from trimtab import __version__
@@ -139,9 +139,27 @@ class Front:
             raise Fault(415, "the body must be application/json or text/csv")
         caller = MlflowCaller(exchange, said.content)
         call = self._intake.begin(caller, route, explicit, said.trace)
-        try:
+
+        def submit() -> None:
             wishes = asked(caller.read(), said.asked)
             self._intake.submit(call, said.request_id, wishes, explicit)
+
+        async def submit_when_prepared() -> None:
+            try:
+                for _ in caller.prepare():
+                    await asyncio.sleep(0)
+                submit()
+            except Fault as fault:
+                self._intake.refuse(call, fault)
+            except Exception as error:
+                self._log.error("request.failed", request_id=call.request_id, error=repr(error))
+                self._intake.refuse(call, internal(call.request_id))
+
+        if caller.large:
+            self._start(submit_when_prepared())
+            return
+        try:
+            submit()
         except Fault as fault:
             self._intake.refuse(call, fault)
 
@@ -162,7 +180,11 @@ class Front:
             else:
                 exchange.respond(200, encode_json({"accepted": len(block)}))
 
-        task = self._loop.create_task(accept())
+        self._start(accept())
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        """Let work go on beside the requests."""
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from trimtab.gateway.call import Call
+from trimtab.gateway.plan import CELL_BYTES
 from trimtab.gateway.values import Inputs
-
-CELL_BYTES = 64
-"""About what a value in a list holds: its place, its object and its text in the body."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,31 @@
 Source: MLflow, `mlflow.pyfunc.scoring_server`.
 """
 
+import asyncio
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
 
+from trimtab.gateway import turns
 from trimtab.gateway.answers import JSON, answer_headers, call_headers, encode_json
 from trimtab.gateway.asked import Parameter, wanted_outputs
 from trimtab.gateway.call import Call, Send
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.heads import CSV
 from trimtab.gateway.http11 import Exchange
+from trimtab.gateway.pieces import (
+    Gathered,
+    RawInvocation,
+    csv_pieces,
+    given,
+    json_pieces,
+    nulls_for_nan,
+)
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.tables import (
     Table,
@@ -28,8 +38,8 @@ from trimtab.gateway.tables import (
 )
 from trimtab.gateway.values import Inputs, OutputValues
 
-MAX_CSV = 8 * 1024 * 1024
-"""Bytes of a CSV body: its cells are read one by one, while other clients wait."""
+MOST_ROWS_AT_ONCE = 4096
+"""Rows of an answer that are encoded without looking after others."""
 
 PREDICTIONS = {"binary": "label", "multiclass": "label", "regression": "prediction"}
 """The output that `predict` of a model of each task gives; other tasks give all."""
@@ -63,25 +73,56 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(Invocation).decode
+_decode_raw = msgspec.json.Decoder(RawInvocation).decode
 
 
 class MlflowCaller:
-    """`Caller` over an HTTP exchange. `read` comes first."""
+    """`Caller` over an HTTP exchange. `read` comes first, and before it, where the body is `large`,
+    all turns of `prepare`. The values of a large body are read in turns, once for each release."""
 
-    __slots__ = ("_content", "_exchange", "_params", "_table")
+    __slots__ = (
+        "_answering",
+        "_body",
+        "_content",
+        "_exchange",
+        "_params",
+        "_pieces",
+        "_read",
+        "_table",
+    )
 
     def __init__(self, exchange: Exchange, content: str) -> None:
         self._exchange = exchange
+        self._body = exchange.body
         self._content = content
         self._params: dict[str, Any] = {}
-        self._table: Table
+        self._table: Table | None = None
+        self._pieces: Callable[[Plan], Iterator[Table]]
+        self._read: dict[object, Inputs | Fault] = {}
+
+    @property
+    def large(self) -> bool:
+        """Whether others would wait for the body to be read at once."""
+        return len(self._body) >= turns.LENGTHY
+
+    def prepare(self) -> Iterator[None]:
+        """Make JSON of the body of a client that writes NaN; raises a 400 `Fault`."""
+        if self._content != CSV and b"NaN" in self._body:
+            self._body = yield from nulls_for_nan(self._body)
 
     def read(self) -> Mapping[str, Parameter]:
         """Decode the body and return its params; raises a `Fault` (400, 413)."""
         if self._content == CSV:
-            self._table = parse_csv(self._exchange.body)
+            if self.large:
+                self._pieces = partial(csv_pieces, self._body)
+            else:
+                self._table = parse_csv(self._body)
+        elif self.large:
+            raw = parse_raw(self._body)
+            self._pieces = partial(json_pieces, raw)
+            self._params = raw.params or {}
         else:
-            invocation = parse_invocation(self._exchange.body)
+            invocation = parse_invocation(self._body)
             self._table = table_of(invocation)
             self._params = invocation.params or {}
         return self._params
@@ -92,8 +133,25 @@ class MlflowCaller:
         return self._exchange.abandoned
 
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
-        """The values as a release takes them; raises a 400 `Fault`."""
-        return inputs_of_table(self._table, plan, key)
+        """The values as a release takes them; raises a `Fault` (400, 413), or `Lengthy`."""
+        if self._table is not None:
+            return inputs_of_table(self._table, plan, key)
+        found = self._read.get((plan.same_inputs, key))
+        if found is None:
+            raise turns.Lengthy(self._turns(plan, key))
+        if isinstance(found, Fault):
+            raise found
+        return found
+
+    def _turns(self, plan: Plan, key: str | None) -> Iterator[None]:
+        gathered = Gathered(plan, key)
+        try:
+            for piece in self._pieces(plan):
+                gathered.add(piece)
+                yield
+            self._read[plan.same_inputs, key] = gathered.whole()
+        except Fault as fault:
+            self._read[plan.same_inputs, key] = fault
 
     def outputs(self, plan: Plan) -> tuple[int, ...] | None:
         """Positions of `params.outputs`, or of what `predict` gives; raises a 400 `Fault`."""
@@ -109,14 +167,25 @@ class MlflowCaller:
     def answer(self, call: Call, values: Sequence[OutputValues], start: int) -> Send:
         """Encode the answer from the batch's rows `start` on; what is returned sends it."""
         chosen = values if call.outputs is None else [values[p] for p in call.outputs]
-        columns = [_column(each, call.plan, start, call.rows) for each in chosen]
-        if len(columns) == 1:
-            predictions = columns[0]
-        else:
-            names = [each.output.name for each in chosen]
-            predictions = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-        body = encode_json({"predictions": predictions})
+        if call.rows > MOST_ROWS_AT_ONCE:
+            return partial(self._answer_in_turns, call, chosen, start)
+        body = encode_json({"predictions": _predictions(chosen, call.plan, start, call.rows)})
         return partial(self._exchange.respond, 200, body, answer_headers(call))
+
+    def _answer_in_turns(self, call: Call, chosen: Sequence[OutputValues], start: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._answering = loop.create_task(self._encode(call, chosen, start))
+
+    async def _encode(self, call: Call, chosen: Sequence[OutputValues], start: int) -> None:
+        """Encode and send an answer of many rows, while others are answered."""
+        parts: list[bytes] = []
+        for first in range(0, call.rows, MOST_ROWS_AT_ONCE):
+            rows = min(MOST_ROWS_AT_ONCE, call.rows - first)
+            part = encode_json(_predictions(chosen, call.plan, start + first, rows))
+            parts.append(part[1:-1])
+            await asyncio.sleep(0)
+        body = b'{"predictions":[%b]}' % b",".join(parts)
+        self._exchange.respond(200, body, answer_headers(call))
 
     def refuse(self, call: Call, fault: Fault) -> Send:
         """Encode a refusal that names release and request; what is returned sends it."""
@@ -156,10 +225,22 @@ def parse_invocation(data: bytes) -> Invocation:
         raise bad(f"the body is not JSON: {error}") from None
 
 
+def parse_raw(data: bytes) -> RawInvocation:
+    """A body in JSON whose rows are left for later; raises a 400 `Fault`."""
+    try:
+        body = _decode_raw(data)
+    except msgspec.ValidationError as error:
+        raise bad(f"{_NEEDED}: {error}") from None
+    except RecursionError:
+        raise bad("the body is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        raise bad(f"the body is not JSON: {error}") from None
+    _check_one([name for name in _SHAPES if given(getattr(body, name))])
+    return body
+
+
 def parse_csv(data: bytes) -> Table:
-    """A CSV file with a header line; raises a `Fault` (400, 413)."""
-    if len(data) > MAX_CSV:
-        raise Fault(413, f"the CSV is larger than {MAX_CSV} bytes; send JSON or binary tensors")
+    """A CSV file with a header line; raises a 400 `Fault`."""
     try:
         text = data.decode("utf-8-sig")
         lines = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
@@ -177,9 +258,7 @@ def _constant(name: str) -> None:
 
 def table_of(body: Invocation) -> Table:
     """The rows of a body, whichever of the shapes it has; raises a 400 `Fault`."""
-    given = [name for name in _SHAPES if getattr(body, name) is not None]
-    if len(given) != 1:
-        raise bad(f"{_NEEDED}, not {', '.join(given) or 'none of them'}")
+    _check_one([name for name in _SHAPES if getattr(body, name) is not None])
     if body.dataframe_split is not None:
         names = list(map(str, body.dataframe_split.columns))
         return table_of_rows(body.dataframe_split.data, names)
@@ -191,6 +270,11 @@ def table_of(body: Invocation) -> Table:
     return _rowwise(rows or [])
 
 
+def _check_one(given: list[str]) -> None:
+    if len(given) != 1:
+        raise bad(f"{_NEEDED}, not {', '.join(given) or 'none of them'}")
+
+
 def _rowwise(rows: list[Any]) -> Table:
     """Objects by name, lists by position, or single values of a single column."""
     if all(isinstance(row, dict) for row in rows):
@@ -200,10 +284,19 @@ def _rowwise(rows: list[Any]) -> Table:
     return Table(len(rows), [rows], None)
 
 
+def _predictions(chosen: Sequence[OutputValues], plan: Plan, start: int, rows: int) -> list[Any]:
+    """One entry per row: its only output, or an object of several."""
+    columns = [_column(each, plan, start, rows) for each in chosen]
+    if len(columns) == 1:
+        return columns[0]
+    names = [each.output.name for each in chosen]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 def _column(values: OutputValues, plan: Plan, start: int, rows: int) -> list[Any]:
     """One entry per row: a value, or nested lists for an output with a shape."""
     output = values.output
-    entries = values.of(start, rows)
+    entries = values.fresh(start, rows)
     if output.name == "label" and output.kind == "text" and not output.shape:
         labels = _labels(plan.signature.classes)
         return [labels.get(entry, entry) for entry in entries]

@@ -38,10 +38,10 @@ def _number(value: float, column: ColumnPlan) -> float | None:
     return whole if whole is not None and low <= whole <= high else None
 
 
-def rows_of_lists(values: list[Any], column: ColumnPlan, rows: int) -> NDArray[Any]:
+def rows_of_lists(values: list[Any], column: ColumnPlan, rows: int, first: int = 0) -> NDArray[Any]:
     """[rows, values of a row] of an input with a shape per row, from lists that are flat or nested
-    as its shape is; raises a 400 `Fault`."""
-    flat = _flattened(values, column)
+    as its shape is; raises a 400 `Fault` that counts rows from `first`."""
+    flat = _flattened(values, column, first)
     if len(flat) != rows * column.width:
         raise bad(
             f"input {column.name!r} has {len(flat)} values, "
@@ -49,13 +49,16 @@ def rows_of_lists(values: list[Any], column: ColumnPlan, rows: int) -> NDArray[A
         )
     kinds = set(map(type, flat))
     if column.family == "integer" and kinds != {int}:
-        flat = [_needed(value, column, place // column.width) for place, value in enumerate(flat)]
+        flat = [
+            _needed(value, column, first + place // column.width)
+            for place, value in enumerate(flat)
+        ]
     else:
-        _check_kinds(flat, kinds, column)
-    return rows_of_numbers(_array(flat, column), column, rows)
+        _check_kinds(flat, kinds, column, first)
+    return rows_of_numbers(_array(flat, column), column, rows, first)
 
 
-def _flattened(values: list[Any], column: ColumnPlan) -> list[Any]:
+def _flattened(values: list[Any], column: ColumnPlan, first: int) -> list[Any]:
     inner = 1
     for size in column.shape:
         if not values or not isinstance(values[0], list):
@@ -63,7 +66,8 @@ def _flattened(values: list[Any], column: ColumnPlan) -> list[Any]:
         for place, value in enumerate(values):
             if not isinstance(value, list) or len(value) != size:
                 shape = list(column.shape)
-                raise bad(f"input {column.name!r} row {place // inner} is not of shape {shape}")
+                row = first + place // inner
+                raise bad(f"input {column.name!r} row {row} is not of shape {shape}")
         values = [element for value in values for element in value]
         inner *= size
     return values
@@ -75,14 +79,15 @@ def _needed(value: Any, column: ColumnPlan, row: int) -> Any:
     return converted(value, column, row)
 
 
-def _check_kinds(flat: list[Any], kinds: set[type], column: ColumnPlan) -> None:
+def _check_kinds(flat: list[Any], kinds: set[type], column: ColumnPlan, first: int) -> None:
     """Raises a 400 `Fault` for the first value that is of a wrong kind."""
     wanted = {bool} if column.family == "bool" else {int, float}
     gaps = {_ABSENT} if column.nullable and column.family == "float" else set()
     if wrong := kinds - wanted - gaps:
         place = next(at for at, value in enumerate(flat) if type(value) in wrong)
-        _needed(flat[place], column, place // column.width)
-        raise misfit(column, place // column.width, flat[place])
+        row = first + place // column.width
+        _needed(flat[place], column, row)
+        raise misfit(column, row, flat[place])
 
 
 def _array(flat: list[Any], column: ColumnPlan) -> NDArray[Any]:

@@ -41,6 +41,12 @@ MOST_BYTES = 128 * 1024 * 1024
 """Bytes of all inputs of a request as a worker is sent them: with them go outputs and other
 requests, and a frame is bounded."""
 
+MOST_HELD = 256 * 1024 * 1024
+"""Bytes that the values of one request may hold here."""
+
+CELL_BYTES = 64
+"""About what a value in a list holds: its place, its object and its text in the body."""
+
 PLATFORM = "trimtab_release"
 """What kind of model a release is, for clients that ask."""
 
@@ -157,7 +163,8 @@ class Plan:
         self.plain = self.matrix and all(column.wire == "FP64" for column in self.columns)
         self.tensors = tuple(column.position for column in self.columns if column.shape)
         self.row_bytes = sum(map(_row_bytes, self.columns)) or 1
-        self.most_rows = max(1, MOST_BYTES // self.row_bytes)
+        held = self.row_bytes if self.matrix else sum(map(_held_bytes, self.columns))
+        self.most_rows = max(1, min(MOST_BYTES // self.row_bytes, MOST_HELD // max(1, held)))
         for column in self.columns:
             column.most_rows = self.most_rows
         self.bounds = Bounds(self.columns)
@@ -175,6 +182,11 @@ class Plan:
 def _row_bytes(column: ColumnPlan) -> int:
     """Bytes of a row of an input: in its own datatype where it is a tensor, else in float64."""
     return NUMPY_TYPES[column.wire].itemsize * column.width if column.shape else 8
+
+
+def _held_bytes(column: ColumnPlan) -> int:
+    """About how much a row of an input that lies in a list or an array takes here."""
+    return _row_bytes(column) if column.shape else CELL_BYTES
 
 
 def family(datatype: str) -> str:

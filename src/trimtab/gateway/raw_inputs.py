@@ -131,10 +131,11 @@ def _matrix_column(values: NDArray[Any], column: ColumnPlan, tensor: RawTensor) 
     return numbers_of(values, column)
 
 
-def numbers_of(values: NDArray[Any], column: ColumnPlan) -> Any:
-    """An array as the values of a numeric column, NaN for missing; raises a 400 `Fault`."""
+def numbers_of(values: NDArray[Any], column: ColumnPlan, first: int = 0) -> Any:
+    """An array as the values of a numeric column, NaN for missing; raises a 400 `Fault` that
+    counts rows from `first`."""
     check_rows(len(values), column.most_rows)
-    absent = _absent(values, column)
+    absent = _absent(values, column, first)
     if column.in_matrix:
         return values.astype("<f8", copy=False)
     of = _PYTHON[column.family]
@@ -144,21 +145,23 @@ def numbers_of(values: NDArray[Any], column: ColumnPlan) -> Any:
     ]
 
 
-def rows_of_numbers(values: NDArray[Any], column: ColumnPlan, rows: int) -> NDArray[Any]:
+def rows_of_numbers(
+    values: NDArray[Any], column: ColumnPlan, rows: int, first: int = 0
+) -> NDArray[Any]:
     """An array of all values as [rows, values of a row] of a tensor; raises a 400 `Fault`."""
     check_rows(rows, column.most_rows)
     own = NUMPY_TYPES[column.wire]
     if values.dtype != own or own.kind == "f":
-        _absent(values, column)
+        _absent(values, column, first)
     return values.astype(own, copy=False).reshape(rows, column.width)
 
 
-def _absent(values: NDArray[Any], column: ColumnPlan) -> NDArray[np.bool_]:
+def _absent(values: NDArray[Any], column: ColumnPlan, first: int) -> NDArray[np.bool_]:
     """Which values are missing; raises a 400 `Fault` unless the column may hold all of them."""
     absent, fitting = _judged(values, column)
     if not fitting.all():
         place = int(fitting.argmin())
-        row = place // column.width
+        row = first + place // column.width
         raise missing(column, row) if absent[place] else misfit(column, row, values[place].item())
     return absent
 

@@ -27,9 +27,12 @@ Cells = Sequence[Any]
 
 
 class Table:
-    """Equally long columns by name, or by position where `names` is None. `texts`: as from CSV."""
+    """Equally long columns by name, or by position where `names` is None. `texts`: as from CSV.
 
-    __slots__ = ("columns", "names", "rows", "texts")
+    It may be a piece of a larger one, in which its first row has the number `first`.
+    """
+
+    __slots__ = ("columns", "first", "names", "rows", "texts")
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Table:
         names: Sequence[str] | None,
         *,
         texts: bool = False,
+        first: int = 0,
     ) -> None:
         if rows == 0:
             raise bad("there are no rows")
@@ -47,24 +51,30 @@ class Table:
         self.columns = columns
         self.names = names
         self.texts = texts
+        self.first = first
 
 
 def table_of_rows(
-    rows: Sequence[Any], names: Sequence[str] | None = None, *, texts: bool = False
+    rows: Sequence[Any],
+    names: Sequence[str] | None = None,
+    *,
+    texts: bool = False,
+    first: int = 0,
 ) -> Table:
     """A table from lists of equal length; raises a 400 `Fault`."""
     width = len(names) if names is not None else _length(rows)
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, first):
         if not isinstance(row, list) or len(row) != width:
             raise bad(f"row {number} is not a list of {width} values")
-    return Table(len(rows), list(zip(*rows, strict=True)), names, texts=texts)
+    columns = list(zip(*rows, strict=True))
+    return Table(len(rows), columns, names, texts=texts, first=first)
 
 
-def table_of_records(records: Sequence[Mapping[str, Any]]) -> Table:
+def table_of_records(records: Sequence[Mapping[str, Any]], first: int = 0) -> Table:
     """A table from objects; what an object lacks is missing. Raises a 400 `Fault`."""
     names = dict.fromkeys(name for record in records for name in record)
     columns = [[record.get(name) for record in records] for name in names]
-    return Table(len(records), columns, list(names))
+    return Table(len(records), columns, list(names), first=first)
 
 
 def table_of_columns(columns: Mapping[str, Any]) -> Table:
@@ -79,7 +89,7 @@ def table_of_columns(columns: Mapping[str, Any]) -> Table:
 def inputs_of_table(table: Table, plan: Plan, key: str | None) -> Inputs:
     """The values as a release takes them; raises a 400 `Fault`."""
     check_rows(table.rows, plan.most_rows)
-    read = _from_text if table.texts else _from_value
+    read = _from_text if table.texts else from_values
     if table.names is None:
         if len(plan.columns) == 1 and plan.tensors:
             whole = [_rows(table, plan.columns[0])]
@@ -87,19 +97,19 @@ def inputs_of_table(table: Table, plan: Plan, key: str | None) -> Inputs:
         if len(table.columns) != len(plan.columns):
             given, taken = len(table.columns), len(plan.columns)
             raise bad(f"a row has {given} values, the release takes {taken}")
-        cells = [read(each, c) for each, c in zip(table.columns, plan.columns, strict=True)]
+        pairs = zip(table.columns, plan.columns, strict=True)
+        cells = [read(each, column, table.first) for each, column in pairs]
         return inputs_of_columns(plan, table.rows, cells, None)
     by_name = dict(zip(table.names, table.columns, strict=True))
     if absent := [c.name for c in plan.columns if c.name not in by_name]:
         raise bad(f"missing column {', '.join(map(repr, absent[:5]))}")
-    cells = [read(by_name[c.name], c) for c in plan.columns]
-    return inputs_of_columns(plan, table.rows, cells, _keys(by_name, plan, key))
+    cells = [read(by_name[c.name], c, table.first) for c in plan.columns]
+    keys = keys_of(by_name[key], key) if key in by_name and key not in plan.by_name else None
+    return inputs_of_columns(plan, table.rows, cells, keys)
 
 
-def _keys(by_name: Mapping[str, Cells], plan: Plan, key: str | None) -> Texts | None:
-    if key is None or key in plan.by_name or key not in by_name:
-        return None
-    cells = by_name[key]
+def keys_of(cells: Cells, key: str) -> Texts:
+    """The values of a business key, as texts; raises a 400 `Fault`."""
     if any(isinstance(value, dict | list) for value in cells):
         raise bad(f"column {key!r} must hold texts or numbers")
     return [v if v is None or isinstance(v, str) else plain(v) for v in cells]
@@ -109,30 +119,30 @@ def _length(rows: Sequence[Any]) -> int:
     return len(rows[0]) if rows and isinstance(rows[0], list) else 1
 
 
-def _from_value(cells: Cells, column: ColumnPlan) -> Any:
-    """A column of JSON values; the usual ones are looked at all at once."""
+def from_values(cells: Cells, column: ColumnPlan, first: int = 0) -> Any:
+    """A column of JSON values, checked; the usual ones are looked at all at once."""
     if column.shape:
-        return rows_of_lists(list(cells), column, len(cells))
+        return rows_of_lists(list(cells), column, len(cells), first)
     if len(cells) <= FEW_ROWS:
-        return _each(cells, column, converted)
+        return _each(cells, column, converted, first)
     kinds = set(map(type, cells))
     try:
         if column.family == "float" and kinds <= _NUMBERS | {_ABSENT}:
-            return numbers_of(np.array(cells, dtype=np.float64), column)
+            return numbers_of(np.array(cells, dtype=np.float64), column, first)
         if column.family == "integer" and kinds == {int}:
-            return numbers_of(np.array(cells, dtype=np.int64), column)
+            return numbers_of(np.array(cells, dtype=np.int64), column, first)
     except OverflowError:  # a whole number too large for the array may still fit, or be named
         pass
-    return _each(cells, column, converted)
+    return _each(cells, column, converted, first)
 
 
 def _rows(table: Table, column: ColumnPlan) -> Any:
     """The rows of a table without names as those of the only input."""
     lists = [list(row) for row in zip(*table.columns, strict=True)]
-    return rows_of_lists(lists, column, table.rows)
+    return rows_of_lists(lists, column, table.rows, table.first)
 
 
-def _from_text(cells: Cells, column: ColumnPlan) -> Any:
+def _from_text(cells: Cells, column: ColumnPlan, first: int) -> Any:
     if column.shape:
         raise bad(f"input {column.name!r} has a shape per row, which CSV cannot hold; send JSON")
     if column.family == "text":
@@ -140,18 +150,18 @@ def _from_text(cells: Cells, column: ColumnPlan) -> Any:
         return [cell or absent for cell in cells]
     if column.family == "float" and len(cells) > FEW_ROWS:
         try:
-            return numbers_of(np.array(cells, dtype=np.float64), column)
+            return numbers_of(np.array(cells, dtype=np.float64), column, first)
         except ValueError:
             pass
-    return _each(cells, column, _parsed)
+    return _each(cells, column, _parsed, first)
 
 
 def _each(
-    cells: Cells, column: ColumnPlan, read: Callable[[Any, ColumnPlan, int], Any]
+    cells: Cells, column: ColumnPlan, read: Callable[[Any, ColumnPlan, int], Any], first: int
 ) -> list[Any]:
-    values = [None if v is None else read(v, column, row) for row, v in enumerate(cells)]
+    values = [None if v is None else read(v, column, row) for row, v in enumerate(cells, first)]
     if not column.nullable and None in values:
-        raise missing(column, values.index(None))
+        raise missing(column, first + values.index(None))
     return values
 
 

@@ -137,6 +137,15 @@ class OutputValues:
         width = self.output.width
         return self.flat[start * width : (start + rows) * width]
 
+    def fresh(self, start: int, rows: int) -> list[Any]:
+        """The same, without making a list of all rows for whoever asks next."""
+        if self._flat is not None:
+            return self.of(start, rows)
+        kind, width = NUMPY_TYPES[self.output.datatype], self.output.width
+        size = kind.itemsize * width
+        part: list[Any] = np.frombuffer(self.data, kind, rows * width, start * size).tolist()
+        return part
+
     def raw(self, start: int, rows: int) -> Bytes:
         """Some rows as bytes for an answer; a missing text cannot be told from an empty one."""
         output = self.output

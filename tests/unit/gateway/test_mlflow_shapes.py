@@ -203,13 +203,6 @@ def test_infinity_in_a_long_column_is_named_too() -> None:
             inputs_of_table(parse_csv(csv.encode()), plan, None)
 
 
-def test_csv_has_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_shapes, "MAX_CSV", 10)
-    with pytest.raises(Fault) as caught:
-        parse_csv(b"x" * 11)
-    assert caught.value.status == 413
-
-
 @pytest.mark.parametrize(
     ("cells", "keys"), [(["a", None], ["a", None]), ([7, True], ["7", "true"])]
 )
