@@ -42,6 +42,13 @@ DURATION = Metric(
     ("deployment", "release", "lane", "layer"),
     LATENCY_BUCKETS,
 )
+ROWS = Metric(
+    "trimtab_request_rows",
+    "histogram",
+    "Rows of an answered attempt",
+    ("deployment", "release", "lane"),
+    (1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 1000.0, 10_000.0, 100_000.0, 1_000_000.0),
+)
 QUEUE_DEPTH = Metric(
     "trimtab_queue_depth",
     "gauge",
@@ -241,6 +248,7 @@ PROCESS_PRIVATE = Metric(
 METRICS: tuple[Metric, ...] = (
     REQUESTS,
     DURATION,
+    ROWS,
     QUEUE_DEPTH,
     IN_FLIGHT,
     WORKERS,

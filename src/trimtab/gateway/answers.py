@@ -1,7 +1,7 @@
 """Answers of the Open Inference Protocol: values to bytes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from trimtab.gateway.call import Call
+from trimtab.gateway.counted import Counted
 from trimtab.gateway.plan import PLATFORM, Plan
 from trimtab.gateway.values import OutputValues
 
@@ -101,3 +102,22 @@ def _metadata_cached(plan: Plan, deployment: str, versions: tuple[int, ...]) -> 
 def metadata(plan: Plan, deployment: str, versions: tuple[int, ...]) -> bytes:
     """The model metadata of a release in a deployment."""
     return _metadata_cached(plan, deployment, versions)
+
+
+def statistics(deployment: str, counted: Mapping[str, Counted]) -> list[dict[str, Any]]:
+    """The counts of a deployment's releases since this process started, in Triton's words: rows are
+    inferences, and batches executions."""
+    return [
+        {
+            "name": deployment,
+            "version": release.rpartition("@")[2],
+            "inference_count": counts.rows,
+            "execution_count": counts.batches,
+            "inference_stats": {
+                name: {"count": count, "ns": nanoseconds}
+                for name, count, nanoseconds in counts.spent
+            },
+            "batch_stats": [],
+        }
+        for release, counts in counted.items()
+    ]

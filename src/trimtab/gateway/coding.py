@@ -1,6 +1,7 @@
 """Content codings of bodies, both ways: gzip and deflate, and the largest body there may be."""
 
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
 
 from trimtab.gateway.faults import Fault, bad
@@ -54,6 +55,20 @@ def chosen(accepted: bytes, *, dense: bool) -> bytes | None:
     if gzip > 0 and gzip >= deflate:
         return b"gzip"
     return b"deflate" if deflate > 0 else None
+
+
+def asked_of_grpc(fields: Mapping[bytes, bytes]) -> bytes | None:
+    """The coding for the answers of a call, None for no coding.
+
+    Every client of gRPC offers all codings out of habit. One that compresses what it sends asks for
+    the same, and so does one that offers a single coding.
+    """
+    sent = fields.get(b"grpc-encoding", b"")
+    if sent in _WINDOWS:
+        return sent
+    offered = [each.strip() for each in fields.get(b"grpc-accept-encoding", b"").split(b",")]
+    codings = [each for each in offered if each != b"identity"]
+    return codings[0] if len(codings) == 1 and codings[0] in _WINDOWS else None
 
 
 def too_large() -> Fault:

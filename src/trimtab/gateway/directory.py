@@ -1,26 +1,13 @@
 """What there is to call: deployments and their releases, by the names that clients use."""
 
-from dataclasses import dataclass, field
-
 from trimtab.domain import telemetry
 from trimtab.gateway.asked import some
+from trimtab.gateway.counted import Counted
 from trimtab.gateway.faults import not_found, unavailable
 from trimtab.gateway.intake import Intake
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.table import RouteView, Table
-
-
-@dataclass(slots=True)
-class Counted:
-    """Requests answered by one release since this process started.
-
-    `timed` has the seconds that its attempts spent in each layer.
-    """
-
-    success: int = 0
-    fail: int = 0
-    timed: dict[str, float] = field(default_factory=dict)
 
 
 class Directory:
@@ -76,10 +63,18 @@ class Directory:
                 else:
                     entry.fail += count
         for labels, histogram in self._meter.observed(telemetry.DURATION).items():
-            deployment, release, _, layer = labels
-            if deployment == route.name and release in counts:
+            deployment, release, lane, layer = labels
+            if deployment == route.name and release in counts and lane != "shadow":
                 timed = counts[release].timed
                 timed[layer] = timed.get(layer, 0.0) + histogram.buckets[1]
+        for labels, histogram in self._meter.observed(telemetry.ROWS).items():
+            deployment, release, lane = labels
+            if deployment == route.name and release in counts and lane != "shadow":
+                counts[release].rows += round(histogram.buckets[1])
+        for labels, count in self._meter.counted(telemetry.BATCHES).items():
+            release, lane, _ = labels
+            if release in counts and lane != "shadow":
+                counts[release].batches += count
         return counts
 
 

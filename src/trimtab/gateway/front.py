@@ -9,7 +9,7 @@ from trimtab import __version__
 from trimtab.domain import telemetry
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.gateway import mlflow_shapes
-from trimtab.gateway.answers import encode_json, metadata
+from trimtab.gateway.answers import encode_json, metadata, statistics
 from trimtab.gateway.asked import asked
 from trimtab.gateway.directory import Directory, answering_plan, explicit_plan
 from trimtab.gateway.faults import Fault, internal, not_found, unavailable
@@ -66,6 +66,7 @@ class Front:
             b"/version": lambda exchange: exchange.respond(200, __version__.encode(), _TEXT),
             b"/metrics": self._metrics,
             b"/openapi.json": self._description,
+            b"/v2/models/stats": self._all_stats,
         }
         self._reading: dict[str, Handler] = {
             "": self._metadata,
@@ -235,17 +236,19 @@ class Front:
         exchange.respond(200, encode_json(facts))
 
     def _stats(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
-        """Counts since this process started, one entry per release."""
+        counted = self._directory.counted(route, explicit)
+        exchange.respond(200, encode_json({"model_stats": statistics(route.name, counted)}))
+
+    def _all_stats(self, exchange: Exchange) -> None:
+        routes = self._directory.deployments()
+        namesake = next((route for route in routes if route.name == "stats"), None)
+        if namesake is not None:
+            self._metadata(exchange, namesake, None)
+            return
         stats = [
-            {
-                "name": route.name,
-                "version": release.rpartition("@")[2],
-                "inference_stats": {
-                    "success": {"count": counted.success},
-                    "fail": {"count": counted.fail},
-                },
-            }
-            for release, counted in self._directory.counted(route, explicit).items()
+            each
+            for route in routes
+            for each in statistics(route.name, self._directory.counted(route, None))
         ]
         exchange.respond(200, encode_json({"model_stats": stats}))
 

@@ -3,6 +3,7 @@
 Source: the gRPC document "PROTOCOL-HTTP2".
 """
 
+import asyncio
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from typing import Protocol
 
 from trimtab.domain.trace_context import TraceContext, trace_context
 from trimtab.gateway import protobuf
-from trimtab.gateway.coding import MAX_BODY, decoded
+from trimtab.gateway.coding import MAX_BODY, WORTH_COMPRESSING, asked_of_grpc, compressed, decoded
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.grpc_status import (
     ANSWER_HEAD,
     OK,
+    coded_head,
     fault_trailers,
     id_trailer,
     release_trailer,
@@ -24,6 +26,9 @@ from trimtab.gateway.http2 import Stream
 
 MAX_GATHERED = 2 * MAX_BODY
 """Bytes of unfinished requests that one connection may have here."""
+
+COMPRESSED_IN_PLACE = 128 * 1024
+"""Bytes of an answer up to which the event loop compresses it itself."""
 
 LEAST_HELD = 4096
 """What a request of a dialogue counts at least, so that there cannot be many tiny ones."""
@@ -184,8 +189,21 @@ class Unary:
         self._inbox.forget()
 
     def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
-        """Answer with a message."""
-        self._stream.answer(ANSWER_HEAD, framed(message), OK + _names(release, request_id))
+        """Answer with a message, compressed where the client asks for that and it may pay."""
+        trailers = OK + _names(release, request_id)
+        if len(message) > WORTH_COMPRESSING and (coding := asked_of_grpc(self._stream.head.fields)):
+            self._respond_coded(message, coding, trailers)
+        else:
+            self._stream.answer(ANSWER_HEAD, framed(message), trailers)
+
+    def _respond_coded(self, message: bytes, coding: bytes, trailers: bytes) -> None:
+        head = coded_head(coding)
+        if len(message) <= COMPRESSED_IN_PLACE:
+            self._stream.answer(head, coded(message, coding), trailers)
+            return
+        # zlib lets other threads run, and other calls need not wait for this one's bytes.
+        packing = asyncio.get_running_loop().run_in_executor(None, coded, message, coding)
+        packing.add_done_callback(lambda done: self._stream.answer(head, done.result(), trailers))
 
     def refuse(self, fault: Fault, release: str = "", request_id: str = "") -> None:
         """Answer with an error."""
@@ -200,13 +218,17 @@ class Dialogue:
     A client that sends faster than it is answered has to wait: it gets no further room.
     """
 
-    def __init__(self, stream: Stream, handler: Handler, due: float | None) -> None:
+    def __init__(
+        self, stream: Stream, handler: Handler, due: float | None, turn: "type[Turn]"
+    ) -> None:
         self._stream = stream
         self._handler = handler
+        self._turn = turn
         self._inbox = Inbox(stream)
         self._turns: deque[Turn] = deque()
         self._begun = False
         self._ended = False
+        self._coding = asked_of_grpc(stream.head.fields)
         self.due = due
 
     @property
@@ -224,11 +246,11 @@ class Dialogue:
         try:
             messages = self._inbox.feed(data)
         except Fault as fault:
-            self._break(fault)
+            self.fail(fault)
             return
         self._inbox.taken()
         for message in messages:
-            turn = Turn(self, max(LEAST_HELD, len(message)))
+            turn = self._turn(self, max(LEAST_HELD, len(message)))
             self._stream.held += turn.size
             self._turns.append(turn)
             self._handler(turn, message)
@@ -237,7 +259,7 @@ class Dialogue:
         """No further question."""
         self._ended = True
         if self._inbox.size:
-            self._break(bad("the last message is cut off"))
+            self.fail(bad("the last message is cut off"))
         else:
             self.flush()
 
@@ -255,7 +277,7 @@ class Dialogue:
         while turns and (reply := turns[0].reply) is not None:
             turn = turns.popleft()
             self._begin()
-            self._stream.send(framed(reply))
+            self._stream.send(self._framed(reply))
             self._stream.release(turn.size)
         if self._ended and not turns and not self._stream.answered:
             self._begin()
@@ -264,9 +286,14 @@ class Dialogue:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._stream.begin(ANSWER_HEAD)
+            self._stream.begin(coded_head(self._coding) if self._coding else ANSWER_HEAD)
 
-    def _break(self, fault: Fault) -> None:
+    def _framed(self, reply: bytes) -> bytes:
+        if self._coding and WORTH_COMPRESSING < len(reply) <= COMPRESSED_IN_PLACE:
+            return coded(reply, self._coding)
+        return framed(reply)
+
+    def fail(self, fault: Fault) -> None:
         """Nothing that follows could be understood."""
         self._inbox.forget()
         if self._begun:
@@ -276,7 +303,7 @@ class Dialogue:
 
 
 class Turn:
-    """One question of a dialogue, as an `Exchange`: its answer is a ModelStreamInferResponse."""
+    """One question of a dialogue, as an `Exchange`; a refusal ends the dialogue."""
 
     __slots__ = ("_dialogue", "reply", "size")
 
@@ -302,17 +329,28 @@ class Turn:
 
     def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
         """Answer with a message."""
-        self._reply(protobuf.nested(2, message))
+        if self.reply is None:
+            self.reply = message
+            self._dialogue.flush()
+
+    def refuse(self, fault: Fault, release: str = "", request_id: str = "") -> None:
+        """End the dialogue with an error."""
+        self._dialogue.fail(fault)
+
+
+class InferTurn(Turn):
+    """A `Turn` whose answer is a ModelStreamInferResponse."""
+
+    __slots__ = ()
+
+    def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
+        """Answer with a message."""
+        super().respond(protobuf.nested(2, message))
 
     def refuse(self, fault: Fault, release: str = "", request_id: str = "") -> None:
         """Answer with an error; the dialogue goes on."""
         which = protobuf.nested(2, protobuf.text(3, request_id)) if request_id else b""
-        self._reply(protobuf.text(1, fault.text) + which)
-
-    def _reply(self, message: bytes) -> None:
-        if self.reply is None:
-            self.reply = message
-            self._dialogue.flush()
+        super().respond(protobuf.text(1, fault.text) + which)
 
 
 def _trace_of(stream: Stream) -> TraceContext | None:
@@ -327,6 +365,12 @@ def _not_one() -> Fault:
 def framed(message: bytes) -> bytes:
     """A message as it lies in the data of a stream."""
     return _PREFIX.pack(0, len(message)) + message
+
+
+def coded(message: bytes, coding: bytes) -> bytes:
+    """The same in a coding."""
+    packed = compressed(message, coding)
+    return _PREFIX.pack(1, len(packed)) + packed
 
 
 @lru_cache(maxsize=1024)

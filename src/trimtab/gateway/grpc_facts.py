@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from trimtab import __version__
-from trimtab.gateway.directory import Counted
+from trimtab.gateway.counted import Counted
 from trimtab.gateway.plan import PLATFORM, Plan
 from trimtab.gateway.protobuf import integer, integers, nested, text
 
@@ -90,18 +90,10 @@ def statistics(counted: Mapping[str, Mapping[str, Counted]]) -> bytes:
 
 
 def _statistics(deployment: str, release: str, counts: Counted) -> bytes:
-    """A ModelStatistics. Times are those of attempts that succeeded."""
-    timed = counts.timed
-    parts = (
-        (1, counts.success, timed.get("total", 0.0)),
-        (2, counts.fail, 0.0),
-        (3, counts.success, timed.get("queue", 0.0)),
-        (4, counts.success, timed.get("features", 0.0)),
-        (5, counts.success, timed.get("model", 0.0)),
-    )
+    """A ModelStatistics, with rows as inferences and batches as executions."""
     durations = b"".join(
-        nested(number, integer(1, count) + integer(2, round(seconds * 1e9)))
-        for number, count, seconds in parts
+        nested(number, integer(1, count) + integer(2, nanoseconds))
+        for number, (_, count, nanoseconds) in enumerate(counts.spent, start=1)
     )
-    version = text(2, release.rpartition("@")[2])
-    return text(1, deployment) + version + nested(6, durations)
+    names = text(1, deployment) + text(2, release.rpartition("@")[2])
+    return names + integer(4, counts.rows) + integer(5, counts.batches) + nested(6, durations)

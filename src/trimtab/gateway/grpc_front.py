@@ -7,10 +7,18 @@ from trimtab.gateway.asked import asked
 from trimtab.gateway.directory import Directory, answering_plan, explicit_plan
 from trimtab.gateway.faults import Fault, internal
 from trimtab.gateway.grpc_call import GrpcCaller
-from trimtab.gateway.grpc_exchange import Dialogue, Exchange, Unary, timeout_seconds
+from trimtab.gateway.grpc_exchange import (
+    Dialogue,
+    Exchange,
+    InferTurn,
+    Turn,
+    Unary,
+    timeout_seconds,
+)
 from trimtab.gateway.grpc_facts import config, metadata, ready, server, statistics
 from trimtab.gateway.grpc_health import Health, Watcher
 from trimtab.gateway.grpc_messages import named_version, parse_infer
+from trimtab.gateway.grpc_reflection import reflect
 from trimtab.gateway.grpc_status import ANSWER_HEAD, WRONG_CONTENT, fault_trailers
 from trimtab.gateway.http2 import Receiver, Stream
 from trimtab.gateway.intake import Intake
@@ -20,6 +28,12 @@ from trimtab.gateway.table import RouteView
 
 _SERVICE = b"/inference.GRPCInferenceService/"
 _HEALTH = b"/grpc.health.v1.Health/"
+_REFLECTION = tuple(
+    b"/grpc.reflection.%b.ServerReflection/ServerReflectionInfo" % version
+    for version in (b"v1", b"v1alpha")
+)
+"""The same messages under two names: tools ask for the older one when there is no newer."""
+
 _REPOSITORY = tuple(
     _SERVICE + name
     for name in (b"RepositoryIndex", b"RepositoryModelLoad", b"RepositoryModelUnload")
@@ -50,7 +64,9 @@ class GrpcFront:
         self._methods: dict[bytes, Open] = {
             _SERVICE + name: self._unary(answer) for name, answer in inference.items()
         }
-        self._methods[_SERVICE + b"ModelStreamInfer"] = self._dialogue(self._infer)
+        self._methods[_SERVICE + b"ModelStreamInfer"] = self._dialogue(self._infer, InferTurn)
+        for path in _REFLECTION:
+            self._methods[path] = self._dialogue(reflect, Turn)
         self._methods[_HEALTH + b"Check"] = self._unary(self.health.check)
         self._methods[_HEALTH + b"Watch"] = lambda stream, _: Watcher(stream, self.health)
 
@@ -75,9 +91,9 @@ class GrpcFront:
         handler = self._guarded(answer)
         return lambda stream, due: Unary(stream, handler, due)
 
-    def _dialogue(self, answer: Answer) -> Open:
+    def _dialogue(self, answer: Answer, turn: type[Turn]) -> Open:
         handler = self._guarded(answer)
-        return lambda stream, due: Dialogue(stream, handler, due)
+        return lambda stream, due: Dialogue(stream, handler, due, turn)
 
     def _guarded(self, answer: Answer) -> Answer:
         def handle(exchange: Exchange, message: bytes) -> None:

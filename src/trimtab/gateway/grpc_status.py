@@ -51,6 +51,14 @@ ANSWER_HEAD = (
     + literal(b"content-type", b"application/grpc")
     + literal(b"grpc-accept-encoding", b"identity,deflate,gzip")
 )
+
+
+@lru_cache(maxsize=4)
+def coded_head(coding: bytes) -> bytes:
+    """The headers of an answer whose messages are in a coding."""
+    return ANSWER_HEAD + literal(b"grpc-encoding", coding)
+
+
 OK = literal(b"grpc-status", b"0")
 WRONG_CONTENT = b"\x08\x03415" + literal(b"accept", b"application/grpc")
 """Headers of the answer to what is no gRPC: `:status: 415`."""

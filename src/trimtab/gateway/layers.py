@@ -30,7 +30,7 @@ class Layers:
         lane = "shadow" if call.shadow else call.lane
         labels = (call.route.name, call.plan.name, lane)
         layers = self._found.get(labels) or self._find(labels)
-        parse, route, queue, batch_wait, transfer, features, model, encoding, total = layers
+        parse, route, queue, batch_wait, transfer, features, model, encoding, total, rows = layers
         sent_at, queued_at = call.sent_at, call.queued_at
         if not call.attempt and call.parsed_at:
             parse(call.parsed_at - call.started_at)
@@ -43,12 +43,14 @@ class Layers:
         model(timing.model)
         encoding(encode)
         total(now - call.started_at)
+        rows(call.rows)
         if call.trace is not None and call.trace.recording is not None:
             call.trace.recording.answered(call, timing, now, encode)
 
     def _find(self, labels: tuple[str, str, str]) -> tuple[Observe, ...]:
-        found = tuple(
+        durations = (
             self._meter.histogram(telemetry.DURATION, (*labels, layer)).observe for layer in LAYERS
         )
+        found = (*durations, self._meter.histogram(telemetry.ROWS, labels).observe)
         self._found[labels] = found
         return found

@@ -66,6 +66,7 @@ def _server_paths() -> dict[str, Any]:
         "/v2/health/ready": _get(
             "Whether all deployments can answer", ref("ServerReady"), busy=True
         ),
+        "/v2/models/stats": _get("Counts of this gateway process", ref("Stats")),
         "/metrics": _get_text("Prometheus metrics"),
         "/openapi.json": _get("This description", {"type": "object"}),
         "/ping": _get_text("Whether every deployment can answer", 503),

@@ -103,7 +103,8 @@ _LABEL: Schema = {
         {"required": ["key"], "properties": {"key": {"type": ["string", "integer"]}}},
     ],
 }
-_COUNTED: Schema = _object(("count",), count=_WHOLE)
+_COUNTED: Schema = _object(("count", "ns"), count=_WHOLE, ns=_WHOLE)
+_STATISTICS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
 _ROWS: Schema = _list({})
 _SHAPES: dict[str, Schema] = {
     "dataframe_split": _object(
@@ -156,10 +157,13 @@ SCHEMAS: dict[str, Schema] = {
         ("model_stats",),
         model_stats=_list(
             _object(
-                ("name", "version", "inference_stats"),
+                ("name", "version", "inference_count", "execution_count", "inference_stats"),
                 name=_TEXT,
                 version=_TEXT,
-                inference_stats=_object(("success", "fail"), success=_COUNTED, fail=_COUNTED),
+                inference_count={**_WHOLE, "description": "rows"},
+                execution_count={**_WHOLE, "description": "batches"},
+                inference_stats=_object(_STATISTICS, **dict.fromkeys(_STATISTICS, _COUNTED)),
+                batch_stats=_list({}),
             )
         ),
     ),

@@ -90,6 +90,9 @@ def test_the_descriptive_endpoints_tell_the_truth(tmp_path: Path) -> None:
             assert weights == [0.95, 0.05]
             (stats,) = (await get("/v2/models/d/stats")).json()["model_stats"]
             assert stats["inference_stats"]["success"]["count"] == 1
+            assert stats["inference_stats"]["success"]["ns"] > 0
+            assert (stats["inference_count"], stats["execution_count"]) == (1, 1)
+            assert (await get("/v2/models/stats")).json() == {"model_stats": [stats]}
             metrics = (await get("/metrics")).text
             assert 'trimtab_requests_total{code="200"' in metrics
             assert "trimtab_request_duration_seconds_bucket" in metrics

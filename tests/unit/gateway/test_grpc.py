@@ -211,6 +211,7 @@ def test_what_a_server_says_of_itself_and_its_models(tmp_path: Path) -> None:
         assert (one.name, one.version) == ("d", "1")
         assert one.inference_stats.success.count == 1
         assert one.inference_stats.success.ns > 0
+        assert (one.inference_count, one.execution_count) == (1, 1)
         assert one.inference_stats.compute_infer.ns == 2_000_000
         assert one.inference_stats.fail.count == 1
         error = await client.fails("ModelStatistics", pb.ModelStatisticsRequest(name="nobody"))

@@ -3,13 +3,16 @@
 import asyncio
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
+import hpack
 import pytest
 from tests.unit.gateway.frames import HEADERS, START
-from tests.unit.gateway.grpc_scenes import HEADER, Client, Peer, code, matrix, serving
+from tests.unit.gateway.grpc_scenes import HEADER, Client, Peer, code, matrix, serving, sums
 from tests.unit.gateway.harness import Harness
 from tests.unit.gateway.support import STARTED, until
+from tritonclient.grpc import service_pb2 as pb
 
 from trimtab.gateway import grpc_exchange, http2_server
 from trimtab.gateway.http2_frames import (
@@ -18,8 +21,11 @@ from trimtab.gateway.http2_frames import (
     GOAWAY,
     RST_STREAM,
     Code,
+    Setting,
     frame,
     reset,
+    settings,
+    window_update,
 )
 
 
@@ -176,5 +182,55 @@ def test_a_timeout_header_bounds_the_call_at_the_server_too(tmp_path: Path) -> N
             assert b"grpc-status" + b"\x01" + status in (await peer.until(HEADER)).payload
             peer.close()
         STARTED[0].gate.set()
+
+    serving(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("headers", "coding"),
+    [
+        ({}, None),
+        ({b"grpc-accept-encoding": b"identity, deflate, gzip"}, None),
+        ({b"grpc-accept-encoding": b"gzip"}, b"gzip"),
+        ({b"grpc-accept-encoding": b"identity,deflate"}, b"deflate"),
+        ({b"grpc-accept-encoding": b"identity,snappy"}, None),
+        ({b"grpc-encoding": b"gzip", b"grpc-accept-encoding": b"identity,gzip,x"}, b"gzip"),
+        ({b"grpc-encoding": b"identity"}, None),
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 1000, 20_000])
+@pytest.mark.parametrize("stream", [False, True])
+def test_answers_are_compressed_for_who_asks(
+    tmp_path: Path, headers: dict[bytes, bytes], coding: bytes | None, rows: int, stream: bool
+) -> None:
+    """A client asks by compressing its own message, or by naming a single coding."""
+
+    async def scenario(it: Harness, _: Client) -> None:
+        peer = await Peer.connect(it)
+        path = b"ModelStreamInfer" if stream else b"ModelInfer"
+        given = {**dict(HEADERS), b":path": b"/inference.GRPCInferenceService/" + path, **headers}
+        asked = matrix(rows).SerializeToString()
+        message = b"\0" + len(asked).to_bytes(4, "big") + asked
+        peer.write(window_update(0, 1 << 24) + settings({Setting.INITIAL_WINDOW_SIZE: 1 << 24}))
+        peer.write(peer.speaker.headers(1, headers=list(given.items())))
+        for start in range(0, len(message), 16384):
+            end = start + 16384 >= len(message)
+            piece = message[start : start + 16384]
+            peer.write(frame(DATA, END_STREAM if end else 0, 1, piece))
+        said = await peer.until(HEADER)
+        told = dict(hpack.Decoder().decode(said.payload, raw=True))
+        data = b""
+        while (seen := await peer.frame()).kind != HEADER:
+            data += seen.payload if seen.kind == DATA else b""
+        peer.close()
+        assert told.get(b"grpc-encoding") == (coding if stream or rows > 1 else None)
+        packed = bool(coding) and rows > 1 and not (stream and rows > 16_384)
+        assert data[0] == packed
+        plain = zlib.decompress(data[5:], zlib.MAX_WBITS | 32) if packed else data[5:]
+        if stream:
+            answer = pb.ModelStreamInferResponse.FromString(plain).infer_response
+        else:
+            answer = pb.ModelInferResponse.FromString(plain)
+        assert sums(answer) == [row + 1.0 for row in range(rows)]
 
     serving(tmp_path, scenario)
