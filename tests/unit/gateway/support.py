@@ -134,10 +134,13 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def stop_workers() -> None:
-    """End every worker of this test, and let their connections close."""
+    """End every worker of this test, and let their connections close.
+
+    One that is accepted in the last turn is made, aborted and closed in five more.
+    """
     while STARTED:
         STARTED.pop().die()
-    for _ in range(3):
+    for _ in range(20):
         await asyncio.sleep(0)
 
 
