@@ -516,6 +516,7 @@ def test_describe_tells_what_a_build_must_know(checkout: Checkout) -> None:
         "features": 2,
         "feature_names": ["x", "carrier"],
         "probabilities": True,
+        "inputs": [],
     }
 
 

@@ -26,7 +26,6 @@ from trimtab.agent.process import Launch, Nursery
 from trimtab.agent.warm import Warm
 from trimtab.agent.workforce import Workforce
 from trimtab.domain import layout
-from trimtab.domain.otel import EXPORT
 
 
 class AgentFacts(msgspec.Struct, frozen=True):
@@ -143,9 +142,7 @@ class _Agent:
             *("--parent-fd", str(self._nursery.lifeline)),
             *("--flush-seconds", f"{self._options.flush_seconds:g}"),
         )
-        export = msgspec.json.encode(self._options.export).decode()
-        environment = {**os.environ, EXPORT: export}
-        return Launch(f"gateway-{index}", argv, environment, tuple(sockets.values()))
+        return Launch(f"gateway-{index}", argv, os.environ, tuple(sockets.values()))
 
     def _controller_launch(self) -> Launch:
         fd = self._listeners.admin.socket.fileno()
@@ -161,6 +158,7 @@ class _Agent:
     async def run(self) -> None:
         """Everything up, until a signal or a start-up failure; then everything down."""
         await self._control.listen()
+        self._write_export()
         self._workforce.resume()
         looking = [asyncio.ensure_future(look()) for look in (self._watch, self._measure)]
         keepers = [asyncio.ensure_future(k.run()) for k in (*self._gateways, self._controller)]
@@ -179,12 +177,20 @@ class _Agent:
             facts.unlink(missing_ok=True)
             for look in looking:
                 look.cancel()
-            Path(layout.AGENT_COUNT).unlink(missing_ok=True)
+            for name in (layout.AGENT_COUNT, layout.GATEWAY_EXPORT):
+                Path(name).unlink(missing_ok=True)
         ends = await asyncio.gather(*keepers, return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
         self._report(AgentEvent("stopped", "agent", "everything has ended"))
+
+    def _write_export(self) -> None:
+        path = Path(layout.GATEWAY_EXPORT)
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(self._options.export))
 
     async def _watch(self) -> None:
         while True:

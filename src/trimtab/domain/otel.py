@@ -13,9 +13,6 @@ import msgspec
 
 SIGNALS = ("traces", "metrics")
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-EXPORT = "TRIMTAB_GATEWAY_EXPORT"
-"""The variable by which a gateway is told its `Export` in JSON: that may hold secrets, and command
-lines are for everybody to read."""
 PROTOCOL = "http/protobuf"
 TIMEOUT_SECONDS = 10.0
 _RATIOS = {

@@ -1,14 +1,14 @@
 """`python -m trimtab.gateway`: the entry of a gateway process, and so its composition root."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import msgspec
 
 from trimtab.backends.spool import SpoolLog
-from trimtab.domain.otel import EXPORT, Export
+from trimtab.domain import layout
+from trimtab.domain.otel import Export
 from trimtab.gateway.main import GatewayOptions, serve
 
 
@@ -29,14 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
         grpc=given.grpc_fd,
         flush_seconds=given.flush_seconds,
         parent=given.parent_fd,
-        export=_export(os.environ.get(EXPORT)),
+        export=_export(given.home / layout.GATEWAY_EXPORT),
     )
     return serve(options, SpoolLog)
 
 
-def _export(told: str | None) -> Export:
+def _export(path: Path) -> Export:
     """What the agent says of sending spans and metrics; nothing is sent when it says nothing."""
-    return msgspec.json.decode(told, type=Export) if told else Export()
+    return msgspec.json.decode(path.read_bytes(), type=Export) if path.exists() else Export()
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ def _answered(
 def _inputs(plan: Plan, inputs: Sequence[Inputs]) -> bytes | list[list[Any] | bytes]:
     if plan.matrix:
         return b"".join([each.matrix or b"" for each in inputs])
-    columns = [each.columns or [] for each in inputs]
+    columns = [cast(list[Any], each.logged) for each in inputs]
     return [_chained(parts) for parts in zip(*columns, strict=True)]
 
 
