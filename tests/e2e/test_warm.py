@@ -26,7 +26,9 @@ PROGRAM = """
 import json, os, signal, socket, sys, threading
 options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 if os.path.exists("cannot-start"):
-    sys.exit("it is not to be" if "--project" in options else 3)
+    sys.exit(3)
+if os.path.exists("ends-with-words") and "--project" in options:
+    sys.exit("it is not to be")
 def watch():
     os.read(int(options["--parent-fd"]), 1)
     os._exit(0)
@@ -257,8 +259,16 @@ def test_a_forked_program_that_cannot_start_stops_everything_and_says_why(
     assert agent.wait(30) == 3
     said = (tmp_path / "told").read_text(encoding="utf-8")
     assert "TT-701" in said
-    assert "ended with 1 and is started again" in said, "a text is exit code 1"
     until(lambda: not [pid for pid in children(1) if named(pid) == "trimtab-program"])
+
+
+async def test_a_forked_program_ends_with_the_code_and_the_words_that_it_would_have_alone(
+    begin: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
+) -> None:
+    (tmp_path / "ends-with-words").touch()
+    async with up(tmp_path, begin()) as agent:
+        until(lambda: "controller ended with 1 and is started again" in agent.told())
+        assert "it is not to be\n" in (tmp_path / "logs/controller.log").read_text()
 
 
 def test_the_system_forks_its_programs_and_serves_over_the_death_of_each(
