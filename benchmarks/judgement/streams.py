@@ -300,7 +300,9 @@ def car_loan(size: int) -> Stream:
     names = {"repaid": "y_true", "y_pred_proba": "score"}
     made = [
         _typed(rows.rename(columns=names), tuple(inputs)).assign(
-            timestamp=pd.to_datetime(rows["timestamp"])
+            timestamp=pd.to_datetime(rows["timestamp"]),
+            # Its own decisions are at another threshold, which a release would state.
+            y_pred=(rows["y_pred_proba"] >= 0.5).astype(int),
         )
         for rows in (reference, live)
     ]

@@ -195,10 +195,12 @@ def _estimated(
     moved = weighted.value - plain.value
     # James and Stein: a correction that is smaller than its own noise is not made.
     kept = max(1.0 - noise / moved**2, 0.0) if moved else 0.0
+    # What was shrunk away, and half of what was not: the ratio is but linear in its features.
+    off = 1.0 - kept / 2.0
     parts = [
         Part(plain.variance),
-        Part(known + noise + ((1.0 - kept) * moved) ** 2, len(profile.rows) - 1),
-        Part(_wobble(profile, metric) / days, max(profile.days - 1, 1)),
+        Part(known + noise + (off * moved) ** 2, len(profile.rows) - 1),
+        Part(wobble_of(profile, metric) / days, max(profile.days - 1, 1)),
     ]
     value = plain.value + kept * moved
     interval = combined_interval(value, parts)
@@ -212,7 +214,8 @@ def _estimated(
     )
 
 
-def _wobble(profile: EstimateProfile, metric: str) -> float:
+def wobble_of(profile: EstimateProfile, metric: str) -> float:
+    """The variance of a metric between days, beyond chance; 0.0 without days."""
     return next((each.variance for each in profile.wobbles if each.metric == metric), 0.0)
 
 

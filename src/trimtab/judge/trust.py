@@ -1,9 +1,9 @@
 """Whether estimates may be believed: matured labels against the chances that stood for them.
 
-For all rows together, and for each group of cells of like chance, the share of outcomes is bet to
-be outside of what was expected plus or minus a tolerance and the reference's own error. These are
-e-detectors whose borders are known before the labels, so that trust is lost without reason no more
-often than promised. It comes back by evidence that the share is inside again.
+The mean loss, the share of outcomes in all rows, and that in each group of cells of like chance
+are bet to be outside of what was expected plus or minus a tolerance and the reference's own error.
+These are e-detectors whose borders are known before the labels, so that trust is lost without
+reason no more often than promised. It comes back by evidence that the share is inside again.
 """
 
 import math
@@ -16,13 +16,16 @@ import numpy as np
 from trimtab.judge.watch import RECOVERED, Z99, Bet, effective_rows
 from trimtab.stats.edetector import EAverage
 
+LOSS, ALL = 0, 1
+"""The first two streams: the mean loss, and the outcomes of all rows; then come the groups."""
+
 OVERALL_TOLERANCE = 0.01
 GROUP_TOLERANCE = 0.05
 
 
 class Told(NamedTuple):
-    """Outcomes of `n` labelled rows of a stream: their `real` mean, what was `expected`, within
-    `error`, and the `spread` of days (None where rows are independent)."""
+    """Labels of `n` rows of a stream: the `real` mean, what was `expected`, within `error`, and the
+    `spread` of days (None where rows are independent)."""
 
     n: int
     real: float
@@ -32,7 +35,10 @@ class Told(NamedTuple):
 
 
 class Doubt(msgspec.Struct):
-    """Evidence of one stream, for outcomes above and below what was expected."""
+    """Evidence of one stream, for a mean above and below what was expected.
+
+    `n`, `real` and `expected` are of the cohorts since there was no evidence.
+    """
 
     above: Bet = msgspec.field(default_factory=lambda: Bet(0.5, "above"))
     below: Bet = msgspec.field(default_factory=lambda: Bet(0.5, "below"))
@@ -43,6 +49,8 @@ class Doubt(msgspec.Struct):
     def take(self, told: Told, tolerance: float) -> None:
         """Take in the labels of a cohort."""
         width = tolerance + told.error
+        if max([*self.above.wealth, *self.below.wealth], default=0.0) <= 0.0:
+            self.n, self.real, self.expected = 0, 0.0, 0.0
         self.above.m, self.below.m = told.expected + width, told.expected - width
         for bet in (self.above, self.below):
             _settle(bet, told)
@@ -59,7 +67,7 @@ class Doubt(msgspec.Struct):
 class Trust(msgspec.Struct):
     """Trust in the estimates of a release; `since` is the start of the cohort that cost it.
 
-    The first stream is all rows; `worst` is the stream that spoke loudest when trust was lost.
+    `worst` is the stream that spoke loudest when trust was lost.
     """
 
     doubts: list[Doubt] = []
@@ -76,7 +84,7 @@ class Trust(msgspec.Struct):
             return
         for number, (doubt, told) in enumerate(zip(self.doubts, streams, strict=True)):
             if told is not None:
-                doubt.take(told, GROUP_TOLERANCE if number else OVERALL_TOLERANCE)
+                doubt.take(told, _tolerance(number))
         average = EAverage.of(self.doubts)
         self.evidence = average.log10_evidence
         if average.alarm(log10_threshold):
@@ -86,7 +94,7 @@ class Trust(msgspec.Struct):
     def _recover(self, told: Told | None) -> None:
         if told is None:
             return
-        width = told.error + (GROUP_TOLERANCE if self.worst else OVERALL_TOLERANCE)
+        width = told.error + _tolerance(self.worst)
         for bet, border in zip(self.back, (width, -width), strict=True):
             bet.m = told.expected + border
             _settle(bet, told)
@@ -98,11 +106,17 @@ class Trust(msgspec.Struct):
     def reason(self) -> str:
         """What the labels said of the stream that cost the trust."""
         doubt = self.doubts[self.worst]
-        where = f"of rows whose chance was about {doubt.expected:.2f}" if self.worst else "overall"
+        where = {LOSS: "the mean loss is", ALL: "of all rows"}
+        group = f"of rows whose chance was about {doubt.expected:.2f}"
         return (
-            f"labels contradict it: {where} {doubt.real:.3f} came true (n={doubt.n}), "
+            f"labels contradict it: {where.get(self.worst, group)} {doubt.real:.3f}"
+            f"{'' if self.worst == LOSS else ' came true'} (n={doubt.n}), "
             f"{doubt.expected:.3f} was expected"
         )
+
+
+def _tolerance(stream: int) -> float:
+    return OVERALL_TOLERANCE if stream in (LOSS, ALL) else GROUP_TOLERANCE
 
 
 def _settle(bet: Bet, told: Told) -> None:

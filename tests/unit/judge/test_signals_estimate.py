@@ -81,8 +81,9 @@ def test_harm_that_scores_show_is_found_before_any_label(metric: str) -> None:
     assert f"{metric} without labels" in found.reason
 
 
-def test_labels_that_contradict_it_cost_the_estimate_its_word() -> None:
-    watched = family()
+@pytest.mark.parametrize("profiled", [TIMED, UNTIMED], ids=["timed", "untimed"])
+def test_labels_that_contradict_it_cost_the_estimate_its_word(profiled: ReferenceProfile) -> None:
+    watched = family(profiled, quality="roc_auc")
     found = live(watched, range(FIRST, FIRST + 5), flip=0.4)
     assert found.verdict == "unknown"
     assert found.reason.startswith("not trusted since 1970-01-21 00:00, labels contradict it: ")

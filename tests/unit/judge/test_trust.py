@@ -31,17 +31,21 @@ def test_labels_as_expected_cost_no_trust() -> None:
 
 @pytest.mark.parametrize("real", [0.15, 0.45])
 def test_a_stream_whose_labels_contradict_it_costs_trust_on_either_side(real: float) -> None:
-    trust = lived(*[[told(0.3), told(real)]] * 10)
+    trust = lived(*[[told(0.3), told(0.3), told(real)]] * 10)
     assert trust.since is not None
-    assert trust.worst == 1
+    assert trust.worst == 2
     assert trust.reason.startswith("labels contradict it: of rows whose chance was about 0.30")
     assert f"{real:.3f} came true" in trust.reason
 
 
 def test_a_small_contradiction_of_all_rows_weighs_more_than_one_of_a_group() -> None:
     """A tolerance of .01 overall, of .05 in a group."""
-    assert lived(*[[told(0.34, n=5000), told(0.34, n=5000)]] * 10).worst == 0
-    assert lived(*[[told(0.3), told(0.34, n=5000)]] * 10).since is None
+    off, fair = told(0.34, n=5000), told(0.3, n=5000)
+    assert lived(*[[off, fair, fair]] * 10).reason == (
+        "labels contradict it: the mean loss is 0.340 (n=10000), 0.300 was expected"
+    )
+    assert "of all rows 0.340 came true" in lived(*[[fair, off, off]] * 10).reason
+    assert lived(*[[fair, fair, off]] * 10).since is None
 
 
 def test_trust_comes_back_when_labels_are_as_expected_again() -> None:
@@ -51,6 +55,11 @@ def test_trust_comes_back_when_labels_are_as_expected_again() -> None:
     for day in range(3, 30):
         trust.take(float(day), [told(0.3)], LIMIT)
     assert trust.since is None
+
+
+def test_what_is_told_is_of_the_cohorts_that_contradict() -> None:
+    trust = lived(*[[told(0.3)]] * 40, *[[told(0.5)]] * 3)
+    assert "0.500 (n=" in trust.reason
 
 
 def test_a_stream_without_labels_says_nothing_of_recovery() -> None:

@@ -27,6 +27,7 @@ from trimtab.judge.estimate import (
     fold_chances,
     scores_and_sides,
     strange_rows,
+    wobble_of,
 )
 from trimtab.judge.estimate_profile import outcomes
 from trimtab.judge.profile import DAY
@@ -231,22 +232,27 @@ class Estimated:
             self.state.powered = self._powered(profile, start, cohort)
 
     def _streams(self, profile: EstimateProfile, cohort: Counted) -> list[Told | None]:
-        """What labels said of all rows, and of each group of cells."""
+        """What labels said of the mean loss, of all rows, and of each group of cells."""
         rows, hits = np.array(cohort.labelled), np.array(cohort.hits) / MICRO
         chances = [np.array(profile.chance), *fold_chances(profile)]
+        up, down = self._costs(profile) or _pair(profile.costs["brier"])
+        wobble = wobble_of(profile, self._loss) if profile.days else None
+        lost = hits * (up - down) + rows * down
+        expected = [chance * up + (1.0 - chance) * down for chance in chances]
         group = np.array(profile.group)
-        masks = [group >= 0, *(group == number for number in range(max(profile.group) + 1))]
+        every = group >= 0
+        masks = [every, *(group == number for number in range(max(profile.group) + 1))]
         drifts: tuple[float | None, ...] = profile.drifts or (None,) * len(masks)
-        made: list[Told | None] = []
+        told = [_told(rows, lost, expected, wobble)]
         for mask, drift in zip(masks, drifts, strict=True):
-            n = int(rows[mask].sum())
-            if n == 0:
-                made.append(None)
-                continue
-            known, *without = (float(rows[mask] @ chance[mask]) / n for chance in chances)
-            error = Z99 * math.sqrt(jackknife_variance(without))
-            made.append(Told(n, float(hits[mask].sum()) / n, known, error, spread_of(drift)))
-        return made
+            within = [chance[mask] for chance in chances]
+            told.append(_told(rows[mask], hits[mask], within, drift))
+        return told
+
+    @property
+    def _loss(self) -> str:
+        """The loss that stands for the watched metric."""
+        return "brier" if self._quality.metric == "roc_auc" else self._quality.metric
 
     def _powered(self, profile: EstimateProfile, start: float, cohort: Counted) -> Powered | None:
         """The mean loss of a cohort with labels for a sample; None for what is no such mean."""
@@ -279,8 +285,7 @@ class Estimated:
         """Loss of a cell's row by its outcome, 1 and 0; None for the AUC."""
         metric, size = self._quality.metric, len(profile.chance)
         if metric in profile.costs:
-            up, down = profile.costs[metric]
-            return np.array(up), np.array(down)
+            return _pair(profile.costs[metric])
         if profile.residual:
             return np.ones(size), np.zeros(size)
         if "roc_auc" not in profile.metrics:
@@ -348,6 +353,23 @@ class Estimated:
             n=shown.n,
             since=watch.since,
         )
+
+
+def _pair(costs: tuple[tuple[float, ...], tuple[float, ...]]) -> tuple[Floats, Floats]:
+    return np.array(costs[0]), np.array(costs[1])
+
+
+def _told(
+    rows: NDArray[np.int64], sums: Floats, expected: list[Floats], variance: float | None
+) -> Told | None:
+    """Cells with their labelled rows, the sums over these, and the means expected: by the whole
+    reference, then without each fold."""
+    n = int(rows.sum())
+    if n == 0:
+        return None
+    known, *without = (float(rows @ mean) / n for mean in expected)
+    error = Z99 * math.sqrt(jackknife_variance(without))
+    return Told(n, float(sums.sum()) / n, known, error, spread_of(variance))
 
 
 def _sums(left: list[int], right: list[int]) -> list[int]:
