@@ -18,10 +18,12 @@ from trimtab.domain.verdicts import Tier
 from trimtab.judge.budget import TIMES, YEAR, tier
 from trimtab.judge.profile import build_profile
 from trimtab.judge.signals.breaks import Cell, Seen
+from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.columns import error, tolerance, zones
 from trimtab.judge.signals.counts import MICRO, Bins, Tally
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.inputs import Columns, Inputs
+from trimtab.judge.signals.labels import Awaited, Labels
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.registry import FAMILIES
@@ -109,6 +111,15 @@ def draw(world: World, family: object) -> Any:
             mean = world.around(watch.zones[0].high or 0.0, watch.spread)
             loss = int(world.rng.binomial(ROWS, mean) * MICRO)
             return Cohort(ROWS, ROWS, loss=loss)
+        case Calibration(width=width):
+            score = world.rng.beta(2.0, 6.0, ROWS).mean()
+            gap = (profile.calibration or 0.0) + width
+            rate = world.around(score + gap, profile.calibration_spread)
+            positive = int(world.rng.binomial(ROWS, rate))
+            return Matured(ROWS, ROWS, positive, int(score * MICRO * ROWS))
+        case Labels():
+            known = int(world.rng.binomial(ROWS, world.rng.beta(40.0, 1.0)))
+            return Awaited(ROWS, known, known)
         case Upstream(state=state):
             shares = {watch.key: world.rng.beta(1.0, 40.0, 2) for watch in state.watches}
             cells = {
@@ -134,6 +145,10 @@ def alarms(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
             }
         case Quality(state=state):
             watches = {"quality": [state.watch]}
+        case Calibration(state=state):
+            watches = {"calibration": [state.watch]}
+        case Labels(state=state):
+            yield from (("labels", lambda: None) for watch in [state.watch] if watch.broken)
         case Upstream(state=state):
             yield from (("upstream", lambda: None) for watch in state.watches if watch.broken)
     for group, every in watches.items():

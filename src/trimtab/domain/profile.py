@@ -165,3 +165,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Mean of label minus score on the reference, for `binary`."""
     estimate: EstimateProfile | None = None
     """None when the reference had too few labels, or was profiled before there were estimates."""
+    calibration_rows: int = 0
+    """Rows of the reference that told it."""
+    calibration_spread: float | None = None
+    """How far a reference day lies from it (99 % quantile); None when the reference has no time."""

@@ -31,6 +31,8 @@ GROUPS: dict[str, Group] = {
     "prediction": Group("ticket", 0.5),
     "positive_rate": Group("ticket", 0.5),
     "estimate": Group("ticket", 0.5),
+    "calibration": Group("note", 0.25),
+    "labels": Group("ticket", 0.25),
     "input": Group("note", 1.0),
 }
 """Every group of signals; the group of `input:temp` is `input`. Its streams share alike."""

@@ -60,9 +60,15 @@ def began(bad: Sequence[Verdict], clock: float) -> float:
 
 
 def diagnose(kind: str, case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> Diagnosis:
-    """The causes of an incident of `kind` (`service`, `upstream`, `quality`, `drift`)."""
+    """The causes of an incident of `kind`: `service`, `upstream`, `quality`, `drift`, `labels`."""
     found, excluded = _golden(case)
-    more = {"service": _service, "upstream": _upstream, "quality": _quality, "drift": _drift}
+    more = {
+        "service": _service,
+        "upstream": _upstream,
+        "quality": _quality,
+        "drift": _drift,
+        "labels": _labels,
+    }
     causes, ruled_out = more[kind](case, bad, every)
     found += causes
     ranked = tuple(
@@ -173,7 +179,10 @@ def _drift(case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> Find
     evidence.append(f"realised quality shows no harm so far; {case.labels}")
     evidence += [] if any(verdict.signal == "estimate" for verdict in bad) else _estimated(every)
     intact = "no column jumped against its recent past"
-    return [(Cause.DATA_DRIFT, evidence)], [RuledOut(Cause.UPSTREAM_BREAK, intact)]
+    # The same scores come true otherwise: no move of the inputs does that.
+    changed = any(verdict.signal == "calibration" for verdict in bad)
+    cause = Cause.CONCEPT_DRIFT if changed else Cause.DATA_DRIFT
+    return [(cause, evidence)], [RuledOut(Cause.UPSTREAM_BREAK, intact)]
 
 
 def _estimated(every: Sequence[Verdict]) -> list[str]:
@@ -183,3 +192,9 @@ def _estimated(every: Sequence[Verdict]) -> list[str]:
         for verdict in every
         if verdict.signal == "estimate" and (verdict.n or verdict.estimate is not None)
     ]
+
+
+def _labels(case: Case, bad: Sequence[Verdict], every: Sequence[Verdict]) -> Finding:
+    evidence = [verdict.reason for verdict in bad]
+    by = "labels that do not come say nothing of the model"
+    return [(Cause.LABEL_FAULT, evidence)], [RuledOut(Cause.CONCEPT_DRIFT, by)]

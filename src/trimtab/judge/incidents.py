@@ -18,6 +18,8 @@ KINDS = {
     "prediction": "drift",
     "positive_rate": "drift",
     "estimate": "drift",
+    "calibration": "drift",
+    "labels": "labels",
     "input": "drift",
 }
 """Kind of the incident that a group of signals belongs to."""
@@ -55,6 +57,12 @@ def _grouped(verdicts: Sequence[Verdict], known: dict[str, Incident]) -> dict[st
     for verdict in verdicts:
         if verdict.verdict == "bad":
             wanted.setdefault(KINDS[group(verdict.signal)], []).append(verdict)
+    if "quality" in wanted and "drift" in wanted:
+        # Scores that no longer come true are why quality fell, not a second incident.
+        drift = wanted.pop("drift")
+        wanted["quality"] += [verdict for verdict in drift if verdict.signal == "calibration"]
+        rest = [verdict for verdict in drift if verdict.signal != "calibration"]
+        wanted |= {"drift": rest} if rest else {}
     if "upstream" in wanted and "quality" in wanted and "quality" not in known:
         wanted["upstream"] += wanted.pop("quality")
     return wanted

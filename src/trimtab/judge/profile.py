@@ -89,6 +89,7 @@ def build_profile(reference: Reference, width: int | None = None) -> ReferencePr
         labelled = reference.take(known)
     rows = len(next(iter(reference.inputs.values())))
     week = when(reference.time, len(reference.inputs) if width is None else width)
+    gaps = _calibration(labelled)
     score = score_column(reference.signature, reference.outputs)
     inputs = tuple(column_profile(name, x, week) for name, x in reference.inputs.items())
     quality = _qualities(labelled)
@@ -103,7 +104,9 @@ def build_profile(reference: Reference, width: int | None = None) -> ReferencePr
         since=None if reference.time is None else float(reference.time.min()),
         until=None if reference.time is None else float(reference.time.max()),
         days=0 if reference.time is None else len(np.unique(reference.time // DAY)),
-        calibration=_calibration(labelled),
+        calibration=gaps.mean,
+        calibration_rows=gaps.rows,
+        calibration_spread=gaps.spread,
         estimate=_estimate(labelled, inputs, quality) if width is None else None,
     )
 
@@ -283,14 +286,29 @@ def _positive_rate(reference: Reference) -> float | None:
     return float((score >= reference.signature.threshold).mean())
 
 
-def _calibration(reference: Reference) -> float | None:
+class _Gaps(NamedTuple):
+    """Label minus score: its mean, the rows that tell it, and how far days lie from it."""
+
+    mean: float | None
+    rows: int
+    spread: float | None
+
+
+def _calibration(reference: Reference) -> _Gaps:
     score = reference.outputs.get("score")
     label = reference.label
     if reference.signature.task != "binary" or score is None or label is None or not label.size:
-        return None
+        return _Gaps(None, 0, None)
     usable = ~np.isnan(losses("brier", reference.signature, reference.outputs, label))
     gaps: Floats = (positives(reference.signature, label) - score)[usable]
-    return float(gaps.mean()) if gaps.size else None
+    if not gaps.size:
+        return _Gaps(None, 0, None)
+    day = day_index(None if reference.time is None else reference.time[usable])
+    mean = float(gaps.mean())
+    if day is None:
+        return _Gaps(mean, gaps.size, None)
+    apart = np.abs(np.bincount(day, weights=gaps) / np.bincount(day) - mean)
+    return _Gaps(mean, gaps.size, float(np.quantile(apart, 0.99)))
 
 
 def _qualities(reference: Reference) -> tuple[QualityProfile, ...]:

@@ -130,8 +130,8 @@ def _outlived(state: DeploymentState, incident: Incident) -> bool:
 def _trigger(incident: Incident) -> RetrainCause | None:
     """What kind of retraining the incident asks for. A note is a change without harm."""
     match first_cause(incident):
-        case Cause.CONCEPT_DRIFT:
-            return "quality"
+        case Cause.CONCEPT_DRIFT if incident.tier != "note":
+            return "quality" if "quality" in incident.signals else "drift"
         case Cause.DATA_DRIFT if incident.tier != "note":
             return "drift"
         case _:
@@ -142,6 +142,8 @@ def _action(draft: Draft, incident: Incident) -> str:
     match first_cause(incident):
         case Cause.DATA_DRIFT:
             return "watch: the inputs changed, no harm is shown"
+        case Cause.CONCEPT_DRIFT if incident.tier == "note":
+            return "watch: scores come true otherwise, no harm is shown"
         case Cause.BAD_RELEASE:
             return incident.action or _verdict_on(draft, incident)
         case cause:

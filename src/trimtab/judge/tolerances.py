@@ -7,6 +7,7 @@ from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.signature import Signature
 from trimtab.judge.quality import FEWEST_LABELS
 from trimtab.judge.signals import columns
+from trimtab.judge.signals.calibration import Calibration
 from trimtab.judge.signals.family import Target
 from trimtab.judge.signals.prediction import positive_zone
 from trimtab.judge.signals.quality import quality_zone
@@ -29,6 +30,11 @@ def stated(profile: ReferenceProfile) -> tuple[Tolerance, ...]:
     """The tolerances of a deployment that sets none of its own."""
     target = Target(DeploymentSpec("", ""), Signature((), ()), profile, "", 0.0)
     made = [_quality(profile, place) for place in range(len(profile.quality))]
+    scores = Calibration.of(target)
+    if scores is not None:
+        basis = f"{profile.calibration_rows:,} labels"
+        days = basis if profile.calibration_spread is None else _days(profile)
+        made.append(Tolerance("calibration", profile.calibration, scores.width, days))
     if profile.score is not None:
         made.append(_column(target, "prediction", profile.score))
     if profile.score is not None and profile.positive_rate is not None:

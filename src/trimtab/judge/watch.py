@@ -199,7 +199,7 @@ class Watch(msgspec.Struct):
             bets = fixed if zones is None else _stakes(self.zones, zones, self.summed)
             self._bet(bets, np.minimum(np.array(totals) / n, 1.0), n)
         else:
-            self._recover(totals[0] / n, n, excess)
+            self._recover(totals[0] / n, n, excess, here)
 
     def _bet(self, bets: Stakes, means: NDArray[np.float64], n: int) -> None:
         mean = means[bets.indicator, None]
@@ -214,9 +214,10 @@ class Watch(msgspec.Struct):
             alone = len(self.zones) == 1
             self.back = self.zones[0].return_bets() if alone else [Bet(LINGERING, "below")]
 
-    def _recover(self, mean: float, n: int, excess: float) -> None:
+    def _recover(self, mean: float, n: int, excess: float, here: tuple[Zone, ...]) -> None:
         for bet in self.back:
             if len(self.zones) == 1:
+                bet.m = here[0].border("below" if bet.side == "above" else "above")
                 rows = float(effective_rows(np.array([bet.m]), self.spread, n)[0])
                 bet.take(min(mean, 1.0), rows)
             else:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import Floats, Ints
-from trimtab.judge.signals.breaks import LARGEST_KNOWN, Cell, Recent, Seen
+from trimtab.judge.signals.breaks import Cell, Recent, Seen, first_names
 from trimtab.judge.signals.counts import Bins
 from trimtab.monitoring import kernels
 from trimtab.monitoring.arrays import Array, Coded
@@ -194,7 +194,7 @@ def count_texts(
     missing = coded.places == len(counts) if bins.missing else None
     strange = np.append(odd, False)[coded.places] if odd.any() else None
     names = coded.texts.filter(pa.array(odd)).to_pylist() if odd.any() else []
-    seen = Seen(names=sorted(set(names))[:LARGEST_KNOWN])
+    seen = Seen(names=first_names(dict(zip(names, counts[odd].tolist(), strict=True))))
     cells = Strange(missing, strange).cells(profile.name, coded.places.size, rows)
     return ColumnCounts(bins, seen, cells)
 

@@ -49,7 +49,9 @@ class Judging:
         self.moments: list[Moment] = []
         self.verdicts: tuple[Verdict, ...] = ()
         self.seen = Seen()
-        self._unjudged = () if subject.profile.estimate is not None else ("estimate",)
+        # A table tells nothing of when its labels came.
+        unjudged = ("labels",) if subject.profile.estimate is not None else ("labels", "estimate")
+        self._unjudged = unjudged
         self._seconds = spec.monitor.block_seconds
         self._open: dict[str, Incident] = {}
         self._over: list[Incident] = []

@@ -20,6 +20,7 @@ from trimtab.judge.monitors import Counted, Monitors
 from trimtab.judge.signals.columns import hours_of
 from trimtab.judge.signals.counts import Bins, Tally, merged
 from trimtab.judge.signals.inputs import Columns, Inputs
+from trimtab.judge.signals.labels import Labels
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.service import Service
@@ -59,7 +60,9 @@ class Precount:
 
     def __init__(self, monitors: Monitors, subject: Subject, threads: int = 1) -> None:
         self._subject = subject
-        self._families = [each for each in monitors.families if not isinstance(each, Service)]
+        self._families = [
+            each for each in monitors.families if not isinstance(each, Service | Labels)
+        ]
         self._upstream = next((f for f in self._families if isinstance(f, Upstream)), None)
         profile = subject.profile
         self._inputs = {column.name: column for column in profile.inputs}

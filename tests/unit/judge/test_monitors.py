@@ -130,7 +130,7 @@ def test_labels_turned_around_are_concept_drift_with_the_day_it_began() -> None:
 def test_quality_that_recovers_closes_its_incident() -> None:
     life = start().days([CALM] * 5 + [Change(flip=0.3)] * 6 + [CALM] * 20)
     assert not life.incidents
-    assert [incident.signals for incident in life.closed] == [("quality",)]
+    assert [incident.signals for incident in life.closed] == [("quality", "calibration")]
     assert life.verdict("quality").verdict == "ok"
 
 
@@ -172,7 +172,9 @@ def test_a_new_text_everywhere_is_a_break_until_it_is_known() -> None:
     new = Rows(part.fixed, {**part.inputs, "side": np.array(["up"] * 400, object)}, part.outputs)
     life.monitors.observe(new)
     life.assess((life.day + 1) * DAY + 3600.0)
-    assert [v.signal for v in life.report.verdicts if v.verdict == "bad"] == ["upstream:side"]
+    bad = [verdict for verdict in life.report.verdicts if verdict.verdict == "bad"]
+    assert [verdict.signal for verdict in bad] == ["upstream:side"]
+    assert "100% impossible or never seen (up)" in bad[0].reason
 
 
 def test_what_other_columns_bring_while_a_feed_is_broken_is_not_learned() -> None:

@@ -35,6 +35,7 @@ def test_every_signal_of_a_profile_states_its_tolerance_and_what_it_was_learned_
         "quality (roc_auc)",
         "quality (error)",
         "quality (brier)",
+        "calibration",
         "prediction",
         "positive_rate",
         "input:level",
@@ -64,6 +65,7 @@ def test_without_time_rows_and_labels_are_named() -> None:
     assert told["input:level"].basis == "8,000 rows"
     assert told["positive_rate"].basis == "8,000 rows"
     assert told["quality (brier)"].basis == "8,000 labels"
+    assert told["calibration"].basis == "8,000 labels"
 
 
 def test_what_the_reference_cannot_judge_says_why() -> None:

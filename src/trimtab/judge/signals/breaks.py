@@ -8,7 +8,9 @@ and this is none of them: a change of unit shows so at once. A text is strange w
 seen.
 """
 
-from typing import Any, Literal, TypeVar
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -19,7 +21,6 @@ from trimtab.judge.quality import texts
 from trimtab.judge.watch import Bet
 
 Kind = Literal["missing", "strange"]
-T = TypeVar("T", float, str)
 
 RECENT = 7
 """Blocks of the recent past."""
@@ -107,7 +108,7 @@ class Recent(msgspec.Struct):
             self.lows = [*self.lows, seen.low][-RECENT:]
             self.highs = [*self.highs, seen.high][-RECENT:]
         self.waiting = [*self.waiting, seen.values]
-        self.waiting_names = [*self.waiting_names, seen.names]
+        self.waiting_names = [*self.waiting_names, list(seen.names)]
         if len(self.waiting) > QUARANTINE:
             self._learn(self.waiting.pop(0), self.waiting_names.pop(0))
 
@@ -128,18 +129,22 @@ def _limit(value: float | None) -> float:
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """Range of the ordinary values of a column in an open block, and the values not known yet."""
+    """Range of the ordinary values of a column in an open block, and the values not known yet.
+
+    `names` counts the texts that were never seen; of too many the first by the alphabet are kept,
+    whose counts are then exact however the rows were split.
+    """
 
     low: float | None = None
     high: float | None = None
     values: list[float] = []
-    names: list[str] = []
+    names: dict[str, int] = {}
 
     @classmethod
     def of(cls, recent: Recent, values: NDArray[Any], strange: NDArray[np.bool_]) -> "Seen":
         """Take in values; order does not matter."""
         if values.dtype.kind != "f":
-            return cls(names=_least(texts(values[strange]).tolist()))
+            return cls(names=first_names(Counter(texts(values[strange]).tolist())))
         known = values[np.isfinite(values)]
         ordinary = known[~strange[np.isfinite(values)]]
         new = known[~np.isin(known, recent.known)].tolist() if recent.known else []
@@ -153,13 +158,18 @@ class Seen(msgspec.Struct, frozen=True):
             min((low for low in (self.low, other.low) if low is not None), default=None),
             max((high for high in (self.high, other.high) if high is not None), default=None),
             _least([*self.values, *other.values]),
-            _least([*self.names, *other.names]),
+            first_names(Counter(self.names) + Counter(other.names)),
         )
 
 
-def _least(values: list[T]) -> list[T]:
+def _least(values: list[float]) -> list[float]:
     """The smallest distinct values: of a union these are those of the parts, in any order."""
     return sorted(set(values))[:LARGEST_KNOWN]
+
+
+def first_names(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts of the first texts by the alphabet, as many as are kept."""
+    return dict(sorted(counts.items())[:LARGEST_KNOWN])
 
 
 class BreakWatch(msgspec.Struct):

@@ -33,8 +33,8 @@ from trimtab.judge.estimate_profile import outcomes
 from trimtab.judge.profile import DAY
 from trimtab.judge.quality import FEWEST_LABELS, watched
 from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block, values_of
-from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.signals.quality import COVERED, quality_zone
+from trimtab.judge.signals.family import COVERED, Breaks, Target
+from trimtab.judge.signals.quality import quality_zone
 from trimtab.judge.trust import Told, Trust, spread_of
 from trimtab.judge.watch import Z99, Watch
 from trimtab.stats.combined import Part, combined_interval, jackknife_variance

@@ -14,6 +14,9 @@ from trimtab.judge.budget import log10_threshold
 from trimtab.judge.profile import DAY, FEWEST_DAYS
 from trimtab.judge.signals.counts import C
 
+COVERED = 0.95
+"""A cohort whose labels are this complete need not wait until they mature."""
+
 
 class Target(msgspec.Struct, frozen=True):
     """What is watched, and against what. `release` is its digest, as rows name it.
@@ -44,6 +47,11 @@ class Target(msgspec.Struct, frozen=True):
     def tolerance(self, signal: str, otherwise: float) -> float:
         """The user's own tolerance of a signal, or what holds without one."""
         return self.spec.monitor.tolerances.get(signal, otherwise)
+
+    def ripe(self, number: int, clock: float, predicted: int, labelled: int) -> bool:
+        """Whether a cohort may be judged: its labels have matured, or nearly all are there."""
+        matured = (number + 1) * self.block_seconds <= clock - self.spec.monitor.maturity_seconds
+        return matured or labelled >= COVERED * predicted
 
     def partial(self, start: float) -> bool:
         """Whether a day was seen only in part: it cannot be compared with whole days."""

@@ -25,9 +25,6 @@ from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block,
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import REMEMBERED, Watch, Zone
 
-COVERED = 0.95
-"""A cohort whose labels are this complete need not wait until they mature."""
-
 FEWEST_ROWS = 30
 """Labelled rows of a day that is judged as one observation."""
 
@@ -161,13 +158,12 @@ class Quality:
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge cohorts in order, each once its labels have matured or nearly all are there."""
         blocks, seconds = self.state.blocks, self._target.block_seconds
-        matured = clock - self._target.spec.monitor.maturity_seconds
         for number in blocks.due(clock, seconds):
-            cohort, end = blocks.counts[number], (number + 1) * seconds
-            if end > matured and cohort.labelled < COVERED * cohort.predicted:
+            cohort = blocks.counts[number]
+            if not self._target.ripe(number, clock, cohort.predicted, cohort.labelled):
                 return
             blocks.pop(number)
-            broken = breaks.overlap(number * seconds, end)
+            broken = breaks.overlap(number * seconds, (number + 1) * seconds)
             self._judge(number * seconds, cohort, broken)
 
     def _judge(self, start: float, cohort: Cohort, broken: bool) -> None:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from trimtab.judge.signals.calibration import Calibration
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.inputs import Inputs
+from trimtab.judge.signals.labels import Labels
 from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.service import Service
@@ -15,6 +17,8 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Service,
     Quality,
     Estimated,
+    Calibration,
+    Labels,
     Prediction,
     Inputs,
 )

@@ -16,6 +16,10 @@ from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, 
 from trimtab.judge.signals.counts import Blocks, by_block, merged, missing_values, values_of
 from trimtab.judge.signals.family import Breaks, Span, Target
 
+NAMED = 3
+"""New categories that a verdict names, each shortened."""
+LONGEST_NAME = 40
+
 SEGMENT_MASS = 0.02
 """Segments of a smaller share of the reference have too few rows to tell a break by."""
 
@@ -39,6 +43,8 @@ class State(msgspec.Struct):
 
     watches: list[BreakWatch]
     recent: dict[str, Recent]
+    unseen: dict[str, list[str]] = {}
+    """The commonest texts that a column never held, in the last block that brought any."""
     spans: list[Span] = []
     blocks: Blocks[Feeds] = msgspec.field(default_factory=Blocks[Feeds])
 
@@ -100,13 +106,20 @@ class Upstream:
         for number in self.state.blocks.due(clock, seconds):
             start, feeds = number * seconds, self.state.blocks.pop(number)
             breaks.columns[start] = self._judge(start, feeds)
-            for name, recent in self.state.recent.items():
-                # A feed breaks as a whole: what its other columns bring meanwhile is not learned.
-                if breaks.columns[start]:
-                    recent.quarantine()
-                else:
-                    recent.close(feeds.seen[name])
+            for name, seen in feeds.seen.items():
+                self._remember(name, seen, bool(breaks.columns[start]))
         breaks.spans = self.state.spans
+
+    def _remember(self, name: str, seen: Seen, broken: bool) -> None:
+        names = seen.names
+        if names:
+            common = sorted(names, key=lambda text: (-names[text], text))[:NAMED]
+            self.state.unseen[name] = [text[:LONGEST_NAME] for text in common]
+        # A feed breaks as a whole: what its other columns bring meanwhile is not learned.
+        if broken:
+            self.state.recent[name].quarantine()
+        else:
+            self.state.recent[name].close(seen)
 
     def _judge(self, start: float, feeds: Feeds) -> frozenset[str]:
         state = self.state
@@ -148,6 +161,8 @@ class Upstream:
         worst = max(broken, key=lambda watch: (watch.evidence, watch.share))
         scope, where = _scope(column, mine)
         what = "missing" if worst.kind == "missing" else "impossible or never seen"
+        if worst.kind == "strange" and column in self.state.unseen:
+            what += f" ({', '.join(self.state.unseen[column])})"
         since = min(watch.since or 0.0 for watch in broken)
         return Verdict(
             signal=f"upstream:{column}",

@@ -1,0 +1,116 @@
+"""Labels: do they still come, and how long do they take?"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from trimtab.domain.durations import span
+from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import budget, describe
+from trimtab.judge.quality import watched
+from trimtab.judge.signals.breaks import FEWEST_ROWS, QUARANTINE, BreakWatch
+from trimtab.judge.signals.counts import Blocks, block_numbers, by_block
+from trimtab.judge.signals.family import Breaks, Target
+
+
+class Awaited(msgspec.Struct, frozen=True):
+    """Predictions of a block, those whose label is known, and the whole seconds that these took."""
+
+    predicted: int = 0
+    labelled: int = 0
+    seconds: int = 0
+
+    def merge(self, other: "Awaited") -> "Awaited":
+        """The counts of both."""
+        predicted, labelled = self.predicted + other.predicted, self.labelled + other.labelled
+        return Awaited(predicted, labelled, self.seconds + other.seconds)
+
+
+class State(msgspec.Struct):
+    """What changes while labels are awaited; `delay` is that of the last cohort, in seconds."""
+
+    watch: BreakWatch
+    delay: float | None = None
+    blocks: Blocks[Awaited] = msgspec.field(default_factory=Blocks[Awaited])
+
+
+class Labels:
+    """The share of predictions without a label once labels have matured, against its own past."""
+
+    name: ClassVar[str] = "labels"
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._limit = target.threshold("labels", target.block_seconds)
+        # No reference knows how many labels come: the past must first be seen.
+        self.state: State = State(BreakWatch("labels", "missing", "own past", 0.0))
+
+    @classmethod
+    def of(cls, target: Target) -> "Labels | None":
+        """Labels are awaited where quality is watched."""
+        wanted = watched(target.spec.monitor, target.profile)
+        return None if wanted is None else cls(target)
+
+    def count(self, rows: Rows) -> Mapping[int, Awaited]:
+        """Count predictions."""
+        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        parts = by_block(answered, self._target.block_seconds)
+        return {number: Awaited(len(part)) for number, part in parts}
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Awaited]:
+        """Count labels into the cohorts of their predictions."""
+        numbers = block_numbers(labelled.rows, self._target.block_seconds)
+        took = np.maximum(labelled.labelled_at - labelled.rows.fixed["event_time"], 0.0)
+        return {
+            n: Awaited(0, int((numbers == n).sum()), int(np.floor(took[numbers == n]).sum()))
+            for n in np.unique(numbers).tolist()
+        }
+
+    def take(self, counted: Mapping[int, Awaited]) -> None:
+        """What is late for a closed cohort is dropped."""
+        blocks = self.state.blocks
+        blocks.take({n: each for n, each in counted.items() if not blocks.closed(n)})
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge each cohort once its labels have matured or nearly all are there."""
+        state, seconds = self.state, self._target.block_seconds
+        for number in state.blocks.due(clock, seconds):
+            cohort = state.blocks.counts[number]
+            if not self._target.ripe(number, clock, cohort.predicted, cohort.labelled):
+                return
+            state.blocks.pop(number)
+            if cohort.labelled:
+                state.delay = cohort.seconds / cohort.labelled
+            if cohort.predicted >= FEWEST_ROWS:
+                unknown = max(1.0 - cohort.labelled / cohort.predicted, 0.0)
+                state.watch.take(number * seconds, unknown, cohort.predicted, self._limit)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """`labels`."""
+        watch, state = self.state.watch, self.state
+        release = self._target.release
+        if len(watch.recent) < QUARANTINE:
+            reason = f"{QUARANTINE} cohorts are needed to know how many labels come"
+            return (describe.unknown("labels", release, self._limit, reason),)
+        if watch.share >= 1.0 and not watch.broken:
+            reason = "no label has come in time"
+            return (describe.unknown("labels", release, self._limit, reason),)
+        took = "" if state.delay is None else f", after {span(state.delay)} on average"
+        verdict = Verdict(
+            signal="labels",
+            tier=budget.tier("labels"),
+            verdict="bad" if watch.broken else "ok",
+            reason=f"labels came for {1.0 - watch.share:.0%} of the predictions{took}; "
+            f"at least {1.0 - watch.before:.0%} before",
+            release=release,
+            evidence_log10=watch.evidence,
+            threshold_log10=self._limit,
+            estimate=1.0 - watch.share,
+            reference=1.0 - watch.before,
+            n=watch.n,
+            since=watch.since,
+        )
+        return (verdict,)

@@ -1,0 +1,180 @@
+"""Scores that no longer come true, and labels that no longer come."""
+
+import msgspec
+import numpy as np
+import pytest
+from tests.support.traffic import (
+    BINARY,
+    DAY,
+    STABLE,
+    Change,
+    changed,
+    labelled,
+    profile,
+    reference,
+    rows,
+    spec,
+)
+
+from trimtab.domain.deployment import DeploymentSpec
+from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.judge.monitors import Monitors
+from trimtab.judge.profile import Reference, build_profile
+from trimtab.judge.reports import Surroundings
+
+FIRST = 20
+TIMED = profile()
+
+
+class Days:
+    """Monitors over days of which the labels, or what they say, may change."""
+
+    def __init__(self, known: ReferenceProfile = TIMED, plan: DeploymentSpec | None = None) -> None:
+        self.monitors = Monitors.start(plan or spec(), BINARY, known, STABLE.digest, FIRST * DAY)
+        self.day = FIRST
+        self.incidents: dict[str, Incident] = {}
+        self.verdicts: dict[str, Verdict] = {}
+
+    def live(self, days: int, known: float = 1.0, scale: float = 1.0, flip: float = 0.0) -> "Days":
+        """Days with labels for a share of rows, and scores that are pulled to the ends."""
+        for _ in range(days):
+            part = rows(400, seed=self.day, start=self.day * DAY)
+            truth = labelled(part, seed=self.day, flip=flip)
+            score = np.clip(0.25 + (part.outputs["score"] - 0.25) * scale, 0.0, 1.0)
+            told = Rows(part.fixed, part.inputs, {"score": score})
+            self.monitors.observe(told)
+            given = Labelled(told, truth.label, truth.labelled_at)
+            self.monitors.learn(given.take(np.arange(400) < 400 * known))
+            self.day += 1
+            self.judge((self.day + 1) * DAY + 3600.0)
+        return self
+
+    def word(self, signal: str) -> str:
+        """The verdict on a signal."""
+        return self.verdicts[signal].verdict
+
+    def judge(self, clock: float) -> None:
+        """Judge, and follow the incidents."""
+        report = self.monitors.assess(clock, tuple(self.incidents.values()), Surroundings(0.0))
+        self.verdicts = {verdict.signal: verdict for verdict in report.verdicts}
+        for incident in (*report.opened, *report.updated):
+            self.incidents[incident.id] = incident
+        for closed in report.closed:
+            del self.incidents[closed]
+
+
+def test_scores_that_come_true_are_calibrated_and_labels_come() -> None:
+    days = Days().live(30)
+    assert days.word("calibration") == "ok"
+    assert days.word("labels") == "ok"
+    assert "labels came for 100% of the predictions, after 60 s" in days.verdicts["labels"].reason
+    assert not days.incidents
+
+
+def test_scores_that_promise_too_little_are_found_whatever_their_level() -> None:
+    days = Days().live(5).live(6, scale=0.2)
+    assert days.word("calibration") == "ok"
+    days.live(4, flip=0.3)
+    assert days.word("calibration") == "bad"
+    assert (days.verdicts["calibration"].estimate or 0.0) > 0.03
+    assert "label minus score +0.1" in days.verdicts["calibration"].reason
+
+
+def test_calibration_that_recovers_is_over() -> None:
+    days = Days().live(5).live(6, flip=0.3).live(12)
+    assert days.word("calibration") == "ok"
+
+
+def test_calibration_alone_is_a_changed_world_and_no_moved_inputs() -> None:
+    known = msgspec.structs.replace(TIMED, quality=())
+    shifted = msgspec.structs.replace(known, score=None, positive_rate=None)
+    days = Days(shifted).live(5).live(8, flip=0.3)
+    incident = next(iter(days.incidents.values()))
+    assert incident.signals == ("calibration",)
+    assert incident.tier == "note"
+    assert [cause.cause for cause in incident.causes] == [Cause.CONCEPT_DRIFT]
+
+
+def test_calibration_belongs_to_the_incident_of_quality_that_fell() -> None:
+    days = Days().live(5).live(8, flip=0.3)
+    assert days.word("calibration") == "bad"
+    assert ["quality" in incident.signals for incident in days.incidents.values()] == [True]
+
+
+def test_labels_that_stop_are_a_fault_of_the_labels_until_they_come_again() -> None:
+    days = Days(plan=spec(maturity_seconds=DAY)).live(8).live(3, known=0.2)
+    assert days.word("labels") == "bad"
+    assert "labels came for 20%" in days.verdicts["labels"].reason
+    incident = next(iter(days.incidents.values()))
+    assert incident.signals == ("labels",)
+    assert [cause.cause for cause in incident.causes] == [Cause.LABEL_FAULT]
+    days.live(5)
+    assert {days.word("labels"), *days.incidents} == {"ok"}
+
+
+def test_a_deployment_that_never_had_labels_has_no_fault_of_labels() -> None:
+    days = Days().live(12, known=0.0)
+    assert days.word("labels") == "unknown"
+    assert "no label has come" in days.verdicts["labels"].reason
+    assert days.word("calibration") == "unknown"
+
+
+def test_few_rows_say_nothing_of_labels_or_scores() -> None:
+    days = Days()
+    for day in range(FIRST, FIRST + 6):
+        part = rows(10, seed=day, start=day * DAY)
+        days.monitors.observe(part)
+        days.monitors.learn(labelled(part, seed=day))
+    days.judge((FIRST + 9) * DAY)
+    assert days.word("calibration") == "unknown"
+    assert days.word("labels") == "unknown"
+
+
+def test_a_cohort_waits_for_its_labels() -> None:
+    days = Days()
+    part = rows(400, seed=1, start=FIRST * DAY)
+    days.monitors.observe(part)
+    days.monitors.learn(labelled(part).take(np.arange(100)))
+    days.judge((FIRST + 1) * DAY + 3600.0)
+    assert days.word("calibration") == "unknown"
+    days.judge((FIRST + 3) * DAY)
+    days.monitors.learn(labelled(part).take(np.arange(100, 400)))
+    days.judge((FIRST + 4) * DAY)
+    assert days.verdicts["calibration"].n == 100
+
+
+def test_a_broken_feed_says_nothing_of_the_scores() -> None:
+    days = Days()
+    for day in range(FIRST, FIRST + 12):
+        change = Change(factor=3.6, flip=0.4) if day >= FIRST + 8 else Change()
+        part = changed(rows(400, seed=day, start=day * DAY), change, day)
+        days.monitors.observe(part)
+        days.monitors.learn(labelled(part, seed=day, flip=change.flip))
+        days.judge((day + 1) * DAY + 3600.0)
+    assert days.word("calibration") == "ok"
+    assert days.verdicts["calibration"].n == 8 * 400
+
+
+def test_a_reference_with_few_labels_calibrates_nothing() -> None:
+    days = Days(build_profile(reference(days=1, per_day=50, timed=False))).live(3)
+    assert "50 labels, 100 are needed" in days.verdicts["calibration"].reason
+
+
+def test_quality_switched_off_leaves_labels_alone() -> None:
+    days = Days(plan=spec(quality="none")).live(2)
+    assert {"calibration", "labels", "quality"}.isdisjoint(days.verdicts)
+
+
+def test_without_time_the_gap_is_known_by_its_rows() -> None:
+    known = profile(timed=False)
+    assert (known.calibration_rows, known.calibration_spread) == (8000, None)
+    days = Days(known, spec(block_seconds=DAY)).live(3)
+    assert days.verdicts["calibration"].tolerance == pytest.approx(0.02 + 0.0144, abs=1e-3)
+
+
+def test_a_reference_without_usable_scores_has_no_calibration() -> None:
+    label = np.array(["1", "0"] * 5, dtype=object)
+    given = Reference(BINARY, {"x": np.arange(10.0)}, {"score": np.full(10, 7.0)}, label)
+    assert build_profile(given).calibration_rows == 0
