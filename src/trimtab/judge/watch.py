@@ -38,16 +38,13 @@ def _odds(m: float, side: Side) -> tuple[list[float], list[float]]:
 class Bet(msgspec.Struct):
     """An e-detector as plain state: `wealth` are natural logarithms per stake.
 
-    The CUSUM form, `M = exp(l) max(1, M)`, keeps quiet for years where nothing happens. The
-    Shiryaev–Roberts form, `summed`, `M = exp(l) (1 + M)`, finds small and lasting changes sooner;
-    it leaves out the timid half of the stakes, which add up without saying anything. Either is at
+    The CUSUM form, `M = exp(l) max(1, M)`, keeps quiet for years where nothing happens. It is at
     most Shiryaev–Roberts over its stakes, so the promise of the e-detector holds (Shin, Ramdas &
     Rinaldo, section 2).
     """
 
     m: float
     side: Side
-    summed: bool = False
     wealth: list[float] = []
 
     def take(self, mean: float, rows: float) -> None:
@@ -56,9 +53,6 @@ class Bet(msgspec.Struct):
         It is settled as 0/1 rows of that mean would be, which is never more than what rows in
         between would gain: the logarithm is concave.
         """
-        if self.summed:
-            self._take_summed(mean, rows)
-            return
         # A thousand streams of feeds come here in each block: for eight numbers an array costs
         # more than the arithmetic, which is the same to the bit.
         rest = 1.0 - mean
@@ -67,12 +61,6 @@ class Bet(msgspec.Struct):
             rows * (mean * one + rest * zero) + max(0.0, each)
             for one, zero, each in zip(*_odds(self.m, self.side), held, strict=True)
         ]
-
-    def _take_summed(self, mean: float, rows: float) -> None:
-        grid = BetGrid(self.m, self.side, STAKES)
-        grown = (rows * (mean * grid.on_one + (1.0 - mean) * grid.on_zero))[STAKES // 2 :]
-        wealth = np.array(self.wealth or [-math.inf] * grown.size)
-        self.wealth = (grown + np.logaddexp(0.0, wealth)).tolist()
 
     @property
     def log_evidence(self) -> float:
@@ -168,7 +156,9 @@ class Watch(msgspec.Struct):
     blocks as long as each block's expected mean, given the past, is inside the zone.
 
     `wealth` holds the natural logarithms of all stakes, as little-endian doubles in the order of
-    `stakes`; it is empty before the first block. It grows as that of `Bet` does.
+    `stakes`; it is empty before the first block. It grows as that of `Bet` does, or, `summed`, by
+    the Shiryaev–Roberts form, `M = exp(l) (1 + M)`, which finds small and lasting changes sooner;
+    that leaves out the timid half of the stakes, which add up without saying anything.
     """
 
     zones: tuple[Zone, ...]
