@@ -21,7 +21,8 @@ from trimtab.judge.signals.breaks import Cell, Seen
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.columns import error, tolerance, zones
 from trimtab.judge.signals.counts import MICRO, Bins, Tally
-from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.estimate import Estimated
+from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.labels import Awaited, Labels
 from trimtab.judge.signals.prediction import Answers, Prediction
@@ -130,6 +131,17 @@ def draw(world: World, family: object) -> Any:
     raise AssertionError(family)
 
 
+def live(world: World, family: Family[Any, Any], number: int) -> None:
+    """A block of a family. An estimate is put at its border as such: no counts say where it is."""
+    if isinstance(family, Estimated):
+        watch = family.state.watch
+        near = world.around(watch.zones[0].high or 0.0, watch.spread)
+        start = number * world.target.block_seconds
+        watch.take(start, [float(world.rng.binomial(ROWS, near))], ROWS)
+    else:
+        family.take({number: draw(world, family)})
+
+
 def alarms(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
     """The group of each stream that is in alarm, and how to re-arm it."""
     watches: dict[str, list[Watch]] = {}
@@ -147,6 +159,8 @@ def alarms(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
             watches = {"quality": [state.watch]}
         case Calibration(state=state):
             watches = {"calibration": [state.watch]}
+        case Estimated(state=state):
+            watches = {"estimate": [state.watch]}
         case Labels(state=state):
             yield from (("labels", lambda: None) for watch in [state.watch] if watch.broken)
         case Upstream(state=state):
@@ -169,7 +183,7 @@ def test_a_deployment_at_the_border_of_all_its_zones_alarms_no_more_than_its_bud
     for number in range(blocks):
         breaks = Breaks()
         for family in families:
-            family.take({number: draw(world, family)})
+            live(world, family, number)
             family.close((number + 2) * seconds, breaks)
             for group, rearm in alarms(family):
                 found[group] += 1
