@@ -144,18 +144,24 @@ def _table(data: Any, what: str) -> pa.Table:
 
 
 def _without_views(table: pa.Table) -> pa.Table:
-    """Texts in the layout that Arrow can filter and look up; polars hands over views."""
-    fields = [
-        field.with_type(pa.large_string()) if _is_view(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
+    """Texts in a layout that Arrow can filter and look up; polars hands over views."""
+    columns = [_without_view(column) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
 
 
-def _is_view(datatype: pa.DataType) -> bool:
-    if pa.types.is_dictionary(datatype):
-        datatype = datatype.value_type
-    return pa.types.is_string_view(datatype)
+def _without_view(column: Any) -> Any:
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.large_string())
+    if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
+        return pa.chunked_array(
+            [
+                pa.DictionaryArray.from_arrays(
+                    chunk.indices, chunk.dictionary.cast(pa.large_string())
+                )
+                for chunk in column.chunks
+            ]
+        )
+    return column
 
 
 def _paths(text: str, what: str) -> list[Path]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,25 @@ def test_a_feed_that_breaks_in_one_segment_is_named_with_it() -> None:
     assert incident.first_block == 21
 
 
+@dataclass
+class Exported:
+    """A frame of some library, known by its Arrow stream alone."""
+
+    table: pa.Table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def viewed(data: pa.Table) -> pa.Table:
+    """Texts as polars hands them over: plain, and as a category."""
+    texts = data["region"].combine_chunks()
+    place = data.schema.get_field_index("region")
+    named = texts.dictionary_encode()
+    views = pa.DictionaryArray.from_arrays(named.indices, named.dictionary.cast(pa.string_view()))
+    return data.set_column(place, "region", views)
+
+
 def shapes(tmp_path: Path) -> dict[str, Callable[[pa.Table], Any]]:
     """The ways a user may hold a table."""
 
@@ -94,6 +114,7 @@ def shapes(tmp_path: Path) -> dict[str, Callable[[pa.Table], Any]]:
         "arrow": lambda data: data,
         "record batch": lambda data: data.combine_chunks().to_batches()[0],
         "reader": lambda data: data.to_reader(),
+        "text views": lambda data: Exported(viewed(data)),
         "pandas": lambda data: data.to_pandas(),
         "pandas of objects": lambda data: data.to_pandas().astype({"region": object}),
         "pandas categories": lambda data: data.to_pandas().astype({"region": "category"}),
