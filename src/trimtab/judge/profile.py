@@ -75,12 +75,8 @@ class Reference:
         )
 
 
-def build_profile(reference: Reference, width: int | None = None) -> ReferenceProfile:
-    """The profile of `reference`. Rows must be at least one; nothing is random.
-
-    `width` is how many inputs the profile will have, where others are added to it; quality without
-    labels is then not prepared.
-    """
+def build_profile(reference: Reference) -> ReferenceProfile:
+    """The profile of `reference`. Rows must be at least one; nothing is random."""
     if reference.time is not None:
         reference = reference.take(~np.isnan(reference.time))
     labelled = reference
@@ -88,7 +84,7 @@ def build_profile(reference: Reference, width: int | None = None) -> ReferencePr
         known = np.array([label is not None for label in reference.label], dtype=np.bool_)
         labelled = reference.take(known)
     rows = len(next(iter(reference.inputs.values())))
-    week = when(reference.time, len(reference.inputs) if width is None else width)
+    week = when(reference.time, len(reference.inputs))
     gaps = _calibration(labelled)
     score = score_column(reference.signature, reference.outputs)
     inputs = tuple(column_profile(name, x, week) for name, x in reference.inputs.items())
@@ -107,7 +103,7 @@ def build_profile(reference: Reference, width: int | None = None) -> ReferencePr
         calibration=gaps.mean,
         calibration_rows=gaps.rows,
         calibration_spread=gaps.spread,
-        estimate=_estimate(labelled, inputs, quality) if width is None else None,
+        estimate=_estimate(labelled, inputs, quality),
     )
 
 

@@ -43,7 +43,7 @@ class Segments:
         for column, texts in columns.items():
             mine = [name for name in names if name.startswith(f"{column}=")]
             values = pa.array([name.partition("=")[2] for name in mine], texts.texts.type)
-            codes.append(_positions(texts, values)[texts.places])
+            codes.append(positions(texts, values)[texts.places])
             sizes.append(len(mine))
             ordered += mine
         made = cls(tuple(ordered), tuple(codes), tuple(sizes), ())
@@ -58,8 +58,8 @@ class Segments:
         return tuple(found)
 
 
-def _positions(texts: Coded, values: Array) -> Ints:
-    """The position among `values` of each text; `len(values)` for others and for missing."""
+def positions(texts: Coded, values: Array) -> Ints:
+    """The position among `values` of each text, `len(values)` for others; one more for missing."""
     found: Array = pc.index_in(texts.texts, value_set=values)
     found = found.fill_null(len(values))
     return np.append(found.to_numpy(zero_copy_only=False), len(values)).astype(np.int64)
@@ -171,7 +171,7 @@ class Vocabulary:
         if self._texts is None or not self._texts.equals(texts):
             self._texts, self._names = texts, None
             categories = pa.array(self._profile.categories, texts.type)
-            self._bins = _positions(coded, categories)[:-1]
+            self._bins = positions(coded, categories)[:-1]
         return self._bins
 
     def strange(self, coded: Coded, recent: Recent) -> Mask:

@@ -39,6 +39,10 @@ class Seen:
         self.cohorts = merged(self.cohorts, cohorts)
 
 
+UNJUDGED = ("labels",)
+"""Signals of which a table says nothing: it does not tell when its labels came."""
+
+
 class Judging:
     """Takes counts, closes blocks, and remembers what was said after each."""
 
@@ -49,9 +53,6 @@ class Judging:
         self.moments: list[Moment] = []
         self.verdicts: tuple[Verdict, ...] = ()
         self.seen = Seen()
-        # A table tells nothing of when its labels came.
-        unjudged = ("labels",) if subject.profile.estimate is not None else ("labels", "estimate")
-        self._unjudged = unjudged
         self._seconds = spec.monitor.block_seconds
         self._open: dict[str, Incident] = {}
         self._over: list[Incident] = []
@@ -86,7 +87,7 @@ class Judging:
         for name in report.closed:
             over = self._open.pop(name)
             self._over.append(msgspec.structs.replace(over, closed_at=end))
-        self.verdicts = tuple(v for v in report.verdicts if v.signal not in self._unjudged)
+        self.verdicts = tuple(v for v in report.verdicts if v.signal not in UNJUDGED)
         said = {v.signal: (v.evidence_log10, v.threshold_log10) for v in self.verdicts}
         self.moments.append(Moment(end, said))
 

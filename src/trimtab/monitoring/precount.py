@@ -6,7 +6,7 @@ counts the rows itself, from columns that are made only when they are asked for.
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Outcome, Rows, Texts
 from trimtab.domain.signature import Signature
-from trimtab.judge.monitors import Counted, Monitors
+from trimtab.judge.monitors import Counted as Taken
+from trimtab.judge.monitors import Monitors
 from trimtab.judge.signals.columns import hours_of
 from trimtab.judge.signals.counts import Bins, Tally, merged
+from trimtab.judge.signals.estimate import Counted, Estimated
+from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.labels import Labels
 from trimtab.judge.signals.prediction import Answers, Prediction
@@ -28,6 +31,7 @@ from trimtab.judge.signals.upstream import Feeds, Upstream
 from trimtab.monitoring import counting, kernels
 from trimtab.monitoring.arrays import Coded
 from trimtab.monitoring.counting import ColumnCounts, Segments, Vocabulary
+from trimtab.monitoring.estimating import seen_by_score
 from trimtab.monitoring.kernels import Numbers
 from trimtab.monitoring.lazy import Lazy, LazyRows, Maker
 from trimtab.monitoring.timeline import Part
@@ -78,9 +82,9 @@ class Precount:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def count(self, part: Part, truth: Truth | None) -> Counted:
+    def count(self, part: Part, truth: Truth | None) -> Taken:
         """What `Monitors.take` takes of these rows."""
-        columns, rows = self._columns(part), self._rows(part)
+        columns, rows = self._columns(part), self.rows(part)
         counted: dict[str, Mapping[int, Any]] = {}
         for family in self._families:
             match family:
@@ -94,10 +98,12 @@ class Precount:
                     counted[family.name] = {part.number: self._answers(part)}
                 case Quality():
                     counted[family.name] = {part.number: Cohort(predicted=len(part))}
+                case Estimated() if self._subject.signature.task == "binary":
+                    counted[family.name] = self._estimated(part)
                 case _:
                     counted[family.name] = family.count(rows)
             if truth is not None:
-                told = family.learn(truth.known)
+                told = family.learn(self._needed(family, truth.known))
                 counted[family.name] = merged(counted[family.name], told)
         return counted
 
@@ -147,9 +153,24 @@ class Precount:
             return Answers(bins, hours=hours)
         below = float(np.nextafter(subject.signature.threshold, -np.inf))
         hits = values.size - gone - int(kernels.at_most(values, [below])[0])
-        return Answers(bins, Tally(hits, values.size), hours)
+        return Answers(bins, Tally(hits, values.size - gone), hours)
 
-    def _rows(self, part: Part) -> Rows:
+    def _estimated(self, part: Part) -> Mapping[int, Counted]:
+        profile, subject = self._subject.profile, self._subject
+        if profile.estimate is None or subject.answer is None:
+            return {}
+        score = np.asarray(part.columns[subject.answer], dtype=np.float64)
+        threshold = subject.signature.threshold
+        seen = seen_by_score(profile.estimate, profile.inputs, part.columns, score, threshold)
+        return {part.number: Counted(seen)}
+
+    def _needed(self, family: Family[Any, Any], known: Labelled) -> Labelled:
+        """Labels as the family reads them: what estimates scores looks at no input."""
+        if isinstance(family, Estimated) and self._subject.signature.task == "binary":
+            return replace(known, rows=Rows(known.rows.fixed, {}, known.rows.outputs))
+        return known
+
+    def rows(self, part: Part) -> Rows:
         """The part as rows of the request log."""
         size = len(part)
         fixed: dict[str, Maker] = {
@@ -195,7 +216,7 @@ class Precount:
             mask = ~np.isnan(np.asarray(values, dtype=np.float64))
         if not mask.any():
             return None
-        rows = self._rows(part)
+        rows = self.rows(part)
         if mask.all():
             return Truth(mask, Labelled(rows, label, part.times))
         return Truth(mask, Labelled(rows.take(mask), label[mask], part.times[mask]))

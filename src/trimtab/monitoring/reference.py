@@ -1,7 +1,8 @@
 """The reference of a user's own: its signature and profile, read a column at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,7 +14,6 @@ from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.records import Floats, Texts
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge import profile as judged
-from trimtab.judge.strata import When
 from trimtab.monitoring.arrays import Array, coded, floats
 from trimtab.monitoring.columns import Kind, Roles, unusable
 from trimtab.monitoring.sources import Source
@@ -50,21 +50,21 @@ def read_known(source: Source, roles: Roles, meaning: Meaning) -> Known:
     time = None
     if roles.time is not None and roles.time in source.schema.names:
         time = read_times(_column(source, roles.time), "reference", roles.time)
-    width = len(roles.inputs)
-    week = judged.when(None if time is None else time[~np.isnan(time)], width)
-    kept = None if time is None else ~np.isnan(time)
-    inputs, unwatched = [], dict(roles.unwatched)
+    inputs: dict[str, NDArray[Any]] = {}
+    unwatched = dict(roles.unwatched)
     for name, kind in roles.inputs.items():
-        made = _input(name, kind, _column(source, name), week, kept)
+        made = _input(kind, _column(source, name))
         if isinstance(made, str):
             unwatched[name] = made
         else:
-            inputs.append(made)
-    answers = _answers(source, roles, meaning, time)
-    profile = judged.build_profile(answers, width)
-    columns = tuple(_described(each) for each in inputs)
-    signature = msgspec.structs.replace(answers.signature, inputs=columns)
-    profile = msgspec.structs.replace(profile, inputs=tuple(inputs), segments=roles.segments)
+            inputs[name] = made
+    read = _answers(source, roles, meaning, inputs)
+    profile = judged.build_profile(replace(read, time=time, segments=roles.segments))
+    listed = [each for each in profile.inputs if each.name in inputs]
+    signature = msgspec.structs.replace(
+        read.signature, inputs=tuple(_described(each) for each in listed)
+    )
+    profile = msgspec.structs.replace(profile, inputs=tuple(listed))
     return Known(signature, profile, unwatched)
 
 
@@ -74,26 +74,15 @@ def _column(source: Source, name: str) -> Array:
     return pa.Table.from_batches(batches).column(name).combine_chunks()
 
 
-def _input(
-    name: str,
-    kind: Kind,
-    column: Array,
-    week: When | None,
-    kept: NDArray[np.bool_] | None,
-) -> ColumnProfile | str:
-    """The profile of an input, or why it is not watched."""
-    if kept is not None:
-        column = column.filter(pa.array(kept))
-    if column.null_count == len(column):
-        return "every value of the reference is missing"
+def _input(kind: Kind, column: Array) -> NDArray[Any] | str:
+    """The values of an input, or why it is not watched."""
     if kind == "number":
-        return judged.column_profile(name, floats(column), week)
+        return floats(column)
     found = coded(column)
     known = len(found.texts)
     if known >= FEWEST_NAMES and known > NAMES_PER_ROW * len(column):
         return f"its {known:,} texts nearly all differ: a name, not a category"
-    places = np.where(found.places == known, -1, found.places).astype(np.int64)
-    return judged.coded_profile(name, found.texts.to_pylist(), places, week)
+    return found.objects()
 
 
 def _described(profile: ColumnProfile) -> Column:
@@ -109,26 +98,24 @@ def _described(profile: ColumnProfile) -> Column:
 
 
 def _answers(
-    source: Source, roles: Roles, meaning: Meaning, time: Floats | None
+    source: Source, roles: Roles, meaning: Meaning, inputs: Mapping[str, NDArray[Any]]
 ) -> judged.Reference:
-    """What the model answered on the reference, and the truth; inputs are told apart from it.
-
-    Without answers a column of zeros keeps the number of rows.
-    """
+    """Inputs, answers and truth of the reference. Without inputs a column without a name keeps the
+    number of rows."""
     label = None
     if roles.labels and roles.target is not None:
         label = texts(pa.chunked_array([_column(source, roles.target)]))
-    rows = {"": np.zeros(source.rows)}
+    rows = inputs or {"": np.zeros(source.rows)}
     if roles.answer is None:
-        return judged.Reference(Signature((), ()), rows, {}, None, time)
+        return judged.Reference(Signature((), ()), rows, {}, None)
     column = _column(source, roles.answer)
     signature = _signature(column, label, meaning)
     if signature.task == "multiclass":
-        return judged.Reference(signature, rows, {"label": coded_objects(column)}, label, time)
+        return judged.Reference(signature, rows, {"label": coded_objects(column)}, label)
     values = floats(column)
     _check_answer(roles.answer, values, signature.task)
     name = "score" if signature.task == "binary" else "prediction"
-    return judged.Reference(signature, rows, {name: values}, label, time)
+    return judged.Reference(signature, rows, {name: values}, label)
 
 
 def coded_objects(column: Array) -> Texts:

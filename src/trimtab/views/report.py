@@ -1,8 +1,9 @@
 """The monitoring report, from what the monitors said and what was counted."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from trimtab.domain.profile import ColumnProfile, QualityProfile, ReferenceProfile
 from trimtab.domain.verdicts import Incident, Verdict
 from trimtab.judge import budget
-from trimtab.judge.describe import day, group
+from trimtab.judge.describe import group
 from trimtab.judge.draft import storable
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.quality import Cohort
@@ -23,6 +24,9 @@ from trimtab.views.words import plain
 
 SERVED_ONLY = frozenset({"errors", "latency"})
 """Signals of a service: a table of answers has none of them."""
+
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
+"""How `judge.describe.day` writes a moment."""
 
 _GRAVITY: dict[s.StreamWord, int] = {"bad": 0, "watch": 1, "unknown": 2, "ok": 3}
 _TIERS = {"page": 0, "ticket": 1, "note": 2}
@@ -47,12 +51,15 @@ class Clock:
         """A moment; None where rows have no time."""
         return None if seconds is None or self.rows is not None else moment(seconds)
 
-    def told(self, text: str, at: float | None) -> str:
-        """A sentence of the judge's, in which a made-up moment becomes a row."""
-        if self.rows is None or at is None:
-            return text
-        row = f"row {round(at / self.seconds * self.rows) + 1:,}"
-        return text.replace(day(at), row)
+    def told(self, text: str) -> str:
+        """A sentence of the judge's, in which made-up moments become rows."""
+        return text if self.rows is None else _MOMENT.sub(self._row, text)
+
+    def _row(self, found: re.Match[str]) -> str:
+        at = datetime.strptime(found[0], "%Y-%m-%d %H:%M").replace(tzinfo=UTC).timestamp()
+        if at > self.until + self.seconds:
+            return found[0]  # no moment of these data: part of a name
+        return f"row {round(at / self.seconds * (self.rows or 1)) + 1:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +173,7 @@ def _stream(verdict: Verdict, clock: Clock) -> s.StreamView:
         scope=verdict.scope,
         tier=verdict.tier,
         verdict=word_of(verdict),
-        reason=clock.told(verdict.reason, since),
+        reason=clock.told(verdict.reason),
         evidence_log10=verdict.evidence_log10,
         threshold_log10=verdict.threshold_log10,
         estimate=verdict.estimate,
@@ -221,26 +228,23 @@ def _summary(word: s.StreamWord, streams: Sequence[s.StreamView], story: Story) 
 def _finding(incident: Incident, clock: Clock) -> s.FindingView:
     begun = incident.first_evidence_at
 
-    def told(text: str) -> str:
-        for verdict in incident.verdicts:
-            text = clock.told(text, verdict.since)
-        return clock.told(text, begun)
-
     closed = incident.closed_at
     return s.FindingView(
         id=incident.id,
         tier=incident.tier,
         signals=incident.signals,
-        severity=told(incident.severity),
+        severity=clock.told(incident.severity),
         first_evidence_at=clock.at(begun),
         first_block=clock.block(begun),
         opened_block=clock.block(incident.opened_at - clock.seconds),
         closed_block=None if closed is None else clock.block(closed - clock.seconds),
         causes=tuple(
-            CauseView(each.cause, each.rank, tuple(map(told, each.evidence)))
+            CauseView(each.cause, each.rank, tuple(map(clock.told, each.evidence)))
             for each in incident.causes
         ),
-        ruled_out=tuple(RuledOutView(each.cause, told(each.by)) for each in incident.ruled_out),
+        ruled_out=tuple(
+            RuledOutView(each.cause, clock.told(each.by)) for each in incident.ruled_out
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from tests.support.traffic import (
 )
 
 from trimtab.domain.records import Rows
+from trimtab.judge.estimate import strange_rows as slow_strange_rows
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import column_profile
 from trimtab.judge.reports import Surroundings
@@ -30,6 +31,7 @@ from trimtab.judge.signals.counts import Bins, merged
 from trimtab.monitoring import counting, kernels, timeline
 from trimtab.monitoring.arrays import coded, numbers
 from trimtab.monitoring.counting import Segments, Vocabulary
+from trimtab.monitoring.estimating import strange_rows
 from trimtab.monitoring.judging import Judging
 from trimtab.monitoring.precount import Precount, Subject
 from trimtab.monitoring.sources import TableSource
@@ -134,6 +136,26 @@ def test_parts_merge_to_the_whole_in_any_order(change: Change, pieces: int, chan
         assert reduce(merged, [part[family] for part in parts]) == block, family
 
 
+@settings(max_examples=15)
+@given(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=3), st.integers(0, 3))
+def test_each_family_would_count_the_same_of_the_rows(changes: list[Change], nth: int) -> None:
+    """What is not counted by the fast way counts the same lazy rows."""
+    given_rows = days(changes)
+    score = given_rows.outputs["score"].copy()
+    score[:: 5 + nth] = np.nan
+    given_rows = Rows(given_rows.fixed, given_rows.inputs, {"score": score})
+    table = table_of(given_rows, labelled(days(changes)).label)
+    judging = Judging(spec(block_seconds=DAY, quality="roc_auc"), SUBJECT, 0.0)
+    precount = Precount(judging.monitors, SUBJECT)
+    for part in timeline.parts(TableSource(table), line_of(table), KINDS):
+        counted, truth = precount.count(part, precount.truth(part)), precount.truth(part)
+        assert truth is not None
+        for family in judging.monitors.families:
+            if family.name != "service":
+                slow = merged(family.count(precount.rows(part)), family.learn(truth.known))
+                assert counted[family.name] == slow, family.name
+
+
 numbers_of = st.lists(
     st.one_of(
         st.floats(width=32, allow_nan=True, allow_infinity=True),
@@ -170,10 +192,10 @@ def test_whole_numbers_of_every_type_are_counted_as_the_judge_counts(
 
 def compare(reference: np.ndarray, values: np.ndarray, plain: np.ndarray) -> None:
     """The fast count of `values` and the judge's of the same numbers as floats."""
-    usual = reference[np.isfinite(reference) | np.isnan(reference)]
-    if not usual.size:
+    held = reference[~np.isinf(reference)]
+    if not held.size:
         return
-    known = column_profile("x", usual, None)
+    known = column_profile("x", held, None)
     recent = Recent.of(known)
     half = np.arange(values.size) % 2 == 0
     segments = Segments(("s=a",), (np.where(half, 0, 1),), (1,), (int(half.sum()),))
@@ -250,3 +272,20 @@ def test_a_dictionary_that_holds_null_is_made_anew() -> None:
 
 def test_a_part_knows_its_size() -> None:
     assert len(Part(0, 0, np.zeros(3), {})) == 3
+
+
+@pytest.mark.parametrize("name", ["plain", "none missing", "none listed"])
+def test_strange_rows_are_those_of_the_estimate(name: str) -> None:
+    rng = np.random.default_rng(3)
+    number, text = rng.normal(size=40), rng.choice(np.array(["a", "b"], dtype=object), 40)
+    if name == "plain":
+        number[3], text[4] = np.nan, None
+    if name == "none listed":
+        text = np.array([f"t{i}" for i in range(100)], dtype=object)
+    known = (column_profile("x", number, None), column_profile("s", text, None))
+    live_text = np.array(["a", "c", None, "", "b"] * 4, dtype=object)
+    live = np.append(rng.normal(size=18) * 3.0, [np.nan, np.inf])
+    values: dict[str, Any] = {"x": live, "s": coded(pa.array(live_text.tolist(), pa.string()))}
+    found = strange_rows(known, values)
+    assert found is not None
+    assert found.tolist() == slow_strange_rows(known, {"x": live, "s": live_text}).tolist()

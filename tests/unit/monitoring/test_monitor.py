@@ -67,10 +67,11 @@ def test_a_feed_that_breaks_in_one_segment_is_named_with_it() -> None:
 class Exported:
     """A frame of some library, known by its Arrow stream alone."""
 
-    table: pa.Table
+    table: Any
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.table.__arrow_c_stream__(requested_schema)
+        made: object = self.table.__arrow_c_stream__(requested_schema)
+        return made
 
 
 def viewed(data: pa.Table) -> pa.Table:
@@ -270,7 +271,7 @@ def test_what_is_not_watched_is_unknown_with_its_reason() -> None:
         return data.append_column("empty", pa.nulls(n, pa.float64()))
 
     report = trimtab.monitor(odd(REFERENCE), odd(CALM), **MEANING)
-    for name, reason in (("id", "a name"), ("day", "date32"), ("empty", "missing")):
+    for name, reason in (("id", "a name"), ("day", "date32"), ("empty", "no value")):
         stream = report[f"input:{name}"]
         assert stream.verdict == "unknown"
         assert reason in stream.reason
