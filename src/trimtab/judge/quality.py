@@ -31,7 +31,10 @@ FEWEST_LABELS = 100
 
 def texts(column: NDArray[Any]) -> Texts:
     """Labels as text: numbers in shortest form, missing as empty text."""
-    made = ["" if value is None else _text(value) for value in column.tolist()]
+    made = [
+        value if type(value) is str else "" if value is None else _text(value)
+        for value in column.tolist()
+    ]
     return np.array(made, dtype=object)
 
 
