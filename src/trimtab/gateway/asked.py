@@ -11,6 +11,9 @@ from trimtab.gateway.plan import Plan
 MAX_ID = 256
 """Characters of a request id."""
 
+_LARGEST = 2**53
+"""What no lane or deadline differs from anything larger by."""
+
 Parameter = str | bool | int | float
 
 
@@ -41,6 +44,8 @@ def asked(parameters: Mapping[str, Parameter] | None, headers: Asked = _NOTHING)
     if (event_time := parameters.get("event_time")) is not None:
         found.event_time = epoch_seconds(event_time, "parameters.event_time")
     if (unit := parameters.get("unit")) is not None:
+        if not isinstance(unit, str | bool | int | float):
+            raise bad("parameters.unit is neither a text nor a number")
         found.unit = unit if isinstance(unit, str) else plain(unit)
     if _whole("priority", parameters.get("priority", 0)) > 1:
         found.lane = "batch"
@@ -75,9 +80,11 @@ def plain(value: Parameter) -> str:
 
 
 def _whole(name: str, value: Parameter) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has numbers only, and some clients write 2.0
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise bad(f"parameters.{name} is {value!r}, not a whole number from 0")
-    return value
+        raise bad(f"parameters.{name} is {repr(value)[:60]}, not a whole number from 0")
+    return min(value, _LARGEST)
 
 
 def wanted_outputs(names: Iterable[str], plan: Plan) -> tuple[int, ...] | None:

@@ -25,6 +25,7 @@ from trimtab.gateway.plan import PLATFORM, Plan
 from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
 from trimtab.gateway.rest import BinaryCaller, RestCaller
+from trimtab.gateway.schemas import rows_of
 from trimtab.gateway.table import RouteView, Table
 
 EXTENSIONS = [
@@ -253,8 +254,9 @@ class Front:
         exchange.respond(200, encode_json({"model_stats": stats}))
 
     def _description(self, exchange: Exchange) -> None:
-        names = sorted(route.name for route in self._directory.deployments())
-        exchange.respond(200, encode_json(description(names)))
+        routes = self._directory.deployments()
+        rows = {r.name: rows_of(r.stable, r.key) for r in routes if r.stable is not None}
+        exchange.respond(200, encode_json(description(rows)))
 
     def _metrics(self, exchange: Exchange) -> None:
         exchange.respond(200, self._meter.exposition(), _METRICS_TYPE)

@@ -21,7 +21,7 @@ class Label(msgspec.Struct, frozen=True, gc=False):
 
     id: str | None = None
     key: str | int | None = None
-    row: int = 0
+    row: int | float = 0
     label: Scalar | msgspec.UnsetType = _ABSENT
     at: str | None = None
 
@@ -65,7 +65,8 @@ def _row(entry: Label, index: int, received_at: float) -> tuple[Any, ...]:
     where = f"labels[{index}]"
     if (entry.id is None) == (entry.key is None):
         raise bad(f"{where} needs either id or key; nothing was accepted")
-    if not 0 <= entry.row < 2**31:
+    row = int(entry.row) if entry.row == entry.row // 1 else -1
+    if not 0 <= row < 2**31:
         raise bad(f"{where}.row is {entry.row}; nothing was accepted")
     if isinstance(entry.label, msgspec.UnsetType):
         raise bad(f"{where} has no label; nothing was accepted")
@@ -76,4 +77,4 @@ def _row(entry: Label, index: int, received_at: float) -> tuple[Any, ...]:
     at = received_at if entry.at is None else epoch_seconds(entry.at, f"{where}.at")
     if not math.isfinite(at):
         raise bad(f"{where}.at is out of range; nothing was accepted")
-    return (entry.id, entry.row, key, label_text(entry.label), at, received_at, SOURCE)
+    return (entry.id, row, key, label_text(entry.label), at, received_at, SOURCE)

@@ -233,7 +233,7 @@ def parse_raw(data: bytes) -> RawInvocation:
         raise bad(f"{_NEEDED}: {error}") from None
     except RecursionError:
         raise bad("the body is nested too deeply") from None
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise bad(f"the body is not JSON: {error}") from None
     _check_one([name for name in _SHAPES if given(getattr(body, name))])
     return body

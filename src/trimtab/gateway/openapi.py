@@ -1,7 +1,8 @@
 """The description of the inference listener that `GET /openapi.json` answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from trimtab import __version__
 from trimtab.gateway.asked import MAX_ID
@@ -32,8 +33,10 @@ _TEXT_SCHEMA: Schema = {"type": "string"}
 _BINARY: Schema = {"type": "string", "format": "binary"}
 
 
-def description(deployments: Sequence[str]) -> dict[str, Any]:
-    """OpenAPI 3.1 of every path that the gateway answers, and of the deployments it knows."""
+def description(rows: Mapping[str, Schema]) -> dict[str, Any]:
+    """OpenAPI 3.1 of every path that the gateway answers.
+
+    `rows` has, for each deployment, the bodies of `/invocations` that its release takes."""
     paths = {**_server_paths(), **_invocation_paths()}
     for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         paths |= _model_paths(path)
@@ -41,7 +44,7 @@ def description(deployments: Sequence[str]) -> dict[str, Any]:
         "Send labels", {_JSON: ref("Feedback")}, {_JSON: ref("Accepted")}, (404, 503)
     )
     parts: dict[str, Schema] = {
-        "model": {"type": "string", "enum": list(deployments)} if deployments else _TEXT_SCHEMA,
+        "model": {"type": "string", "enum": sorted(rows)} if rows else _TEXT_SCHEMA,
         "version": {"type": "string", "pattern": "^[0-9]+$"},
     }
     for path, item in paths.items():
@@ -50,11 +53,14 @@ def description(deployments: Sequence[str]) -> dict[str, Any]:
             for name, schema in parts.items()
             if f"{{{name}}}" in path
         ]
+    for name in rows:
+        paths[f"/invocations/{quote(name)}"] = _invocation(f"Predict by {name}", f"RowsOf.{name}")
+    own = {f"RowsOf.{name}": schema for name, schema in rows.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "trimtab inference", "version": __version__},
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS | own},
     }
 
 
@@ -93,14 +99,17 @@ def _model_paths(path: str) -> dict[str, Any]:
 
 def _invocation_paths() -> dict[str, Any]:
     """The same for the only deployment, and for a named one."""
-    takes = {_JSON: ref("Invocation"), "text/csv": _TEXT_SCHEMA}
-    errors = (*_INFERENCE_ERRORS,)
-    paths: dict[str, Any] = {}
-    for path in ("/invocations", "/invocations/{model}"):
-        item = _post("Predict, in MLflow's shapes", takes, {_JSON: ref("Predictions")}, errors)
-        item["post"]["parameters"] = _REQUEST_HEADERS
-        paths[path] = item
-    return paths
+    return {
+        path: _invocation("Predict, in MLflow's shapes", "Invocation", csv=True)
+        for path in ("/invocations", "/invocations/{model}")
+    }
+
+
+def _invocation(summary: str, schema: str, *, csv: bool = False) -> dict[str, Any]:
+    takes = {_JSON: ref(schema)} | ({"text/csv": _TEXT_SCHEMA} if csv else {})
+    item = _post(summary, takes, {_JSON: ref("Predictions")}, _INFERENCE_ERRORS)
+    item["post"]["parameters"] = _REQUEST_HEADERS
+    return item
 
 
 def _header(name: str, schema: Schema) -> dict[str, Any]:

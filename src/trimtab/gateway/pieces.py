@@ -181,7 +181,7 @@ def json_pieces(body: RawInvocation, plan: Plan) -> Iterator[Table]:
         yield from _json_pieces(body, plan)
     except RecursionError:
         raise bad("the body is nested too deeply") from None
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # what is no UTF-8 is found when it is decoded
         raise bad(f"the body does not have the shape that it names: {error}") from None
 
 

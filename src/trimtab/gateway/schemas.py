@@ -4,8 +4,23 @@ from typing import Any
 
 from trimtab.gateway.asked import MAX_ID
 from trimtab.gateway.labels import MAX_LABELS
+from trimtab.gateway.plan import ColumnPlan, Plan
 
 Schema = dict[str, Any]
+
+_MONTHS = (
+    "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+    "|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    "|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
+TIME: Schema = {
+    "type": "string",
+    "format": "date-time",
+    "description": "RFC 3339",
+    "pattern": f"^[12][0-9]{{3}}-{_MONTHS}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    "([.][0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+}
+"""A time; of leap years the pattern knows nothing, and 29 February is taken nevertheless."""
 
 SCALAR: Schema = {"type": ["string", "number", "boolean"]}
 _TEXT: Schema = {"type": "string"}
@@ -44,14 +59,17 @@ _TENSOR_PARAMETERS: Schema = {
     "properties": {"binary_data_size": _WHOLE},
     "additionalProperties": SCALAR,
 }
+_LANE_AND_TIME: dict[str, Schema] = {
+    "priority": {**_WHOLE, "description": "above 1 is batch work"},
+    "timeout": {**_WHOLE, "description": "microseconds"},
+}
 _REQUEST_PARAMETERS: Schema = {
     "type": "object",
     "properties": {
-        "event_time": {"type": "string", "format": "date-time"},
+        "event_time": TIME,
         "unit": SCALAR,
-        "priority": _WHOLE,
-        "timeout": {**_WHOLE, "description": "microseconds"},
         "binary_data_output": {"type": "boolean"},
+        **_LANE_AND_TIME,
     },
     "additionalProperties": SCALAR,
 }
@@ -96,7 +114,7 @@ _LABEL: Schema = {
         key={"type": ["string", "integer", "null"], "minLength": 1, "maxLength": MAX_ID},
         row={"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
         label={"type": ["string", "number", "boolean", "null"]},
-        at={"type": ["string", "null"], "format": "date-time"},
+        at={"anyOf": [TIME, {"type": "null"}]},
     ),
     "oneOf": [
         {"required": ["id"], "properties": {"id": _TEXT}},
@@ -116,6 +134,8 @@ _SHAPES: dict[str, Schema] = {
     "instances": _ROWS,
     "inputs": {"type": ["object", "array"]},
 }
+
+_ABSENT: dict[str, Schema] = {shape: {"type": "null"} for shape in _SHAPES}
 
 SCHEMAS: dict[str, Schema] = {
     "Error": _object(("error",), error=_TEXT),
@@ -189,3 +209,53 @@ SCHEMAS: dict[str, Schema] = {
     "Feedback": _object(("labels",), labels={**_list(_LABEL), "maxItems": MAX_LABELS}),
     "Accepted": _object(("accepted",), accepted=_WHOLE),
 }
+
+
+def rows_of(plan: Plan, key: str | None) -> Schema:
+    """The bodies of `/invocations` that a release takes, row by row; `key` is the business key.
+
+    Unlike a tensor, whose shape has to agree with its data, a row is described completely."""
+    cells = {column.name: _cell(column) for column in plan.columns}
+    names, of_columns = list(cells), list(cells.values())
+    if key is not None and key not in cells:
+        cells[key] = {"type": ["string", "number", "boolean", "null"]}
+    record: Schema = {"type": "object", "required": names, "properties": cells}
+    records = {**_list(record), "minItems": 1}
+    split = _object(
+        ("columns", "data"),
+        columns={"const": names},
+        data={**_list(_tuple(of_columns)), "minItems": 1},
+    )
+    shapes = {"dataframe_split": split, "dataframe_records": records, "instances": records}
+    return {
+        "oneOf": [
+            _object((name,), **{**_ABSENT, name: shape}, params=_params(plan))
+            for name, shape in shapes.items()
+        ]
+    }
+
+
+def _params(plan: Plan) -> Schema:
+    names = [output.name for output in plan.outputs]
+    several = {**_list({"enum": names}), "uniqueItems": True}
+    outputs: Schema = {"anyOf": [{"enum": names}, several, {"type": "null"}]}
+    own = {name: _LANE_AND_TIME[name] for name in ("priority", "timeout")}
+    properties = {"event_time": _or_null(TIME), "unit": _or_null(SCALAR), "outputs": outputs, **own}
+    return _or_null({"type": "object", "properties": properties})
+
+
+def _tuple(items: list[Schema]) -> Schema:
+    return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
+
+
+def _cell(column: ColumnPlan) -> Schema:
+    value: Schema = {"type": {"text": "string", "bool": "boolean"}.get(column.family, "number")}
+    if value["type"] == "number":
+        value = {"minimum": column.low, "maximum": column.high, "type": "number"}
+        if column.family == "integer":
+            value["type"] = "integer"
+    if column.nullable:
+        value["type"] = [value["type"], "null"]
+    for size in reversed(column.shape):
+        value = {"type": "array", "items": value, "minItems": size, "maxItems": size}
+    return value
