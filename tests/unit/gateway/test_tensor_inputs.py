@@ -1,14 +1,18 @@
 """Inputs with a shape per row: from JSON, bytes and tables to arrays, frames and log columns."""
 
+import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.gateway.support import target
+from tests.unit.gateway.harness import running
+from tests.unit.gateway.scenarios import run, socket_of, waiting
+from tests.unit.gateway.support import FakeWorker, digest, snapshot, target
 
 from trimtab.domain.signature import MOST_LOGGED, Column, Datatype, Output, Signature
 from trimtab.gateway.binary import lone_tensor
@@ -22,7 +26,7 @@ from trimtab.gateway.tables import inputs_of_table, table_of_columns, table_of_r
 from trimtab.gateway.tensors import inputs_of
 from trimtab.gateway.values import Inputs
 from trimtab.gateway.wire import predict_frame
-from trimtab.worker.frames import decode_all, tensors_of
+from trimtab.worker.frames import Frame, Tensor, decode_all, tensors_of
 
 OUTPUTS = (Output("y", Datatype.FP64),)
 
@@ -200,3 +204,37 @@ def test_the_log_has_a_summary_of_every_tensor_and_the_small_ones_whole() -> Non
     assert logged[:2] == [[7.0, 7.0], [0.0, 0.0]]
     assert logged[2] == [np.mean(FLAT[:6]), np.mean(FLAT[6:])]
     assert np.frombuffer(logged[4]).tolist() == FLAT
+
+
+def numbered(frame: Frame) -> list[Tensor]:
+    rows = frame.header["rows"]
+    return [Tensor("y", "FP64", (rows,), np.arange(rows, dtype=float).tobytes())]
+
+
+def test_what_was_answered_is_in_the_log_row_by_row(tmp_path: Path) -> None:
+    """Also where several callers were answered together."""
+
+    async def scenario() -> None:
+        signature = Signature((GRID, Column("gain", Datatype.FP64)), OUTPUTS)
+        release = target(1, socket_of(1), signature=signature)
+        worker = await FakeWorker(str(tmp_path / socket_of(1)), digest(1), numbered).start()
+        worker.gate.clear()
+        async with running(tmp_path, snapshot(1, [release], [(1, "stable", 10_000)])) as it:
+            bodies = []
+            for number in range(3):
+                grid = {"name": "grid", "shape": [1, 2, 3], "datatype": "FP32"}
+                gain = {"name": "gain", "shape": [1], "datatype": "FP64", "data": [number]}
+                data = [[[number] * 3] * 2]
+                bodies.append(json.dumps({"inputs": [{**grid, "data": data}, gain]}).encode())
+            asking = [asyncio.create_task(it.infer(bodies[0]))]
+            await worker.arrived.wait()
+            asking += [asyncio.create_task(it.infer(body)) for body in bodies[1:]]
+            await waiting(it, 2)
+            worker.gate.set()
+            assert [answer.status_code for answer in await asyncio.gather(*asking)] == [200] * 3
+            rows = await it.rows()
+            assert sorted(rows["in.grid.mean"]) == [0.0, 1.0, 2.0]
+            assert rows["in.grid"] == [[gain] * 6 for gain in rows["in.gain"]]
+            assert rows["in.grid.std"] == [0.0] * 3
+
+    run(scenario)
