@@ -81,6 +81,8 @@ def calls_at_most(most: int) -> Iterator[None]:
 
 def survives(name: str, examples: int) -> None:
     target = TARGETS[name]
+    for seed in target.seeds:  # what is made once is not to be counted
+        target.take(seed)
 
     @settings(
         max_examples=examples, phases=PHASES, suppress_health_check=list(HealthCheck), database=None
@@ -107,7 +109,7 @@ def test_changed_bytes_are_taken_or_refused(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_many_changed_bytes_are_taken_or_refused(name: str) -> None:
-    survives(name, 20_000)
+    survives(name, 5_000)
 
 
 LONG: dict[str, Callable[[int], bytes]] = {
