@@ -12,7 +12,7 @@ import numpy as np
 
 from trimtab import __version__, errors
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
-from trimtab.domain.profile import QualityProfile
+from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.domain.records import Floats, label_text
 from trimtab.domain.settings import DEPLOYMENT, DURATION, POSITIVE
 from trimtab.domain.settings import Kind as SettingKind
@@ -121,7 +121,7 @@ class Case:
         line = self._timeline(block)
         plan = msgspec.structs.replace(self.plan, block_seconds=line.seconds)
         spec = DeploymentSpec(name=self.name, model=self.name, clock="event", monitor=plan)
-        signature, profile = self.known.signature, self.known.profile
+        signature, profile = self.known.signature, self._profile()
         subject = Subject(
             signature, profile, self.release or "", self.roles.answer, self.roles.target
         )
@@ -165,6 +165,15 @@ class Case:
             unwatched=self._unwatched(quality),
             notes=self._notes(line, invalid),
             release=self.release,
+        )
+
+    def _profile(self) -> ReferenceProfile:
+        """What is known of the columns that the table has: without answers, inputs alone."""
+        known = self.known.profile
+        if self.roles.answer is not None:
+            return known
+        return msgspec.structs.replace(
+            known, score=None, positive_rate=None, quality=(), calibration=None, estimate=None
         )
 
     def _timeline(self, block: str | float | None) -> Timeline:
