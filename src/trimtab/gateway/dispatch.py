@@ -345,7 +345,12 @@ class Dispatcher:
     def _answer(self, call: Call, values: list[OutputValues], start: int) -> None:
         self._count(call, 200)
         if not call.cancelled:
-            self._recorder.then(call.caller.answer(call, values, start))
+            try:
+                answer = call.caller.answer(call, values, start)
+            except Exception as error:  # a bug must cost one answer, not the others of its batch
+                self._log.error("answer.failed", request_id=call.request_id, error=repr(error))
+                answer = call.caller.refuse(call, internal(call.request_id))
+            self._recorder.then(answer)
         if call.route.shadows:
             self._shadow(call)
 

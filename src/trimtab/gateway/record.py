@@ -113,12 +113,12 @@ class Recorder:
                 self._log.error("answer.failed", error=repr(error))
 
     def _spool(self) -> None:
-        """A disk that refuses costs rows, which are counted, and no answers."""
+        """What a disk refuses or no record holds costs rows, which are counted, and no answer."""
         attempts, self._attempts = self._attempts, {}
         metric = telemetry.LOG_ROWS
         try:
             self._sink.spool(list(attempts.items()))
-        except OSError as error:
+        except (OSError, TypeError, ValueError) as error:
             self._log.error("log.spool_failed", error=str(error))
             metric = telemetry.LOG_DROPPED
         for schema, some in attempts.items():

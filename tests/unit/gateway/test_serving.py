@@ -31,8 +31,12 @@ from tests.unit.gateway.support import (
     until,
 )
 
+from trimtab.backends.spool import SpoolLog
+from trimtab.gateway.answers import answer_body
 from trimtab.gateway.assign import goes_to_canary, unit_hash
+from trimtab.gateway.call import Call
 from trimtab.gateway.schedule import Limits
+from trimtab.gateway.values import OutputValues
 from trimtab.worker.frames import Frame, Tensor
 
 
@@ -156,6 +160,49 @@ def test_work_that_a_busy_gateway_gathers_goes_back_to_its_callers(tmp_path: Pat
             assert [score(answer) for answer in alone] == [2.0 * i for i in range(12)]
             assert [score(answer) for answer in together] == [2.0 * i for i in range(40)]
             assert sum(one.sizes) == 52
+
+    run(scenario)
+
+
+def test_an_answer_that_cannot_be_encoded_costs_only_its_sender(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(call: Call, values: list[OutputValues], start: int) -> bytes:
+        if call.request_id == "odd":
+            raise RuntimeError("a bug")
+        return answer_body(call, values, start)
+
+    monkeypatch.setattr("trimtab.gateway.rest.answer_body", broken)
+
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, times(1))
+        one.gate.clear()
+        async with running(tmp_path, STABLE) as it:
+            first = asyncio.create_task(it.infer(request([1.0])))
+            await one.arrived.wait()
+            ids = ("a", "odd", "b")
+            others = [asyncio.create_task(it.infer(request([2.0], id=name))) for name in ids]
+            await waiting(it, 3)
+            one.gate.set()
+            codes = [(await each).status_code for each in (first, *others)]
+            assert codes == [200, 200, 500, 200]
+
+    run(scenario)
+
+
+def test_rows_that_cannot_be_spooled_are_counted_and_cost_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise TypeError("what cannot be encoded")
+
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        async with running(tmp_path, STABLE) as it:
+            monkeypatch.setattr(SpoolLog, "spool", refused)
+            assert (await it.infer(request([1.0]))).status_code == 200
+            shown = (await it.client.get("/metrics")).text
+            assert 'trimtab_log_dropped_rows_total{deployment="d"} 1.0' in shown
 
     run(scenario)
 
