@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trimtab.build.reference import texts
 from trimtab.monitoring.columns import Kind
-from trimtab.monitoring.kernels import Numbers
+from trimtab.stats.edges import Numbers
 
 Array: TypeAlias = Any
 """An Arrow array; the published types know less of one than Arrow does."""

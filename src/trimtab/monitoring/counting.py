@@ -20,7 +20,8 @@ from trimtab.judge.signals.breaks import Cell, Recent, Seen, first_names
 from trimtab.judge.signals.counts import Bins
 from trimtab.monitoring import kernels
 from trimtab.monitoring.arrays import Array, Coded
-from trimtab.monitoring.kernels import Numbers
+from trimtab.stats import edges
+from trimtab.stats.edges import Numbers
 
 Mask = NDArray[np.bool_]
 
@@ -115,14 +116,13 @@ def count_numbers(
 def number_bins(profile: ColumnProfile, values: Numbers, gone: int) -> Bins:
     """The bins of a continuous column; `gone` of the values are missing."""
     known = values.size - gone
-    below = kernels.at_most(values, profile.cuts).tolist()
-    counts = [high - low for low, high in zip([0, *below], [*below, known], strict=True)]
+    counts = edges.between(values, profile.cuts, known)
     outside = 0
     if profile.minimum is not None and profile.maximum is not None and known:
         low, high = kernels.limits(values)
         if low < profile.minimum or high > profile.maximum:
-            edges = (float(np.nextafter(profile.minimum, -np.inf)), profile.maximum)
-            under, within = kernels.at_most(values, edges).tolist()
+            ends = (float(np.nextafter(profile.minimum, -np.inf)), profile.maximum)
+            under, within = edges.at_most(values, ends).tolist()
             outside = under + known - within
     return Bins(counts, gone, outside, values.size)
 

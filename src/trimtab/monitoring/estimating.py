@@ -15,7 +15,8 @@ from trimtab.judge.estimate import Seen, cells_of
 from trimtab.monitoring import kernels
 from trimtab.monitoring.arrays import Coded
 from trimtab.monitoring.counting import Mask, positions
-from trimtab.monitoring.kernels import Numbers
+from trimtab.stats import edges
+from trimtab.stats.edges import Numbers
 
 Values = Mapping[str, Numbers | Coded]
 
@@ -52,9 +53,7 @@ def feature(column: Coarse, values: Numbers | Coded, known: Mask) -> Ints:
         return _text_feature(column, values, known)
     chosen = values if known.all() else values[known]
     gone = kernels.missing(chosen)
-    below = kernels.at_most(chosen, column.cuts)
-    counts = np.diff(below, prepend=0, append=chosen.size - gone)
-    return np.append(counts, gone)
+    return np.array([*edges.between(chosen, column.cuts, chosen.size - gone), gone])
 
 
 def _text_feature(column: Coarse, values: Coded, known: Mask) -> Ints:

@@ -32,9 +32,10 @@ from trimtab.monitoring import counting, kernels
 from trimtab.monitoring.arrays import Coded
 from trimtab.monitoring.counting import ColumnCounts, Segments, Vocabulary
 from trimtab.monitoring.estimating import seen_by_score
-from trimtab.monitoring.kernels import Numbers
 from trimtab.monitoring.lazy import Lazy, LazyRows, Maker
 from trimtab.monitoring.timeline import Part
+from trimtab.stats import edges
+from trimtab.stats.edges import Numbers
 
 PARALLEL_ROWS = 4_096
 """Fewer rows than this are counted sooner than threads are woken."""
@@ -152,7 +153,7 @@ class Precount:
         if subject.signature.task != "binary":
             return Answers(bins, hours=hours)
         below = float(np.nextafter(subject.signature.threshold, -np.inf))
-        hits = values.size - gone - int(kernels.at_most(values, [below])[0])
+        hits = values.size - gone - int(edges.at_most(values, [below])[0])
         return Answers(bins, Tally(hits, values.size - gone), hours)
 
     def _estimated(self, part: Part) -> Mapping[int, Counted]:

@@ -17,8 +17,8 @@ from trimtab.domain.records import Floats, Ints
 from trimtab.judge.profile import DAY
 from trimtab.monitoring.arrays import Array, Coded, array_of
 from trimtab.monitoring.columns import Kind, unusable
-from trimtab.monitoring.kernels import Numbers
 from trimtab.monitoring.sources import BATCH_ROWS, Source
+from trimtab.stats.edges import Numbers
 
 LEAST_EPOCH, MOST_EPOCH = 1e8, 1e11
 """Numbers outside are no seconds since 1970 (1973 to 5138): years, or milliseconds."""

@@ -27,7 +27,7 @@ from trimtab.judge.budget import GROUPS, TIMES, share
 from trimtab.judge.incidents import KINDS
 from trimtab.judge.monitors import Monitors, Saved
 from trimtab.judge.reports import Surroundings
-from trimtab.judge.signals.counts import counts_between, merged
+from trimtab.judge.signals.counts import merged
 from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.registry import FAMILIES
@@ -56,16 +56,6 @@ def begun(kind: type[Family[Any, Any]], target: Target = TARGET) -> Family[Any, 
 def parts(owner: np.ndarray) -> list[np.ndarray]:
     """The rows of each of eight workers."""
     return [np.flatnonzero(owner == worker) for worker in range(8)]
-
-
-@given(
-    cuts=st.sets(st.floats(-5, 5), max_size=9).map(lambda cuts: tuple(sorted(cuts))),
-    values=st.lists(st.floats(-6, 6) | st.just(np.inf)),
-)
-def test_values_are_counted_between_the_cuts(cuts: tuple[float, ...], values: list[float]) -> None:
-    places = np.searchsorted(np.array(cuts), np.array(values, dtype=np.float64), side="left")
-    counted = np.bincount(places.astype(np.int64), minlength=len(cuts) + 1).tolist()
-    assert counts_between(cuts, np.array(values, dtype=np.float64)) == counted
 
 
 @every_family

@@ -28,7 +28,7 @@ from trimtab.judge.profile import column_profile
 from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.breaks import Cell, Recent, Seen
 from trimtab.judge.signals.counts import Bins, merged
-from trimtab.monitoring import counting, kernels, timeline
+from trimtab.monitoring import counting, timeline
 from trimtab.monitoring.arrays import coded, numbers
 from trimtab.monitoring.counting import Segments, Vocabulary
 from trimtab.monitoring.estimating import strange_rows
@@ -235,13 +235,6 @@ def test_an_edge_that_a_narrow_float_cannot_hold_divides_as_it_would_in_full() -
     compare(
         np.array([0.1] * 3), np.array([0.1], dtype=np.float32), np.array([np.float32(0.1)], float)
     )
-
-
-def test_many_edges_are_searched_and_give_the_same() -> None:
-    values = np.append(np.random.default_rng(0).normal(size=500), [np.nan, np.inf, -np.inf])
-    edges = np.linspace(-2.0, 2.0, kernels.COMPARED + 5)
-    few = [int((values <= edge).sum()) for edge in edges]
-    assert kernels.at_most(values, edges.tolist()).tolist() == few
 
 
 def test_whole_numbers_spread_too_far_to_be_listed_are_compared_one_by_one() -> None:

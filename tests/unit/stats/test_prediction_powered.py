@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from trimtab.stats.prediction_powered import Audit, audit_values, betting_interval
+from trimtab.stats.prediction_powered import Audit
 
 CHANCE = np.array([0.05, 0.3, 0.8])
 
@@ -52,50 +50,3 @@ def test_when_every_row_has_a_label_their_mean_is_what_counts() -> None:
 def test_one_label_is_no_sample() -> None:
     one = np.array([1.0])
     assert Audit(one, np.array([5.0]), one, one, one).mean() is None
-
-
-@given(st.lists(st.tuples(st.floats(0.0, 1.0), st.integers(0, 400)), min_size=1, max_size=6))
-def test_the_interval_holds_the_mean_and_depends_on_counts_alone(
-    given_rows: list[tuple[float, int]],
-) -> None:
-    values, counts = ([each[i] for each in given_rows] for i in (0, 1))
-    lower, upper = betting_interval(values, counts)
-    again = betting_interval([*values[::-1], *values], [*([0] * len(values)), *counts])
-    assert again == pytest.approx((lower, upper), abs=1e-9)
-    if sum(counts):
-        mean = float(np.dot(values, counts)) / sum(counts)
-        assert lower - 1e-9 <= mean <= upper + 1e-9
-
-
-def test_without_rows_nothing_is_known() -> None:
-    assert betting_interval([0.5], [0]) == (0.0, 1.0)
-
-
-def test_bets_are_sharper_than_a_worst_case_where_values_vary_little() -> None:
-    lower, upper = betting_interval([0.48, 0.52], [500, 500])
-    assert upper - lower < 0.05
-
-
-def test_audited_values_have_the_mean_of_the_loss() -> None:
-    generator = np.random.default_rng(5)
-    lost = (generator.random(200_000) < 0.3).astype(float)
-    known = np.where(generator.random(lost.size) < 0.1, lost, np.nan)
-    scaled, ends = audit_values(np.full(lost.size, 0.7), known, 0.1)
-    mean = ends.lower + float(scaled.mean()) * (ends.upper - ends.lower)
-    assert mean == pytest.approx(0.3, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("values", "counts", "alpha"),
-    [([0.5], [1, 2], 0.05), ([0.5], [-1], 0.05), ([0.5], [1], 1.0), ([1.5], [1], 0.05)],
-)
-def test_what_are_no_counts_of_values_is_refused(
-    values: list[float], counts: list[int], alpha: float
-) -> None:
-    with pytest.raises(ValueError, match=r"count >= 0|every value"):
-        betting_interval(values, counts, alpha)
-
-
-def test_a_rate_of_no_labels_is_refused() -> None:
-    with pytest.raises(ValueError, match="rate"):
-        audit_values([0.5], [1.0], 0.0)

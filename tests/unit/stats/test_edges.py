@@ -1,0 +1,24 @@
+"""Counts against edges are those of a search for each value."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab.stats.edges import COMPARED, at_most, between
+
+EDGES = st.sets(st.floats(-5, 5), max_size=COMPARED + 6).map(lambda edges: tuple(sorted(edges)))
+
+
+@given(EDGES, st.lists(st.floats(-6, 6) | st.sampled_from([np.inf, np.nan])))
+def test_values_are_counted_between_the_edges(edges: tuple[float, ...], drawn: list[float]) -> None:
+    values = np.array(drawn, dtype=np.float64)
+    known = values[~np.isnan(values)]
+    places = np.searchsorted(np.array(edges), known, side="left").astype(np.int64)
+    counted = np.bincount(places, minlength=len(edges) + 1).tolist()
+    assert between(values, edges, known.size) == counted
+
+
+@given(EDGES, st.lists(st.integers(-6, 6)))
+def test_whole_numbers_are_compared_as_they_are(edges: tuple[float, ...], drawn: list[int]) -> None:
+    values = np.array(drawn, dtype=np.int8)
+    assert at_most(values, edges).tolist() == [sum(v <= edge for v in drawn) for edge in edges]
