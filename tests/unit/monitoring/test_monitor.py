@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+import polars
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -146,7 +147,6 @@ def test_the_same_rows_are_judged_the_same_whatever_holds_them(
 
 
 def test_polars_is_taken_through_the_arrow_stream(flipped: trimtab.Report) -> None:
-    polars = pytest.importorskip("polars")
     report = trimtab.monitor(polars.from_arrow(REFERENCE), polars.from_arrow(FLIPPED), **MEANING)
     assert report.streams == flipped.streams
     assert type(report.to_frame()).__module__.startswith("polars")
