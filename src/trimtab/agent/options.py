@@ -35,7 +35,7 @@ class Patience:
     longest_pause: float = 5.0
     refused: tuple[float, ...] = (1.0, 5.0, 60.0)
     start: float = 300.0
-    watch: float = 0.5
+    watch: float = 0.1
     """Between two looks at whether workers keep to their limits."""
     measure: float = 5.0
     """Between two measurements of everything that processes use, for the metrics."""

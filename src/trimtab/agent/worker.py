@@ -17,7 +17,7 @@ from trimtab import errors
 from trimtab.agent.backoff import Backoff
 from trimtab.agent.groups import Groups
 from trimtab.agent.hands import PreparedRelease
-from trimtab.agent.limits import gpu, processors, standing, told
+from trimtab.agent.limits import Growth, gpu, processors, standing, told
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
 from trimtab.agent.process import Child
 from trimtab.agent.readiness import Hello, greeted
@@ -72,6 +72,7 @@ class WorkerKeeper:
         self._born = 0.0
         self._started_seconds = 0.0
         self._fresh_bytes = 0
+        self._growth = Growth()
         self._worn = asyncio.Event()
         self._patient_until = 0.0
         self._relieved: set[asyncio.Task[int]] = set()
@@ -229,7 +230,8 @@ class WorkerKeeper:
         limits, used = self._with.limits(self.slot.release), usage(child.pid)
         if self._with.groups is not None:
             self._with.groups.hold(child.pid, limits)
-        found = standing(limits, used, self._fresh_bytes)
+        self._growth.saw(used.resident_bytes)
+        found = standing(limits, used, self._fresh_bytes, self._growth.foreseen_bytes)
         if found == "over":
             self._tell("failed", f"{told(limits, used)}, and is ended", child.pid)
             child.signal(signal.SIGKILL)
@@ -293,6 +295,7 @@ class WorkerKeeper:
         self._refusal = None
         self._failed_starts = 0
         self._fresh_bytes = usage(child.pid).resident_bytes
+        self._growth = Growth()
         self._worn.clear()
         self._started_seconds = seconds = time.monotonic() - self._born
         self._tell("ready", f"verified and ready after {seconds:.1f} s", child.pid)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.agent.limits import Standing, gpu, processors, standing, told
+from trimtab.agent.limits import FORESEEN, Growth, Standing, gpu, processors, standing, told
 from trimtab.agent.usage import Usage
 from trimtab.domain.processes import WorkerLimits
 
@@ -24,6 +24,30 @@ def test_a_worker_is_relieved_near_its_limit_and_ended_beyond_it(
     used: Usage, fresh: int, expected: Standing
 ) -> None:
     assert standing(LIMITS, used, fresh) == expected
+
+
+def test_a_worker_that_grows_fast_is_relieved_long_before_its_limit() -> None:
+    growth = Growth()
+    found = []
+    for size in (400, 500, 600, 700):
+        growth.saw(size)
+        found.append(standing(LIMITS, Usage(size, 1), 400, growth.foreseen_bytes))
+    assert found == ["fine", "fine", "worn", "worn"]
+
+
+@pytest.mark.parametrize("sizes", [(400, 500), (400, 600, 600), (600, 400, 500, 500), (500, 400)])
+def test_memory_that_is_taken_once_is_no_growth(sizes: tuple[int, ...]) -> None:
+    growth = Growth()
+    for size in sizes:
+        growth.saw(size)
+    assert growth.foreseen_bytes == 0
+
+
+def test_growth_goes_on_as_slowly_as_it_was_seen() -> None:
+    growth = Growth()
+    for size in (0, 400, 410, 430):
+        growth.saw(size)
+    assert growth.foreseen_bytes == FORESEEN * 10
 
 
 def test_without_a_memory_limit_nothing_wears_out() -> None:

@@ -1,7 +1,7 @@
 """Counts against edges are those of a search for each value."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trimtab.stats.edges import COMPARED, at_most, between
@@ -9,6 +9,7 @@ from trimtab.stats.edges import COMPARED, at_most, between
 EDGES = st.sets(st.floats(-5, 5), max_size=COMPARED + 6).map(lambda edges: tuple(sorted(edges)))
 
 
+@example(tuple(map(float, range(COMPARED + 1))), [3.0, 3.5, np.nan, -1.0, 99.0])
 @given(EDGES, st.lists(st.floats(-6, 6) | st.sampled_from([np.inf, np.nan])))
 def test_values_are_counted_between_the_edges(edges: tuple[float, ...], drawn: list[float]) -> None:
     values = np.array(drawn, dtype=np.float64)
