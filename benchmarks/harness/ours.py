@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -80,11 +81,17 @@ class Trimtab:
             call(project, "deploy", model.name)
         finally:
             running.stop()
-        (project / "deployed").touch()
+        shutil.copyfile(self.home(model.folder, model) / layout.DATABASE, project / "deployed")
 
     def start(self, model: Trained, place: Place) -> Running:
-        """`trimtab up`, the release deployed before."""
-        self._configure(self.project(model.folder, model), model, place.processes)
+        """`trimtab up`, the release just deployed: nothing that was logged before is known."""
+        project, home = self.project(model.folder, model), self.home(model.folder, model)
+        for folder in (layout.LOG, layout.SPOOL):
+            shutil.rmtree(home / folder, ignore_errors=True)
+        for rest in home.glob(f"{layout.DATABASE}-*"):
+            rest.unlink()
+        shutil.copyfile(project / "deployed", home / layout.DATABASE)
+        self._configure(project, model, place.processes)
         return self._up(model, place)
 
     def _up(self, model: Trained, place: Place) -> Running:

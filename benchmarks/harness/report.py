@@ -116,7 +116,7 @@ def page(
 ) -> str:
     """The page, whatever was measured of it."""
     made = f"Made by `{command()}` on {time.strftime('%Y-%m-%d')}: {machine()}."
-    much = f"{effort.rounds} rounds of {effort.seconds:g} s after {effort.warmup:g} s of warm-up."
+    much = f"{_counted(rounds)} of {effort.seconds:g} s after {effort.warmup:g} s of warm-up."
     parts = [
         "# Serving, side by side",
         f"{made} {much}",
@@ -131,6 +131,13 @@ def page(
         METHOD,
     ]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _counted(rounds: Rounds) -> str:
+    """How many rounds there were: a run that was interrupted has fewer of the later cases."""
+    runs = [len(found.runs) for each in rounds.found.values() for found in each.values()]
+    held = sorted({count for count in runs if count})
+    return f"{' to '.join(map(str, held[:1] + held[1:][-1:]))} rounds" if held else "No round"
 
 
 def _targets(rounds: Rounds, cases: Sequence[Case]) -> str:

@@ -8,14 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness import processes
 from harness.cases import BOTH_CORES, Case, medians
 from harness.measures import Figures, Session
 from harness.models import Trained
 from harness.ours import Trimtab
-from harness.servers import Place, Server, first_answer
+from harness.servers import Place, Running, Server, first_answer
 
 SERVER_CORES = (1,)
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 0.5
+SETTLES_WITHIN = 30.0
+AT_REST = 0.06
+"""Share of a core that a server at rest may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +110,22 @@ class Rounds:
             return
         model, server = self._models[setup.model], self._servers[setup.server]
         cores = None if setup.cores == BOTH_CORES else SERVER_CORES
-        processes = setup.processes
-        if isinstance(server, Trimtab) and processes > 1:
-            processes = self._effort.workers
+        count = setup.processes
+        if isinstance(server, Trimtab) and count > 1:
+            count = self._effort.workers
         try:
-            running = server.start(model, Place(model.folder / "logs", cores, processes))
+            running = server.start(model, Place(model.folder / "logs", cores, count))
         except Exception as error:  # as above
             self._give_up(setup, f"not started: {error}")
             return
         try:
             first = first_answer(running, model)
-            time.sleep(SETTLE_SECONDS)
             effort = self._effort
             session = Session(
                 server, model, running, first, cores, effort.seconds, effort.warmup, number
             )
             for case in self._cases_of(setup):
+                settled(running)
                 self._measure(case, setup, session)
         except Exception as error:  # as above
             self._give_up(setup, f"no answer: {error}")
@@ -152,3 +156,13 @@ def figure(name: str, value: float) -> str:
     if name == "server_cpu":
         return f"{name} {value * 1e6:.0f} µs"
     return f"{name} {value * 1e3:.3g} ms"
+
+
+def settled(running: Running) -> None:
+    """Wait until the server is done with what the case before left it, for a while at most."""
+    end = time.monotonic() + SETTLES_WITHIN
+    used, before = 1.0, processes.processor_seconds(running.pid)
+    while used > AT_REST * SETTLE_SECONDS and time.monotonic() < end:
+        time.sleep(SETTLE_SECONDS)
+        after = processes.processor_seconds(running.pid)
+        used, before = after - before, after
