@@ -18,6 +18,9 @@ CSV = b"a,b\n" + b"1.234567890123,123456\n" * ROWS
 JSON = json.dumps(
     {"dataframe_split": {"columns": ["a", "b"], "data": [[1.234567890123, 123456]] * ROWS}}
 ).encode()
+TENSORS = json.dumps(
+    {"inputs": [tensor("a", "FP64", [1.234567890123] * ROWS), tensor("b", "INT32", [1] * ROWS)]}
+).encode()
 ENOUGH = 5
 """Requests, one after another; if the table were read at once, one or two might be before it."""
 
@@ -45,10 +48,17 @@ class Gateway:
         return data
 
 
-@pytest.fixture(params=["text/csv", "application/json"])
-def sent(request: pytest.FixtureRequest) -> tuple[str, bytes]:
-    """A table of several MiB."""
-    return request.param, CSV if request.param == "text/csv" else JSON
+SENT = {
+    "csv": ("invocations/d", "text/csv", CSV),
+    "mlflow": ("invocations/d", "application/json", JSON),
+    "tensors": ("v2/models/d/infer", "application/json", TENSORS),
+}
+
+
+@pytest.fixture(params=SENT)
+def sent(request: pytest.FixtureRequest) -> tuple[str, str, bytes]:
+    """Path, type and body of a table of several MiB."""
+    return SENT[request.param]
 
 
 @pytest.fixture
@@ -68,16 +78,16 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 def test_small_requests_are_answered_before_the_large_one_is_read(
-    gateway: Gateway, sent: tuple[str, bytes]
+    gateway: Gateway, sent: tuple[str, str, bytes]
 ) -> None:
     assert gateway.good() == [3.0]
     before = gateway.peak
-    content, body = sent
+    path, content, body = sent
     answers: list[Any] = []
 
     def post() -> None:
         headers = {"Content-Type": content}
-        url = f"{gateway.url}/invocations/d"
+        url = f"{gateway.url}/{path}"
         answers.append(httpx.post(url, content=body, headers=headers, timeout=120))
 
     large = threading.Thread(target=post)
@@ -89,5 +99,7 @@ def test_small_requests_are_answered_before_the_large_one_is_read(
     large.join()
     assert answered == ENOUGH
     assert answers[0].status_code == 200, answers[0].text[:300]
-    assert len(answers[0].json()["predictions"]) == ROWS
+    found = answers[0].json()
+    predictions = found["predictions"] if "predictions" in found else found["outputs"][0]["data"]
+    assert len(predictions) == ROWS
     assert gateway.peak - before < 8 * len(body)

@@ -35,7 +35,7 @@ from trimtab.gateway.json_inputs import inputs_of_json
 from trimtab.gateway.labels import parse_feedback
 from trimtab.gateway.mlflow_shapes import parse_csv, parse_invocation, parse_raw, table_of
 from trimtab.gateway.oip import parse_body
-from trimtab.gateway.pieces import Gathered, csv_pieces, json_pieces, nulls_for_nan
+from trimtab.gateway.pieces import Gathered, csv_pieces, json_pieces, nulls_for_nan, of_tables
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.raw_inputs import RAW
 from trimtab.gateway.tables import inputs_of_table
@@ -253,7 +253,7 @@ def _mlflow(data: bytes) -> None:
         for plan in PLANS:
             with contextlib.suppress(Fault):
                 gathered = Gathered(plan, "key")
-                for piece in json_pieces(raw, plan):
+                for piece in of_tables(json_pieces(raw, plan), plan, "key"):
                     gathered.add(piece)
                 gathered.whole()
     with contextlib.suppress(Fault):
@@ -267,7 +267,7 @@ def _csv(data: bytes) -> None:
             inputs_of_table(parse_csv(data), plan, "key")
         with contextlib.suppress(Fault):
             gathered = Gathered(plan, "key")
-            for piece in csv_pieces(data, plan):
+            for piece in of_tables(csv_pieces(data, plan), plan, "key"):
                 gathered.add(piece)
             gathered.whole()
 

@@ -91,7 +91,7 @@ def boot_time() -> float:
 def resident_bytes(pid: int) -> int:
     """Resident memory of a process; 0 where the system does not say."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+        pages = int(_read(f"/proc/{pid}/statm").split()[1])
     except (OSError, IndexError, ValueError):
         return 0
     return pages * _PAGE
@@ -111,12 +111,26 @@ def family(pid: int) -> Iterator[int]:
 def children(pid: int) -> list[int]:
     """The children of a process, the dead that nobody has reaped included."""
     found: list[int] = []
+    folder = f"/proc/{pid}/task"
     try:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (thread / "children").read_bytes().split())
+        for thread in os.listdir(folder):  # noqa: PTH208 - a fifth of the time
+            found += map(int, _read(f"{folder}/{thread}/children").split())
     except OSError:
         return found
     return found
+
+
+def _read(path: str) -> bytes:
+    """A short file, read as cheaply as can be: several are read for each worker many times a
+    second. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = b""
+        while part := os.read(descriptor, _PAGE):
+            found += part
+        return found
+    finally:
+        os.close(descriptor)
 
 
 def _process(pid: int, cpu: slice) -> _Process | None:

@@ -72,6 +72,7 @@ class WorkerKeeper:
         self._born = 0.0
         self._started_seconds = 0.0
         self._fresh_bytes = 0
+        self._resident_bytes = 0
         self._growth = Growth()
         self._worn = asyncio.Event()
         self._patient_until = 0.0
@@ -92,7 +93,7 @@ class WorkerKeeper:
             restarts=self._ends,
             error=refusal.error if refusal else "",
             code=refusal.code if refusal else "",
-            rss_bytes=usage(child.pid).resident_bytes if child else 0,
+            rss_bytes=self._resident_bytes if child else 0,
             started_seconds=self._started_seconds,
             golden_difference=refusal.golden_difference if refusal else difference,
         )
@@ -230,6 +231,7 @@ class WorkerKeeper:
         limits, used = self._with.limits(self.slot.release), usage(child.pid)
         if self._with.groups is not None:
             self._with.groups.hold(child.pid, limits)
+        self._resident_bytes = used.resident_bytes
         self._growth.saw(used.resident_bytes)
         found = standing(limits, used, self._fresh_bytes, self._growth.foreseen_bytes)
         if found == "over":
@@ -294,7 +296,7 @@ class WorkerKeeper:
         self._hello = hello
         self._refusal = None
         self._failed_starts = 0
-        self._fresh_bytes = usage(child.pid).resident_bytes
+        self._fresh_bytes = self._resident_bytes = usage(child.pid).resident_bytes
         self._growth = Growth()
         self._worn.clear()
         self._started_seconds = seconds = time.monotonic() - self._born

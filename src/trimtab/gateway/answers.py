@@ -1,13 +1,14 @@
 """Answers of the Open Inference Protocol: values to bytes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from trimtab.gateway import turns
 from trimtab.gateway.call import Call
 from trimtab.gateway.counted import Counted
 from trimtab.gateway.plan import PLATFORM, Plan
@@ -42,6 +43,23 @@ def answer_body(call: Call, values: Sequence[OutputValues], start: int) -> bytes
     chosen = values if call.outputs is None else [values[p] for p in call.outputs]
     tensors = [output_tensor(each, start, call.rows) for each in chosen]
     return encode_json(Answer(call.route.name, call.plan.version, call.request_id, tensors))
+
+
+def answer_parts(call: Call, values: Sequence[OutputValues], start: int) -> Iterator[bytes]:
+    """The same, some rows at a time."""
+    chosen = values if call.outputs is None else [values[p] for p in call.outputs]
+    yield encode_json(Answer(call.route.name, call.plan.version, call.request_id, []))[:-2]
+    for number, each in enumerate(chosen):
+        tensor = output_tensor(each, start, 0)
+        tensor = msgspec.structs.replace(tensor, shape=[call.rows, *each.output.shape])
+        head = encode_json(tensor)[:-2]
+        yield b",%b" % head if number else head
+        for first in range(0, call.rows, turns.TURN_CELLS):
+            rows = min(turns.TURN_CELLS, call.rows - first)
+            part = encode_json(each.fresh(start + first, rows))[1:-1]
+            yield b",%b" % part if first else part
+        yield b"]}"
+    yield b"]}"
 
 
 def output_tensor(values: OutputValues, start: int, rows: int) -> OutputTensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from trimtab.gateway.asked import plain
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.nested import converted, rows_of_lists
-from trimtab.gateway.oip import InputTensor
+from trimtab.gateway.oip import InputTensor, not_json
 from trimtab.gateway.plan import ColumnPlan, Plan
 from trimtab.gateway.tensors import (
     check_datatype,
@@ -89,25 +89,35 @@ JSON = JsonReader()
 
 def inputs_of_json(tensors: list[InputTensor], plan: Plan, key: str | None) -> Inputs:
     """The values of a request as the plan wants them; raises a 400 `Fault`."""
-    if plan.plain and len(tensors) == 1 and (quick := _plain_matrix(tensors[0], plan)):
+    if tensors and is_plain(tensors, plan) and (quick := _plain_matrix(tensors[0])):
         return quick
     return inputs_of(tensors, JSON, plan, key)
 
 
-def _plain_matrix(tensor: InputTensor, plan: Plan) -> Inputs | None:
+def is_plain(tensors: Sequence[InputTensor], plan: Plan) -> bool:
+    """Whether a request is one matrix of the very type that the release takes."""
+    tensor, shape = tensors[0], tensors[0].shape
+    if not plan.plain or len(tensors) != 1 or tensor.datatype != "FP64":
+        return False
+    fitting = len(shape) == 2 and shape[1] == len(plan.columns)
+    return fitting and (shape[1] > 1 or tensor.name not in plan.by_name)
+
+
+def packed_numbers(text: bytes) -> bytes:
+    """An array of nothing but numbers, as float64; raises `ValueError` for any other."""
+    return packed(_decode_present(text))
+
+
+def _plain_matrix(tensor: InputTensor) -> Inputs | None:
     """The most common request, without a detour; None where anything is unusual."""
-    shape = tensor.shape
-    if len(shape) != 2 or shape[1] != len(plan.columns) or tensor.datatype != "FP64":
-        return None
-    if tensor.name in plan.by_name and shape[1] == 1:
-        return None
     try:
-        flat = _decode_present(tensor.data)
-        if len(flat) == shape[0] * shape[1] and flat:
-            return Inputs(shape[0], packed(flat), None, None)
+        matrix = packed_numbers(tensor.data)
     except (ValueError, RecursionError):
-        pass
-    return None
+        return None
+    rows, width = tensor.shape
+    if len(matrix) != 8 * rows * width or not matrix:
+        return None
+    return Inputs(rows, matrix, None, None)
 
 
 def _check_datatype(tensor: InputTensor, column: ColumnPlan) -> None:
@@ -146,13 +156,19 @@ def _flat(tensor: InputTensor, rows: int) -> list[Any]:
     return values
 
 
+def no_data(tensor: InputTensor) -> Fault:
+    """The refusal of a tensor without data in JSON."""
+    return bad(f"input {tensor.name!r} has no data; bytes need Inference-Header-Content-Length")
+
+
 def _decoded(tensor: InputTensor) -> list[Any]:
     if not bytes(tensor.data):
-        raise bad(f"input {tensor.name!r} has no data; bytes need Inference-Header-Content-Length")
+        raise no_data(tensor)
     try:
         values = _decode_any(tensor.data)
     except (ValueError, RecursionError) as error:
-        raise bad(f"input {tensor.name!r}: {error}") from None
+        why = not_json(error, bytes(tensor.data))
+        raise bad(f"input {tensor.name!r}: its data is not JSON: {why}") from None
     if not isinstance(values, list):
         raise bad(f"input {tensor.name!r}: data must be a list")
     return values

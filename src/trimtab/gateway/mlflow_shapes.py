@@ -3,7 +3,6 @@
 Source: MLflow, `mlflow.pyfunc.scoring_server`.
 """
 
-import asyncio
 import csv
 import io
 import json
@@ -21,12 +20,13 @@ from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.heads import CSV
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.pieces import (
-    Gathered,
+    InTurns,
     RawInvocation,
     csv_pieces,
     given,
     json_pieces,
     nulls_for_nan,
+    of_tables,
 )
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.tables import (
@@ -37,9 +37,6 @@ from trimtab.gateway.tables import (
     table_of_rows,
 )
 from trimtab.gateway.values import Inputs, OutputValues
-
-MOST_ROWS_AT_ONCE = 4096
-"""Rows of an answer that are encoded without looking after others."""
 
 PREDICTIONS = {"binary": "label", "multiclass": "label", "regression": "prediction"}
 """The output that `predict` of a model of each task gives; other tasks give all."""
@@ -80,16 +77,7 @@ class MlflowCaller:
     """`Caller` over an HTTP exchange. `read` comes first, and before it, where the body is `large`,
     all turns of `prepare`. The values of a large body are read in turns, once for each release."""
 
-    __slots__ = (
-        "_answering",
-        "_body",
-        "_content",
-        "_exchange",
-        "_params",
-        "_pieces",
-        "_read",
-        "_table",
-    )
+    __slots__ = ("_answering", "_body", "_content", "_exchange", "_in_turns", "_params", "_table")
 
     def __init__(self, exchange: Exchange, content: str) -> None:
         self._exchange = exchange
@@ -97,8 +85,7 @@ class MlflowCaller:
         self._content = content
         self._params: dict[str, Any] = {}
         self._table: Table | None = None
-        self._pieces: Callable[[Plan], Iterator[Table]]
-        self._read: dict[object, Inputs | Fault] = {}
+        self._in_turns: InTurns
 
     @property
     def large(self) -> bool:
@@ -114,12 +101,12 @@ class MlflowCaller:
         """Decode the body and return its params; raises a `Fault` (400, 413)."""
         if self._content == CSV:
             if self.large:
-                self._pieces = partial(csv_pieces, self._body)
+                self._in_turns = _in_turns(partial(csv_pieces, self._body))
             else:
                 self._table = parse_csv(self._body)
         elif self.large:
             raw = parse_raw(self._body)
-            self._pieces = partial(json_pieces, raw)
+            self._in_turns = _in_turns(partial(json_pieces, raw))
             self._params = raw.params or {}
         else:
             invocation = parse_invocation(self._body)
@@ -136,22 +123,7 @@ class MlflowCaller:
         """The values as a release takes them; raises a `Fault` (400, 413), or `Lengthy`."""
         if self._table is not None:
             return inputs_of_table(self._table, plan, key)
-        found = self._read.get((plan.same_inputs, key))
-        if found is None:
-            raise turns.Lengthy(self._turns(plan, key))
-        if isinstance(found, Fault):
-            raise found
-        return found
-
-    def _turns(self, plan: Plan, key: str | None) -> Iterator[None]:
-        gathered = Gathered(plan, key)
-        try:
-            for piece in self._pieces(plan):
-                gathered.add(piece)
-                yield
-            self._read[plan.same_inputs, key] = gathered.whole()
-        except Fault as fault:
-            self._read[plan.same_inputs, key] = fault
+        return self._in_turns.inputs(plan, key)
 
     def outputs(self, plan: Plan) -> tuple[int, ...] | None:
         """Positions of `params.outputs`, or of what `predict` gives; raises a 400 `Fault`."""
@@ -167,25 +139,16 @@ class MlflowCaller:
     def answer(self, call: Call, values: Sequence[OutputValues], start: int) -> Send:
         """Encode the answer from the batch's rows `start` on; what is returned sends it."""
         chosen = values if call.outputs is None else [values[p] for p in call.outputs]
-        if call.rows > MOST_ROWS_AT_ONCE:
+        if call.rows > turns.TURN_CELLS:
             return partial(self._answer_in_turns, call, chosen, start)
         body = encode_json({"predictions": _predictions(chosen, call.plan, start, call.rows)})
         return partial(self._exchange.respond, 200, body, answer_headers(call))
 
     def _answer_in_turns(self, call: Call, chosen: Sequence[OutputValues], start: int) -> None:
-        loop = asyncio.get_running_loop()
-        self._answering = loop.create_task(self._encode(call, chosen, start))
-
-    async def _encode(self, call: Call, chosen: Sequence[OutputValues], start: int) -> None:
         """Encode and send an answer of many rows, while others are answered."""
-        parts: list[bytes] = []
-        for first in range(0, call.rows, MOST_ROWS_AT_ONCE):
-            rows = min(MOST_ROWS_AT_ONCE, call.rows - first)
-            part = encode_json(_predictions(chosen, call.plan, start + first, rows))
-            parts.append(part[1:-1])
-            await asyncio.sleep(0)
-        body = b'{"predictions":[%b]}' % b",".join(parts)
-        self._exchange.respond(200, body, answer_headers(call))
+        parts = _answer_parts(call, chosen, start)
+        send = partial(self._exchange.respond, 200)
+        self._answering = turns.sent_in_turns(parts, send, answer_headers(call))
 
     def refuse(self, call: Call, fault: Fault) -> Send:
         """Encode a refusal that names release and request; what is returned sends it."""
@@ -194,6 +157,19 @@ class MlflowCaller:
     def told(self, code: int) -> dict[str, str | int]:
         """The attributes of an answer over HTTP."""
         return {"http.request.method": "POST", "http.response.status_code": code}
+
+
+def _in_turns(pieces: Callable[[Plan], Iterator[Table]]) -> InTurns:
+    return InTurns(lambda plan, key: of_tables(pieces(plan), plan, key))
+
+
+def _answer_parts(call: Call, chosen: Sequence[OutputValues], start: int) -> Iterator[bytes]:
+    yield b'{"predictions":['
+    for first in range(0, call.rows, turns.TURN_CELLS):
+        rows = min(turns.TURN_CELLS, call.rows - first)
+        part = encode_json(_predictions(chosen, call.plan, start + first, rows))
+        yield b",%b" % part[1:-1] if first else part[1:-1]
+    yield b"]}"
 
 
 def refuse(exchange: Exchange, fault: Fault, headers: bytes = b"") -> None:

@@ -5,7 +5,7 @@ What is read of them is kept as numbers; of the body itself only the bytes are.
 
 import csv
 import io
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,7 @@ from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.tables import Table, inputs_of_table, table_of_rows
 from trimtab.gateway.tensors import check_rows
-from trimtab.gateway.turns import TURN_CELLS
+from trimtab.gateway.turns import TURN_CELLS, Lengthy
 from trimtab.gateway.values import Inputs, inputs_of_columns
 from trimtab.ports.logsink import Texts
 
@@ -31,6 +31,8 @@ TURN_BYTES = 32 * 1024
 _decode = msgspec.json.Decoder().decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NESTED = (b'"', b"[", b"{")
+_LITERALS = (b"n", b"t", b"f")
+"""A letter of each of JSON's names that no number has."""
 
 
 class Gathered:
@@ -45,11 +47,10 @@ class Gathered:
         self._keys: Texts = []
         self._keyed = False
 
-    def add(self, piece: Table) -> None:
+    def add(self, inputs: Inputs) -> None:
         """Take the next rows."""
         plan = self._plan
-        check_rows(self._rows + piece.rows, plan.most_rows)
-        inputs = inputs_of_table(piece, plan, self._key)
+        check_rows(self._rows + inputs.rows, plan.most_rows)
         self._rows += inputs.rows
         if self._key is not None:
             self._keyed = self._keyed or inputs.key is not None
@@ -71,6 +72,41 @@ class Gathered:
         for position in plan.tensors:
             self._columns[position] = np.concatenate(self._columns[position])
         return inputs_of_columns(plan, self._rows, self._columns, keys)
+
+
+class InTurns:
+    """The values of a large body: read in turns, and once for all releases that take the same.
+
+    `pieces` are its rows in order, as one of them takes them; it raises `Fault`s.
+    """
+
+    def __init__(self, pieces: Callable[[Plan, str | None], Iterator[Inputs]]) -> None:
+        self._pieces = pieces
+        self._read: dict[object, Inputs | Fault] = {}
+
+    def inputs(self, plan: Plan, key: str | None) -> Inputs:
+        """The values as a release takes them; raises a `Fault`, or `Lengthy` before the turns."""
+        found = self._read.get((plan.same_inputs, key))
+        if found is None:
+            raise Lengthy(self._turns(plan, key))
+        if isinstance(found, Fault):
+            raise found
+        return found
+
+    def _turns(self, plan: Plan, key: str | None) -> Iterator[None]:
+        gathered = Gathered(plan, key)
+        try:
+            for piece in self._pieces(plan, key):
+                gathered.add(piece)
+                yield
+            self._read[plan.same_inputs, key] = gathered.whole()
+        except Fault as fault:
+            self._read[plan.same_inputs, key] = fault
+
+
+def of_tables(tables: Iterator[Table], plan: Plan, key: str | None) -> Iterator[Inputs]:
+    """The values of pieces of a table."""
+    return (inputs_of_table(table, plan, key) for table in tables)
 
 
 def csv_pieces(data: bytes, _: Plan) -> Iterator[Table]:
@@ -113,8 +149,11 @@ class _RawSplit(msgspec.Struct, frozen=True, gc=False):
     data: msgspec.Raw
 
 
-class _Listed:
-    """The elements of a JSON array, decoded some at a time; raises a `Fault` (400, 413)."""
+class Listed:
+    """The elements of a JSON array, decoded some at a time; raises a `Fault` (400, 413).
+
+    `size` are its bytes, `count` its elements.
+    """
 
     def __init__(self, text: bytes) -> None:
         self.size = len(text)
@@ -138,20 +177,26 @@ class _Listed:
                 yield _decode(b"[%b]" % b",".join(map(bytes, self._raws[start : start + size])))
             return
         kept: list[Any] = []
-        for part in self._parts():
-            kept += part
+        for text in self.texts():
+            kept += _decode(text)
             while len(kept) >= size:
                 yield kept[:size]
                 kept = kept[size:]
         if kept:
             yield kept
 
-    def _parts(self) -> Iterator[list[Any]]:
+    @property
+    def numeric(self) -> bool:
+        """Whether all elements are numbers, as far as they are JSON."""
+        return self._flat and not any(self._text.find(letter) >= 0 for letter in _LITERALS)
+
+    def texts(self) -> Iterator[bytes]:
+        """An array that is flat, in parts that are arrays."""
         text, start, end = self._text, 1, len(self._text) - 1
         while start < end:
             cut = text.find(b",", start + TURN_BYTES, end)
             cut = end if cut < 0 else cut
-            yield _decode(b"[%b]" % text[start:cut])
+            yield b"[%b]" % text[start:cut]
             start = cut + 1
 
 
@@ -196,7 +241,7 @@ def _json_pieces(body: RawInvocation, plan: Plan) -> Iterator[Table]:
     text = bytes(rows)
     if text[:1] == b"{":
         return _pieces_of_columns(msgspec.json.decode(text, type=dict[str, msgspec.Raw]))
-    listed = _Listed(_list(text))
+    listed = Listed(_list(text))
     opening = text[1:].lstrip()[:1]
     if opening == b"{":
         return _pieces_of_records(listed, plan)
@@ -214,18 +259,18 @@ def _list(text: bytes) -> bytes:
     return text
 
 
-def _listed(raw: msgspec.Raw) -> _Listed:
-    return _Listed(_list(bytes(raw)))
+def _listed(raw: msgspec.Raw) -> Listed:
+    return Listed(_list(bytes(raw)))
 
 
-def _turn(size: int, count: int) -> int:
+def turn(size: int, count: int) -> int:
     """Rows of a turn, of so many in so many bytes."""
     return max(1, min(TURN_CELLS, TURN_BYTES * count // max(1, size)))
 
 
-def _pieces_of_rows(listed: _Listed, names: Sequence[str] | None) -> Iterator[Table]:
+def _pieces_of_rows(listed: Listed, names: Sequence[str] | None) -> Iterator[Table]:
     first = width = 0
-    for rows in listed.slices(_turn(listed.size, listed.count)):
+    for rows in listed.slices(turn(listed.size, listed.count)):
         own = len(rows[0]) if isinstance(rows[0], list) else -1
         width = own if not first else width
         if own != width:
@@ -234,11 +279,11 @@ def _pieces_of_rows(listed: _Listed, names: Sequence[str] | None) -> Iterator[Ta
         first += len(rows)
 
 
-def _pieces_of_records(listed: _Listed, plan: Plan) -> Iterator[Table]:
+def _pieces_of_records(listed: Listed, plan: Plan) -> Iterator[Table]:
     """What an object lacks is missing, but no column may be missing from all of them."""
     first = 0
     seen: set[str] = set()
-    for records in listed.slices(_turn(listed.size, listed.count)):
+    for records in listed.slices(turn(listed.size, listed.count)):
         for number, record in enumerate(records, first):
             if not isinstance(record, dict):
                 raise bad(f"row {number} is not an object")
@@ -252,9 +297,9 @@ def _pieces_of_records(listed: _Listed, plan: Plan) -> Iterator[Table]:
         raise bad(f"missing column {', '.join(map(repr, absent[:5]))}")
 
 
-def _pieces_of_cells(listed: _Listed) -> Iterator[Table]:
+def _pieces_of_cells(listed: Listed) -> Iterator[Table]:
     first = 0
-    for cells in listed.slices(_turn(listed.size, listed.count)):
+    for cells in listed.slices(turn(listed.size, listed.count)):
         yield Table(len(cells), [cells], None, first=first)
         first += len(cells)
 
@@ -262,13 +307,13 @@ def _pieces_of_cells(listed: _Listed) -> Iterator[Table]:
 def _pieces_of_columns(columns: Mapping[str, msgspec.Raw]) -> Iterator[Table]:
     texts = {name: bytes(raw) for name, raw in columns.items()}
     listed = {
-        name: _Listed(text if text[:1] == b"[" else b"[%b]" % text) for name, text in texts.items()
+        name: Listed(text if text[:1] == b"[" else b"[%b]" % text) for name, text in texts.items()
     }
     counts = {each.count for each in listed.values()}
     if len(counts) > 1:
         raise bad(f"the columns have different numbers of rows: {sorted(counts)[:5]}")
     total = sum(each.size for each in listed.values())
-    size = _turn(total, max(counts, default=0))
+    size = turn(total, max(counts, default=0))
     first = 0
     for cells in zip(*(each.slices(size) for each in listed.values()), strict=True):
         yield Table(len(cells[0]), cells, list(listed), first=first)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
-from trimtab.gateway.answers import answer_body, answer_headers, call_headers
+from trimtab.gateway import turns
+from trimtab.gateway.answers import answer_body, answer_headers, answer_parts, call_headers
 from trimtab.gateway.asked import wanted_outputs
 from trimtab.gateway.binary import (
     MIXED,
@@ -18,8 +19,10 @@ from trimtab.gateway.faults import Fault
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.json_inputs import inputs_of_json
 from trimtab.gateway.oip import Body, parse_body
+from trimtab.gateway.pieces import InTurns
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.raw_inputs import RAW
+from trimtab.gateway.tensor_pieces import tensor_pieces
 from trimtab.gateway.tensors import inputs_of
 from trimtab.gateway.values import Inputs, OutputValues
 
@@ -29,16 +32,20 @@ _EVERYTHING = BinaryOutputs(everything=True, named={})
 class RestCaller:
     """`Caller` over an HTTP exchange whose body is JSON. `read` comes first."""
 
-    __slots__ = ("_binary", "_exchange", "body")
+    __slots__ = ("_answering", "_binary", "_exchange", "_in_turns", "body")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._binary: BinaryOutputs | None = None
+        self._in_turns: InTurns | None = None
         self.body: Body
 
     def read(self) -> Body:
-        """Decode the body; raises a 400 `Fault`."""
-        return self._take(parse_body(self._exchange.body))
+        """Decode the body but for the values; raises a 400 `Fault`."""
+        body = parse_body(self._exchange.body)
+        if len(self._exchange.body) >= turns.LENGTHY:
+            self._in_turns = InTurns(partial(tensor_pieces, body.inputs))
+        return self._take(body)
 
     def _take(self, body: Body) -> Body:
         if body.parameters or body.outputs:
@@ -52,7 +59,9 @@ class RestCaller:
         return self._exchange.abandoned
 
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
-        """The values as a release takes them; raises a 400 `Fault`."""
+        """The values as a release takes them; raises a `Fault` (400, 413), or `Lengthy`."""
+        if self._in_turns is not None:
+            return self._in_turns.inputs(plan, key)
         return inputs_of_json(self.body.inputs, plan, key)
 
     def outputs(self, plan: Plan) -> tuple[int, ...] | None:
@@ -66,8 +75,16 @@ class RestCaller:
             size, parts = self._binary.answer(call, values, start)
             headers = binary_headers(call, size)
             return partial(self._exchange.respond, 200, b"".join(parts), headers)
+        if call.rows > turns.TURN_CELLS:
+            return partial(self._answer_in_turns, call, values, start)
         body = answer_body(call, values, start)
         return partial(self._exchange.respond, 200, body, answer_headers(call))
+
+    def _answer_in_turns(self, call: Call, values: Sequence[OutputValues], start: int) -> None:
+        """Encode and send an answer of many rows, while others are answered."""
+        parts = answer_parts(call, values, start)
+        send = partial(self._exchange.respond, 200)
+        self._answering = turns.sent_in_turns(parts, send, answer_headers(call))
 
     def refuse(self, call: Call, fault: Fault) -> Send:
         """Encode a refusal that names release and request; what is returned sends it."""
@@ -95,10 +112,14 @@ class BinaryCaller(RestCaller):
             self._binary = _EVERYTHING
             return body
         body, self._tensors = parse_binary(self._exchange.body, self._json_size)
+        if self._json_size >= turns.LENGTHY and len(self._exchange.body) == self._json_size:
+            self._in_turns = InTurns(partial(tensor_pieces, body.inputs))
         return self._take(body)
 
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
-        """The values as a release takes them; raises a 400 `Fault`."""
+        """The values as a release takes them; raises a `Fault` (400, 413), or `Lengthy`."""
+        if self._in_turns is not None:
+            return self._in_turns.inputs(plan, key)
         if not self._json_size:
             return inputs_of([lone_tensor(plan, self._exchange.body)], RAW, plan, None)
         return inputs_of(self._tensors, MIXED, plan, key)

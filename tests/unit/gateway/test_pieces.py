@@ -29,7 +29,7 @@ from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway import mlflow_shapes, pieces, turns
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.mlflow_shapes import parse_csv, parse_raw
-from trimtab.gateway.pieces import Gathered, csv_pieces, json_pieces, nulls_for_nan
+from trimtab.gateway.pieces import Gathered, csv_pieces, json_pieces, nulls_for_nan, of_tables
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.tables import Table, inputs_of_table
 from trimtab.gateway.values import Inputs
@@ -44,7 +44,7 @@ def turn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def gathered(found: Iterator[Table], plan: Plan, key: str | None = None) -> Inputs:
     made = Gathered(plan, key)
-    for piece in found:
+    for piece in of_tables(found, plan, key):
         made.add(piece)
     return made.whole()
 
@@ -244,7 +244,7 @@ def test_an_answer_of_many_rows_is_that_of_its_parts(
         await worker(tmp_path, 1, times(2))
         async with running(tmp_path, STABLE) as it:
             whole = await posted(it, CSV + "3.5,1,BB,true\n")
-            monkeypatch.setattr(mlflow_shapes, "MOST_ROWS_AT_ONCE", 2)
+            monkeypatch.setattr(turns, "TURN_CELLS", 2)
             parts = await posted(it, CSV + "3.5,1,BB,true\n")
             assert parts.json() == whole.json()
             assert len(parts.json()["predictions"]) == 3
