@@ -369,6 +369,7 @@ VERBS: dict[str, tuple[tuple[str, ...], int, str]] = {
     "no such release to show": (("show", "risk@77"), 1, "TT-201"),
     "no such release to reproduce": (("reproduce", "risk@77"), 1, "TT-201"),
     "no such incident": (("why", "risk-99"), 1, "TT-612"),
+    "no such incident in the log": (("samples", "risk-99"), 1, "TT-612"),
 }
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from trimtab import errors
 from trimtab.app.projects import Project
-from trimtab.app.stores import open_store, request_log
+from trimtab.app.stores import open_store, request_log, state_of
 from trimtab.backends.blobs import ObjectBlobs
 from trimtab.backends.home import open_home
 from trimtab.domain import layout
@@ -16,7 +16,6 @@ from trimtab.domain.names import ReleaseRef
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Release
 from trimtab.domain.signature import Signature
-from trimtab.domain.state import SystemState, evolve
 
 TIME, LABEL = "trimtab.event_time", "trimtab.label"
 """Columns of a logged table beside inputs and answer."""
@@ -53,9 +52,18 @@ def reference_of(project: Project, text: str) -> Reference:
     return _reference(project, open_store(home).find(ReleaseRef.parse(text)))
 
 
-def _reference(project: Project, release: Release) -> Reference:
+def profile_of(project: Project, release: Release) -> ReferenceProfile | None:
+    """The profile of a release; None when it was made without reference data."""
     digest = release.manifest.profile
     if digest is None:
+        return None
+    blob = ObjectBlobs.local(open_home(project.home) / layout.BLOBS).get(digest)
+    return msgspec.json.decode(blob, type=ReferenceProfile)
+
+
+def _reference(project: Project, release: Release) -> Reference:
+    profile = profile_of(project, release)
+    if profile is None:
         raise errors.Refused(
             errors.BAD_REFERENCE,
             "monitor",
@@ -64,8 +72,6 @@ def _reference(project: Project, release: Release) -> Reference:
             unchanged="nothing was judged",
             hint="trimtab build --reference FILE",
         )
-    blob = ObjectBlobs.local(open_home(project.home) / layout.BLOBS).get(digest)
-    profile = msgspec.json.decode(blob, type=ReferenceProfile)
     return Reference(release.name, release.manifest.signature, profile)
 
 
@@ -78,10 +84,7 @@ def logged(
     the log holds none of its answers.
     """
     store = open_store(open_home(project.home))
-    state = SystemState()
-    for entry in store.journal.entries(0):
-        state = evolve(state, entry)
-    found = state.deployments.get(deployment)
+    found = state_of(store).deployments.get(deployment)
     if found is None or found.stable is None:
         raise errors.NotFound(
             errors.NO_SUCH_DEPLOYMENT,

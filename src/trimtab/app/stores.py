@@ -10,6 +10,7 @@ from trimtab.backends.journal import SqlJournal
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain import layout
 from trimtab.domain.deployment import ProjectConfig
+from trimtab.domain.state import SystemState, evolve
 from trimtab.loop.store import Store
 
 
@@ -24,3 +25,11 @@ def open_store(home: Path) -> Store:
     engine = open_database(home / layout.DATABASE)
     blobs = ObjectBlobs.local(home / layout.BLOBS)
     return Store(SqlJournal(engine), SqlCatalog(engine), blobs, SystemClock())
+
+
+def state_of(store: Store) -> SystemState:
+    """What the journal amounts to."""
+    state = SystemState()
+    for entry in store.journal.entries(0):
+        state = evolve(state, entry)
+    return state

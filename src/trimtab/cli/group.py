@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "abort": "Give the rollout up; stable keeps serving.",
     "rollback": "Go back to the release before, now.",
     "why": "Explain incidents: cause, what was ruled out, action, undo.",
+    "samples": "Requests that show what an incident is about.",
     "monitor": "Judge a deployment's log, or live files against a reference.",
     "history": "The journal: every decision and human action.",
     "label": "Send the truth about past predictions.",

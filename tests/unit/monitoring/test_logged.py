@@ -1,6 +1,7 @@
 """A deployment's log, and a release's profile, judged from the state folder alone."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from trimtab.cli.group import trimtab as command
 from trimtab.domain import events as e
 from trimtab.domain import layout
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
-from trimtab.domain.names import Digest
+from trimtab.domain.names import Digest, ReleaseRef
+from trimtab.domain.verdicts import Cause, Incident, RankedCause, Verdict
 from trimtab.judge.draft import Author
 from trimtab.loop.store import Store, standing
 
@@ -169,3 +171,68 @@ def test_a_release_that_cannot_be_compared_with_is_refused(
 def test_both_a_reference_and_a_release_is_one_too_many(folder: Path) -> None:
     with pytest.raises(trimtab.errors.Usage, match="both"):
         trimtab.monitor(table(), table(), release="m@1", folder=folder, **MEANING)
+
+
+@pytest.fixture(scope="module")
+def incident(folder: Path) -> str:
+    """An incident about quality and a column, from day 6 on."""
+    store = open_store(open_home(folder / ".trimtab"))
+    store.lead("test")
+    release = store.catalog.find(ReleaseRef.parse("m@1")).digest
+    since = (FIRST + 6) * DAY
+    bad: dict[str, Any] = {"verdict": "bad", "reason": "worse", "release": release}
+    verdicts = (
+        Verdict(signal="input:level", tier="note", scope={"column": "level"}, **bad),
+        Verdict(signal="quality", tier="page", evidence_log10=9.0, **bad),
+        Verdict(signal="errors", tier="page", verdict="ok", reason="", release=release),
+    )
+    opened = Incident(
+        id="d-quality-1", deployment="d", release=release, tier="page", opened_at=since + DAY,
+        first_evidence_at=since, signals=("quality",), severity="worse",
+        causes=(RankedCause(Cause.CONCEPT_DRIFT, 1, ("worse",)),), verdicts=verdicts,
+    )  # fmt: skip
+    event = e.IncidentOpened(opened)
+    store.commit([e.NewEntry(at=2.0, actor="test", event=event, deployment="d")])
+    return opened.id
+
+
+def test_an_incident_is_shown_in_the_rows_of_its_time(
+    folder: Path, incident: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(command, ["samples", incident, "--rows", "2", "--json"])
+    assert done.exit_code == 0, done.output
+    view = json.loads(done.stdout)
+    assert [signal["signal"] for signal in view["signals"]] == ["quality", "input:level"]
+    worst, level = view["signals"]
+    assert worst["of"] == 6 * 99, "every other answer has a label"
+    assert level["of"] == 6 * 199, "shadow copies are left out"
+    assert [sample["value"][-14:] for sample in worst["samples"]] == ["the truth is 1"] * 2
+    assert all(sample["at"] >= view["since"] for sample in worst["samples"])
+    assert level["column"] == "level"
+    assert 0.0 <= level["share"] < 0.2
+    text = CliRunner().invoke(command, ["samples", incident]).stdout
+    assert "the answers furthest from the truth" in text
+
+
+@pytest.mark.parametrize("name", ["d-quality-9", "risk"])
+def test_an_incident_that_nobody_knows_is_told(
+    folder: Path, incident: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(command, ["samples", name])
+    assert done.exit_code == 1
+    assert "no incident has that id (TT-612)" in done.stderr
+    assert "hint: trimtab why" in done.stderr
+
+
+def test_an_incident_whose_rows_are_gone_is_told(
+    folder: Path, incident: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "project"
+    shutil.copytree(folder, home)
+    shutil.rmtree(home / ".trimtab" / layout.LOG)
+    monkeypatch.chdir(home)
+    done = CliRunner().invoke(command, ["samples", incident])
+    assert done.exit_code == 2
+    assert "the log holds no row of its time" in done.stderr

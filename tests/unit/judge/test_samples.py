@@ -1,0 +1,162 @@
+"""What a bad verdict looks like in the rows of the request log."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.support.traffic import BINARY, DAY, STABLE, Change, changed, labelled, profile, rows
+
+from trimtab.domain.deployment import Objective
+from trimtab.domain.records import Rows
+from trimtab.domain.verdicts import Tier, Verdict
+from trimtab.judge.samples import Known, Shown, shown
+
+PROFILE = profile()
+KNOWN = Known(Objective(latency_seconds=0.25), BINARY, PROFILE)
+N = 400
+
+
+def verdict(signal: str, **scope: str) -> Verdict:
+    tier: Tier = "note"
+    return Verdict(
+        signal=signal, tier=tier, verdict="bad", reason="", release=STABLE.digest, scope=scope
+    )
+
+
+def live(**change: Any) -> Rows:
+    reasons = np.full(N, "boom", dtype=object)
+    return changed(rows(N, seed=3, start=30 * DAY, error=reasons), Change(**change), 3)
+
+
+def seen(signal: str, given: Rows, known: Known = KNOWN, **scope: str) -> Shown:
+    label = labelled(given, seed=3).label
+    return shown(verdict(signal, **scope), given, label, known, 5)
+
+
+def test_errors_are_those_that_failed_the_newest_first() -> None:
+    given = live(failed=0.1)
+    found = seen("errors", given)
+    failed = np.flatnonzero(given.fixed["outcome"] == "failed")
+    assert found.places == tuple(failed[::-1][:5].tolist())
+    assert found.share == pytest.approx(len(failed) / N)
+    assert set(found.values) == {"boom"}
+
+
+def test_latency_is_that_beyond_the_promise_the_slowest_first() -> None:
+    given = live(slow=0.05)
+    given.fixed["total_seconds"][7] = 2.0
+    found = seen("latency", given)
+    assert found.places[0] == 7
+    assert found.values[0] == "2000 ms"
+    assert found.said == "took more than 250 ms"
+    assert 0.0 < (found.share or 0.0) < 0.1
+
+
+def test_values_that_went_missing_are_shown_as_such() -> None:
+    found = seen("input:level", live(missing=0.3), column="level")
+    assert found.said.startswith("missing: ")
+    assert found.values == ("missing",) * 5
+    assert found.share == pytest.approx(0.3, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"factor": 10.0}, "more than ever"), ({"shift": -99.0}, "less than ever")]
+)
+def test_values_beyond_the_reference_are_shown_as_such(change: Any, said: str) -> None:
+    found = seen("upstream:level", live(**change), column="level")
+    assert said in found.said
+    assert "0.0% of the reference" in found.said
+    assert len(found.places) == 5
+
+
+def test_a_shift_within_the_reference_shows_the_bin_that_grew() -> None:
+    given = live(shift=1.5)
+    found = seen("input:level", given)
+    grown = given.inputs["level"][list(found.places)]
+    assert found.said.startswith("above ")
+    assert (grown > 10.0).all()
+
+
+def test_texts_that_were_never_seen_are_named() -> None:
+    given = live()
+    given.inputs["side"][:90] = "up"
+    found = seen("input:side", given)
+    assert found.said.startswith("texts that are not in the profile")
+    assert found.values == ("up",) * 5
+
+
+def test_a_segment_shows_its_own_rows() -> None:
+    given = live(missing=1.0, only="left")
+    found = seen("upstream:level", given, column="level", side="left")
+    assert (given.inputs["side"][list(found.places)] == "left").all()
+    assert found.share == pytest.approx(1.0)
+    assert found.of == int((given.inputs["side"] == "left").sum())
+
+
+def test_a_score_that_moved_shows_the_scores() -> None:
+    given = live()
+    given.outputs["score"][:200] = 0.99
+    found = seen("prediction", given)
+    assert found.column == "score"
+    assert set(found.values) == {"0.99"}
+
+
+def test_quality_shows_the_answers_furthest_from_the_truth() -> None:
+    given = live()
+    label = labelled(given, seed=3).label
+    label[::2] = ""
+    found = shown(verdict("quality"), given, label, KNOWN, 3)
+    truth = (label == "1") * 1.0
+    distance = np.abs(given.outputs["score"] - truth)
+    distance[::2] = 0.0
+    assert found.places[0] == int(distance.argmax())
+    assert found.of == N // 2
+    assert found.share is None
+    assert found.values[0] == f"{given.outputs['score'][found.places[0]]}, the truth is 1"
+
+
+def test_without_labels_quality_shows_nothing() -> None:
+    found = shown(verdict("quality"), live(), np.full(N, "", dtype=object), KNOWN, 3)
+    assert (found.places, found.said) == ((), "no label of these rows is known")
+
+
+def test_a_task_without_a_loss_shows_nothing_of_its_quality() -> None:
+    other = msgspec.structs.replace(BINARY, task="other", classes=())
+    found = seen("quality", live(), Known(Objective(), other, PROFILE))
+    assert found.places == ()
+
+
+@pytest.mark.parametrize("known", [KNOWN, Known(Objective(), BINARY, None)])
+def test_what_no_row_shows_is_said(known: Known) -> None:
+    found = seen("input:elsewhere", live(), known)
+    assert (found.said, found.share, found.places) == ("not told by single rows", None, ())
+
+
+def test_without_rows_there_is_nothing_to_show() -> None:
+    none = live().take(np.zeros(N, dtype=np.bool_))
+    for signal in ("errors", "latency", "input:level"):
+        assert seen(signal, none).share is None
+
+
+def test_a_column_without_any_number_in_its_reference_has_no_ends() -> None:
+    (level,) = [column for column in PROFILE.inputs if column.name == "level"]
+    bare = msgspec.structs.replace(
+        level, cuts=(), masses=(0.0,), missing=1.0, minimum=None, maximum=None
+    )
+    one = Known(Objective(), BINARY, msgspec.structs.replace(PROFILE, inputs=(bare,)))
+    assert seen("input:level", live(), one).said.startswith("any number: 100.0% of the rows")
+
+
+def test_a_column_like_its_reference_concerns_nobody() -> None:
+    one = Known(Objective(), BINARY, msgspec.structs.replace(PROFILE, inputs=(alike(),)))
+    found = seen("input:side", live(), one)
+    assert found.share == pytest.approx(0.0)
+    assert found.places == ()
+
+
+def alike() -> Any:
+    (side,) = [column for column in PROFILE.inputs if column.name == "side"]
+    given = live().inputs["side"]
+    masses = [float((given == each).mean()) for each in side.categories]
+    return msgspec.structs.replace(side, masses=(*masses, 0.0), missing=0.0)
