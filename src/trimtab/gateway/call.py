@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.plan import Plan
-from trimtab.gateway.tracing import Trace
+from trimtab.gateway.tracing import Recording, Trace
 from trimtab.gateway.values import Inputs, OutputValues
 
 if TYPE_CHECKING:
@@ -121,6 +121,11 @@ class Call:
         self.unit = self.weight = self.rows = self.size = 0
         self.inputs: Inputs | None = None
         self.due = self.event_time = self.received_at = self.started_at = self.deadline = 0.0
+
+    @property
+    def recording(self) -> Recording | None:
+        """Takes the spans of a call whose trace is recorded."""
+        return None if self.trace is None else self.trace.recording
 
     def take(self, plan: Plan) -> None:
         """Read the question as `plan` wants it; raises a 400 `Fault`."""

@@ -108,8 +108,8 @@ class Dispatcher:
         """The client has gone: nothing is done for nobody."""
         self._finish(call)
         self._shed(call, Shed.ABANDONED)
-        if call.trace is not None and call.trace.recording is not None:
-            call.trace.recording.told(call, CLIENT_LEFT)
+        if (recording := call.recording) is not None:
+            recording.told(call, CLIENT_LEFT)
 
     def sent(self, plan: Plan, batch: Batch) -> None:
         """A batch is on its way to a worker."""
@@ -379,14 +379,14 @@ class Dispatcher:
 
     def _record(self, call: Call, ended: Ended) -> None:
         self._recorder.add(call, ended)
-        if call.trace is not None and call.trace.recording is not None:
-            call.trace.recording.failed(call, ended)
+        if (recording := call.recording) is not None:
+            recording.failed(call, ended)
 
     def _count(self, call: Call, code: int) -> None:
         labels = (call.route.name, call.plan.name, call.mode, call.lane, str(code))
         self._meter.count(telemetry.REQUESTS, labels)
-        if call.trace is not None and call.trace.recording is not None:
-            call.trace.recording.told(call, code)
+        if (recording := call.recording) is not None:
+            recording.told(call, code)
 
     def _shadow(self, call: Call) -> None:
         """Send copies to the shadow releases, after the answer was handed over."""

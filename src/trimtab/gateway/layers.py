@@ -44,8 +44,8 @@ class Layers:
         encoding(encode)
         total(now - call.started_at)
         rows(call.rows)
-        if call.trace is not None and call.trace.recording is not None:
-            call.trace.recording.answered(call, timing, now, encode)
+        if (recording := call.recording) is not None:
+            recording.answered(call, timing, now, encode)
 
     def _find(self, labels: tuple[str, str, str]) -> tuple[Observe, ...]:
         durations = (
