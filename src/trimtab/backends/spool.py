@@ -198,7 +198,8 @@ def _seal_if_dead(path: Path) -> None:
 
 
 def whole_records(data: bytes) -> Iterator[Record]:
-    """The records of a spool; stops at a torn or damaged one. Raises `msgspec.DecodeError`."""
+    """The records of a spool; stops at a torn or damaged one, or at the zeros of space that was
+    reserved and never written before the power went. Raises `msgspec.DecodeError`."""
     decode: Callable[[memoryview], Record] = msgspec.msgpack.Decoder(Record).decode
     view = memoryview(data)
     offset = 0
@@ -206,7 +207,7 @@ def whole_records(data: bytes) -> Iterator[Record]:
         size, check = _FRAME.unpack_from(view, offset)
         start = offset + _FRAME.size
         payload = view[start : start + size]
-        if len(payload) < size or zlib.crc32(payload) != check:
+        if not size or len(payload) < size or zlib.crc32(payload) != check:
             return
         offset = start + size
         yield decode(payload)

@@ -243,6 +243,17 @@ def test_a_torn_record_ends_its_spool_and_costs_nothing_else(tmp_path: Path) -> 
         assert ids(home) == ["a"]
 
 
+def test_zeros_after_a_power_loss_end_a_spool_and_cost_nothing_else(tmp_path: Path) -> None:
+    dead = SpoolLog(tmp_path, "g0-1")
+    dead.spool([(schema(), [entry("a")])])
+    killed(dead)
+    with (tmp_path / "spool/g0-1.0.live").open("ab") as file:
+        file.write(bytes(4096))
+    publish(tmp_path)
+    assert ids(tmp_path) == ["a"]
+    assert spools(tmp_path) == []
+
+
 def test_a_spool_that_a_living_writer_holds_is_left_alone(tmp_path: Path) -> None:
     living = SpoolLog(tmp_path, "g0-1")
     living.spool([(schema(), [entry("a")])])
