@@ -22,9 +22,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
-from trimtab.domain.profile import EstimateProfile, ReferenceProfile
+from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
-from trimtab.judge.estimate import Refusal, estimate
+from trimtab.judge.estimate import Learned, Refusal, estimate
 from trimtab.judge.profile import Reference, build_profile
 from trimtab.judge.quality import texts
 from trimtab.judge.signals.estimate import Estimated
@@ -112,10 +112,10 @@ def profiled(stream: Any) -> ReferenceProfile:
     )
 
 
-def learned(profile: ReferenceProfile) -> EstimateProfile:
+def learned(profile: ReferenceProfile) -> Learned:
     """The part that estimates."""
     assert profile.estimate is not None
-    return profile.estimate
+    return Learned.of(profile.estimate)
 
 
 def chunks_of(stream: Any, profile: ReferenceProfile) -> Iterator[Chunk]:

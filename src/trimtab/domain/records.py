@@ -72,6 +72,20 @@ text (numbers in shortest form); `at` is when it became known, epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)
+class CodedTexts:
+    """A column of texts as positions among its different `names`, -1 for a missing one."""
+
+    names: tuple[str, ...]
+    places: Ints
+
+    def __len__(self) -> int:
+        return self.places.size
+
+    def __getitem__(self, index: NDArray[Any]) -> "CodedTexts":
+        return CodedTexts(self.names, self.places[index])
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Rows of one deployment, as equally long columns named as in `FIXED_COLUMNS`.
 

@@ -7,7 +7,7 @@ none of this can be known, the answer is a refusal with its reason, not a number
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,14 @@ from trimtab.domain.profile import (
     LossModel,
     ShiftProfile,
 )
-from trimtab.domain.records import Floats, Ints
+from trimtab.domain.records import CodedTexts, Floats, Ints
 from trimtab.domain.signature import Signature
 from trimtab.judge.quality import texts
 from trimtab.stats.boosting import Boosted
 from trimtab.stats.combined import Part, combined_interval, jackknife_variance
 from trimtab.stats.confidence_based import Cells, Expected
 from trimtab.stats.density_ratio import DensityRatio
+from trimtab.stats.edges import bins_of
 from trimtab.stats.isotonic import isotonic
 
 FEWEST = 100
@@ -40,6 +41,7 @@ STRANGE = 0.05
 EMPTIED = 0.1
 """A group of cells whose weight falls to this part of its mass keeps its chances."""
 
+Column = NDArray[Any] | CodedTexts
 Columns = Mapping[str, NDArray[Any]]
 
 
@@ -68,6 +70,28 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """An estimate profile with what every block asks of it: the chance of each cell, these as they
+    would be without each fold of the reference, and the density ratio."""
+
+    profile: EstimateProfile
+    chance: Floats
+    without: tuple[Floats, ...]
+    ratio: DensityRatio | None
+
+    @classmethod
+    def of(cls, profile: EstimateProfile) -> "Learned":
+        """Make it once: pooling the chances of each fold costs more than a block's estimate."""
+        ratio = None if profile.shift is None else _ratio(profile.shift)
+        return cls(profile, np.array(profile.chance), tuple(fold_chances(profile)), ratio)
+
+    @property
+    def worth(self) -> int:
+        """Rows of the reference."""
+        return sum(map(sum, self.profile.rows))
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A metric with its 95 % interval, by the labels that `n` rows would have.
 
@@ -91,7 +115,10 @@ class Refusal:
 
 
 def scores_and_sides(
-    profile: EstimateProfile, signature: Signature, inputs: Columns, outputs: Columns
+    profile: EstimateProfile,
+    signature: Signature,
+    inputs: Mapping[str, Column],
+    outputs: Columns,
 ) -> tuple[Floats, Ints]:
     """The score that chances go by, NaN without a usable output, and the side of each row."""
     if profile.loss is not None:
@@ -108,7 +135,7 @@ def scores_and_sides(
     return np.where(sides < 0, np.nan, top_scores(outputs)), np.maximum(sides, 0)
 
 
-def expected_losses(model: LossModel, values: Columns) -> Floats:
+def expected_losses(model: LossModel, values: Mapping[str, Column]) -> Floats:
     """The loss that the model expects of each row."""
     codes = np.column_stack([coarse_bins(each, values[each.name]) for each in model.columns])
     feature, above = (np.array(each, dtype=np.int64) for each in (model.feature, model.above))
@@ -129,14 +156,20 @@ def cells_of(profile: EstimateProfile, score: Floats, side: Ints) -> Ints:
     return np.asarray(side * (len(profile.cuts) + 1) + bins, dtype=np.int64)
 
 
-def coarse_bins(column: Coarse, values: NDArray[Any]) -> Ints:
+def coarse_bins(column: Coarse, values: Column) -> Ints:
     """The bin of each value, the last one for missing values."""
+    if isinstance(values, CodedTexts):
+        return np.append(_text_bins(column, values.names), column.size - 1)[values.places]
     if values.dtype.kind == "f":
-        bins = np.searchsorted(np.array(column.cuts), values, side="left")
+        bins = bins_of(values, np.array(column.cuts))
         return np.where(np.isnan(values), column.size - 1, bins)
+    return _text_bins(column, texts(values).tolist())
+
+
+def _text_bins(column: Coarse, names: Sequence[str]) -> Ints:
     place = {name: index for index, name in enumerate(column.categories)} | {"": column.size - 1}
     others = column.size - 2
-    return np.array([place.get(name, others) for name in texts(values).tolist()], dtype=np.int64)
+    return np.array([place.get(name, others) for name in names], dtype=np.int64)
 
 
 def strange_rows(inputs: tuple[ColumnProfile, ...], values: Columns) -> NDArray[np.bool_]:
@@ -160,11 +193,9 @@ def strange_rows(inputs: tuple[ColumnProfile, ...], values: Columns) -> NDArray[
     return strange
 
 
-def estimate(
-    profile: EstimateProfile, seen: Seen, metric: str, days: float = 1.0
-) -> Estimate | Refusal:
+def estimate(learned: Learned, seen: Seen, metric: str, days: float = 1.0) -> Estimate | Refusal:
     """Estimate `metric` on the rows counted in `seen`, which are those of `days` days."""
-    if metric not in profile.metrics:
+    if metric not in learned.profile.metrics:
         return Refusal(f"{metric} cannot be estimated without labels for this release")
     n = seen.n
     if n < FEWEST:
@@ -172,26 +203,26 @@ def estimate(
     if seen.strange > STRANGE * (n + seen.mute):
         share = seen.strange / (n + seen.mute)
         return Refusal(f"{share:.0%} of the rows have values that the reference never held")
-    effective = sum(map(sum, profile.rows)) / inflation(profile, seen)
+    effective = learned.worth / inflation(learned, seen)
     if effective < FEWEST:
         return Refusal(
             f"the inputs are so far from the reference that it is worth {effective:.0f} rows, "
             f"at least {FEWEST} are needed"
         )
-    return _estimated(profile, seen, metric, days, effective)
+    return _estimated(learned, seen, metric, days, effective)
 
 
 def _estimated(
-    profile: EstimateProfile, seen: Seen, metric: str, days: float, effective: float
+    learned: Learned, seen: Seen, metric: str, days: float, effective: float
 ) -> Estimate | Refusal:
-    rows = np.array(seen.cells, dtype=np.float64)
-    plain = expected(profile, rows, np.array(profile.chance), metric)
-    weighted = expected(profile, rows, recalibrated(profile, seen), metric)
-    without = [expected(profile, rows, chance, metric) for chance in fold_chances(profile)]
+    profile, rows = learned.profile, np.array(seen.cells, dtype=np.float64)
+    plain = expected(profile, rows, learned.chance, metric)
+    weighted = expected(profile, rows, recalibrated(learned, seen), metric)
+    without = [expected(profile, rows, chance, metric) for chance in learned.without]
     if plain is None or weighted is None or None in without:
         return Refusal(f"{metric} is not defined for these rows: too few of a class are expected")
     known = jackknife_variance([each.value for each in without if each is not None])
-    noise = known * (inflation(profile, seen) - 1.0)
+    noise = known * (inflation(learned, seen) - 1.0)
     moved = weighted.value - plain.value
     # James and Stein: a correction that is smaller than its own noise is not made.
     kept = max(1.0 - noise / moved**2, 0.0) if moved else 0.0
@@ -243,18 +274,17 @@ def expected(
     return measures[metric]()
 
 
-def inflation(profile: EstimateProfile, seen: Seen) -> float:
+def inflation(learned: Learned, seen: Seen) -> float:
     """Rows of the reference that are worth one for rows with these features, at least 1."""
-    shift = profile.shift
-    return 1.0 if shift is None else _ratio(shift).inflation(_mean(seen))
+    return 1.0 if learned.ratio is None else learned.ratio.inflation(_mean(seen))
 
 
-def recalibrated(profile: EstimateProfile, seen: Seen) -> Floats:
+def recalibrated(learned: Learned, seen: Seen) -> Floats:
     """The chance of each cell on the reference weighted like the live rows."""
-    chance, shift = np.array(profile.chance), profile.shift
-    if shift is None:
+    profile, chance, shift = learned.profile, learned.chance, learned.profile.shift
+    if shift is None or learned.ratio is None:
         return chance
-    alpha = _ratio(shift).slope(_mean(seen))
+    alpha = learned.ratio.slope(_mean(seen))
     group = np.array(profile.group)
     rows = np.sum(profile.rows, axis=0).astype(np.float64)
     share = np.bincount(group, weights=rows) / rows.sum()

@@ -17,10 +17,11 @@ from trimtab.domain.profile import (
     ShiftProfile,
     Wobble,
 )
-from trimtab.domain.records import Floats, Ints, Texts
+from trimtab.domain.records import CodedTexts, Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge.estimate import (
     FEWEST,
+    Column,
     calibrated,
     cells_of,
     coarse_bins,
@@ -62,7 +63,7 @@ class Known:
     cell: Ints
     fold: Ints
     day: Ints | None
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, Column]
 
 
 def build_estimate(
@@ -100,7 +101,7 @@ def build_estimate(
 class LabelledRows:
     """Reference rows with a label; `day` is the day of each, None when days are too few."""
 
-    inputs: Mapping[str, NDArray[Any]]
+    inputs: Mapping[str, Column]
     outputs: Mapping[str, NDArray[Any]]
     label: Texts
     day: Ints | None
@@ -146,23 +147,21 @@ def outcomes(
     return np.minimum(lost / quality.scale, 1.0)
 
 
-def _predicted(signature: Signature, rows: LabelledRows) -> dict[str, NDArray[Any]]:
+def _predicted(signature: Signature, rows: LabelledRows) -> dict[str, Floats]:
     """What is predicted is a feature of its own where no score sorts rows into cells."""
     return {"": rows.outputs["prediction"]} if signature.task == "regression" else {}
 
 
-def _rows_of(
-    values: Mapping[str, NDArray[Any]], rows: NDArray[np.bool_]
-) -> dict[str, NDArray[Any]]:
+def _rows_of(values: Mapping[str, Column], rows: NDArray[np.bool_]) -> dict[str, Column]:
     return {name: column[rows] for name, column in values.items()}
 
 
 def _loss_model(
-    columns: tuple[ColumnProfile, ...], values: Mapping[str, NDArray[Any]], lost: Floats
+    columns: tuple[ColumnProfile, ...], values: Mapping[str, Column], lost: Floats
 ) -> LossModel:
     coarse = (
         *(Coarse(name=c.name, cuts=c.cuts, categories=c.categories[:MOST_ASKED]) for c in columns),
-        Coarse(name="", cuts=_quantiles(values[""])),
+        _coarse_prediction(values[""]),
     )
     codes = np.column_stack([coarse_bins(column, values[column.name]) for column in coarse])
     fitted = Boosted.fit(codes, lost, TREES, DEPTH)
@@ -266,25 +265,46 @@ def _shift(
     """The columns that outcomes go by most, in bins, as long as there is room for them."""
     coarse = [_coarse(column) for column in columns]
     if "" in known.columns:
-        coarse.append(Coarse(name="", cuts=_quantiles(known.columns[""])))
+        coarse.append(_coarse_prediction(known.columns[""]))
     bins = {column.name: coarse_bins(column, known.columns[column.name]) for column in coarse}
     told = {c.name: _told(bins[c.name], c.size, left) for c in coarse}
     chosen: list[Coarse] = []
     for column in sorted(coarse, key=lambda c: -told[c.name]):
         if sum(c.size for c in [*chosen, column]) <= FEATURES:
             chosen.append(column)
-    features = np.hstack([np.eye(c.size)[bins[c.name]] for c in chosen])
-    ratio = DensityRatio.fit(features)
-    centred = features - ratio.mean
-    member = np.eye(max(profile.group) + 1)[np.array(profile.group)[known.cell]]
-    size = left.size
+    features = [(bins[c.name], c.size) for c in chosen]
+    shares = np.hstack([np.bincount(each, minlength=size) for each, size in features]) / left.size
+    ratio = DensityRatio.of_moments(shares, _joint(features) - np.outer(shares, shares))
+    group = np.array(profile.group)[known.cell], max(profile.group) + 1
+    rows, lost = (np.bincount(group[0], each, group[1]) / left.size for each in (None, left))
+    mass = _beside(group, features, None) - np.outer(rows, shares)
+    pull = _beside(group, features, left) - np.outer(lost, shares)
     return ShiftProfile(
         columns=tuple(chosen),
         mean=_rounded(ratio.mean),
         inverse=_rounded(ratio.inverse[np.triu_indices(ratio.mean.size)]),
-        mass=tuple(_rounded(row) for row in member.T @ centred / size),
-        pull=tuple(_rounded(row) for row in (member * left[:, np.newaxis]).T @ centred / size),
+        mass=tuple(_rounded(row) for row in mass),
+        pull=tuple(_rounded(row) for row in pull),
     )
+
+
+Places = tuple[Ints, int]
+"""The bin of each row, and how many bins there are: a feature of zeros and a one for each bin."""
+
+
+def _joint(features: list[Places]) -> Floats:
+    """Mean product of each two bins' features, by counting: a matrix of the rows' zeros and ones
+    would take a hundred times the memory of their places."""
+    return np.vstack([_beside(each, features, None) for each in features])
+
+
+def _beside(rows: Places, features: list[Places], weight: Floats | None) -> Floats:
+    """Mean (weighted by `weight`) of each bin's feature among `features`, by the bins of `rows`."""
+    (places, count), made = rows, []
+    for bins, size in features:
+        sums = np.bincount(places * size + bins, weight, count * size)
+        made.append(sums.reshape(count, size) / places.size)
+    return np.hstack(made)
 
 
 def _coarse(column: ColumnProfile) -> Coarse:
@@ -294,8 +314,10 @@ def _coarse(column: ColumnProfile) -> Coarse:
     return Coarse(name=column.name, categories=tuple(c for c, mass in common if mass > LEAST_MASS))
 
 
-def _quantiles(values: Floats) -> tuple[float, ...]:
-    return tuple(quantile_cuts(values, 10).tolist())
+def _coarse_prediction(values: Column) -> Coarse:
+    """What is predicted, which is a number, by its tenths."""
+    assert not isinstance(values, CodedTexts)
+    return Coarse(name="", cuts=tuple(quantile_cuts(values, 10).tolist()))
 
 
 def _told(bins: Ints, size: int, left: Floats) -> float:

@@ -14,7 +14,7 @@ from trimtab.domain.profile import (
     QualityProfile,
     ReferenceProfile,
 )
-from trimtab.domain.records import Floats, Ints, Texts
+from trimtab.domain.records import CodedTexts, Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge import strata
 from trimtab.judge.estimate_profile import LabelledRows, build_estimate
@@ -30,6 +30,7 @@ from trimtab.judge.quality import (
 )
 from trimtab.judge.strata import When
 from trimtab.stats.confidence import clopper_pearson
+from trimtab.stats.edges import bins_of
 
 DAY = 86_400.0
 FEWEST_DAYS = 5
@@ -41,7 +42,7 @@ LARGEST_LATTICE = 512
 ROWS_PER_LATTICE_VALUE = 50
 Z99 = 2.5758
 
-Column = NDArray[Any]
+Column = NDArray[Any] | CodedTexts
 
 NO_STRATA = strata.Strata((), 0.0)
 
@@ -51,14 +52,15 @@ class Reference:
     """Out-of-time data of a release, as equally long columns.
 
     `inputs` are the signature's input columns and `outputs` what the release answered on them,
-    float64 (missing = NaN) or object arrays of str | None; `label` is the target as text, None
-    without labels; `time` is epoch seconds, None when the rows have no order in time. Rows whose
-    time is NaN are left out of the profile, rows whose label is None out of its quality.
+    float64 (missing = NaN) or object arrays of str | None, texts among the inputs also coded;
+    `label` is the target as text, None without labels; `time` is epoch seconds, None when the rows
+    have no order in time. Rows whose time is NaN are left out of the profile, rows whose label is
+    None out of its quality.
     """
 
     signature: Signature
     inputs: Mapping[str, Column]
-    outputs: Mapping[str, Column] = field(default_factory=dict)
+    outputs: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     label: Texts | None = None
     time: Floats | None = None
     segments: tuple[str, ...] = ()
@@ -138,7 +140,7 @@ def when(time: Floats | None, width: int) -> When | None:
     return When(day, strata.stratum(time, hours or 1), hours)
 
 
-def score_column(signature: Signature, outputs: Mapping[str, Column]) -> Column | None:
+def score_column(signature: Signature, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:
     """What stands for the prediction: the score, the predicted number, or the class as text."""
     if signature.task == "binary":
         return outputs.get("score")
@@ -151,18 +153,21 @@ def score_column(signature: Signature, outputs: Mapping[str, Column]) -> Column 
 
 def column_profile(name: str, values: Column, week: When | None) -> ColumnProfile:
     """The profile of one column: float64 is continuous, everything else categorical."""
+    if isinstance(values, CodedTexts):
+        return coded_profile(name, values.names, values.places, week)
     return (_continuous if values.dtype.kind == "f" else _categorical)(name, values, week)
 
 
-def _continuous(name: str, values: Column, week: When | None) -> ColumnProfile:
+def _continuous(name: str, values: NDArray[Any], week: When | None) -> ColumnProfile:
     missing = np.isnan(values)
     known = values[~missing]
-    cuts = _cuts(known)
-    bins = np.searchsorted(cuts, known, side="left")
+    rising = np.sort(known)
+    cuts = _cuts(rising)
+    bins = bins_of(known, cuts)
     days = None if week is None else week.take(~missing)
     spread, jump = _by_day(bins, len(cuts) + 1, days, True)
     hourly = _strata(bins, len(cuts) + 1, days, spread, True)
-    distinct = np.unique(known)
+    distinct = rising[np.append([True], rising[1:] != rising[:-1])[: rising.size]]
     lattice = distinct.size <= min(LARGEST_LATTICE, known.size / ROWS_PER_LATTICE_VALUE)
     return ColumnProfile(
         name=name,
@@ -172,8 +177,8 @@ def _continuous(name: str, values: Column, week: When | None) -> ColumnProfile:
         missing_spread=_missing_spread(missing, week),
         cuts=tuple(cuts.tolist()),
         masses=_masses(bins, len(cuts) + 1),
-        minimum=float(known.min()) if known.size else None,
-        maximum=float(known.max()) if known.size else None,
+        minimum=float(rising[0]) if known.size else None,
+        maximum=float(rising[-1]) if known.size else None,
         spread=spread,
         jump=jump,
         values=tuple(distinct.tolist()) if lattice else (),
@@ -182,7 +187,7 @@ def _continuous(name: str, values: Column, week: When | None) -> ColumnProfile:
     )
 
 
-def _categorical(name: str, values: Column, week: When | None) -> ColumnProfile:
+def _categorical(name: str, values: NDArray[Any], week: When | None) -> ColumnProfile:
     missing = np.array([value is None for value in values.tolist()], dtype=np.bool_)
     names, places = np.unique(texts(values[~missing]).astype(np.str_), return_inverse=True)
     coded = np.full(values.size, -1, dtype=np.int64)
@@ -228,12 +233,13 @@ def category_bins(categories: tuple[str, ...], values: Texts) -> Ints:
     return np.array([place.get(value, others) for value in values.tolist()], dtype=np.int64)
 
 
-def _cuts(known: Floats) -> Floats:
-    finite = known[np.isfinite(known)]
+def _cuts(rising: Floats) -> Floats:
+    """Quantiles (inverted distribution function) of the finite values of a sorted column."""
+    finite = rising[np.isfinite(rising)]
     if not finite.size:
         return np.empty(0)
     levels = np.arange(1, CUTS + 1) / (CUTS + 1)
-    return np.unique(np.quantile(finite, levels, method="inverted_cdf"))
+    return np.unique(finite[np.maximum(np.ceil(finite.size * levels - 1.0), 0.0).astype(np.int64)])
 
 
 def _masses(bins: Ints, size: int) -> tuple[float, ...]:
@@ -270,6 +276,8 @@ def _strata(
 def _missing_spread(missing: NDArray[np.bool_], week: When | None) -> float | None:
     if week is None:
         return None
+    if not missing.any():
+        return 0.0
     day = week.day
     daily = np.bincount(day, weights=missing) / np.bincount(day)
     return float(np.quantile(np.abs(daily - missing.mean()), 0.99))

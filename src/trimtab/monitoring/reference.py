@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+import pyarrow.compute as pc
 
 from trimtab.build.reference import texts
 from trimtab.domain.profile import ColumnProfile, ReferenceProfile
-from trimtab.domain.records import Floats, Texts
+from trimtab.domain.records import CodedTexts, Floats, Texts
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge import profile as judged
 from trimtab.monitoring.arrays import Array, coded, floats
@@ -50,7 +49,7 @@ def read_known(source: Source, roles: Roles, meaning: Meaning) -> Known:
     time = None
     if roles.time is not None and roles.time in source.schema.names:
         time = read_times(_column(source, roles.time), "reference", roles.time)
-    inputs: dict[str, NDArray[Any]] = {}
+    inputs: dict[str, judged.Column] = {}
     unwatched = dict(roles.unwatched)
     for name, kind in roles.inputs.items():
         made = _input(kind, _column(source, name))
@@ -74,7 +73,7 @@ def _column(source: Source, name: str) -> Array:
     return pa.Table.from_batches(batches).column(name).combine_chunks()
 
 
-def _input(kind: Kind, column: Array) -> NDArray[Any] | str:
+def _input(kind: Kind, column: Array) -> judged.Column | str:
     """The values of an input, or why it is not watched."""
     if kind == "number":
         return floats(column)
@@ -82,7 +81,11 @@ def _input(kind: Kind, column: Array) -> NDArray[Any] | str:
     known = len(found.texts)
     if known >= FEWEST_NAMES and known > NAMES_PER_ROW * len(column):
         return f"its {known:,} texts nearly all differ: a name, not a category"
-    return found.objects()
+    # A dictionary of the caller's own may hold a text twice.
+    different: Array = found.texts.unique()
+    place: Array = pc.index_in(found.texts, value_set=different)
+    places = np.append(place.to_numpy(zero_copy_only=False), -1).astype(np.int64)
+    return CodedTexts(tuple(different.to_pylist()), places[found.places])
 
 
 def _described(profile: ColumnProfile) -> Column:
@@ -98,7 +101,7 @@ def _described(profile: ColumnProfile) -> Column:
 
 
 def _answers(
-    source: Source, roles: Roles, meaning: Meaning, inputs: Mapping[str, NDArray[Any]]
+    source: Source, roles: Roles, meaning: Meaning, inputs: Mapping[str, judged.Column]
 ) -> judged.Reference:
     """Inputs, answers and truth of the reference. Without inputs a column without a name keeps the
     number of rows."""

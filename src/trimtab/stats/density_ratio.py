@@ -58,9 +58,14 @@ class DensityRatio:
         if rows.ndim != 2 or not len(rows) or not bool(np.isfinite(rows).all()):
             raise ValueError(f"need finite features (n, p) of some rows, not {rows.shape}")
         mean = rows.mean(axis=0)
-        covariance = (rows - mean).T @ (rows - mean) / len(rows)
+        return cls.of_moments(mean, (rows - mean).T @ (rows - mean) / len(rows), ridge)
+
+    @classmethod
+    def of_moments(cls, mean: FloatArray, covariance: FloatArray, ridge: float = RIDGE) -> Self:
+        """Fit to the mean (p,) and the covariance (p, p) of the reference's features."""
         added = ridge * np.diag(covariance) + TINY
-        return cls(mean, np.linalg.inv(covariance + np.diag(added)))
+        inverse = np.linalg.inv(covariance + np.diag(added))
+        return cls(mean, np.asarray(inverse, dtype=np.float64))
 
     def slope(self, live_mean: ArrayLike) -> FloatArray:
         """Return alpha (p,) for the mean (p,) of the live rows' features."""

@@ -44,6 +44,22 @@ def between(values: Numbers, edges: Sequence[float], known: int) -> list[int]:
     return [high - low for low, high in zip([0, *below], [*below, known], strict=True)]
 
 
+def bins_of(values: Numbers, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bin of each value: how many of the rising edges it is above; NaN is above none.
+
+    >>> bins_of(np.array([0.5, 1.0, 1.5, 9.0]), np.array([1.0, 2.0])).tolist()
+    [0, 0, 1, 2]
+    """
+    if edges.size > COMPARED:
+        found = np.searchsorted(edges, values, side="left")
+        return np.where(np.isnan(values), 0, found)
+    bins = np.zeros(values.size, dtype=np.int8)
+    above = np.empty(values.size, dtype=np.bool_)
+    for edge in edges.tolist():
+        bins += np.greater(values, edge, out=above).view(np.int8)
+    return bins.astype(np.int64)
+
+
 def fitting(edge: float, dtype: np.dtype[Any]) -> Any:
     """The largest number of `dtype` that is at most `edge`, as numpy compares without a cast."""
     if dtype.kind != "f":

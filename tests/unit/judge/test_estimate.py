@@ -11,6 +11,7 @@ from trimtab.domain.profile import Coarse, EstimateProfile, ReferenceProfile
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge.estimate import (
     Estimate,
+    Learned,
     Refusal,
     Seen,
     cells_of,
@@ -41,15 +42,20 @@ def made(profile: ReferenceProfile) -> EstimateProfile:
     return profile.estimate
 
 
+def learned(profile: ReferenceProfile) -> Learned:
+    """The same, with what each block asks of it."""
+    return Learned.of(made(profile))
+
+
 def seen(profile: ReferenceProfile, signature: Signature, inputs: Any, outputs: Any) -> Seen:
     """Rows counted as the family does, all with an output."""
-    learned = made(profile)
-    score, side = scores_and_sides(learned, signature, inputs, outputs)
-    cells = np.bincount(cells_of(learned, score, side), minlength=len(learned.chance))
+    shape = made(profile)
+    score, side = scores_and_sides(shape, signature, inputs, outputs)
+    cells = np.bincount(cells_of(shape, score, side), minlength=len(shape.chance))
     values = {**inputs, "": outputs.get("prediction", score)}
     features = [
         np.bincount(coarse_bins(c, values[c.name]), minlength=c.size).tolist()
-        for c in (learned.shift.columns if learned.shift else ())
+        for c in (shape.shift.columns if shape.shift else ())
     ]
     strange = int(strange_rows(profile.inputs, inputs).sum())
     return Seen(cells.tolist(), [n for bins in features for n in bins], strange)
@@ -100,7 +106,7 @@ def test_the_interval_covers_what_labels_say_later(metric: str, right: float) ->
     inside = []
     for seed in range(40):
         inputs, outputs, truth = binary(np.random.default_rng(100 + seed), 1500, right)
-        found = estimate(made(SIDES), seen(SIDES, BINARY, inputs, outputs), metric)
+        found = estimate(learned(SIDES), seen(SIDES, BINARY, inputs, outputs), metric)
         assert isinstance(found, Estimate)
         inside.append(found.lower <= realised(outputs, truth)[metric] <= found.upper)
     assert np.mean(inside) >= 0.85
@@ -109,8 +115,10 @@ def test_the_interval_covers_what_labels_say_later(metric: str, right: float) ->
 def test_covariate_shift_moves_the_estimate_to_where_it_belongs() -> None:
     inputs, outputs, truth = binary(np.random.default_rng(5), 4000, right=1.0)
     counted = seen(SIDES, BINARY, inputs, outputs)
-    found = estimate(made(SIDES), counted, "brier")
-    unmoved = estimate(msgspec.structs.replace(made(SIDES), shift=None), counted, "brier")
+    found = estimate(learned(SIDES), counted, "brier")
+    unmoved = estimate(
+        Learned.of(msgspec.structs.replace(made(SIDES), shift=None)), counted, "brier"
+    )
     assert isinstance(found, Estimate)
     assert isinstance(unmoved, Estimate)
     real = realised(outputs, truth)["brier"]
@@ -122,14 +130,14 @@ def test_covariate_shift_moves_the_estimate_to_where_it_belongs() -> None:
 
 def test_without_shift_nothing_is_corrected() -> None:
     inputs, outputs, _ = binary(np.random.default_rng(6), 4000)
-    found = estimate(made(SIDES), seen(SIDES, BINARY, inputs, outputs), "error")
+    found = estimate(learned(SIDES), seen(SIDES, BINARY, inputs, outputs), "error")
     assert isinstance(found, Estimate)
     assert abs(found.moved) < 0.002
 
 
 def test_recalibrated_chances_rise_with_the_score_and_are_probabilities() -> None:
     inputs, outputs, _ = binary(np.random.default_rng(7), 4000, right=1.0)
-    for part in np.split(recalibrated(made(SIDES), seen(SIDES, BINARY, inputs, outputs)), 2):
+    for part in np.split(recalibrated(learned(SIDES), seen(SIDES, BINARY, inputs, outputs)), 2):
         assert np.diff(part).min() >= 0.0
         assert part.min() >= 0.0
         assert part.max() <= 1.0
@@ -143,11 +151,11 @@ def reason(found: Estimate | Refusal) -> str:
 
 def test_few_rows_are_refused() -> None:
     inputs, outputs, _ = binary(np.random.default_rng(8), 99)
-    assert "99 rows" in reason(estimate(made(SIDES), seen(SIDES, BINARY, inputs, outputs), "f1"))
+    assert "99 rows" in reason(estimate(learned(SIDES), seen(SIDES, BINARY, inputs, outputs), "f1"))
 
 
 def test_another_metric_is_refused() -> None:
-    assert "squared_error cannot" in reason(estimate(made(SIDES), Seen(), "squared_error"))
+    assert "squared_error cannot" in reason(estimate(learned(SIDES), Seen(), "squared_error"))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +165,7 @@ def test_rows_unlike_any_of_the_reference_are_refused(values: dict[str, Any]) ->
     inputs, outputs, _ = binary(np.random.default_rng(9), 1000)
     for name, value in values.items():
         inputs[name][:60] = value
-    found = estimate(made(SIDES), seen(SIDES, BINARY, inputs, outputs), "error")
+    found = estimate(learned(SIDES), seen(SIDES, BINARY, inputs, outputs), "error")
     assert "6% of the rows have values that the reference never held" in reason(found)
 
 
@@ -167,14 +175,14 @@ def test_a_reference_that_is_worth_too_little_is_refused() -> None:
     small = two_sided(400)
     inputs["level"][:] = 10.0
     inputs["side"][:] = "right"
-    found = estimate(made(small), seen(small, BINARY, inputs, outputs), "error")
+    found = estimate(learned(small), seen(small, BINARY, inputs, outputs), "error")
     assert "worth" in reason(found)
 
 
 def test_a_metric_without_its_class_is_refused() -> None:
     inputs, outputs, _ = binary(np.random.default_rng(11), 400)
     outputs["score"] = np.full(400, 0.01)
-    found = estimate(made(SIDES), seen(SIDES, BINARY, inputs, outputs), "precision")
+    found = estimate(learned(SIDES), seen(SIDES, BINARY, inputs, outputs), "precision")
     assert "not defined" in reason(found)
 
 
@@ -193,7 +201,7 @@ def test_days_that_differ_widen_the_interval_and_more_days_narrow_it() -> None:
     widths = {}
     for name, profile, days in (("calm", calm, 1), ("wild", wild, 1), ("week", wild, 7)):
         counted = seen(profile, BINARY, timed.inputs, timed.outputs)
-        found = estimate(made(profile), counted, "error", days)
+        found = estimate(learned(profile), counted, "error", days)
         assert isinstance(found, Estimate)
         widths[name] = found.upper - found.lower
     assert widths["wild"] > 3 * widths["calm"]
@@ -226,7 +234,7 @@ def test_the_error_of_many_classes_is_estimated() -> None:
     inputs, outputs, truth = three(np.random.default_rng(1), 8000)
     profile = build_profile(Reference(THREE, inputs, outputs, truth))
     inputs, outputs, truth = three(np.random.default_rng(2), 3000)
-    found = estimate(made(profile), seen(profile, THREE, inputs, outputs), "error")
+    found = estimate(learned(profile), seen(profile, THREE, inputs, outputs), "error")
     assert isinstance(found, Estimate)
     assert found.lower <= float((outputs["label"] != truth).mean()) <= found.upper
     assert made(profile).sides == THREE.classes
@@ -270,7 +278,7 @@ def test_the_loss_of_a_regression_is_estimated_where_it_depends_on_the_inputs(ri
     profile = build_profile(Reference(REGRESSION, inputs, outputs, label))
     scale = profile.quality[0].scale
     inputs, outputs, truth = amounts(np.random.default_rng(2), 4000, right)
-    found = estimate(made(profile), seen(profile, REGRESSION, inputs, outputs), "squared_error")
+    found = estimate(learned(profile), seen(profile, REGRESSION, inputs, outputs), "squared_error")
     assert isinstance(found, Estimate)
     lost = np.minimum((outputs["prediction"] - truth) ** 2 / scale, 1.0)
     assert found.lower <= float(lost.mean()) <= found.upper

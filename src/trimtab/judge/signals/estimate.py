@@ -19,12 +19,12 @@ from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.describe import day
 from trimtab.judge.estimate import (
+    Learned,
     Refusal,
     Seen,
     cells_of,
     coarse_bins,
     estimate,
-    fold_chances,
     scores_and_sides,
     strange_rows,
     wobble_of,
@@ -102,7 +102,8 @@ class Estimated:
 
     def __init__(self, target: Target, quality: QualityProfile) -> None:
         self._target, self._quality = target, quality
-        self._profile = None if target.profile is None else target.profile.estimate
+        self._profile = profile = None if target.profile is None else target.profile.estimate
+        self._learned = None if profile is None else Learned.of(profile)
         self._columns = () if target.profile is None else target.profile.inputs
         self._limit = target.threshold("estimate", target.block_seconds)
         zone = quality_zone(quality, target.spec.monitor.quality_tolerance)
@@ -184,14 +185,14 @@ class Estimated:
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Estimate each block that is over, and hold matured cohorts against their estimates."""
-        profile = self._profile
-        if profile is None:
+        learned = self._learned
+        if learned is None:
             return
         state, seconds = self.state, self._target.block_seconds
         for number in state.blocks.due(clock, seconds):
             start, counted = number * seconds, state.blocks.pop(number)
             if not breaks.at(start) and not self._target.partial(start):
-                self._judge(profile, start, counted.seen)
+                self._judge(learned, start, counted.seen)
         matured = clock - self._target.spec.monitor.maturity_seconds
         for number in state.cohorts.due(clock, seconds):
             start, cohort = number * seconds, state.cohorts.counts[number]
@@ -200,11 +201,11 @@ class Estimated:
                 return
             state.cohorts.pop(number)
             if not breaks.overlap(start, start + seconds) and not self._target.partial(start):
-                self._compare(profile, start, cohort)
+                self._compare(learned, start, cohort)
 
-    def _judge(self, profile: EstimateProfile, start: float, seen: Seen) -> None:
+    def _judge(self, learned: Learned, start: float, seen: Seen) -> None:
         state, metric = self.state, self._quality.metric
-        made = estimate(profile, seen, metric, self._days)
+        made = estimate(learned, seen, metric, self._days)
         if isinstance(made, Refusal):
             state.shown = Shown(start, seen.n, reason=made.reason)
             return
@@ -212,29 +213,29 @@ class Estimated:
         if state.trust.since is None:
             # Only what is outside with its whole interval is evidence of harm.
             near = made.upper if metric == "roc_auc" else made.lower
-            trials = self._trials(profile, seen) if metric == "roc_auc" else seen.n
+            trials = self._trials(learned, seen) if metric == "roc_auc" else seen.n
             state.watch.take(start, [near * trials], max(trials, 1))
 
     @property
     def _days(self) -> float:
         return max(self._target.block_seconds / DAY, 1.0)
 
-    def _trials(self, profile: EstimateProfile, seen: Seen) -> int:
+    def _trials(self, learned: Learned, seen: Seen) -> int:
         """As many pairs of a positive and a negative as there are disjoint ones."""
-        positive = float(np.array(seen.cells) @ np.array(profile.chance))
+        positive = float(np.array(seen.cells) @ learned.chance)
         return int(min(positive, seen.n - positive))
 
-    def _compare(self, profile: EstimateProfile, start: float, cohort: Counted) -> None:
+    def _compare(self, learned: Learned, start: float, cohort: Counted) -> None:
         n = sum(cohort.labelled)
         if n >= AUDITED:
-            self.state.trust.take(start, self._streams(profile, cohort), self._limit)
+            self.state.trust.take(start, self._streams(learned, cohort), self._limit)
         if AUDITED <= n < COVERED * cohort.seen.n:
-            self.state.powered = self._powered(profile, start, cohort)
+            self.state.powered = self._powered(learned, start, cohort)
 
-    def _streams(self, profile: EstimateProfile, cohort: Counted) -> list[Told | None]:
+    def _streams(self, learned: Learned, cohort: Counted) -> list[Told | None]:
         """What labels said of the mean loss, of all rows, and of each group of cells."""
+        profile, chances = learned.profile, [learned.chance, *learned.without]
         rows, hits = np.array(cohort.labelled), np.array(cohort.hits) / MICRO
-        chances = [np.array(profile.chance), *fold_chances(profile)]
         up, down = self._costs(profile) or _pair(profile.costs["brier"])
         wobble = wobble_of(profile, self._loss) if profile.days else None
         lost = hits * (up - down) + rows * down
@@ -254,17 +255,16 @@ class Estimated:
         """The loss that stands for the watched metric."""
         return "brier" if self._quality.metric == "roc_auc" else self._quality.metric
 
-    def _powered(self, profile: EstimateProfile, start: float, cohort: Counted) -> Powered | None:
+    def _powered(self, learned: Learned, start: float, cohort: Counted) -> Powered | None:
         """The mean loss of a cohort with labels for a sample; None for what is no such mean."""
-        costs = self._costs(profile)
+        costs = self._costs(learned.profile)
         if costs is None:
             return None
         up, down = costs
         rows = np.array(cohort.seen.cells, dtype=np.float64)
         labelled = np.minimum(np.array(cohort.labelled, dtype=np.float64), rows)
         hits, squares = np.array(cohort.hits) / MICRO, np.array(cohort.squares) / MICRO
-        chance = np.array(profile.chance)
-        gain = up - down
+        chance, gain = learned.chance, up - down
         audit = Audit(
             predicted=chance * up + (1.0 - chance) * down,
             rows=rows,
