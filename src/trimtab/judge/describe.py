@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,31 +37,62 @@ def day(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
+class Described:
+    """Verdicts of watches. One is put into words again only when its watch took in a block, for
+    most ticks of a control loop close none."""
+
+    def __init__(self, release: str) -> None:
+        self._release = release
+        self._said: dict[str, tuple[_Mark, Verdict]] = {}
+
+    def verdict(self, signal: str, watch: Watch, subject: Subject) -> Verdict:
+        """The verdict of a watch."""
+        mark = _Mark(watch, watch.n, watch.since, subject)
+        known, said = self._said.get(signal, (None, None))
+        if said is None or known != mark:
+            said = verdict(signal, watch, self._release, subject)
+            self._said[signal] = mark, said
+        return said
+
+
+class _Mark(NamedTuple):
+    """What a verdict depends on: the rows of a watch grow with each block."""
+
+    watch: Watch
+    n: int
+    since: float | None
+    subject: Subject
+
+
 def verdict(signal: str, watch: Watch, release: str, subject: Subject) -> Verdict:
     """The verdict of a watch."""
+    if watch.history:
+        return _judged(signal, watch, release, subject)
     reason = subject.note or "no block of evidence has closed yet"
     bare = unknown(signal, release, watch.log10_threshold, reason)
-    bare = msgspec.structs.replace(bare, reference=subject.reference)
-    if not watch.history:
-        return bare
-    return _judged(bare, watch, subject)
+    return msgspec.structs.replace(bare, reference=subject.reference)
 
 
 def unknown(signal: str, release: str, threshold_log10: float, reason: str) -> Verdict:
     """The verdict of a signal of which nothing can be said, and why."""
-    column = signal.partition(":")[2]
     return Verdict(
         signal=signal,
         tier=tier(group(signal)),
         verdict="unknown",
         reason=reason,
         release=release,
-        scope={"column": column} if column else {},
+        scope=scope(signal),
         threshold_log10=threshold_log10,
     )
 
 
-def _judged(bare: Verdict, watch: Watch, subject: Subject) -> Verdict:
+def scope(signal: str) -> dict[str, str]:
+    """What a signal is confined to: `input:temp` to a column."""
+    column = signal.partition(":")[2]
+    return {"column": column} if column else {}
+
+
+def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdict:
     bad = watch.since is not None
     points = [p for p in watch.history if p.start >= (watch.since or 0.0)]
     shown = points if bad else points[-LATELY:]
@@ -70,19 +102,19 @@ def _judged(bare: Verdict, watch: Watch, subject: Subject) -> Verdict:
     if subject.distance:
         mean, ends = sum(p.excess for p in shown) / len(shown), (None, None)
     return Verdict(
-        signal=bare.signal,
-        tier=bare.tier,
+        signal=signal,
+        tier=tier(group(signal)),
         verdict="bad" if bad else "ok",
         reason=_reason(watch, subject, shown, (mean, lower, upper)),
-        release=bare.release,
-        scope=bare.scope,
+        release=release,
+        scope=scope(signal),
         evidence_log10=watch.log10_evidence,
-        threshold_log10=bare.threshold_log10,
+        threshold_log10=watch.log10_threshold,
         estimate=mean,
         lower=ends[0],
         upper=ends[1],
-        reference=bare.reference,
-        tolerance=_tolerance(watch.zones[0], bare.reference),
+        reference=subject.reference,
+        tolerance=_tolerance(watch.zones[0], subject.reference),
         n=sum(p.n for p in points) if bad else watch.n,
         since=watch.since,
         detectable=None if seen is None else seen.effect,

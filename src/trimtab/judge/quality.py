@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,48 @@ def positives(signature: Signature, label: Texts) -> NDArray[np.bool_]:
     return np.asarray(label == signature.classes[-1], dtype=np.bool_)
 
 
+class Told(NamedTuple):
+    """Rows of a binary task with their labels: the score, NaN where it is outside [0, 1] or the
+    label is none of the two classes, and which labels are positive."""
+
+    score: Floats
+    positive: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, signature: Signature, score: Floats, label: Texts) -> "Told":
+        """Read labels given as texts."""
+        known = np.zeros(label.size, dtype=np.bool_)
+        for name in signature.classes:
+            known |= np.asarray(label == name, dtype=np.bool_)
+        return cls.among(score, known, positives(signature, label))
+
+    @classmethod
+    def among(cls, score: Floats, known: NDArray[np.bool_], positive: NDArray[np.bool_]) -> "Told":
+        """Scores with labels that are one of the two classes where `known`."""
+        usable = known & (score >= 0.0) & (score <= 1.0)
+        return cls(score if usable.all() else np.where(usable, score, np.nan), positive)
+
+    @property
+    def usable(self) -> "Told":
+        """Those whose score and label can be used."""
+        rows = ~np.isnan(self.score)
+        return self if rows.all() else self.take(rows)
+
+    def take(self, rows: NDArray[np.bool_]) -> "Told":
+        """The rows where the mask is true."""
+        return Told(self.score[rows], self.positive[rows])
+
+    def losses(self, metric: Metric, threshold: float) -> Floats:
+        """As `losses`, for a decision at `threshold`."""
+        truth = self.positive * 1.0
+        if metric == "brier":
+            return np.asarray((self.score - truth) ** 2)
+        if metric == "error":
+            decided = np.where(np.isnan(self.score), np.nan, (self.score >= threshold) * 1.0)
+            return np.asarray(np.abs(decided - truth))
+        return np.asarray(self.score * 0.0)
+
+
 def losses(metric: Metric, signature: Signature, outputs: Outputs, label: Texts) -> Floats:
     """The loss of each row, NaN where there is no usable output; `roc_auc` has none: zeros.
 
@@ -61,18 +103,7 @@ def losses(metric: Metric, signature: Signature, outputs: Outputs, label: Texts)
     if signature.task == "regression":
         distance = np.abs(outputs["prediction"] - numbers(label))
         return np.asarray(distance**2 if metric == "squared_error" else distance)
-    score, truth = _usable(signature, outputs["score"], label), positives(signature, label) * 1.0
-    if metric == "brier":
-        return np.asarray((score - truth) ** 2)
-    if metric == "error":
-        decided = np.where(np.isnan(score), np.nan, (score >= signature.threshold) * 1.0)
-        return np.asarray(np.abs(decided - truth))
-    return np.asarray(score * 0.0)
-
-
-def _usable(signature: Signature, score: Floats, label: Texts) -> Floats:
-    known = np.isin(label.astype(np.str_), signature.classes)
-    return np.where(known & (score >= 0.0) & (score <= 1.0), score, np.nan)
+    return Told.of(signature, outputs["score"], label).losses(metric, signature.threshold)
 
 
 def numbers(label: Texts) -> Floats:

@@ -5,13 +5,14 @@ threshold within the time, starting from none.
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from trimtab.judge.watch import Watch, Zone, effective_rows, stakes
+from trimtab.judge.watch import PREPARED, Watch, Zone, stakes, worth
 from trimtab.stats.logspace import LN10
-from trimtab.stats.power import provable_means
+from trimtab.stats.power import provable_mean
 
 DAY = 86_400.0
 HORIZONS = (DAY, 7.0 * DAY, 30.0 * DAY)
@@ -50,17 +51,42 @@ def reach(watch: Watch, reference: float | None) -> Reach | None:
 
 def _effect(watch: Watch, reference: float | None, rows: int, blocks: int) -> float:
     """The change that shows across every border of the indicator; NaN where one never does."""
-    bets = stakes(watch.zones, watch.summed)
-    middles = np.array([_middle(zone) for zone in watch.zones])
-    chosen = int(np.argmin(np.abs(middles - 0.5)))
-    mine = np.flatnonzero(bets.indicator == chosen)
-    if not mine.size:
-        return math.nan
-    seen = effective_rows(bets.m[mine], watch.spread, rows) * blocks
-    needed = watch.log10_threshold * LN10 + math.log(bets.on_one.size)
-    means = provable_means(bets.on_one[mine], bets.on_zero[mine], seen, needed)
-    centre = float(middles[chosen]) if reference is None else reference
-    return float(np.abs(means - centre).max())
+    asked = _asked(watch.zones, watch.summed)
+    needed = watch.log10_threshold * LN10 + math.log(asked.stakes)
+    centre = asked.middle if reference is None else reference
+    found = math.nan
+    for m, on_one, on_zero in asked.bets:
+        seen = worth(m, watch.spread, rows) * blocks
+        effect = abs(provable_mean(on_one, on_zero, seen, needed) - centre)
+        if math.isnan(effect):
+            return math.nan
+        found = effect if math.isnan(found) else max(found, effect)
+    return found
+
+
+class _Asked(NamedTuple):
+    """The indicator of a watch that is meant: the middle of its zone, its bets (border, gains on
+    one, gains on zero), and how many stakes all indicators have."""
+
+    middle: float
+    bets: tuple[tuple[float, tuple[float, ...], tuple[float, ...]], ...]
+    stakes: int
+
+
+@lru_cache(PREPARED)
+def _asked(zones: tuple[Zone, ...], summed: bool) -> _Asked:
+    bets = stakes(zones, summed)
+    middles = [_middle(zone) for zone in zones]
+    chosen = min(range(len(zones)), key=lambda i: abs(middles[i] - 0.5))
+    mine = np.flatnonzero(bets.indicator == chosen).tolist()
+    return _Asked(
+        middles[chosen],
+        tuple(
+            (float(bets.m[i]), tuple(bets.on_one[i].tolist()), tuple(bets.on_zero[i].tolist()))
+            for i in mine
+        ),
+        max(bets.on_one.size, 1),
+    )
 
 
 def _middle(zone: Zone) -> float:

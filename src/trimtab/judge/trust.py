@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from trimtab.judge.watch import RECOVERED, Z99, Bet, effective_rows
+from trimtab.judge.watch import RECOVERED, Z99, Bet, worth
 from trimtab.stats.edetector import EAverage
 
 LOSS, ALL = 0, 1
@@ -122,8 +122,7 @@ def _tolerance(stream: int) -> float:
 def _settle(bet: Bet, told: Told) -> None:
     """Settle a bet on a border that can be crossed."""
     if 0.0 < bet.m < 1.0:
-        rows = effective_rows(np.array([bet.m]), told.spread, told.n)
-        bet.take(told.real, float(rows[0]))
+        bet.take(told.real, worth(bet.m, told.spread, told.n))
 
 
 def spread_of(variance: float | None) -> float | None:

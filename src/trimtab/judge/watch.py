@@ -1,6 +1,7 @@
 """A watched signal: evidence that its mean has left its harm-free zone, and that it came back."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -24,6 +25,7 @@ one when its mean is proven to be back inside."""
 Grain = Literal["block", "row"]
 
 WEALTH = "<f8"
+NOTHING = (0.0,) * STAKES
 PREPARED = 1 << 14
 """Watches whose stakes are kept at hand; the others compute them again."""
 
@@ -45,7 +47,7 @@ class Bet(msgspec.Struct):
 
     m: float
     side: Side
-    wealth: list[float] = []
+    wealth: tuple[float, ...] = ()
 
     def take(self, mean: float, rows: float) -> None:
         """Take in a block whose `mean` in [0, 1] counts as that of `rows` independent rows.
@@ -53,24 +55,36 @@ class Bet(msgspec.Struct):
         It is settled as 0/1 rows of that mean would be, which is never more than what rows in
         between would gain: the logarithm is concave.
         """
-        # A thousand streams of feeds come here in each block: for eight numbers an array costs
-        # more than the arithmetic, which is the same to the bit.
-        rest = 1.0 - mean
-        held = self.wealth or [0.0] * STAKES
-        self.wealth = [
-            rows * (mean * one + rest * zero) + max(0.0, each)
-            for one, zero, each in zip(*_odds(self.m, self.side), held, strict=True)
-        ]
+        self.wealth = _grown(self.m, self.side, self.wealth, mean, rows)
 
     @property
     def log_evidence(self) -> float:
         """Natural logarithm of the evidence; 0.0 before any block."""
-        return log_mean_exp(np.array(self.wealth)) if self.wealth else 0.0
+        return _log_mean(self.wealth) if self.wealth else 0.0
 
     @property
     def log10_evidence(self) -> float:
         """Decimal logarithm of the evidence."""
         return self.log_evidence / LN10
+
+
+@lru_cache(PREPARED)
+def _grown(
+    m: float, side: Side, wealth: tuple[float, ...], mean: float, rows: float
+) -> tuple[float, ...]:
+    """The wealth after a block. Most of thousands of feeds are quiet and alike, so that what a
+    block does to one of them it does to all."""
+    # For eight numbers an array costs more than the arithmetic, which is the same to the bit.
+    rest = 1.0 - mean
+    return tuple(
+        rows * (mean * one + rest * zero) + max(0.0, each)
+        for one, zero, each in zip(*_odds(m, side), wealth or NOTHING, strict=True)
+    )
+
+
+@lru_cache(PREPARED)
+def _log_mean(wealth: tuple[float, ...]) -> float:
+    return log_mean_exp(np.array(wealth))
 
 
 class Zone(msgspec.Struct, frozen=True):
@@ -155,10 +169,11 @@ class Watch(msgspec.Struct):
     alarm the watch is frozen until it has recovered. Evidence is valid for any dependence between
     blocks as long as each block's expected mean, given the past, is inside the zone.
 
-    `wealth` holds the natural logarithms of all stakes, as little-endian doubles in the order of
-    `stakes`; it is empty before the first block. It grows as that of `Bet` does, or, `summed`, by
-    the Shiryaev–Roberts form, `M = exp(l) (1 + M)`, which finds small and lasting changes sooner;
-    that leaves out the timid half of the stakes, which add up without saying anything.
+    `evidence` is the decimal logarithm of the average. `wealth` holds the natural logarithms of all
+    stakes, as little-endian doubles in the order of `stakes`; it is empty before the first block.
+    It grows as that of `Bet` does, or, `summed`, by the Shiryaev–Roberts form, `M = exp(l) (1 +
+    M)`, which finds small and lasting changes sooner; that leaves out the timid half of the stakes,
+    which add up without saying anything.
     """
 
     zones: tuple[Zone, ...]
@@ -166,6 +181,7 @@ class Watch(msgspec.Struct):
     log10_threshold: float
     summed: bool = False
     wealth: bytes = b""
+    evidence: float = 0.0
     history: list[Point] = []
     since: float | None = None
     frozen: float | None = None
@@ -180,55 +196,128 @@ class Watch(msgspec.Struct):
         `zones` are those of this block where what is usual depends on its hours. Each block is bet
         on with borders known before it, so the promise of the e-detector holds.
         """
-        here = self.zones if zones is None else zones
-        excess = max(zone.excess(total / n) for zone, total in zip(here, totals, strict=True))
-        self.history = [*self.history, Point(start, n, totals[0] / n, excess)][-REMEMBERED:]
-        self.n += n
-        if self.frozen is None:
-            fixed = stakes(self.zones, self.summed)
-            bets = fixed if zones is None else _stakes(self.zones, zones, self.summed)
-            self._bet(bets, np.minimum(np.array(totals) / n, 1.0), n)
-        else:
-            self._recover(totals[0] / n, n, excess, here)
+        take_all([Block(self, start, totals, n, zones)])
 
-    def _bet(self, bets: Stakes, means: NDArray[np.float64], n: int) -> None:
-        mean = means[bets.indicator, None]
-        rows = effective_rows(bets.m, self.spread, n)[:, None]
-        grown = rows * (mean * bets.on_one + (1.0 - mean) * bets.on_zero)
-        if self.wealth:
-            wealth = self._log_wealth.reshape(grown.shape)
-            grown += np.logaddexp(0.0, wealth) if self.summed else np.maximum(0.0, wealth)
-        self.wealth = grown.astype(WEALTH).tobytes()
-        if self.log10_evidence >= self.log10_threshold:
-            self.frozen, self.since = self.log10_evidence, excursion(self.history)
+    def note(self, block: "Block") -> None:
+        """Remember a block that is taken in."""
+        self.history = [*self.history, block.point][-REMEMBERED:]
+        self.n += block.n
+
+    def grow(self, wealth: bytes, log10_evidence: float) -> None:
+        """Hold the wealth after a block, and alarm when it is enough."""
+        self.wealth, self.evidence = wealth, log10_evidence
+        if log10_evidence >= self.log10_threshold:
+            self.frozen, self.since = log10_evidence, excursion(self.history)
             alone = len(self.zones) == 1
             self.back = self.zones[0].return_bets() if alone else [Bet(LINGERING, "below")]
 
-    def _recover(self, mean: float, n: int, excess: float, here: tuple[Zone, ...]) -> None:
+    def recover(self, block: "Block") -> None:
+        """Take in a block while in alarm, and end the alarm on evidence."""
         for bet in self.back:
             if len(self.zones) == 1:
-                bet.m = here[0].border("below" if bet.side == "above" else "above")
-                rows = float(effective_rows(np.array([bet.m]), self.spread, n)[0])
-                bet.take(min(mean, 1.0), rows)
+                bet.m = block.here[0].border("below" if bet.side == "above" else "above")
+                bet.take(min(block.means[0], 1.0), worth(bet.m, self.spread, block.n))
             else:
-                bet.take(float(excess > 0.0), 1)
+                bet.take(float(block.excess > 0.0), 1)
         if min(bet.log10_evidence for bet in self.back) >= RECOVERED:
             self.rearm()
 
     def rearm(self) -> None:
         """Forget all evidence; the zone stays what it is."""
-        self.frozen, self.since, self.back, self.wealth = None, None, [], b""
-
-    @property
-    def _log_wealth(self) -> NDArray[np.float64]:
-        return np.frombuffer(self.wealth, dtype=WEALTH).astype(np.float64, copy=False)
+        self.frozen, self.since, self.back = None, None, []
+        self.wealth, self.evidence = b"", 0.0
 
     @property
     def log10_evidence(self) -> float:
         """The evidence, that of the alarm while in alarm."""
-        if self.frozen is not None:
-            return self.frozen
-        return log_mean_exp(self._log_wealth) / LN10 if self.wealth else 0.0
+        return self.evidence if self.frozen is None else self.frozen
+
+
+class Block(NamedTuple):
+    """A block for a watch to take in, as `Watch.take` has it."""
+
+    watch: Watch
+    start: float
+    totals: list[float]
+    n: int
+    zones: tuple[Zone, ...] | None = None
+
+    @property
+    def here(self) -> tuple[Zone, ...]:
+        """The zones of this block."""
+        return self.watch.zones if self.zones is None else self.zones
+
+    @property
+    def means(self) -> list[float]:
+        """The mean of each indicator."""
+        return [total / self.n for total in self.totals]
+
+    @property
+    def excess(self) -> float:
+        """The largest excess of an indicator over its zone."""
+        return max(map(Zone.excess, self.here, self.means))
+
+    @property
+    def point(self) -> Point:
+        """What is remembered of it."""
+        return Point(self.start, self.n, self.totals[0] / self.n, self.excess)
+
+    @property
+    def stakes(self) -> Stakes:
+        """The bets on it."""
+        fixed, summed = self.watch.zones, self.watch.summed
+        return stakes(fixed, summed) if self.zones is None else _stakes(fixed, self.zones, summed)
+
+
+def take_all(blocks: Sequence[Block]) -> None:
+    """Take in blocks, each of another watch: the bets of all are settled at once."""
+    for block in blocks:
+        block.watch.note(block)
+    calm = [block for block in blocks if block.watch.frozen is None]
+    for block in blocks:
+        if block.watch.frozen is not None:
+            block.watch.recover(block)
+    staked = [(block, bets) for block in calm if (bets := block.stakes).m.size]
+    for summed in (False, True):
+        mine = [each for each in staked if each[0].watch.summed == summed]
+        if mine:
+            _bet([block for block, _ in mine], [bets for _, bets in mine], summed)
+
+
+def _bet(blocks: list[Block], bets: list[Stakes], summed: bool) -> None:
+    """Settle the bets of watches of one form, those of each watch side by side."""
+    sizes = [each.m.size for each in bets]
+    first = np.cumsum([0, *(len(block.totals) for block in blocks)])
+    place = np.concatenate([each.indicator for each in bets]) + np.repeat(first[:-1], sizes)
+    means = np.minimum([mean for block in blocks for mean in block.means], 1.0)[place, None]
+    rows = np.array(
+        [
+            worth(m, block.watch.spread, block.n)
+            for each, block in zip(bets, blocks, strict=True)
+            for m in each.m.tolist()
+        ]
+    )[:, None]
+    on_one = np.concatenate([each.on_one for each in bets])
+    grown = rows * (means * on_one + (1.0 - means) * np.concatenate([b.on_zero for b in bets]))
+    empty = np.full(on_one.shape[1], -np.inf).astype(WEALTH).tobytes()
+    held = [b.watch.wealth or empty * size for b, size in zip(blocks, sizes, strict=True)]
+    wealth = np.frombuffer(b"".join(held), dtype=WEALTH).reshape(grown.shape)
+    grown += np.logaddexp(0.0, wealth) if summed else np.maximum(0.0, wealth)
+    _share_out(blocks, sizes, grown)
+
+
+def _share_out(blocks: list[Block], sizes: list[int], grown: NDArray[np.float64]) -> None:
+    """Give each watch the wealth of its bets, of which it has `sizes`, and their evidence."""
+    width = grown.shape[1]
+    ends = np.cumsum(sizes) * width
+    starts, flat = ends - np.array(sizes) * width, grown.ravel()
+    peaks = np.maximum.reduceat(flat, starts)
+    sums = np.add.reduceat(np.exp(flat - np.repeat(peaks, ends - starts)), starts)
+    evidence = (peaks + np.log(sums) - np.log(ends - starts)) / LN10
+    raw, item = flat.astype(WEALTH).tobytes(), flat.itemsize
+    spans = zip((starts * item).tolist(), (ends * item).tolist(), strict=True)
+    for block, (start, end), found in zip(blocks, spans, evidence.tolist(), strict=True):
+        block.watch.grow(raw[start:end], found)
 
 
 def grain(spread: float | None) -> Grain:
@@ -236,12 +325,12 @@ def grain(spread: float | None) -> Grain:
     return "row" if spread is None else "block"
 
 
-def effective_rows(m: NDArray[np.float64], spread: float | None, n: int) -> NDArray[np.float64]:
+def worth(m: float, spread: float | None, n: int) -> float:
     """How many independent 0/1 rows of mean `m` a block of `n` rows is worth, at least one."""
     if spread is None:
-        return np.full(m.shape, float(n))
+        return float(n)
     deviation = spread / Z99
-    return np.minimum(np.maximum(m * (1.0 - m) / max(deviation**2, 1e-12), 1.0), n)
+    return min(max(m * (1.0 - m) / max(deviation**2, 1e-12), 1.0), float(n))
 
 
 def excursion(history: list[Point]) -> float:

@@ -27,6 +27,11 @@ class Coded:
         """Some of the rows."""
         return Coded(self.texts, self.places[rows])
 
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which rows hold a text."""
+        return np.asarray(self.places != len(self.texts))
+
     def objects(self) -> NDArray[np.object_]:
         """The texts themselves, None for a missing one."""
         known = np.array([*self.texts.to_pylist(), None], dtype=object)

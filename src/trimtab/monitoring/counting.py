@@ -5,9 +5,10 @@ range, one that was never seen – goes through the code of `judge.signals` itse
 way and the slow way cannot differ in meaning. The counts merge exactly, in any order.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from trimtab.judge.signals.breaks import Cell, Recent, Seen, first_names
 from trimtab.judge.signals.counts import Bins
 from trimtab.monitoring import kernels
 from trimtab.monitoring.arrays import Array, Coded
+from trimtab.monitoring.kernels import Limits
 from trimtab.stats import edges
 from trimtab.stats.edges import Numbers
 
@@ -72,6 +74,8 @@ class ColumnCounts(NamedTuple):
     bins: Bins
     seen: Seen
     cells: dict[str, Cell]
+    limits: Limits | None = None
+    """Those of a column of numbers, None for texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,45 +104,54 @@ def count_numbers(
     profile: ColumnProfile, recent: Recent, values: Numbers, segments: Segments
 ) -> ColumnCounts:
     """Count numbers of any type against the reference and the recent past. Needs one row."""
-    gone = kernels.missing(values)
+    ends = kernels.limits(values)
+    gone = ends.missing
     missing = np.isnan(values) if gone else None
     if gone == values.size:
         bins = Bins([0] * len(profile.masses), gone, 0, gone)
         odd = Strange(missing)
-        return ColumnCounts(bins, Seen(), odd.cells(profile.name, gone, segments))
-    found = _distinct(values, missing) if recent.known else None
-    seen, strange = _against(profile, recent, values, found)
-    bins = number_bins(profile, values, gone)
+        return ColumnCounts(bins, Seen(), odd.cells(profile.name, gone, segments), ends)
+    if recent.known:
+        few = _distinct(values, missing)
+        seen, strange = _against(profile, recent, values, few)
+    else:
+        seen, strange = _within(profile, recent, values, ends)
+    bins = number_bins(profile, values, ends)
     cells = Strange(missing, strange).cells(profile.name, values.size, segments)
-    return ColumnCounts(bins, seen, cells)
+    return ColumnCounts(bins, seen, cells, ends)
 
 
-def number_bins(profile: ColumnProfile, values: Numbers, gone: int) -> Bins:
-    """The bins of a continuous column; `gone` of the values are missing."""
-    known = values.size - gone
+def number_bins(profile: ColumnProfile, values: Numbers, limits: Limits) -> Bins:
+    """The bins of a continuous column of these limits."""
+    known = values.size - limits.missing
     counts = edges.between(values, profile.cuts, known)
-    outside = 0
-    if profile.minimum is not None and profile.maximum is not None and known:
-        low, high = kernels.limits(values)
-        if low < profile.minimum or high > profile.maximum:
-            ends = (float(np.nextafter(profile.minimum, -np.inf)), profile.maximum)
-            under, within = edges.at_most(values, ends).tolist()
-            outside = under + known - within
-    return Bins(counts, gone, outside, values.size)
+    outside, low, high = 0, profile.minimum, profile.maximum
+    if low is not None and high is not None and not low <= limits.low <= limits.high <= high:
+        under, within = edges.at_most(values, (float(np.nextafter(low, -np.inf)), high)).tolist()
+        outside = under + known - within
+    return Bins(counts, limits.missing, outside, values.size)
+
+
+def _within(
+    profile: ColumnProfile, recent: Recent, values: Numbers, limits: Limits
+) -> tuple[Seen, Mask | None]:
+    """As `_against`; the two ends are enough: when neither is strange, nothing between them is."""
+    low, high = recent.ordinary(profile)
+    finite = math.isfinite(limits.low) and math.isfinite(limits.high)
+    if finite and low <= limits.low and limits.high <= high:
+        return Seen(limits.low, limits.high), None
+    return _against(profile, recent, values, np.array(limits[:2]))
 
 
 def _against(
-    profile: ColumnProfile, recent: Recent, values: Numbers, found: Floats | None
+    profile: ColumnProfile, recent: Recent, values: Numbers, few: Floats
 ) -> tuple[Seen, Mask | None]:
     """What was seen, and which rows are strange; None when none is.
 
-    `found` are the different values of a column that is known to take few. Of any other column the
-    two ends are enough: when neither is strange, nothing between them is.
+    `few` are the different values of the column, or at least its ends.
     """
-    ends = np.array(kernels.limits(values))
-    few = ends if found is None else found
     strange = recent.strange(profile, few)
-    if not np.isfinite(ends).all() or strange.any():
+    if not np.isfinite(few).all() or strange.any():
         every = np.asarray(values, dtype=np.float64)
         mask = recent.strange(profile, every)
         return Seen.of(recent, every, mask), mask
@@ -161,18 +174,25 @@ class Vocabulary:
     def __init__(self, profile: ColumnProfile) -> None:
         self._profile = profile
         self._texts: Array | None = None
-        self._bins: Ints = np.empty(0, dtype=np.int64)
+        self._tables: dict[str, NDArray[Any]] = {}
         self._names: list[str] | None = None
         self._strange: Mask = np.empty(0, dtype=np.bool_)
 
-    def bins(self, coded: Coded) -> Ints:
-        """The bin of each text of the dictionary."""
+    def table(self, name: str, coded: Coded, make: Callable[[Coded], NDArray[Any]]) -> NDArray[Any]:
+        """What `make` says of each text of the dictionary, made once and remembered by `name`."""
         texts = coded.texts
         if self._texts is None or not self._texts.equals(texts):
-            self._texts, self._names = texts, None
-            categories = pa.array(self._profile.categories, texts.type)
-            self._bins = positions(coded, categories)[:-1]
-        return self._bins
+            self._texts, self._tables, self._names = texts, {}, None
+        if name not in self._tables:
+            self._tables[name] = make(coded)
+        return self._tables[name]
+
+    def bins(self, coded: Coded) -> Ints:
+        """The bin of each text of the dictionary."""
+        return self.table("bins", coded, self._bins)
+
+    def _bins(self, coded: Coded) -> Ints:
+        return positions(coded, pa.array(self._profile.categories, coded.texts.type))[:-1]
 
     def strange(self, coded: Coded, recent: Recent) -> Mask:
         """Which texts of the dictionary are strange."""

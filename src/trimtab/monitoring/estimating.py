@@ -4,7 +4,8 @@ As in `counting`, what is ordinary is counted by vector instructions; `judge.est
 counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,86 +13,138 @@ import pyarrow as pa
 from trimtab.domain.profile import Coarse, ColumnProfile, EstimateProfile
 from trimtab.domain.records import Floats, Ints
 from trimtab.judge.estimate import Seen, cells_of
-from trimtab.monitoring import kernels
 from trimtab.monitoring.arrays import Coded
-from trimtab.monitoring.counting import Mask, positions
+from trimtab.monitoring.counting import ColumnCounts, Mask, Vocabulary, positions
+from trimtab.monitoring.kernels import Limits
 from trimtab.stats import edges
 from trimtab.stats.edges import Numbers
 
 Values = Mapping[str, Numbers | Coded]
+NOWHERE = -1
+"""The cell of a row without a usable score."""
 
 
-def seen_by_score(
-    profile: EstimateProfile,
-    inputs: tuple[ColumnProfile, ...],
-    values: Values,
-    score: Floats,
-    threshold: float,
-) -> Seen:
-    """What a part of scored rows says; a score that is no finite number is in no cell."""
-    known = np.isfinite(score)
-    usable = score if known.all() else score[known]
-    side = (usable >= threshold).astype(np.int64)
-    cells = np.bincount(cells_of(profile, usable, side), minlength=len(profile.chance))
-    columns = () if profile.shift is None else profile.shift.columns
-    features: list[int] = []
-    for column in columns:
-        found = score if column.name == "" else values[column.name]
-        features += feature(column, found, known).tolist()
-    strange = strange_rows(inputs, values)
-    return Seen(
-        cells.tolist(),
-        features,
-        0 if strange is None else int(np.count_nonzero(strange)),
-        score.size - usable.size,
-    )
+class ByScore:
+    """Counts rows of a binary task against what a release learned for estimates."""
+
+    def __init__(
+        self,
+        profile: EstimateProfile,
+        inputs: tuple[ColumnProfile, ...],
+        vocabularies: Mapping[str, Vocabulary],
+        threshold: float,
+    ) -> None:
+        self._profile = profile
+        self._inputs = {column.name: column for column in inputs}
+        self._vocabularies = vocabularies
+        self._threshold = threshold
+
+    @property
+    def size(self) -> int:
+        """How many cells there are."""
+        return len(self._profile.chance)
+
+    def cells(self, score: Floats) -> Ints:
+        """The cell of each row, `NOWHERE` where the score is no finite number."""
+        side = (score >= self._threshold).astype(np.int64)
+        found = cells_of(self._profile, score, side)
+        known = np.isfinite(score)
+        return found if known.all() else np.where(known, found, NOWHERE)
+
+    def seen(self, values: Values, cells: Ints, counts: Mapping[str, ColumnCounts]) -> Seen:
+        """What a part of scored rows says; `counts` are those of the same rows."""
+        known = cells != NOWHERE
+        usable = cells if known.all() else cells[known]
+        columns = () if self._profile.shift is None else self._profile.shift.columns
+        features = [self._feature(column, values, known, counts).tolist() for column in columns]
+        strange = strange_rows(self._inputs.values(), values, counts, self._vocabularies)
+        return Seen(
+            np.bincount(usable, minlength=self.size).tolist(),
+            [n for bins in features for n in bins],
+            0 if strange is None else int(np.count_nonzero(strange)),
+            cells.size - usable.size,
+        )
+
+    def _feature(
+        self, column: Coarse, values: Values, known: Mask, counts: Mapping[str, ColumnCounts]
+    ) -> Ints:
+        """How many of the known rows are in each coarse bin of a column."""
+        found = values[column.name]
+        if isinstance(found, Coded):
+            return text_feature(column, self._vocabularies[column.name], found, known)
+        if known.all():
+            return joined(column, self._inputs[column.name], counts[column.name])
+        chosen = found[known]
+        gone = int(np.count_nonzero(np.isnan(chosen)))
+        return np.array([*edges.between(chosen, column.cuts, chosen.size - gone), gone])
 
 
-def feature(column: Coarse, values: Numbers | Coded, known: Mask) -> Ints:
-    """How many of the known rows are in each coarse bin of a column."""
-    if isinstance(values, Coded):
-        return _text_feature(column, values, known)
-    chosen = values if known.all() else values[known]
-    gone = kernels.missing(chosen)
-    return np.array([*edges.between(chosen, column.cuts, chosen.size - gone), gone])
+def joined(column: Coarse, profile: ColumnProfile, counts: ColumnCounts) -> Ints:
+    """The coarse bins of numbers from their fine ones: each coarse cut is one of the profile's."""
+    bins = counts.bins
+    places = np.searchsorted(profile.cuts, column.cuts)
+    below = np.cumsum(bins.counts)[places]
+    inner = np.diff(below, prepend=0, append=bins.n - bins.missing)
+    return np.append(inner, bins.missing)
 
 
-def _text_feature(column: Coarse, values: Coded, known: Mask) -> Ints:
+def text_feature(column: Coarse, vocabulary: Vocabulary, values: Coded, known: Mask) -> Ints:
+    """How many of the known rows are in each coarse bin of texts."""
     places = values.places if known.all() else values.places[known]
-    counts = np.bincount(places, minlength=len(values.texts) + 1)
+    bins = vocabulary.table("coarse", values, partial(_coarse_bins, column))
+    counts = np.bincount(places, minlength=bins.size)
+    return np.bincount(bins, weights=counts, minlength=column.size).astype(np.int64)
+
+
+def _coarse_bins(column: Coarse, values: Coded) -> Ints:
     listed = positions(values, pa.array([*column.categories, ""], values.texts.type))
     others, gone = len(column.categories), len(column.categories) + 1
     # Of the texts, those beyond the categories are others; the empty one, listed last, is missing.
     bins = np.where(listed == others, gone, np.where(listed > others, others, listed))
     bins[-1] = gone
-    return np.bincount(bins, weights=counts, minlength=column.size).astype(np.int64)
+    return np.asarray(bins, dtype=np.int64)
 
 
-def strange_rows(inputs: tuple[ColumnProfile, ...], values: Values) -> Mask | None:
+def strange_rows(
+    inputs: Iterable[ColumnProfile],
+    values: Values,
+    counts: Mapping[str, ColumnCounts],
+    vocabularies: Mapping[str, Vocabulary],
+) -> Mask | None:
     """Rows with a value that the reference never held, None when there is none."""
     strange: Mask | None = None
     for column in inputs:
         found = values[column.name]
-        odd = _odd_texts(column, found) if isinstance(found, Coded) else _odd(column, found)
+        if isinstance(found, Coded):
+            odd = _odd_texts(column, vocabularies[column.name], found)
+        else:
+            limits = counts[column.name].limits
+            odd = None if limits is None else _odd(column, found, limits)
         if odd is not None:
             strange = odd if strange is None else strange | odd
     return strange
 
 
-def _odd(column: ColumnProfile, values: Numbers) -> Mask | None:
-    gone = kernels.missing(values)
-    odd = np.isnan(values) if gone and column.missing == 0.0 else None
-    if column.minimum is None or column.maximum is None or gone == values.size:
+def _odd(column: ColumnProfile, values: Numbers, limits: Limits) -> Mask | None:
+    odd = np.isnan(values) if limits.missing and column.missing == 0.0 else None
+    if column.minimum is None or column.maximum is None or limits.missing == values.size:
         return odd
-    low, high = kernels.limits(values)
-    if low >= column.minimum and high <= column.maximum:
+    if limits.low >= column.minimum and limits.high <= column.maximum:
         return odd
     every = np.asarray(values, dtype=np.float64)
     outside = (every < column.minimum) | (every > column.maximum)
     return outside if odd is None else odd | outside
 
 
-def _odd_texts(column: ColumnProfile, values: Coded) -> Mask | None:
+def _odd_texts(column: ColumnProfile, vocabulary: Vocabulary, values: Coded) -> Mask | None:
+    odd: Mask = vocabulary.table("odd", values, partial(_odd_names, column))
+    if not odd.any():
+        return None
+    present = np.bincount(values.places, minlength=odd.size) > 0
+    return odd[values.places] if (odd & present).any() else None
+
+
+def _odd_names(column: ColumnProfile, values: Coded) -> Mask:
     """A text is odd when all of the reference's were listed and it is none; so is a missing one
     where none was missing."""
     listed = positions(values, pa.array(["", *column.categories], values.texts.type))
@@ -104,5 +157,4 @@ def _odd_texts(column: ColumnProfile, values: Coded) -> Mask | None:
         odd |= unseen
     if column.missing == 0.0:
         odd |= gone
-    present = np.bincount(values.places, minlength=odd.size) > 0
-    return odd[values.places] if (odd & present).any() else None
+    return odd

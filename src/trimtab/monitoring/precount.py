@@ -4,22 +4,24 @@ Inputs, feeds, predictions and cohorts are counted here by the fast way; whateve
 counts the rows itself, from columns that are made only when they are asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, cast
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Labelled, Outcome, Rows, Texts
+from trimtab.domain.records import Floats, Ints, Labelled, Outcome, Rows, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge.monitors import Counted as Taken
 from trimtab.judge.monitors import Monitors
+from trimtab.judge.quality import Told
+from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.columns import hours_of
-from trimtab.judge.signals.counts import Bins, Tally, merged
+from trimtab.judge.signals.counts import Tally, merged
 from trimtab.judge.signals.estimate import Counted, Estimated
 from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.inputs import Columns, Inputs
@@ -30,8 +32,8 @@ from trimtab.judge.signals.service import Service
 from trimtab.judge.signals.upstream import Feeds, Upstream
 from trimtab.monitoring import counting, kernels
 from trimtab.monitoring.arrays import Coded
-from trimtab.monitoring.counting import ColumnCounts, Segments, Vocabulary
-from trimtab.monitoring.estimating import seen_by_score
+from trimtab.monitoring.counting import ColumnCounts, Mask, Segments, Vocabulary
+from trimtab.monitoring.estimating import ByScore
 from trimtab.monitoring.lazy import Lazy, LazyRows, Maker
 from trimtab.monitoring.timeline import Part
 from trimtab.stats import edges
@@ -41,12 +43,30 @@ PARALLEL_ROWS = 4_096
 """Fewer rows than this are counted sooner than threads are woken."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Truth:
-    """Rows of a part whose label is known (`mask`), with their labels."""
+    """Rows of a part whose label is known (`mask`).
+
+    `told` are their scores with their labels where the task is binary, None for other tasks.
+    """
 
     mask: NDArray[np.bool_]
-    known: Labelled
+    told: Told | None
+    _made: Callable[[], Labelled]
+
+    @cached_property
+    def known(self) -> Labelled:
+        """The rows with their labels as text, made when somebody asks."""
+        return self._made()
+
+
+class Looked(NamedTuple):
+    """A part as rows of the request log, its columns as they were counted, and the cell of each row
+    where the quality of a binary task can be estimated."""
+
+    rows: Rows
+    columns: dict[str, ColumnCounts]
+    cells: Ints | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,11 @@ class Precount:
         self._vocabularies = {
             column.name: Vocabulary(column) for column in every if column.kind == "categorical"
         }
+        learned = profile.estimate
+        self._by_score = None
+        if learned is not None and subject.signature.task == "binary":
+            threshold = subject.signature.threshold
+            self._by_score = ByScore(learned, profile.inputs, self._vocabularies, threshold)
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -83,36 +108,65 @@ class Precount:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def count(self, part: Part, truth: Truth | None) -> Taken:
-        """What `Monitors.take` takes of these rows."""
-        columns, rows = self._columns(part), self.rows(part)
+    def count(self, part: Part, segments: Segments, truth: Truth | None) -> Taken:
+        """What `Monitors.take` takes of these rows; `segments` are what `self.segments` says."""
+        seen = Looked(self.rows(part), self._columns(part, segments), self._cells(part))
         counted: dict[str, Mapping[int, Any]] = {}
         for family in self._families:
-            match family:
-                case Inputs():
-                    bins = {name: each.bins for name, each in columns.items()}
-                    made: Any = Columns(bins, hours_of(self._subject.profile, part.times))
-                    counted[family.name] = {part.number: made}
-                case Upstream():
-                    counted[family.name] = {part.number: _feeds(columns)}
-                case Prediction():
-                    counted[family.name] = {part.number: self._answers(part)}
-                case Quality():
-                    counted[family.name] = {part.number: Cohort(predicted=len(part))}
-                case Estimated() if self._subject.signature.task == "binary":
-                    counted[family.name] = self._estimated(part)
-                case _:
-                    counted[family.name] = family.count(rows)
+            made = self._counted(family, part, seen)
             if truth is not None:
-                told = family.learn(self._needed(family, truth.known))
-                counted[family.name] = merged(counted[family.name], told)
+                made = merged(made, self._learned(family, part, seen, truth))
+            counted[family.name] = made
         return counted
 
-    def _columns(self, part: Part) -> dict[str, ColumnCounts]:
+    def _counted(self, family: Family[Any, Any], part: Part, seen: Looked) -> Mapping[int, Any]:
+        """What `family.count` would count."""
+        match family:
+            case Inputs():
+                bins = {name: each.bins for name, each in seen.columns.items()}
+                made: Any = Columns(bins, hours_of(self._subject.profile, part.times))
+            case Upstream():
+                made = _feeds(seen.columns)
+            case Prediction():
+                made = self._answers(part)
+            case Quality():
+                made = Cohort(predicted=len(part))
+            case Calibration():
+                made = Matured(predicted=len(part))
+            case Estimated() if seen.cells is not None and self._by_score is not None:
+                found = self._by_score.seen(part.columns, seen.cells, seen.columns)
+                made = Counted(found)
+            case _:
+                return family.count(seen.rows)
+        return {part.number: made}
+
+    def _learned(
+        self, family: Family[Any, Any], part: Part, seen: Looked, truth: Truth
+    ) -> Mapping[int, Any]:
+        """What `family.learn` would count."""
+        signature, told = self._subject.signature, truth.told
+        match family:
+            case Inputs() | Upstream() | Prediction():
+                return {}
+            case Quality() if told is not None:
+                made: Any = Cohort.told(family.quality, signature.threshold, told)
+            case Calibration() if told is not None:
+                made = Matured.told(told)
+            case Estimated() if told is not None and self._by_score is not None:
+                assert seen.cells is not None
+                usable = ~np.isnan(told.score)
+                cells = seen.cells[truth.mask][usable]
+                made = Counted.told(
+                    self._by_score.size, cells, told.positive[usable].astype(np.float64)
+                )
+            case _:
+                return family.learn(truth.known)
+        return {part.number: made}
+
+    def _columns(self, part: Part, segments: Segments) -> dict[str, ColumnCounts]:
         """Every input column; threads share the columns, so that each count is made by one."""
         if self._upstream is None:
             return {}
-        segments = self.segments(part)
         one = partial(self._column, part, segments)
         names = list(self._inputs)
         if self._pool is None or len(part) < PARALLEL_ROWS:
@@ -148,28 +202,24 @@ class Precount:
         if isinstance(values, Coded):
             found = counting.text_bins(self._vocabularies["score"], score, values)[0]
             return Answers(found, hours=hours)
-        gone = kernels.missing(values)
-        bins: Bins = counting.number_bins(score, values, gone)
+        limits = kernels.limits(values)
+        gone = limits.missing
+        bins = counting.number_bins(score, values, limits)
         if subject.signature.task != "binary":
             return Answers(bins, hours=hours)
         below = float(np.nextafter(subject.signature.threshold, -np.inf))
         hits = values.size - gone - int(edges.at_most(values, [below])[0])
         return Answers(bins, Tally(hits, values.size - gone), hours)
 
-    def _estimated(self, part: Part) -> Mapping[int, Counted]:
-        profile, subject = self._subject.profile, self._subject
-        if profile.estimate is None or subject.answer is None:
-            return {}
-        score = np.asarray(part.columns[subject.answer], dtype=np.float64)
-        threshold = subject.signature.threshold
-        seen = seen_by_score(profile.estimate, profile.inputs, part.columns, score, threshold)
-        return {part.number: Counted(seen)}
+    def _cells(self, part: Part) -> Ints | None:
+        score = self.score(part)
+        return None if self._by_score is None or score is None else self._by_score.cells(score)
 
-    def _needed(self, family: Family[Any, Any], known: Labelled) -> Labelled:
-        """Labels as the family reads them: what estimates scores looks at no input."""
-        if isinstance(family, Estimated) and self._subject.signature.task == "binary":
-            return replace(known, rows=Rows(known.rows.fixed, {}, known.rows.outputs))
-        return known
+    def score(self, part: Part) -> Floats | None:
+        """The probabilities of a binary task; None for other tasks, and without them."""
+        if self._subject.signature.task != "binary" or self._subject.answer is None:
+            return None
+        return np.asarray(part.columns[self._subject.answer], dtype=np.float64)
 
     def rows(self, part: Part) -> Rows:
         """The part as rows of the request log."""
@@ -208,19 +258,27 @@ class Precount:
         if self._subject.target is None:
             return None
         values = part.columns[self._subject.target]
-        if isinstance(values, Coded):
-            label: Texts = values.objects()
-            mask = np.asarray(values.places < len(values.texts))
-        else:
-            # A regression's losses read labels as numbers, which these are already.
-            label = cast(Texts, values)
-            mask = ~np.isnan(np.asarray(values, dtype=np.float64))
+        mask = ~np.isnan(values) if not isinstance(values, Coded) else values.present
         if not mask.any():
             return None
-        rows = self.rows(part)
-        if mask.all():
-            return Truth(mask, Labelled(rows, label, part.times))
-        return Truth(mask, Labelled(rows.take(mask), label[mask], part.times[mask]))
+        told = self._told(part, values, mask) if isinstance(values, Coded) else None
+        return Truth(mask, told, partial(self._labelled, part, values, mask))
+
+    def _told(self, part: Part, values: Coded, mask: Mask) -> Told | None:
+        score = self.score(part)
+        if score is None:
+            return None
+        names, classes = values.texts.to_pylist(), self._subject.signature.classes
+        known, positive = (
+            np.array([*(name in wanted for name in names), False])[values.places][mask]
+            for wanted in (classes, classes[-1:])
+        )
+        return Told.among(score[mask], known, positive)
+
+    def _labelled(self, part: Part, values: Numbers | Coded, mask: Mask) -> Labelled:
+        # A regression's losses read labels as numbers, which these are already.
+        label = values.objects() if isinstance(values, Coded) else cast(Texts, values)
+        return Labelled(self.rows(part), label, part.times).take(mask)
 
 
 def _plain(values: Numbers | Coded) -> NDArray[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from trimtab import __version__, errors
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
 from trimtab.domain.profile import QualityProfile, ReferenceProfile
-from trimtab.domain.records import Floats, label_text
+from trimtab.domain.records import label_text
 from trimtab.domain.settings import DEPLOYMENT, DURATION, POSITIVE
 from trimtab.domain.settings import Kind as SettingKind
 from trimtab.judge.profile import DAY, FEWEST_DAYS
@@ -135,9 +135,9 @@ class Case:
                 judging.close(raw.complete)
                 part, refused = self._cleaned(raw)
                 invalid += refused
-                truth = precount.truth(part)
-                judging.take(part.number, precount.count(part, truth))
-                sizes.add(precount.segments(part), self._score(part), truth)
+                truth, segments = precount.truth(part), precount.segments(part)
+                judging.take(part.number, precount.count(part, segments, truth))
+                sizes.add(segments, precount.score(part), truth)
         finally:
             precount.close()
         judging.close()
@@ -204,19 +204,14 @@ class Case:
 
     def _cleaned(self, part: Part) -> tuple[Part, int]:
         """A probability outside [0, 1] is none: it counts as missing, and is told."""
-        score = self._score(part)
-        if score is None or self.roles.answer is None:
+        if self.known.signature.task != "binary" or self.roles.answer is None:
             return part, 0
+        score = np.asarray(part.columns[self.roles.answer], dtype=np.float64)
         wrong = (score < 0.0) | (score > 1.0)
         if not wrong.any():
             return part, 0
         columns = {**part.columns, self.roles.answer: np.where(wrong, np.nan, score)}
         return replace(part, columns=columns), int(wrong.sum())
-
-    def _score(self, part: Part) -> Floats | None:
-        if self.known.signature.task != "binary" or self.roles.answer is None:
-            return None
-        return np.asarray(part.columns[self.roles.answer], dtype=np.float64)
 
     def _unwatched(self, quality: QualityProfile | None) -> dict[str, str]:
         told = {f"input:{name}": reason for name, reason in self.known.unwatched.items()}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import QualityProfile
 from trimtab.domain.records import Floats, Ints
 from trimtab.domain.signature import Signature
-from trimtab.judge.quality import AUC_BINS, Metric, auc_of_counts, losses, positives, score_bins
+from trimtab.judge.quality import AUC_BINS, Metric, auc_of_counts, losses, score_bins
 from trimtab.judge.watch import Point, interval
 from trimtab.monitoring.counting import Segments
 from trimtab.monitoring.precount import Truth
@@ -67,14 +67,10 @@ class Sizes:
             self._add_truth(segments, truth, self._quality)
 
     def _add_truth(self, segments: Segments, truth: Truth, quality: QualityProfile) -> None:
-        rows, label = truth.known.rows, truth.known.label
-        loss = losses(quality.metric, self._signature, rows.outputs, label) / quality.scale
+        loss = self._losses(truth, quality.metric) / quality.scale
         usable = ~np.isnan(loss)
         loss = np.minimum(loss[usable], 1.0)
-        up: NDArray[np.bool_] | None = None
-        if self._signature.task == "binary":
-            up = positives(self._signature, label[usable])
-            bins = score_bins(rows.outputs["score"][usable])
+        told = None if truth.told is None else truth.told.usable
         start = 0
         for codes, size in zip(segments.codes, segments.sizes, strict=True):
             mine = codes[truth.mask][usable]
@@ -85,8 +81,14 @@ class Sizes:
             for place, name in enumerate(names):
                 self.groups[name].labelled += int(counts[place])
                 self.groups[name].loss += float(sums[place])
-            if up is not None:
-                self._add_scores(names, mine, bins, up)
+            if told is not None:
+                self._add_scores(names, mine, score_bins(told.score), told.positive)
+
+    def _losses(self, truth: Truth, metric: Metric) -> Floats:
+        if truth.told is not None:
+            return truth.told.losses(metric, self._signature.threshold)
+        known = truth.known
+        return losses(metric, self._signature, known.rows.outputs, known.label)
 
     def _add_scores(
         self, names: tuple[str, ...], mine: Ints, bins: Ints, up: NDArray[np.bool_]

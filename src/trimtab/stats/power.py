@@ -11,8 +11,7 @@ divergence Lorden, Annals of Mathematical Statistics 1971.
 """
 
 import math
-
-import numpy as np
+from collections.abc import Sequence
 
 from trimtab.stats.logspace import FloatArray
 
@@ -40,6 +39,7 @@ def rows_to_prove(
 
     ``on_one`` and ``on_zero`` hold each stake's gains, in nats a row; ``inf`` where none grows.
 
+    >>> import numpy as np
     >>> gains = np.log1p(np.array([0.5, 1.0]))
     >>> round(rows_to_prove(1.0, gains, -gains, math.log(1000.0)), 3)
     9.966
@@ -48,21 +48,23 @@ def rows_to_prove(
     return log_evidence / growth if growth > 0.0 else math.inf
 
 
-def provable_means(
-    on_one: FloatArray, on_zero: FloatArray, rows: FloatArray, log_evidence: float
-) -> FloatArray:
-    """Return, for each bet, the mean nearest to its border that ``rows`` rows should prove.
+def provable_mean(
+    on_one: Sequence[float], on_zero: Sequence[float], rows: float, log_evidence: float
+) -> float:
+    """Return the mean nearest to a bet's border that ``rows`` rows should prove.
 
-    Gains are of shape (bets, stakes), in nats a row; ``rows`` has one entry for each bet. Bets on a
-    mean above have stakes that gain on 1, bets on one below stakes that gain on 0. NaN where not
-    even a mean of 1 (or 0) would do.
+    ``on_one`` and ``on_zero`` hold the gains of its stakes, in nats a row. A bet on a mean above
+    has stakes that gain on 1, a bet on one below stakes that gain on 0. NaN where not even a mean
+    of 1 (or 0) would do.
 
-    >>> gains = np.log1p(np.array([[0.5, 1.0]]))
-    >>> provable_means(gains, -gains, np.array([20.0]), math.log(1000.0)).round(4).tolist()
-    [0.7491]
+    >>> gains = [math.log1p(stake) for stake in (0.5, 1.0)]
+    >>> round(provable_mean(gains, [-gain for gain in gains], 20.0, math.log(1000.0)), 4)
+    0.7491
     """
-    needed = (log_evidence / rows)[:, None]
-    crossing = (needed - on_zero) / (on_one - on_zero)
-    upwards = (on_one > on_zero).all(axis=1)
-    means = np.where(upwards, crossing.min(axis=1), crossing.max(axis=1))
-    return np.where((means >= 0.0) & (means <= 1.0), means, np.nan)
+    # In plain numbers: thousands of streams ask it of eight stakes in each block.
+    needed, gains = log_evidence / rows, list(zip(on_one, on_zero, strict=True))
+    nearest = min if all(one > zero for one, zero in gains) else max
+    mean = nearest(
+        (needed - zero) / (one - zero) if one != zero else math.inf for one, zero in gains
+    )
+    return mean if 0.0 <= mean <= 1.0 else math.nan

@@ -30,5 +30,5 @@ def test_a_bet_is_settled_to_the_bit_as_arrays_would_settle_it(
         bet.take(mean, rows)
         grown = rows * (mean * grid.on_one + (1.0 - mean) * grid.on_zero)
         wealth = grown + np.maximum(0.0, wealth)
-    assert bet.wealth == wealth.tolist()
+    assert list(bet.wealth) == wealth.tolist()
     assert bet.log10_evidence == pytest.approx(log_mean_exp(wealth) / LN10)

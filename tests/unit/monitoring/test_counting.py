@@ -52,6 +52,11 @@ CHANGES = (
 )
 
 
+def taken(precount: Precount, part: Part) -> Any:
+    """The part as it is counted."""
+    return precount.count(part, precount.segments(part), precount.truth(part))
+
+
 def table_of(given_rows: Rows, label: np.ndarray) -> pa.Table:
     """The rows as a user would have them."""
     return pa.table(
@@ -108,7 +113,7 @@ def test_a_table_leaves_monitors_as_rows_of_the_log_do(changes: list[Change], th
     precount = Precount(judging.monitors, SUBJECT, threads)
     for part in timeline.parts(TableSource(table), line_of(table), KINDS):
         judging.close(part.complete)
-        judging.take(part.number, precount.count(part, precount.truth(part)))
+        judging.take(part.number, taken(precount, part))
     judging.close()
     precount.close()
     for mine, theirs in zip(judging.monitors.families, plain.families, strict=True):
@@ -126,7 +131,7 @@ def test_parts_merge_to_the_whole_in_any_order(change: Change, pieces: int, chan
 
     def counted(part_of: pa.Table) -> Any:
         (part,) = timeline.parts(TableSource(part_of), line_of(table), KINDS)
-        return precount.count(part, precount.truth(part))
+        return taken(precount, part)
 
     size = -(-len(table) // pieces)
     parts = [counted(table.slice(start, size)) for start in range(0, len(table), size)]
@@ -148,7 +153,7 @@ def test_each_family_would_count_the_same_of_the_rows(changes: list[Change], nth
     judging = Judging(spec(block_seconds=DAY, quality="roc_auc"), SUBJECT, 0.0)
     precount = Precount(judging.monitors, SUBJECT)
     for part in timeline.parts(TableSource(table), line_of(table), KINDS):
-        counted, truth = precount.count(part, precount.truth(part)), precount.truth(part)
+        counted, truth = taken(precount, part), precount.truth(part)
         assert truth is not None
         for family in judging.monitors.families:
             if family.name not in ("service", "labels"):
@@ -279,6 +284,8 @@ def test_strange_rows_are_those_of_the_estimate(name: str) -> None:
     live_text = np.array(["a", "c", None, "", "b"] * 4, dtype=object)
     live = np.append(rng.normal(size=18) * 3.0, [np.nan, np.inf])
     values: dict[str, Any] = {"x": live, "s": coded(pa.array(live_text.tolist(), pa.string()))}
-    found = strange_rows(known, values)
+    nobody = Segments((), (), (), ())
+    counts = {"x": counting.count_numbers(known[0], Recent.of(known[0]), live, nobody)}
+    found = strange_rows(known, values, counts, {"s": Vocabulary(known[1])})
     assert found is not None
     assert found.tolist() == slow_strange_rows(known, {"x": live, "s": live_text}).tolist()

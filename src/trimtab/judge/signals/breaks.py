@@ -8,6 +8,7 @@ and this is none of them: a change of unit shows so at once. A text is strange w
 seen.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -88,18 +89,23 @@ class Recent(msgspec.Struct):
         if profile.kind == "categorical":
             found = texts(values)
             return ~np.isin(found.astype(np.str_), ["", *self.names])
+        low, high = self.ordinary(profile)
+        outside = (values < low) | (values > high)
+        if not self.known:
+            return np.asarray(outside)
+        among = (values >= self.known[0]) & (values <= self.known[-1])
+        return np.asarray(outside | (among & ~np.isin(values, self.known)))
+
+    def ordinary(self, profile: ColumnProfile) -> tuple[float, float]:
+        """Between which numbers none is strange for its size."""
         if not self.lows:
-            return np.zeros(values.size, dtype=np.bool_)
+            return -math.inf, math.inf
         low, high = min(self.lows), max(self.highs)
         # The reference's own range keeps a calm week from making an ordinary day impossible; while
         # a break lasts, the past that it is compared with grows old.
         width = max(high - low, _limit(profile.maximum) - _limit(profile.minimum))
         reach = width * (0.5 + self.stale / AGEING)
-        outside = (values < low - reach) | (values > high + reach)
-        if not self.known:
-            return np.asarray(outside)
-        among = (values >= self.known[0]) & (values <= self.known[-1])
-        return np.asarray(outside | (among & ~np.isin(values, self.known)))
+        return low - reach, high + reach
 
     def close(self, seen: "Seen") -> None:
         """Take in what a closed block without a break held."""
@@ -221,7 +227,7 @@ class BreakWatch(msgspec.Struct):
         back.take(self.share, trials)
         if back.log10_evidence >= MENDED:
             self.back, self.since, self.started = None, None, None
-            self.bet.wealth = []
+            self.bet.wealth = ()
             self.evidence = 0.0
 
     @property

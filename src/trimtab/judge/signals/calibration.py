@@ -10,7 +10,7 @@ from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
-from trimtab.judge.quality import FEWEST_LABELS, losses, positives
+from trimtab.judge.quality import FEWEST_LABELS, Told
 from trimtab.judge.reach import LATELY
 from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block
 from trimtab.judge.signals.family import Breaks, Target
@@ -33,6 +33,13 @@ class Matured(msgspec.Struct, frozen=True):
     labelled: int = 0
     positive: int = 0
     score: int = 0
+
+    @classmethod
+    def told(cls, told: Told) -> "Matured":
+        """Count labelled rows."""
+        score, positive = told.usable
+        whole = np.rint(score * MICRO).astype(np.int64)
+        return cls(0, score.size, int(positive.sum()), int(whole.sum()))
 
     def merge(self, other: "Matured") -> "Matured":
         """The counts of both."""
@@ -93,21 +100,11 @@ class Calibration:
 
     def learn(self, labelled: Labelled) -> Mapping[int, Matured]:
         """Count labels into the cohorts of their predictions."""
-        signature = self._target.signature
-        loss = losses("brier", signature, labelled.rows.outputs, labelled.label)
-        known = labelled.take(~np.isnan(loss))
-        numbers = block_numbers(known.rows, self._target.block_seconds)
-        truth = positives(signature, known.label)
-        score = np.rint(known.rows.outputs["score"] * MICRO).astype(np.int64)
-        return {
-            number: Matured(
-                0,
-                int((numbers == number).sum()),
-                int(truth[numbers == number].sum()),
-                int(score[numbers == number].sum()),
-            )
-            for number in np.unique(numbers).tolist()
-        }
+        numbers = block_numbers(labelled.rows, self._target.block_seconds)
+        score = labelled.rows.outputs["score"]
+        told = Told.of(self._target.signature, score, labelled.label)
+        parts = {number: numbers == number for number in np.unique(numbers).tolist()}
+        return {number: Matured.told(told.take(rows)) for number, rows in parts.items()}
 
     def take(self, counted: Mapping[int, Matured]) -> None:
         """What is late for a closed cohort is dropped."""

@@ -1,5 +1,6 @@
 """A column against its reference: the zones of its indicators, and what a block says of them."""
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from trimtab.judge.describe import Subject
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.family import Target
 from trimtab.judge.strata import DAYS_OF_WEEK, HOURS_OF_WEEK, mixture, stratum
-from trimtab.judge.watch import Watch, Zone
+from trimtab.judge.watch import Block, Watch, Zone
 from trimtab.stats.confidence import dkw_half_width
 
 NARROW = 0.02
@@ -33,13 +34,11 @@ def totals(profile: ColumnProfile, bins: Bins) -> list[float]:
     up to all rows so that missing values do not look like a shift; then missing, then outside.
     """
     known = bins.n - bins.missing
-    shares = np.array(bins.counts, dtype=np.float64) / max(known, 1)
-    masses = np.array(profile.masses)
-    if profile.kind == "continuous":
-        shares, masses = np.cumsum(shares)[:-1], np.cumsum(masses)[:-1]
     # A block without any known value says nothing of their distribution.
-    shares = shares if known else masses
-    return [*(shares * bins.n).tolist(), float(bins.missing), float(bins.outside)]
+    shares = [count / known for count in bins.counts] if known else list(profile.masses)
+    if profile.kind == "continuous":
+        shares = list(accumulate(shares))[:-1]
+    return [*(share * bins.n for share in shares), float(bins.missing), float(bins.outside)]
 
 
 def zones(
@@ -130,20 +129,22 @@ class Part(NamedTuple):
     hours: list[int]
 
 
-def judge(stream: Stream, watch: Watch, part: Part) -> None:
-    """Take in a closed block, unless it holds a day in part, too few rows, or half of the usual.
+def block(stream: Stream, watch: Watch, part: Part) -> Block | None:
+    """What the watch is to take in of a closed block; None for a day in part, too few rows, or half
+    of the usual.
 
     Where the reference has strata, counts that do not tell their hours are left out too.
     """
     (target, column, _), (start, bins, rows) = stream, part
     least = 1.0 if watch.spread is None else FEWEST_ROWS
     if target.partial(start) or bins.n < max(_usual(watch) / 2.0, least):
-        return
+        return None
     if not column.strata:
-        watch.take(start, totals(column, bins), bins.n)
-    elif sum(rows):
-        usual = stream.zones(mixture(column.strata, rows))
-        watch.take(start, totals(column, bins), bins.n, usual)
+        return Block(watch, start, totals(column, bins), bins.n)
+    if not sum(rows):
+        return None
+    usual = stream.zones(mixture(column.strata, rows))
+    return Block(watch, start, totals(column, bins), bins.n, usual)
 
 
 def _usual(watch: Watch) -> float:

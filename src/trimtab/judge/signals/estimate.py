@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import EstimateProfile, QualityProfile
-from trimtab.domain.records import Floats, Labelled, Outcome, Rows
+from trimtab.domain.records import Floats, Ints, Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.describe import day
@@ -51,6 +51,15 @@ class Counted(msgspec.Struct, frozen=True):
     labelled: list[int] = []
     hits: list[int] = []
     squares: list[int] = []
+
+    @classmethod
+    def told(cls, size: int, cells: Ints, outcome: Floats) -> "Counted":
+        """Count labelled rows by their cell, of `size` cells, and their outcome in [0, 1]."""
+        sums = [
+            np.bincount(cells, np.rint(values * MICRO), minlength=size).astype(np.int64).tolist()
+            for values in (outcome, outcome**2)
+        ]
+        return cls(Seen(), np.bincount(cells, minlength=size).tolist(), *sums)
 
     def merge(self, other: "Counted") -> "Counted":
         """The counts of both."""
@@ -169,12 +178,7 @@ class Estimated:
         outcome = outcomes(signature, self._quality, outputs, labelled.label)
         known = np.isfinite(score) & np.isfinite(outcome)
         cells = cells_of(profile, score[known], side[known])
-        size, outcome = len(profile.chance), outcome[known]
-        sums = [
-            np.bincount(cells, np.rint(values * MICRO), minlength=size).astype(np.int64).tolist()
-            for values in (outcome, outcome**2)
-        ]
-        return Counted(Seen(), np.bincount(cells, minlength=size).tolist(), *sums)
+        return Counted.told(len(profile.chance), cells, outcome[known])
 
     def take(self, counted: Mapping[int, Counted]) -> None:
         """Late rows count in the oldest open block; what is late for a closed cohort is dropped."""

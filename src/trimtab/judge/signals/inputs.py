@@ -12,7 +12,7 @@ from trimtab.judge import describe
 from trimtab.judge.signals import columns
 from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, sums, values_of
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.watch import Watch
+from trimtab.judge.watch import Watch, take_all
 
 UNKNOWN_INPUT = "a tolerance is set for it, and the reference has no such input"
 
@@ -45,6 +45,7 @@ class Inputs:
 
     def __init__(self, target: Target, profile: ReferenceProfile) -> None:
         self._target = target
+        self._described = describe.Described(target.release)
         self._unfit = {column.name: columns.unfit(column) for column in profile.inputs}
         self._columns = {
             column.name: column for column in profile.inputs if not self._unfit[column.name]
@@ -84,10 +85,16 @@ class Inputs:
         seconds = self._target.block_seconds
         for number in self.state.blocks.due(clock, seconds):
             start, block = number * seconds, self.state.blocks.pop(number)
-            for name, bins in block.columns.items():
-                if name in self._columns and name not in breaks.at(start):
-                    watch, part = self.state.watches[name], columns.Part(start, bins, block.hours)
-                    columns.judge(self._stream(name), watch, part)
+            hours = block.hours
+            broken = breaks.at(start)
+            parts = (
+                columns.block(
+                    self._stream(name), self.state.watches[name], columns.Part(start, bins, hours)
+                )
+                for name, bins in block.columns.items()
+                if name in self._columns and name not in broken
+            )
+            take_all([part for part in parts if part is not None])
 
     def _stream(self, name: str) -> columns.Stream:
         return columns.Stream(self._target, self._columns[name], f"input:{name}")
@@ -97,7 +104,7 @@ class Inputs:
         return tuple(self._verdict(name, reason) for name, reason in self._unfit.items())
 
     def _verdict(self, name: str, unfit: str) -> Verdict:
-        signal, release = f"input:{name}", self._target.release
+        signal = f"input:{name}"
         if unfit:
-            return describe.unknown(signal, release, self._limit, unfit)
-        return describe.verdict(signal, self.state.watches[name], release, columns.DISTANCE)
+            return describe.unknown(signal, self._target.release, self._limit, unfit)
+        return self._described.verdict(signal, self.state.watches[name], columns.DISTANCE)

@@ -14,7 +14,7 @@ from trimtab.judge.profile import score_column
 from trimtab.judge.signals import columns
 from trimtab.judge.signals.counts import Bins, Blocks, Tally, by_block, sums
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.watch import Watch, Zone
+from trimtab.judge.watch import Watch, Zone, take_all
 
 POSITIVE_TOLERANCE = 0.03
 
@@ -101,7 +101,8 @@ class Prediction:
     def _judge(self, start: float, block: Answers) -> None:
         if not columns.unfit(self._score):
             part = columns.Part(start, block.score, block.hours)
-            columns.judge(self._stream, self.state.score, part)
+            scores = columns.block(self._stream, self.state.score, part)
+            take_all([] if scores is None else [scores])
         tally, partial = block.positive, self._target.partial(start)
         if self.state.positive is not None and tally.n and not partial:
             self.state.positive.take(start, [float(tally.hits)], tally.n)

@@ -15,9 +15,9 @@ from trimtab.judge.quality import (
     AUC_BINS,
     FEWEST_LABELS,
     Metric,
+    Told,
     auc_of_counts,
     losses,
-    positives,
     score_bins,
     watched,
 )
@@ -50,23 +50,32 @@ class Cohort(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, quality: QualityProfile, signature: Signature, known: Labelled) -> "Cohort":
         """Count labelled rows; those without a usable output have no loss."""
+        if signature.task == "binary":
+            told = Told.of(signature, known.rows.outputs["score"], known.label)
+            return cls.told(quality, signature.threshold, told)
         loss = losses(quality.metric, signature, known.rows.outputs, known.label) / quality.scale
         usable = ~np.isnan(loss)
-        cohort = cls(
+        return cls(
             labelled=int(usable.sum()),
             unusable=int((~usable).sum()),
             loss=int(np.rint(np.minimum(loss[usable], 1.0) * MICRO).sum()),
         )
-        if signature.task != "binary":
-            return cohort
-        score = known.rows.outputs["score"][usable]
-        truth = positives(signature, known.label[usable])
+
+    @classmethod
+    def told(cls, quality: QualityProfile, threshold: float, told: Told) -> "Cohort":
+        """Count labelled rows of a binary task."""
+        score, truth = usable = told.usable
+        loss = usable.losses(quality.metric, threshold) / quality.scale
         bins = score_bins(score)
-        return msgspec.structs.replace(
-            cohort,
+        every = np.bincount(bins, minlength=AUC_BINS)
+        up = np.bincount(bins[truth], minlength=AUC_BINS)
+        return cls(
+            labelled=score.size,
+            unusable=told.score.size - score.size,
+            loss=int(np.rint(np.minimum(loss, 1.0) * MICRO).sum()),
             gap=int(np.rint((truth - score) * MICRO).sum()),
-            up=np.bincount(bins[truth], minlength=AUC_BINS).tolist(),
-            down=np.bincount(bins[~truth], minlength=AUC_BINS).tolist(),
+            up=up.tolist(),
+            down=(every - up).tolist(),
         )
 
     def merge(self, other: "Cohort") -> "Cohort":
@@ -124,7 +133,7 @@ class Quality:
     name: ClassVar[str] = "quality"
 
     def __init__(self, target: Target, quality: QualityProfile) -> None:
-        self._target, self._quality = target, quality
+        self._target, self.quality = target, quality
         zone = quality_zone(quality, target.spec.monitor.quality_tolerance)
         limit = target.threshold("quality", target.block_seconds)
         self.state: State = State(Watch((zone,), quality.spread, limit, summed=True))
@@ -146,7 +155,7 @@ class Quality:
         numbers = block_numbers(labelled.rows, self._target.block_seconds)
         parts = {number: labelled.take(numbers == number) for number in np.unique(numbers).tolist()}
         signature = self._target.signature
-        return {n: Cohort.of(self._quality, signature, part) for n, part in parts.items()}
+        return {n: Cohort.of(self.quality, signature, part) for n, part in parts.items()}
 
     def take(self, counted: Mapping[int, Cohort]) -> None:
         """Labels of a closed cohort are late: counted, and no evidence."""
@@ -167,10 +176,10 @@ class Quality:
             self._judge(number * seconds, cohort, broken)
 
     def _judge(self, start: float, cohort: Cohort, broken: bool) -> None:
-        state, measured = self.state, cohort.measured(self._quality.metric)
+        state, measured = self.state, cohort.measured(self.quality.metric)
         state.unusable += cohort.unusable
-        few = self._quality.spread is not None and cohort.labelled < FEWEST_ROWS
-        small = few or self._quality.n < FEWEST_LABELS
+        few = self.quality.spread is not None and cohort.labelled < FEWEST_ROWS
+        small = few or self.quality.n < FEWEST_LABELS
         if measured is None or broken or small or self._target.partial(start):
             state.excluded += cohort.labelled
             return
@@ -182,11 +191,11 @@ class Quality:
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`quality`."""
-        if self._quality.n < FEWEST_LABELS:
-            reason = f"the reference has {self._quality.n} labels, {FEWEST_LABELS} are needed"
+        if self.quality.n < FEWEST_LABELS:
+            reason = f"the reference has {self.quality.n} labels, {FEWEST_LABELS} are needed"
             limit = self.state.watch.log10_threshold
             return (describe.unknown("quality", self._target.release, limit, reason),)
-        subject = describe.Subject(self._quality.metric, self._quality.value, note=self.labels)
+        subject = describe.Subject(self.quality.metric, self.quality.value, note=self.labels)
         return (describe.verdict("quality", self.state.watch, self._target.release, subject),)
 
     @property
