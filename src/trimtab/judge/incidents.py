@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from trimtab.domain.names import short
 from trimtab.domain.verdicts import Incident, Tier, Verdict
+from trimtab.judge.causes.case import Case, Trouble, began
 from trimtab.judge.describe import group
-from trimtab.judge.diagnose import Calibration, Case, began, diagnose
+from trimtab.judge.diagnose import diagnose
 from trimtab.judge.reports import MonitorReport
-
-__all__ = ["Calibration", "Case", "reconcile"]
 
 KINDS = {
     "upstream": "upstream",
@@ -76,9 +75,9 @@ def _incident(
     known: Incident | None,
     earlier: int,
 ) -> Incident:
-    diagnosis = diagnose(kind, case, bad, every)
+    diagnosis = diagnose(Trouble(kind, case, bad, every))
     name = f"{case.deployment}-{short(case.release)}-{kind}"
-    first = began(bad, case.clock)
+    first = began(bad, case)
     tiers = [verdict.tier for verdict in bad] + ([] if known is None else [known.tier])
     loudest = max(bad, key=lambda verdict: verdict.evidence_log10 - verdict.threshold_log10)
     return Incident(

@@ -16,6 +16,7 @@ from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Incident
 from trimtab.judge import incidents
+from trimtab.judge.causes.case import Calibration, Case
 from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.quality import Quality
@@ -142,9 +143,9 @@ class Monitors:
         self._opened += len(report.opened)
         return report
 
-    def _case(self, clock: float, surroundings: Surroundings) -> incidents.Case:
+    def _case(self, clock: float, surroundings: Surroundings) -> Case:
         target, quality = self._target, self._quality()
-        return incidents.Case(
+        return Case(
             deployment=target.spec.name,
             release=target.release,
             clock=clock,
@@ -159,9 +160,9 @@ class Monitors:
     def _quality(self) -> Quality | None:
         return next((each for each in self._families if isinstance(each, Quality)), None)
 
-    def _calibration(self, quality: Quality) -> incidents.Calibration | None:
+    def _calibration(self, quality: Quality) -> Calibration | None:
         """Label minus score since quality fell, against the reference."""
         profile, live = self._target.profile, quality.gap
         if live is None or profile is None or profile.calibration is None:
             return None
-        return incidents.Calibration(live, profile.calibration)
+        return Calibration(live, profile.calibration)

@@ -7,8 +7,9 @@ import pytest
 
 from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.budget import tier
+from trimtab.judge.causes.case import Calibration, Case
 from trimtab.judge.describe import day, group
-from trimtab.judge.incidents import Calibration, Case, reconcile
+from trimtab.judge.incidents import reconcile
 from trimtab.judge.reports import MonitorReport, Surroundings
 
 DAY = 86_400.0
@@ -83,6 +84,15 @@ def test_a_golden_set_that_fails_comes_first_whatever_else_is_seen() -> None:
     around = Surroundings(golden_failures=("w1",))
     incident = opened(reconcile(case(surroundings=around), [verdict("quality")], ()))
     assert causes(incident)[0] is Cause.ENVIRONMENT_MISALIGNMENT
+
+
+@pytest.mark.parametrize("signal", ["upstream:x", "labels", "input:x"])
+def test_what_is_decided_before_a_worker_is_asked_is_not_blamed_on_the_environment(
+    signal: str,
+) -> None:
+    around = Surroundings(golden_failures=("w1",))
+    incident = opened(reconcile(case(surroundings=around), [verdict(signal)], ()))
+    assert Cause.ENVIRONMENT_MISALIGNMENT not in causes(incident)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""What a cause is judged by: verdicts that are bad together, and what is known around them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from trimtab.domain.verdicts import Cause, RuledOut, Verdict
+from trimtab.judge.describe import group
+from trimtab.judge.reports import Surroundings
+
+MISCALIBRATED = 0.02
+"""Change of mean (label - score) beyond which the world answers differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Mean of label minus score: since quality fell, and on the reference."""
+
+    live: float
+    reference: float
+
+    @property
+    def moved(self) -> bool:
+        """Whether the scores no longer mean what they meant."""
+        return abs(self.live - self.reference) > MISCALIBRATED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is known about a deployment when its verdicts are put together.
+
+    `started` is the deployment's clock when the release began to be watched, `opened` how many
+    incidents these monitors have opened, `labels` how complete the labels are, in words.
+    """
+
+    deployment: str
+    release: str
+    clock: float
+    block_seconds: float
+    started: float
+    surroundings: Surroundings
+    calibration: Calibration | None
+    labels: str
+    opened: int
+
+    def at_boundary(self, since: float) -> bool:
+        """Whether trouble began with the release, as far as blocks can tell."""
+        boundary = self.surroundings.boundary
+        start = self.started if boundary is None else boundary
+        return since <= start + 2.0 * self.block_seconds
+
+
+class Strength(IntEnum):
+    """How much is said for a cause. The strongest ranks first and is acted on."""
+
+    POSSIBLE = 1
+    """Nothing excludes it."""
+    FITTING = 2
+    """What was observed fits it, and other causes as well."""
+    LIKELY = 3
+    """What was observed is what this cause does, and hardly another."""
+    COMPARED = 4
+    """A controlled comparison shows it: all else was the same."""
+    REPLAYED = 5
+    """Fixed inputs show it: neither the data nor the callers can be why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A cause, how much is said for it, and the observations that say it."""
+
+    cause: Cause
+    strength: Strength
+    evidence: tuple[str, ...]
+
+
+Opinion = Suspicion | RuledOut | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An incident in the making: `bad` verdicts of one `kind`, among `every` verdict given.
+
+    Kinds are those of `judge.incidents.KINDS`.
+    """
+
+    kind: str
+    case: Case
+    bad: Sequence[Verdict]
+    every: Sequence[Verdict]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What is bad, in words."""
+        return tuple(verdict.reason for verdict in self.bad)
+
+    def since(self, *groups: str) -> float:
+        """Event time of the first evidence, of these groups of signals only if any are named."""
+        return began([v for v in self.bad if not groups or group(v.signal) in groups], self.case)
+
+    def found(self, *groups: str) -> list[Verdict]:
+        """All bad verdicts of these groups of signals, whichever incident they belong to."""
+        return [v for v in self.every if v.verdict == "bad" and group(v.signal) in groups]
+
+
+def began(bad: Sequence[Verdict], case: Case) -> float:
+    """Event time of the first evidence among `bad`, the case's clock when none has one."""
+    return min((verdict.since for verdict in bad if verdict.since is not None), default=case.clock)

@@ -1,0 +1,134 @@
+"""Causes in the data: a feed that broke, inputs that moved, a world that answers differently.
+
+The calibration of the scores separates inputs that got harder (the model still knows how unsure
+to be) from a relation that changed.
+"""
+
+from collections.abc import Sequence
+
+from trimtab.domain.verdicts import Cause, RuledOut, Verdict
+from trimtab.judge.causes.case import Calibration, Opinion, Strength, Suspicion, Trouble
+from trimtab.judge.describe import day, group
+
+MOVES = ("input", "prediction", "positive_rate")
+_IN_BAND = "inputs and predictions are in their bands"
+_INTACT = "no column jumped against its recent past"
+
+
+def upstream_break(trouble: Trouble) -> Opinion:
+    """A column against its own recent past, and against the segments where it is intact."""
+    if trouble.kind in ("quality", "drift"):
+        return RuledOut(Cause.UPSTREAM_BREAK, _INTACT)
+    if trouble.kind != "upstream":
+        return None
+    breaks = [verdict for verdict in trouble.bad if group(verdict.signal) == "upstream"]
+    columns = sum(group(verdict.signal) == "input" for verdict in trouble.every)
+    local = sorted({f"{k} {v}" for b in breaks for k, v in b.scope.items() if k != "column"})
+    evidence = (
+        *(verdict.reason for verdict in breaks),
+        f"{columns - len(breaks)} of {columns} columns did not jump at that time",
+        *(f"only {text} is affected, the others are not" for text in local),
+    )
+    return Suspicion(Cause.UPSTREAM_BREAK, Strength.LIKELY, evidence)
+
+
+def concept_drift(trouble: Trouble) -> Opinion:
+    """The relation of inputs and labels changed."""
+    match trouble.kind:
+        case "upstream":
+            by = "quality while a feed is broken says nothing of the model"
+            return RuledOut(Cause.CONCEPT_DRIFT, by)
+        case "labels":
+            by = "labels that do not come say nothing of the model"
+            return RuledOut(Cause.CONCEPT_DRIFT, by)
+        case "drift" if _changed(trouble):
+            return Suspicion(Cause.CONCEPT_DRIFT, Strength.LIKELY, _harmless(trouble))
+        case "quality":
+            return _concept_by_quality(trouble)
+        case _:
+            return None
+
+
+def _concept_by_quality(trouble: Trouble) -> Opinion:
+    calibration, moved = trouble.case.calibration, trouble.found(*MOVES)
+    fallen = _fallen(trouble)
+    if calibration is None:
+        if moved:
+            return None
+        evidence: tuple[str, ...] = (fallen, _IN_BAND)
+        return Suspicion(Cause.CONCEPT_DRIFT, Strength.LIKELY, (*evidence, *_estimated(trouble)))
+    gap = _gap(calibration)
+    if calibration.moved:
+        evidence = (fallen, f"{gap}: the same scores come true otherwise")
+    elif moved:
+        return Suspicion(Cause.CONCEPT_DRIFT, Strength.POSSIBLE, (gap,))
+    else:
+        evidence = (fallen, _IN_BAND, gap)
+    return Suspicion(Cause.CONCEPT_DRIFT, Strength.LIKELY, (*evidence, *_estimated(trouble)))
+
+
+def data_drift(trouble: Trouble) -> Opinion:
+    """The inputs moved: with harm when quality fell, else without."""
+    match trouble.kind:
+        case "upstream":
+            first = day(trouble.since("upstream"))
+            by = f"the change came within one block ({first}), against the stream's own recent past"
+            return RuledOut(Cause.DATA_DRIFT, by)
+        case "drift" if not _changed(trouble):
+            return Suspicion(Cause.DATA_DRIFT, Strength.LIKELY, _harmless(trouble))
+        case "quality":
+            return _data_by_quality(trouble)
+        case _:
+            return None
+
+
+def _data_by_quality(trouble: Trouble) -> Opinion:
+    calibration, moved = trouble.case.calibration, trouble.found(*MOVES)
+    if not moved:
+        return RuledOut(Cause.DATA_DRIFT, _IN_BAND)
+    inputs = _moved(moved)
+    if calibration is None:
+        asked = "without scores it cannot be told whether the relation itself changed"
+        evidence = (_fallen(trouble), inputs, asked)
+    elif calibration.moved:
+        return Suspicion(Cause.DATA_DRIFT, Strength.FITTING, (inputs,))
+    else:
+        harder = "the scores still mean what they meant: the inputs became harder"
+        evidence = (_fallen(trouble), inputs, f"{_gap(calibration)}: {harder}")
+    return Suspicion(Cause.DATA_DRIFT, Strength.LIKELY, (*evidence, *_estimated(trouble)))
+
+
+def _fallen(trouble: Trouble) -> str:
+    return next(verdict.reason for verdict in trouble.bad if verdict.signal == "quality")
+
+
+def _moved(moved: Sequence[Verdict]) -> str:
+    return f"{', '.join(verdict.signal for verdict in moved)} moved out of band"
+
+
+def _gap(calibration: Calibration) -> str:
+    return (
+        f"label minus score is {calibration.live:+.3f}, {calibration.reference:+.3f} on the "
+        "reference"
+    )
+
+
+def _changed(trouble: Trouble) -> bool:
+    """Whether the same scores come true otherwise: no move of the inputs does that."""
+    return any(verdict.signal == "calibration" for verdict in trouble.bad)
+
+
+def _harmless(trouble: Trouble) -> tuple[str, ...]:
+    evidence = [f"{verdict.signal}: {verdict.reason}" for verdict in trouble.bad]
+    evidence.append(f"realised quality shows no harm so far; {trouble.case.labels}")
+    told = any(verdict.signal == "estimate" for verdict in trouble.bad)
+    return (*evidence, *(() if told else _estimated(trouble)))
+
+
+def _estimated(trouble: Trouble) -> tuple[str, ...]:
+    """What was expected of quality without labels, as far as anything was."""
+    return tuple(
+        f"estimate: {verdict.reason}"
+        for verdict in trouble.every
+        if verdict.signal == "estimate" and (verdict.n or verdict.estimate is not None)
+    )

@@ -1,0 +1,45 @@
+"""Causes that have a place: the environment, the machine."""
+
+from trimtab.domain.verdicts import Cause, RuledOut
+from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
+from trimtab.judge.describe import group
+
+BEFORE = ("input", "upstream", "labels")
+"""Groups of signals that are decided before any worker is asked."""
+
+
+def environment_misalignment(trouble: Trouble) -> Opinion:
+    """Golden replay holds the data fixed: the same inputs must give the same outputs."""
+    failed = trouble.case.surroundings.golden_failures
+    if not failed:
+        by = "every worker reproduces the golden set: the same inputs still give the same outputs"
+        return RuledOut(Cause.ENVIRONMENT_MISALIGNMENT, by)
+    if all(group(verdict.signal) in BEFORE for verdict in trouble.bad):
+        return None
+    text = f"the golden set is not reproduced by {', '.join(failed)}"
+    return Suspicion(Cause.ENVIRONMENT_MISALIGNMENT, Strength.REPLAYED, (text,))
+
+
+def infrastructure(trouble: Trouble) -> Opinion:
+    """The machine or a process: seen in what surrounds the release, or in time alone."""
+    if trouble.kind != "service":
+        return None
+    strain = _strain(trouble)
+    slow = all(verdict.signal == "latency" for verdict in trouble.bad)
+    if strain:
+        strength = Strength.LIKELY
+    elif trouble.case.at_boundary(trouble.since()):
+        strength = Strength.POSSIBLE
+    elif slow:
+        strength = Strength.FITTING
+    else:
+        return None
+    return Suspicion(Cause.INFRASTRUCTURE, strength, (*trouble.reasons, *strain))
+
+
+def _strain(trouble: Trouble) -> list[str]:
+    around = trouble.case.surroundings
+    strain = ["the machine lacked CPU or memory"] * around.host_pressure
+    strain += [f"{around.restarts} workers were restarted"] * (around.restarts > 0)
+    strain += ["stable itself burns while a candidate is tried"] * around.candidate
+    return strain

@@ -1,0 +1,19 @@
+"""The causes, in the order in which they rank when as much is said for one as for another."""
+
+from collections.abc import Callable
+
+from trimtab.judge.causes.case import Opinion, Trouble
+from trimtab.judge.causes.data import concept_drift, data_drift, upstream_break
+from trimtab.judge.causes.people import label_fault
+from trimtab.judge.causes.place import environment_misalignment, infrastructure
+from trimtab.judge.causes.release import bad_release
+
+CAUSES: tuple[Callable[[Trouble], Opinion], ...] = (
+    environment_misalignment,
+    label_fault,
+    upstream_break,
+    infrastructure,
+    concept_drift,
+    data_drift,
+    bad_release,
+)
