@@ -52,6 +52,7 @@ def rows(n: int, *, seed: int = 0, start: float = 0.0, seconds: float = DAY, **f
         "weight": 0,
         "unit": np.arange(n, dtype=np.uint64) + np.uint64(seed * 1_000_000),
         "attempt": 0,
+        "worker": [f"w-{i % 3}" for i in range(n)],
         "final": True,
         "outcome": "ok",
         "total_seconds": 0.01,

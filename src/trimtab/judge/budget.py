@@ -28,6 +28,7 @@ GROUPS: dict[str, Group] = {
     "latency": Group("page", 0.10),
     "quality": Group("page", 0.40),
     "upstream": Group("page", 0.35),
+    "workers": Group("ticket", 0.25),
     "prediction": Group("ticket", 0.5),
     "positive_rate": Group("ticket", 0.5),
     "estimate": Group("ticket", 0.5),

@@ -13,6 +13,7 @@ KINDS = {
     "upstream": "upstream",
     "errors": "service",
     "latency": "service",
+    "workers": "service",
     "quality": "quality",
     "prediction": "drift",
     "positive_rate": "drift",

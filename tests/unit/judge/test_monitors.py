@@ -252,9 +252,9 @@ def test_rows_of_others_shadow_copies_and_refusals_are_not_counted() -> None:
     assert {verdict.n for verdict in life.report.verdicts} == {0}
 
 
-def test_a_release_without_profile_is_watched_for_errors_and_latency_only() -> None:
+def test_a_release_without_profile_is_watched_for_what_its_workers_do() -> None:
     life = start(None).days([CALM])
-    assert [v.signal for v in life.report.verdicts] == ["errors", "latency"]
+    assert [v.signal for v in life.report.verdicts] == ["errors", "latency", "workers"]
 
 
 def test_quality_can_be_switched_off() -> None:
@@ -335,7 +335,7 @@ def test_a_model_of_another_kind_is_watched_by_its_inputs() -> None:
     life = Life(monitors).assess((FIRST + 2) * DAY)
     words = {verdict.signal: verdict.verdict for verdict in life.report.verdicts}
     assert words.pop("input:y") == "unknown"
-    assert words == dict.fromkeys(["errors", "latency", "input:x", "upstream"], "ok")
+    assert words == dict.fromkeys(["errors", "latency", "workers", "input:x", "upstream"], "ok")
 
 
 def test_what_was_saved_resumes_bit_for_bit() -> None:

@@ -141,7 +141,7 @@ def test_the_shares_of_a_tier_sum_to_its_budget() -> None:
 
 
 def test_without_a_profile_only_the_service_is_watched() -> None:
-    assert [kind.name for kind in FAMILIES if kind.of(BARE) is not None] == ["service"]
+    assert [kind.name for kind in FAMILIES if kind.of(BARE) is not None] == ["service", "workers"]
 
 
 def test_counts_made_elsewhere_are_judged_as_rows_are() -> None:

@@ -1,4 +1,4 @@
-"""Causes that have a place: the environment, the machine."""
+"""Causes that have a place: the environment, one worker, the machine."""
 
 from trimtab.domain.verdicts import Cause, RuledOut
 from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
@@ -18,6 +18,22 @@ def environment_misalignment(trouble: Trouble) -> Opinion:
         return None
     text = f"the golden set is not reproduced by {', '.join(failed)}"
     return Suspicion(Cause.ENVIRONMENT_MISALIGNMENT, Strength.REPLAYED, (text,))
+
+
+def bad_worker(trouble: Trouble) -> Opinion:
+    """Workers of a release are dealt the same traffic: one that differs is itself why."""
+    if trouble.kind not in ("service", "quality", "drift"):
+        return None
+    differ = [
+        verdict
+        for verdict in trouble.found("workers")
+        if trouble.kind == "service" or verdict.scope["differs"] == "answers"
+    ]
+    if differ:
+        evidence = tuple(verdict.reason for verdict in differ)
+        return Suspicion(Cause.BAD_WORKER, Strength.COMPARED, evidence)
+    alike = [v for v in trouble.every if v.signal == "workers" and v.verdict == "ok"]
+    return RuledOut(Cause.BAD_WORKER, alike[0].reason) if alike else None
 
 
 def infrastructure(trouble: Trouble) -> Opinion:

@@ -11,10 +11,12 @@ from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.service import Service
 from trimtab.judge.signals.upstream import Upstream
+from trimtab.judge.signals.workers import Workers
 
 FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Upstream,
     Service,
+    Workers,
     Quality,
     Estimated,
     Calibration,

@@ -1,0 +1,311 @@
+"""Each worker against the other workers of the release, on the same traffic at the same time.
+
+Requests are dealt to workers without regard to what is in them, so this is a controlled
+comparison: of requests with a certain end (failed, slow, an answer of a certain size) a worker
+that is like the others has its share of the requests. With `n` of the worker's and `m` of the
+others' requests in a block, and an end that is `ratio` times as likely at the worker, it has
+`n ratio / (n ratio + m)` of those with that end, however likely the end is at that time: bursts and
+cycles cancel (Lindon & Malek, *Anytime-Valid Inference for Multinomial Count Data*, 2022). Of a
+finite block the count is hypergeometric, whose evidence is at most that of the binomial bet on.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from trimtab.domain.profile import ColumnProfile
+from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import budget, describe
+from trimtab.judge.profile import score_column
+from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, sums
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.watch import Watch, Zone
+
+LONGEST_BLOCK = 60.0
+"""Seconds of a block on the host's clock; on a clock of events blocks are those of the plan."""
+
+RATIO = 2.0
+"""A worker may fail or be slow so many times as often as the others."""
+
+ANSWERS_RATIO = 1.5
+"""A part of the answers may be so many times as likely at one worker as at the others."""
+
+PARTS = 4
+"""Parts of equal mass of the reference in which answers are compared; a last one is no numbers."""
+
+MOST = 64
+"""Workers that are compared."""
+
+EVENTS = 12
+"""At most this many requests with an end count as independent in a block: those of a batch share
+their worker and often their fate."""
+
+RECENT = 12
+"""Blocks that are told of, and after which a worker that brings nothing is forgotten."""
+
+FAILED, SLOW, ANSWERS = 0, 1, 2
+"""Ends; those from `ANSWERS` on are the parts of the answers."""
+
+
+_TOLD = {FAILED: "fails in", SLOW: "is too slow in"}
+
+
+class Dealt(msgspec.Struct, frozen=True):
+    """Requests dealt to a worker, those it answered, and those with each end: failed, slow, and
+    answers by their part."""
+
+    n: int = 0
+    answered: int = 0
+    ends: list[int] = []
+
+    def merge(self, other: "Dealt") -> "Dealt":
+        """The counts of both."""
+        ends = sums(self.ends, other.ends)
+        return Dealt(self.n + other.n, self.answered + other.answered, ends)
+
+    def of(self, end: int) -> tuple[int, int]:
+        """Requests with this end, and those that could have had it."""
+        return self.ends[end], self.n if end == FAILED else self.answered
+
+
+class Deal(msgspec.Struct, frozen=True):
+    """What each worker was dealt in a block."""
+
+    workers: dict[str, Dealt] = {}
+
+    @classmethod
+    def of(cls, workers: Mapping[str, Dealt]) -> "Deal":
+        """The first by the alphabet, whose counts are exact however the rows were split."""
+        return cls(dict(sorted(workers.items())[:MOST]))
+
+    def merge(self, other: "Deal") -> "Deal":
+        """The counts of both."""
+        return Deal.of(merged(self.workers, other.workers))
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """One end in one block: at the worker and at the others, hits among trials."""
+
+    start: float
+    hits: int
+    n: int
+    others: int
+    of: int
+
+    @property
+    def events(self) -> int:
+        """Requests with this end, wherever."""
+        return self.hits + self.others
+
+    def border(self, ratio: float) -> float:
+        """The worker's share of them when the end is `ratio` times as likely there."""
+        return ratio * self.n / (ratio * self.n + self.of)
+
+
+class Versus(msgspec.Struct):
+    """One worker against the others, for one end. `back` is the rate that proves recovery."""
+
+    worker: str
+    end: int
+    watch: Watch
+    recent: list[Pair] = []
+    back: float = 0.0
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is in alarm."""
+        return self.watch.since is not None
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """How likely the end is at the worker and at the others, since the alarm's first block."""
+        told = [pair for pair in self.recent if pair.start >= (self.watch.since or 0.0)]
+        hits, n = sum(each.hits for each in told), sum(each.n for each in told)
+        others, of = sum(each.others for each in told), sum(each.of for each in told)
+        return hits / max(n, 1), others / max(of, 1)
+
+    def take(self, pair: Pair) -> None:
+        """Take in a block. In alarm the worker is compared with what it was, not with others."""
+        if self.bad:
+            self.watch.take(pair.start, [float(pair.hits)], pair.n, (Zone(None, self.back),))
+            return
+        self.recent = [*self.recent, pair][-RECENT:]
+        border = pair.border(RATIO if self.end < ANSWERS else ANSWERS_RATIO)
+        counted = min(pair.events, EVENTS, _most(self.watch.log10_threshold, border))
+        mine = pair.hits / pair.events * counted
+        self.watch.take(pair.start, [mine], counted, (Zone(None, border),))
+        self.back = sum(self.rates) / 2.0
+
+
+class State(msgspec.Struct):
+    """What changes while workers are compared; `seen` are the blocks that brought each nothing."""
+
+    pairs: dict[str, Versus] = {}
+    unseen: dict[str, int] = {}
+    blocks: Blocks[Deal] = msgspec.field(default_factory=Blocks[Deal])
+
+
+class Workers:
+    """Failures, slow answers and what is answered, of each worker against the others."""
+
+    name: ClassVar[str] = "workers"
+
+    def __init__(self, target: Target) -> None:
+        plan = target.spec.monitor
+        wall = target.spec.clock == "wall"
+        self._target = target
+        self._seconds = min(plan.block_seconds, LONGEST_BLOCK) if wall else plan.block_seconds
+        self._score = None if target.profile is None else target.profile.score
+        self._ends = ANSWERS + (0 if self._score is None else PARTS + 1)
+        streams = target.spec.scale.max * self._ends
+        self._limit = target.threshold("workers", self._seconds, streams)
+        self.state: State = State()
+
+    @classmethod
+    def of(cls, target: Target) -> "Workers | None":
+        """Workers are watched where a release may have more than one."""
+        return cls(target) if target.spec.scale.max > 1 else None
+
+    def count(self, rows: Rows) -> Mapping[int, Deal]:
+        """Count requests by the first of their rows; those that no worker had are left out."""
+        workers = rows.fixed.get("worker")
+        if workers is None:
+            return {}
+        had = np.array([name is not None for name in workers.tolist()], dtype=np.bool_)
+        first = rows.take(np.asarray(had & (rows.fixed["row"] == 0), dtype=np.bool_))
+        return {number: self._deal(part) for number, part in by_block(first, self._seconds)}
+
+    def _deal(self, rows: Rows) -> Deal:
+        workers = rows.fixed["worker"]
+        names = dict.fromkeys(workers.tolist())
+        return Deal.of({name: self._dealt(rows.take(workers == name)) for name in names})
+
+    def _dealt(self, rows: Rows) -> Dealt:
+        ok = np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_)
+        slow = rows.fixed["total_seconds"][ok] > self._target.spec.objective.latency_seconds
+        answered = int(ok.sum())
+        ends = [len(rows) - answered, int(slow.sum()), *self._answers(rows.take(ok))]
+        return Dealt(len(rows), answered, ends)
+
+    def _answers(self, rows: Rows) -> list[int]:
+        """Answers by their part of the reference; the last are missing or no number."""
+        if self._score is None:
+            return []
+        values = score_column(self._target.signature, rows.outputs)
+        if values is None:
+            return [0] * (PARTS + 1)
+        bins = Bins.of(self._score, values)
+        return [*in_parts(self._score, bins.counts), bins.missing]
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Deal]:
+        """Labels say nothing here."""
+        return {}
+
+    def take(self, counted: Mapping[int, Deal]) -> None:
+        """Late rows count in the oldest open block."""
+        self.state.blocks.take(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge each block that is over; a broken feed breaks for every worker alike."""
+        for number in self.state.blocks.due(clock, self._seconds):
+            deal = self.state.blocks.pop(number).workers
+            for end in range(self._ends):
+                self._compare(number * self._seconds, end, deal)
+            self._forget(deal)
+
+    def _compare(self, start: float, end: int, deal: Mapping[str, Dealt]) -> None:
+        """Each worker against those that are not themselves in alarm."""
+        good = [name for name in deal if not self._bad(name, end)]
+        for name in deal:
+            others = [deal[each].of(end) for each in good if each != name]
+            hits, n = sum(each for each, _ in others), sum(each for _, each in others)
+            pair = Pair(start, *deal[name].of(end), hits, n)
+            if pair.n and (self._bad(name, end) or _comparable(pair, end, len(others))):
+                self._versus(name, end).take(pair)
+
+    def _versus(self, worker: str, end: int) -> Versus:
+        key = f"{worker}\n{end}"
+        if key not in self.state.pairs:
+            watch = Watch((Zone(None, 0.5),), None, self._limit)
+            self.state.pairs[key] = Versus(worker, end, watch)
+        return self.state.pairs[key]
+
+    def _bad(self, worker: str, end: int) -> bool:
+        known = self.state.pairs.get(f"{worker}\n{end}")
+        return known is not None and known.bad
+
+    def _forget(self, deal: Mapping[str, Dealt]) -> None:
+        """A worker that is gone is neither good nor bad."""
+        unseen = {name: n + 1 for name, n in self.state.unseen.items()} | dict.fromkeys(deal, 0)
+        self.state.unseen = {name: n for name, n in sorted(unseen.items()) if n < RECENT}
+        self.state.pairs = {
+            key: each for key, each in self.state.pairs.items() if each.worker in self.state.unseen
+        }
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One bad verdict for each worker that differs, or a single one that none does."""
+        pairs = list(self.state.pairs.values())
+        names = sorted({each.worker for each in pairs if each.bad})
+        if names:
+            return tuple(self._differs(name) for name in names)
+        if len(self.state.unseen) < 2:
+            reason = "there are not two workers to compare"
+            return (describe.unknown("workers", self._target.release, self._limit, reason),)
+        verdict = Verdict(
+            signal="workers",
+            tier=budget.tier("workers"),
+            verdict="ok",
+            reason=f"{len(self.state.unseen)} workers do alike on the same traffic",
+            release=self._target.release,
+            evidence_log10=max((each.watch.log10_evidence for each in pairs), default=0.0),
+            threshold_log10=self._limit,
+            n=max((each.watch.n for each in pairs), default=0),
+        )
+        return (verdict,)
+
+    def _differs(self, worker: str) -> Verdict:
+        mine = [each for each in self.state.pairs.values() if each.worker == worker and each.bad]
+        worst = max(mine, key=lambda each: (each.end < ANSWERS, each.watch.log10_evidence))
+        rate, others = worst.rates
+        since = min(each.watch.since or 0.0 for each in mine)
+        return Verdict(
+            signal=f"workers:{worker}",
+            tier=budget.tier("workers"),
+            verdict="bad",
+            reason=f"{worker} {_TOLD.get(worst.end, 'answers otherwise in')} {rate:.1%} of its "
+            f"requests since {describe.day(since)}, the others in {others:.1%} at the same time",
+            release=self._target.release,
+            scope={"worker": worker, "differs": "answers" if worst.end >= ANSWERS else "service"},
+            evidence_log10=worst.watch.log10_evidence,
+            threshold_log10=self._limit,
+            estimate=rate,
+            reference=others,
+            n=worst.watch.n,
+            since=since,
+        )
+
+
+def in_parts(profile: ColumnProfile, counts: Sequence[int]) -> list[int]:
+    """Counts of a profile's bins as those of parts of about equal mass."""
+    parts, before = [0] * PARTS, 0.0
+    for mass, count in zip(profile.masses, counts, strict=True):
+        middle = before + mass / 2.0
+        parts[min(int(middle * PARTS), PARTS - 1)] += count
+        before += mass
+    return parts
+
+
+def _most(log10_threshold: float, border: float) -> int:
+    """How many events of a block count at most, so that no block alone brings more than half of
+    what alarms: what happens to a worker within minutes may be a single event."""
+    return max(int(log10_threshold / 2.0 / -math.log10(border)), 1)
+
+
+def _comparable(pair: Pair, end: int, others: int) -> bool:
+    """Whether there is something to compare. Of two workers that answer differently, either may be
+    the one that is wrong."""
+    return pair.of > 0 and pair.events > 0 and others >= (2 if end >= ANSWERS else 1)
