@@ -68,3 +68,20 @@ def test_a_control_group_without_limits_takes_nothing(tmp_path: Path) -> None:
     assert seen is not None
     assert (seen.memory_bytes, seen.free_bytes) == (2**33, 2**32)
     assert seen.cores == len(os.sched_getaffinity(0))
+
+
+def test_what_work_waits_for_is_told_for_the_machine_or_its_group(tmp_path: Path) -> None:
+    """The pressure that is higher counts; without the files nothing is told."""
+    host = machine(tmp_path, memory_pressure="some avg10=1.00 avg60=30.50 avg300=1.00 total=9\n")
+    (tmp_path / "proc/pressure").mkdir()
+    line = "some avg10=0.00 avg60=12.00 avg300=0.00 total=1\nfull avg10=0.00 avg60=99.00\n"
+    for name in ("cpu", "memory"):
+        (tmp_path / "proc/pressure" / name).write_text(line)
+    (tmp_path / "proc/pressure/io").write_text("some avg60=much\n")
+    (tmp_path / "proc/loadavg").write_text("3.25 1.00 0.50 2/300 999\n")
+    (tmp_path / "proc/17").mkdir()
+    (tmp_path / "proc/17/schedstat").write_text("9000000000 2500000000 12\n")
+    seen = host.look([17, 18])
+    assert seen is not None
+    assert seen.waiting == {"cpu": 0.12, "memory": pytest.approx(0.305)}
+    assert (seen.load, seen.waited_seconds) == (3.25, {17: 2.5})

@@ -20,11 +20,12 @@ LONGEST_LINE = 16_000_000
 class Request(msgspec.Struct, frozen=True):
     """What a controller asks."""
 
-    do: Literal["apply", "status", "start_job"]
+    do: Literal["apply", "status", "start_job", "relieve"]
     wanted: WantedWorkers | None = None
     job: str = ""
     argv: tuple[str, ...] = ()
     environment: dict[str, str] = {}
+    worker: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -104,3 +105,5 @@ class Control:
             self._workforce.apply(request.wanted)
         elif request.do == "start_job":
             self._jobs.start(request.job, request.argv, request.environment)
+        elif request.do == "relieve":
+            self._workforce.relieve(request.worker)

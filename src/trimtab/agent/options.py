@@ -39,6 +39,8 @@ class Patience:
     """Between two looks at whether workers keep to their limits."""
     measure: float = 5.0
     """Between two measurements of everything that processes use, for the metrics."""
+    replay: float = 300.0
+    """Between two replays of the golden set in a worker that serves; 0 for none."""
     relieved: float = 60.0
     """After a worker could not be relieved, until that is tried again."""
     unused: float = 60.0

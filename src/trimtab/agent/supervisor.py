@@ -5,10 +5,11 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -160,7 +161,7 @@ class _Agent:
         await self._control.listen()
         self._write_export()
         self._workforce.resume()
-        looking = [asyncio.ensure_future(look()) for look in (self._watch, self._measure)]
+        looking = [asyncio.ensure_future(look()) for look in self._looks()]
         keepers = [asyncio.ensure_future(k.run()) for k in (*self._gateways, self._controller)]
         stop = asyncio.Event()
         facts = Path(layout.AGENT_FACTS)
@@ -191,6 +192,16 @@ class _Agent:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.encode(self._options.export))
+
+    def _looks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        replays = [self._check_golden] if self._options.patience.replay > 0.0 else []
+        return [self._watch, self._measure, *replays]
+
+    async def _check_golden(self) -> None:
+        """Workers replay by themselves; asked more often, they tell sooner."""
+        while True:
+            await asyncio.sleep(self._options.patience.replay / 4.0)
+            await self._workforce.check_golden()
 
     async def _watch(self) -> None:
         while True:

@@ -20,7 +20,7 @@ from trimtab.agent.hands import PreparedRelease
 from trimtab.agent.limits import Growth, gpu, processors, standing, told
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
 from trimtab.agent.process import Child
-from trimtab.agent.readiness import Hello, greeted
+from trimtab.agent.readiness import Hello, asked_again, greeted
 from trimtab.agent.usage import usage
 from trimtab.agent.zygotes import Zygotes
 from trimtab.domain import layout
@@ -179,6 +179,7 @@ class WorkerKeeper:
             *("--config", str(prepared.config)),
             *("--socket", str(self._socket)),
             *("--parent-fd", str(self._with.lifeline)),
+            *("--replay", str(self._with.patience.replay)),
         ]
         limits, present = self._with.limits(self.slot.release), sorted(os.sched_getaffinity(0))
         if (chosen := processors(limits, self.slot.index, present)) is not None:
@@ -237,11 +238,34 @@ class WorkerKeeper:
         if found == "over":
             self._tell("failed", f"{told(limits, used)}, and is ended", child.pid)
             child.signal(signal.SIGKILL)
-        elif (
-            found == "worn" and self._hello is not None and time.monotonic() >= self._patient_until
-        ):
+        elif found == "worn":
+            self._relieve(child, told(limits, used))
+
+    async def check_golden(self) -> None:
+        """Relieve a worker that no longer reproduces its golden set; where no other can take its
+        place, it goes on and its status says so."""
+        child = self._child
+        if child is None or self._hello is None:
+            return
+        hello = await asked_again(self._socket, self.slot, child.pid)
+        if hello is None or child is not self._child:
+            return
+        self._refusal = None
+        if hello.golden_failure:
+            why, difference = hello.golden_failure, hello.golden_difference
+            self._refusal = Refusal(why, errors.GOLDEN_FAILED, difference)
+            self._relieve(child, why)
+
+    def relieve(self) -> None:
+        """Let another worker take the place of this one."""
+        if self._child is not None:
+            self._relieve(self._child, "it differs from the other workers")
+
+    def _relieve(self, child: Child, why: str) -> None:
+        ready = self._hello is not None and not self._stopping.is_set()
+        if ready and time.monotonic() >= self._patient_until:
             if not self._worn.is_set():
-                self._tell("stopping", f"{told(limits, used)}, and is relieved", child.pid)
+                self._tell("stopping", f"{why}, and is relieved", child.pid)
             self._worn.set()
 
     async def _successor(self, child: Child) -> Child | None:

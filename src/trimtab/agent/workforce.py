@@ -79,6 +79,17 @@ class Workforce:
         for keeper in self._keepers.values():
             keeper.check_limits()
 
+    async def check_golden(self) -> None:
+        """Ask every worker whether it still reproduces its golden set."""
+        await asyncio.gather(*(keeper.check_golden() for keeper in self._keepers.values()))
+
+    def relieve(self, worker: str) -> None:
+        """Let another process take the place of a worker, by the id of its slot; one that is not
+        there needs no relief."""
+        for slot, keeper in self._keepers.items():
+            if slot.id == worker:
+                keeper.relieve()
+
     def _reconcile(self) -> None:
         for slot in sorted(self._wanted - self._keepers.keys()):
             keeper = self._keepers[slot] = WorkerKeeper(slot, self._equipment)

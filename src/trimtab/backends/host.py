@@ -22,8 +22,19 @@ class LinuxHost:
         if memory is None:
             return None
         total, free = memory
-        used = {pid: seconds for pid in pids if (seconds := self._used(pid)) is not None}
-        return HostStatus(self._cores(), total, free, used)
+        looked = tuple(pids)
+        used = {pid: seconds for pid in looked if (seconds := self._used(pid)) is not None}
+        waited = {pid: seconds for pid in looked if (seconds := self._waited(pid)) is not None}
+        load = _text(self._proc / "loadavg").split()
+        return HostStatus(
+            self._cores(),
+            total,
+            free,
+            used,
+            self._waiting(),
+            float(load[0]) if load else 0.0,
+            waited,
+        )
 
     def _memory(self) -> tuple[int, int] | None:
         """Bytes in all and bytes free, the narrowest limit first."""
@@ -58,7 +69,25 @@ class LinuxHost:
         fields = _text(self._proc / str(pid) / "stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / self._tick if len(fields) > 12 else None
 
+    def _waited(self, pid: int) -> float | None:
+        """Seconds before a processor, the second field, in nanoseconds."""
+        fields = _text(self._proc / str(pid) / "schedstat").split()
+        return int(fields[1]) / 1e9 if len(fields) > 1 else None
 
+    def _waiting(self) -> dict[str, float]:
+        """Pressure of the machine, or of a control group around this process if that is higher."""
+        groups = [group for group in self._own_groups() if group != self._groups]
+        found = {}
+        for name in _PRESSURES:
+            files = [self._proc / "pressure" / name]
+            files += [group / f"{name}.pressure" for group in groups]
+            shares = [share for file in files if (share := _some(file)) is not None]
+            if shares:
+                found[name] = max(shares)
+        return found
+
+
+_PRESSURES = ("cpu", "memory", "io")
 _MEMORY = ("MemTotal", "MemAvailable")
 
 
@@ -66,6 +95,15 @@ def _text(path: Path) -> str:
     with contextlib.suppress(OSError):
         return path.read_text(encoding="utf-8")
     return ""
+
+
+def _some(path: Path) -> float | None:
+    """The share of the last minute of a `some` line; None where the kernel does not tell."""
+    fields = dict(part.partition("=")[::2] for part in _text(path).partition("\n")[0].split())
+    try:
+        return float(fields["avg60"]) / 100.0
+    except (KeyError, ValueError):
+        return None
 
 
 def _number(path: Path) -> int | None:

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from trimtab import errors
 from trimtab.backends.refusals import broken, only, stale
 from trimtab.domain import chain
@@ -126,7 +128,8 @@ def _matches(release: Release, ref: ReleaseRef) -> bool:
 class MemoryNode:
     """`ports.Node` in memory: workers are ready at once, unless `failing` or `slow` name them.
 
-    `reachable` False makes every call fail as a dead agent would; `applied` keeps what was asked.
+    `reachable` False makes every call fail as a dead agent would; `applied` and `relieved` keep
+    what was asked.
     """
 
     reachable: bool = True
@@ -136,6 +139,7 @@ class MemoryNode:
     jobs: dict[str, JobStatus] = field(default_factory=dict)
     argv: dict[str, tuple[str, ...]] = field(default_factory=dict)
     applied: list[WantedWorkers] = field(default_factory=list)
+    relieved: list[str] = field(default_factory=list)
     gateways: tuple[int, ...] = ()
 
     async def apply(self, wanted: WantedWorkers) -> NodeStatus:
@@ -160,6 +164,11 @@ class MemoryNode:
         self._reach()
         self.jobs.setdefault(job, JobStatus(job, 1, None, 0.0))
         self.argv.setdefault(job, tuple(argv))
+
+    async def relieve(self, worker: str) -> None:
+        """See `ports.Node`."""
+        self._reach()
+        self.relieved.append(worker)
 
     def end_job(self, job: str, exit_code: int) -> None:
         """Let a job end."""
@@ -205,7 +214,7 @@ class MemoryHost:
         if self.status is None:
             return None
         used = {pid: self.used[pid] for pid in pids if pid in self.used}
-        return HostStatus(self.status.cores, self.status.memory_bytes, self.status.free_bytes, used)
+        return msgspec.structs.replace(self.status, cpu_seconds=used)
 
 
 class VirtualClock:

@@ -53,6 +53,10 @@ class NodeClient:
         """Start a process once per id. Raises `Permanent` TT-701 and `Unavailable` TT-702."""
         await self._ask({"do": "start_job", "job": job, "argv": argv, "environment": environment})
 
+    async def relieve(self, worker: str) -> None:
+        """Let another process take a worker's place. Raises `Unavailable` TT-702."""
+        await self._ask({"do": "relieve", "worker": worker})
+
     async def close(self) -> None:
         """End the connection."""
         if self._streams is not None:

@@ -198,6 +198,12 @@ class StartRun(msgspec.Struct, frozen=True, tag="start_run", tag_field="kind"):
     """Labels known by this event time may be used; None means all."""
 
 
+class Relieve(msgspec.Struct, frozen=True, tag="relieve", tag_field="kind"):
+    """Let another process take the place of a worker, by the id of its slot."""
+
+    worker: str
+
+
 class Notify(msgspec.Struct, frozen=True, tag="notify", tag_field="kind"):
     """Tell people about an incident."""
 
@@ -208,4 +214,4 @@ class Effect(msgspec.Struct, frozen=True):
     """Something to do outside, once per `id`."""
 
     id: str
-    what: StartRun | Notify
+    what: StartRun | Relieve | Notify

@@ -99,9 +99,17 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
 class HostStatus(msgspec.Struct, frozen=True):
     """What a machine has and what its processes used. `cpu_seconds` are by process id, since each
-    began; memory is in bytes, within the limits that the system itself is under."""
+    began; memory is in bytes, within the limits that the system itself is under.
+
+    `waiting` is the share of the last minute in which some work waited for `cpu`, `memory` or `io`
+    (pressure stall information), empty where the kernel does not tell; `load` is how many processes
+    wanted to run, averaged over the last minute; `waited_seconds` is how long each process waited
+    for a processor since it began."""
 
     cores: float
     memory_bytes: int
     free_bytes: int
     cpu_seconds: dict[int, float] = {}
+    waiting: dict[str, float] = {}
+    load: float = 0.0
+    waited_seconds: dict[int, float] = {}

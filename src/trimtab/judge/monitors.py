@@ -15,7 +15,7 @@ from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Incident
-from trimtab.judge import incidents
+from trimtab.judge import incidents, replays
 from trimtab.judge.causes.case import Calibration, Case
 from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.signals.family import Breaks, Family, Target
@@ -138,7 +138,8 @@ class Monitors:
         breaks = Breaks()
         for family in self._families:
             family.close(clock, breaks)
-        verdicts = tuple(each for family in self._families for each in family.verdicts())
+        told = tuple(each for family in self._families for each in family.verdicts())
+        verdicts = (*told, *replays.verdicts(self.release, surroundings))
         report = incidents.reconcile(self._case(clock, surroundings), verdicts, open_incidents)
         self._opened += len(report.opened)
         return report

@@ -24,16 +24,19 @@ class GuardReport:
 class Surroundings:
     """What the monitors cannot see in rows, for the diagnosis.
 
-    `boundary` is the deployment clock when the serving release last changed; `golden_failures`
-    the workers whose golden replay failed since; `restarts` workers restarted since; `candidate`
-    whether a rollout is in canary; `host_pressure` whether the machine lacked CPU or memory.
+    `boundary` is the deployment clock when the serving release last changed; `workers` how many
+    it has, `golden_failures` those that do not reproduce the golden set; `restarts` workers
+    restarted since; `candidate` whether a rollout is in canary; `host_pressure` what the machine
+    lacks, in words, None where that is not measured; `starved` what its workers lack.
     """
 
     boundary: float | None = None
+    workers: int = 0
     golden_failures: tuple[str, ...] = ()
     restarts: int = 0
     candidate: bool = False
-    host_pressure: bool = False
+    host_pressure: tuple[str, ...] | None = None
+    starved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

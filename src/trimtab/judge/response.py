@@ -8,6 +8,7 @@ from trimtab.domain.rollout import Standing
 from trimtab.domain.state import DeploymentState, rollback_target
 from trimtab.domain.verdicts import Cause, Incident, RankedCause, Tier
 from trimtab.judge.draft import Draft, Observation, means, storable
+from trimtab.judge.replays import everywhere
 
 MOST_AUTOMATIC_ROLLBACKS = 3
 OWN: tuple[str, ...] = ("rollout",)
@@ -18,7 +19,6 @@ _ALERTS = {
     Cause.INFRASTRUCTURE: "alert owner: the machine or a process, not the model",
     Cause.TRAINING_SERVING_SKEW: "alert owner: serving and training compute a feature differently",
     Cause.ENVIRONMENT_MISALIGNMENT: "alert owner: the environment is not the one it was built in",
-    Cause.BAD_WORKER: "alert owner: one worker differs from the others",
     Cause.HOSTILE_CLIENT: "alert owner: one caller is behind it",
     Cause.LABEL_FAULT: "alert owner: the labels are at fault, not the model",
     Cause.UNKNOWN: "alert owner",
@@ -117,6 +117,8 @@ def _act(draft: Draft, incident: Incident) -> None:
         draft.record(e.IncidentUpdated(told), incident.release, action)
     if trigger and not hold:
         request_run(draft, trigger, incident.id)
+    if first_cause(incident) == Cause.BAD_WORKER:
+        _relieve(draft, incident, known)
 
 
 def _outlived(state: DeploymentState, incident: Incident) -> bool:
@@ -144,10 +146,27 @@ def _action(draft: Draft, incident: Incident) -> str:
             return "watch: the inputs changed, no harm is shown"
         case Cause.CONCEPT_DRIFT if incident.tier == "note":
             return "watch: scores come true otherwise, no harm is shown"
+        case Cause.BAD_WORKER:
+            return f"replace {', '.join(_differing(incident))}; the release itself is sound"
         case Cause.BAD_RELEASE:
             return incident.action or _verdict_on(draft, incident)
         case cause:
             return _ALERTS[cause]
+
+
+def _differing(incident: Incident) -> list[str]:
+    """The workers that the incident blames, as slots are called."""
+    return [verdict.scope["worker"] for verdict in incident.verdicts if "worker" in verdict.scope]
+
+
+def _relieve(draft: Draft, incident: Incident, known: Incident | None) -> None:
+    """Have each worker that is blamed replaced, once: if its successor differs too, people see the
+    incident stay open."""
+    done = known is not None and first_cause(known) == Cause.BAD_WORKER
+    asked = _differing(known) if known is not None and done else []
+    for worker in _differing(incident):
+        if worker not in asked:
+            draft.request(e.Effect(f"relieve:{incident.id}:{worker}", e.Relieve(worker)))
 
 
 def _verdict_on(draft: Draft, incident: Incident) -> str:
@@ -198,9 +217,7 @@ def explain_rollback(draft: Draft, key: str, left: Standing, why: str) -> None:
     blamed = [
         incident
         for incident in state.incidents
-        if first_cause(incident) == Cause.BAD_RELEASE
-        and incident.signals != OWN
-        and means(incident.release, left)
+        if _blames(incident) and incident.signals != OWN and means(incident.release, left)
     ]
     for incident in blamed:
         told = msgspec.structs.replace(incident, action=back, undo=undo)
@@ -292,11 +309,16 @@ def ready_target(state: DeploymentState, seen: Observation) -> Standing | None:
     return target if seen.up(target) else None
 
 
+def _blames(incident: Incident) -> bool:
+    """Whether another release may do better: this one is bad, or no worker of it is sound."""
+    return first_cause(incident) == Cause.BAD_RELEASE or everywhere(incident.signals, incident.tier)
+
+
 def blamed_on_stable(state: DeploymentState) -> str:
-    """The severity of a page that blames the stable release itself; "" when there is none."""
+    """The severity of a page that blames the stable release itself, or what it runs in on every
+    worker; "" when there is none."""
     for incident in state.incidents:
         page = incident.tier == "page" and incident.signals != OWN
-        blames = first_cause(incident) == Cause.BAD_RELEASE
-        if page and blames and means(incident.release, state.stable):
+        if page and _blames(incident) and means(incident.release, state.stable):
             return incident.severity or "bad release"
     return ""

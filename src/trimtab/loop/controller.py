@@ -79,7 +79,8 @@ class Controller:
         """Host epoch seconds of the last completed tick."""
         self._parts = parts
         self._tempo = tempo or Tempo()
-        self._capacity = Capacity(parts.evidence, Machine(parts.host), Wakes(place.home))
+        self._machine = Machine(parts.host)
+        self._capacity = Capacity(parts.evidence, self._machine, Wakes(place.home))
         self._publisher = Publisher(place.home)
         self._retirement = Retirement(self._tempo.patience)
         self._outbox = Outbox(parts.journal, parts.node, parts.notifier, self.runs)
@@ -220,7 +221,7 @@ class Controller:
 
     def _follow(self) -> None:
         states = self.store.deployments
-        self._parts.evidence.follow(states, self.health.surroundings(states))
+        self._parts.evidence.follow(states, self.health.surroundings(states, self._machine))
 
     def _wanted(self) -> frozenset[WorkerSlot]:
         return frozenset().union(*map(workers_wanted, self.store.deployments.values()))

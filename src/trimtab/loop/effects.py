@@ -2,7 +2,7 @@
 
 import logging
 
-from trimtab.domain.events import Effect, Notify, StartRun
+from trimtab.domain.events import Effect, Notify, Relieve, StartRun
 from trimtab.domain.processes import NodeStatus
 from trimtab.domain.state import SystemState
 from trimtab.errors import Conflict, Permanent, TrimtabError, Unavailable
@@ -56,6 +56,8 @@ class Outbox:
         match effect.what:
             case StartRun() as order:
                 await self._start(order)
+            case Relieve(worker=worker):
+                await self._node.relieve(worker)
             case Notify(incident=incident):
                 self._notifier.notify(effect.id, incident)
 

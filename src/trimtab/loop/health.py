@@ -8,6 +8,7 @@ from trimtab.domain.state import DeploymentState
 from trimtab.errors import GOLDEN_FAILED
 from trimtab.judge.draft import WorkerFailure
 from trimtab.judge.reports import Surroundings
+from trimtab.loop.machine import Machine
 
 FAILED_STARTS = 3
 
@@ -50,17 +51,22 @@ class Health:
         starts = worker.restarts - self._at_ready.get(worker.slot, 0)
         return worker.code == GOLDEN_FAILED or starts >= FAILED_STARTS
 
-    def surroundings(self, states: Mapping[str, DeploymentState]) -> dict[str, Surroundings]:
-        """What the monitors cannot see in rows. Pressure on the host is not measured."""
-        return {name: self._around(state) for name, state in states.items()}
+    def surroundings(
+        self, states: Mapping[str, DeploymentState], machine: Machine
+    ) -> dict[str, Surroundings]:
+        """What the monitors cannot see in rows."""
+        return {name: self._around(state, machine) for name, state in states.items()}
 
-    def _around(self, state: DeploymentState) -> Surroundings:
+    def _around(self, state: DeploymentState, machine: Machine) -> Surroundings:
         stable = state.stable.digest if state.stable else None
         serving = [worker for worker in self.status.workers if worker.slot.release == stable]
         golden = [worker.slot.id for worker in serving if worker.code == GOLDEN_FAILED]
         return Surroundings(
             boundary=state.serving_since,
+            workers=len(serving),
             golden_failures=tuple(golden),
             restarts=sum(worker.restarts for worker in serving),
             candidate=state.rollout is not None and state.rollout.phase == "canary",
+            host_pressure=machine.pressure,
+            starved=() if stable is None else machine.strain(stable),
         )

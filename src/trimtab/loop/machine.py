@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import HostStatus, NodeStatus
 from trimtab.judge.scale.service import RECENT
+from trimtab.judge.strain import grown, lacks, starved
 from trimtab.ports.host import Host
 
 EVERY = 1.0
@@ -14,6 +15,11 @@ EVERY = 1.0
 FEWEST_SECONDS = 2.0
 """Worker seconds within the minute from which the share that was computed is told."""
 FEWEST_CALLS = 200.0
+MINUTE = 60.0
+SIZES = 30
+"""Minutes of which the size of the workers is kept."""
+REMEMBERED = 3900.0
+"""Seconds for which it is told that the machine lacked something: a block of evidence, and some."""
 
 
 @dataclass
@@ -43,6 +49,20 @@ class Used:
         return after - before if last - first > RECENT - 2.0 * EVERY else None
 
 
+@dataclass
+class Sizes:
+    """The size of a release's largest worker in each minute."""
+
+    minutes: deque[int] = field(default_factory=lambda: deque(maxlen=SIZES))
+    _at: float = -MINUTE
+
+    def take(self, size: int, now: float) -> None:
+        """The size now; it counts once a minute."""
+        if now - self._at >= MINUTE:
+            self._at = now
+            self.minutes.append(size)
+
+
 class Machine:
     """Looks at the host about once a second."""
 
@@ -52,7 +72,10 @@ class Machine:
         self._host = host
         self._looked_at = -EVERY
         self._releases: dict[Digest, Used] = {}
+        self._waits: dict[Digest, Used] = {}
+        self._sizes: dict[Digest, Sizes] = {}
         self._gateways = Used()
+        self._lacked: dict[str, tuple[float, str]] = {}
 
     def look(self, node: NodeStatus, now: float) -> None:
         """Look again, if it is time; `now` is monotonic seconds."""
@@ -64,16 +87,34 @@ class Machine:
         self.host = self._host.look([*(pid for _, pid in workers), *node.gateways])
         if self.host is None:
             return
+        self._lacked |= {kind: (now, text) for kind, text in lacks(self.host).items()}
+        self._lacked = {k: told for k, told in self._lacked.items() if now - told[0] < REMEMBERED}
         for release in {release for release, _ in workers}:
             pids = [pid for of, pid in workers if of == release]
             self._releases.setdefault(release, Used()).take(self._of(pids), now)
+            waited = {pid: s for pid, s in self.host.waited_seconds.items() if pid in pids}
+            self._waits.setdefault(release, Used()).take(waited, now)
+            self._sizes.setdefault(release, Sizes()).take(self.rss(release), now)
         for release in self._releases.keys() - {release for release, _ in workers}:
-            del self._releases[release]
+            del self._releases[release], self._waits[release], self._sizes[release]
         self._gateways.take(self._of(node.gateways), now)
 
     def _of(self, pids: Iterable[int]) -> dict[int, float]:
         used = self.host.cpu_seconds if self.host else {}
         return {pid: used[pid] for pid in pids if pid in used}
+
+    @property
+    def pressure(self) -> tuple[str, ...] | None:
+        """What the machine lacked lately, in words; None where that is not known."""
+        return None if self.host is None else tuple(text for _, text in self._lacked.values())
+
+    def strain(self, release: Digest) -> tuple[str, ...]:
+        """What the workers of a release lack, in words."""
+        if release not in self._releases:
+            return ()
+        worked, waited = self._releases[release].recent, self._waits[release].recent
+        short = () if worked is None or waited is None else starved(waited, worked)
+        return (*short, *grown(self._sizes[release].minutes))
 
     def rss(self, release: Digest) -> int:
         """Bytes of the release's largest worker; 0 without one."""

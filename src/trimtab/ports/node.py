@@ -22,3 +22,10 @@ class Node(Protocol):
     ) -> None:
         """Start a process once per id; a second call with the same id changes nothing."""
         ...
+
+    async def relieve(self, worker: str) -> None:
+        """Let another process take the place of a worker, by the id of its slot, once it is ready.
+
+        It may be repeated: a fresh worker that is relieved again costs no request. One that is not
+        there needs no relief."""
+        ...

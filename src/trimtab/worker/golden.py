@@ -1,8 +1,9 @@
 """The golden set: stored inputs and outputs, replayed to see whether the model still is itself."""
 
+import contextlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -68,17 +69,21 @@ def write(path: Path, golden: GoldenSet) -> None:
     unfinished.replace(path)
 
 
-def answers(model: Model, golden: GoldenSet, batch: int = 0) -> list[Tensor]:
-    """The model's outputs for the set's inputs, asked `batch` rows at a time (0: all at once)."""
+def batches(golden: GoldenSet, batch: int = 0) -> Iterator[tuple[list[Tensor], int]]:
+    """The set's inputs, `batch` rows at a time (0: all at once), with the number of rows."""
     if batch <= 0 or batch >= golden.rows:
-        return model.predict(golden.inputs, golden.rows).outputs
+        yield golden.inputs, golden.rows
+        return
     columns = [(tensor, array_of(tensor)) for tensor in golden.inputs]
-    parts = []
     for start in range(0, golden.rows, batch):
         end = min(start + batch, golden.rows)
         inputs = [tensor_of(each.name, rows[start:end], each.datatype) for each, rows in columns]
-        parts.append(model.predict(inputs, end - start).outputs)
-    return [_joined(each) for each in zip(*parts, strict=True)]
+        yield inputs, end - start
+
+
+def answers(model: Model, golden: GoldenSet, batch: int = 0) -> list[Tensor]:
+    """The model's outputs for the set's inputs, asked `batch` rows at a time (0: all at once)."""
+    return joined([model.predict(inputs, rows).outputs for inputs, rows in batches(golden, batch)])
 
 
 def compare(
@@ -112,14 +117,18 @@ def verified(model: Model) -> float | None:
 
     Raises `Refusal` (exit code 10) when the outputs are not the stored ones within tolerance.
     """
-    stored = model.config.golden
-    if stored is None:
+    if model.config.golden is None:
         return None
-    result = replayed(model)
-    if result.within(stored.tolerance):
+    return settled(model, replayed(model))
+
+
+def settled(model: Model, result: Comparison) -> float:
+    """The largest difference of a replay. Raises `Refusal` when it is beyond the tolerance."""
+    tolerance = 0.0 if model.config.golden is None else model.config.golden.tolerance
+    if result.within(tolerance):
         return result.difference
     why = "; ".join(result.problems) or (
-        f"the largest difference is {result.difference:.3g}, the tolerance {stored.tolerance:.3g}"
+        f"the largest difference is {result.difference:.3g}, the tolerance {tolerance:.3g}"
     )
     raise _not_reproduced(model, why, result.difference)
 
@@ -129,19 +138,31 @@ def replayed(model: Model) -> Comparison:
     stored = model.config.golden
     if stored is None:
         raise _not_reproduced(model, "the release has no golden set", None)
-    try:
+    with replaying(model):
         golden = read(stored.path)
         got = answers(model, golden)
+    return compare(golden.outputs, got, model.config.signature, stored.tolerance)
+
+
+@contextlib.contextmanager
+def replaying(model: Model) -> Iterator[None]:
+    """Turn what goes wrong in a replay into the `Refusal` that says so."""
+    try:
+        yield
     except StageFailure as failure:
         raise _not_reproduced(model, f"at {failure.stage}: {failure}", None) from failure
     except (OSError, FrameError, KeyError, ValueError) as error:
         raise _not_reproduced(model, f"the golden set cannot be read: {error}", None) from error
-    return compare(golden.outputs, got, model.config.signature, stored.tolerance)
 
 
 def _not_reproduced(model: Model, why: str, difference: float | None) -> Refusal:
     message = f"the golden set of {model.config.name} is not reproduced: {why}"
     return Refusal(EXIT_GOLDEN, GOLDEN_FAILED, message, difference)
+
+
+def joined(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Outputs of parts of the rows, as those of all."""
+    return [_joined(each) for each in zip(*parts, strict=True)] if len(parts) > 1 else [*parts[0]]
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -20,6 +20,7 @@ from .failures import BAD_REFERENCE, EXIT_LOAD, STAGE_CODES, Refusal, StageFailu
 from .frames import Tensor
 from .integrity import verify_tree
 from .model import Model, load
+from .replay import Replay
 from .serve import Server
 
 _NAME = "trimtab-worker"
@@ -102,8 +103,8 @@ def _serve(options: argparse.Namespace, parent: Parent) -> int:
     settings = config.read(options.config)
     verify_tree(settings)
     model = load(settings)
-    difference = golden.verified(model)
-    server = Server(model, options.socket, difference)
+    replay = Replay(model, golden.verified(model), options.replay, time.monotonic)
+    server = Server(model, options.socket, replay)
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
     parent.when_gone(server.stop)
     server.run()
@@ -215,6 +216,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     added["convert"].add_argument("--out", type=Path, required=True)
     added["serve"].add_argument("--processors", type=_numbers, default=())
     added["serve"].add_argument("--gpu", default="")
+    added["serve"].add_argument("--replay", type=float, default=0.0)
     probe = added["probe"]
     probe.add_argument("--outputs", type=Path, action="append", required=True)
     probe.add_argument("--batch", type=int, action="append", required=True)

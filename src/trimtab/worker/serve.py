@@ -30,6 +30,7 @@ from .frames import (
     tensors_of,
 )
 from .model import Model
+from .replay import Replay
 from .tracing import within
 from .watchdog import patience, prepare
 
@@ -84,16 +85,16 @@ class Connection:
 class Server:
     """Answers frames for a verified model until it is told to stop."""
 
-    def __init__(self, model: Model, path: Path, golden_difference: float | None) -> None:
+    def __init__(self, model: Model, path: Path, replay: Replay) -> None:
         config = model.config
         self._model = model
+        self._replay = replay
         self._hello = {
             "protocol": PROTOCOL,
             "release": config.release,
             "name": config.name,
             "worker": path.stem,
             "pid": os.getpid(),
-            "golden_difference": golden_difference,
         }
         self._path = path.absolute()
         self._selector = selectors.DefaultSelector()
@@ -129,6 +130,8 @@ class Server:
                 self._say_bye()
             if self._queue:
                 self._answer(*self._queue.popleft())
+            elif not self._stopping:
+                self._replay.step()
         for connection in list(self._connections):
             self._drop(connection)
         self._selector.close()
@@ -136,7 +139,7 @@ class Server:
     def _patience(self) -> float | None:
         if self._queue:
             return 0.0
-        return _QUIET_SECONDS / 5 if self._stopping else None
+        return _QUIET_SECONDS / 5 if self._stopping else self._replay.wait()
 
     def _drained(self) -> bool:
         if not self._said_bye or self._queue:
@@ -166,7 +169,11 @@ class Server:
         sock.setblocking(False)
         connection = Connection(sock)
         self._connections.add(connection)
-        connection.send(encode(Kind.HELLO, self._hello))
+        golden = {
+            "golden_difference": self._replay.difference,
+            "golden_failure": self._replay.failure,
+        }
+        connection.send(encode(Kind.HELLO, {**self._hello, **golden}))
         self._watch(connection)
 
     def _read(self, connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """What decide leads to: rollouts by evidence, the guard, first releases."""
 
+import msgspec
 import pytest
 from tests.support.control import (
     ANN,
@@ -19,7 +20,7 @@ from tests.support.control import (
 from trimtab.domain import events as e
 from trimtab.domain.deployment import RolloutPlan
 from trimtab.domain.state import DeploymentState
-from trimtab.domain.verdicts import Cause
+from trimtab.domain.verdicts import Cause, Tier
 from trimtab.judge import verbs
 from trimtab.judge.draft import WorkerFailure
 from trimtab.judge.reports import GuardReport, MonitorReport
@@ -256,6 +257,19 @@ def test_page_that_blames_stable_rolls_it_back() -> None:
         "IncidentClosed",
     ]
     assert story.state.stable == release(1)
+
+
+@pytest.mark.parametrize(("tier", "serves"), [("page", "m@1"), ("ticket", "m@2")])
+def test_release_that_no_worker_reproduces_is_rolled_back_and_not_for_one_worker(
+    tier: Tier, serves: str
+) -> None:
+    story = rolling("bake1").tick(3600.0, guard=GOOD)
+    blamed = incident("env", Cause.ENVIRONMENT_MISALIGNMENT, tier, about=release(2).digest)
+    blamed = msgspec.structs.replace(blamed, signals=("golden",))
+    story.tick(monitors=MonitorReport((), opened=(blamed,)))
+    assert story.state.stable is not None
+    assert story.state.stable.name == serves
+    assert ("IncidentClosed" in kinds(story.last)) == (tier == "page")
 
 
 def test_page_that_blames_the_only_release_pages_that_there_is_no_way_back() -> None:

@@ -7,7 +7,7 @@ from tests.support.control import ANN, BAD, GOOD, Story, incident, kinds, releas
 from trimtab.domain import events as e
 from trimtab.domain.deployment import RetrainPlan
 from trimtab.domain.state import DeploymentState
-from trimtab.domain.verdicts import Cause, Tier
+from trimtab.domain.verdicts import Cause, Incident, Tier
 from trimtab.judge import verbs
 from trimtab.judge.draft import FinishedRun
 from trimtab.judge.reports import MonitorReport
@@ -59,6 +59,31 @@ def test_every_cause_has_its_action(
     story = served(plan).tick(monitors=opened("i", cause, tier))
     assert story.state.incidents[0].action.startswith(action)
     assert (story.state.run is not None) == action.startswith("retrain:")
+
+
+def differing(*workers: str) -> Incident:
+    """An incident that blames these workers."""
+    told = tuple(
+        verdict("bad", signal=f"workers:{each}", scope={"worker": each}) for each in workers
+    )
+    blamed = incident("w", Cause.BAD_WORKER, "ticket")
+    return msgspec.structs.replace(blamed, verdicts=told, signals=tuple(v.signal for v in told))
+
+
+def test_a_worker_that_differs_is_replaced_once_and_another_one_when_it_differs_too() -> None:
+    story = served().tick(monitors=MonitorReport((), opened=(differing("w-1"),)))
+    assert story.state.incidents[0].action.startswith("replace w-1;")
+    assert story.last.effects[0] == e.Effect("relieve:w:w-1", e.Relieve("w-1"))
+    assert story.tick().last.effects == ()
+    more = MonitorReport((), updated=(differing("w-1", "w-10"),))
+    relieved = [each for each in story.tick(monitors=more).last.effects if "relieve" in each.id]
+    assert [each.what for each in relieved] == [e.Relieve("w-10")]
+
+
+def test_an_incident_that_turns_out_to_be_a_worker_has_it_replaced() -> None:
+    story = served().tick(monitors=opened("w", Cause.UNKNOWN, "ticket"))
+    story.tick(monitors=MonitorReport((), updated=(differing("w-1"),)))
+    assert story.last.effects[0].what == e.Relieve("w-1")
 
 
 def test_incident_without_a_cause_alerts_and_notes_tell_nobody() -> None:

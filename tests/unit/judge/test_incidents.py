@@ -99,7 +99,9 @@ def test_what_is_decided_before_a_worker_is_asked_is_not_blamed_on_the_environme
     ("around", "since", "expected"),
     [
         (Surroundings(), 8 * DAY, [Cause.UNKNOWN]),
-        (Surroundings(host_pressure=True), 8 * DAY, [Cause.INFRASTRUCTURE]),
+        (Surroundings(host_pressure=()), 8 * DAY, [Cause.UNKNOWN]),
+        (Surroundings(host_pressure=("no memory",)), 8 * DAY, [Cause.INFRASTRUCTURE]),
+        (Surroundings(starved=("no processor",)), 8 * DAY, [Cause.INFRASTRUCTURE]),
         (Surroundings(restarts=3), DAY, [Cause.INFRASTRUCTURE, Cause.BAD_RELEASE]),
         (Surroundings(candidate=True), 8 * DAY, [Cause.INFRASTRUCTURE]),
         (Surroundings(boundary=7 * DAY), 8 * DAY, [Cause.BAD_RELEASE, Cause.INFRASTRUCTURE]),

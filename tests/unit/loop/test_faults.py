@@ -139,6 +139,11 @@ class FaultyNode:
         await self.inner.start_job(job, argv, environment)
         self.point("after job")
 
+    async def relieve(self, worker: str) -> None:
+        self.point("before relief")
+        await self.inner.relieve(worker)
+        self.point("after relief")
+
 
 @dataclass
 class FaultyNotifier:

@@ -62,3 +62,34 @@ def test_a_worker_that_was_replaced_counts_from_its_beginning() -> None:
 def test_a_host_that_says_nothing_is_not_known() -> None:
     machine = watched(MemoryHost(), 62)
     assert (machine.host, machine.gateway_seconds(30_000.0)) == (None, None)
+
+
+def test_what_the_machine_lacked_is_told_for_a_while() -> None:
+    host = MemoryHost(STATUS)
+    machine = watched(host, 2)
+    assert machine.pressure is not None
+    assert not machine.pressure
+    host.status = HostStatus(4.0, 2**33, 2**32, waiting={"cpu": 0.9})
+    machine.look(node(1), 2.0)
+    host.status = STATUS
+    machine.look(node(1), 100.0)
+    assert "waited for a processor 90%" in " ".join(machine.pressure or ())
+    machine.look(node(1), 5000.0)
+    assert not machine.pressure
+    assert watched(MemoryHost(), 2).pressure is None
+
+
+def test_workers_that_wait_for_processors_or_grow_are_told() -> None:
+    host, machine = MemoryHost(STATUS), Machine(MemoryHost(STATUS))
+    assert machine.strain(A) == ()
+    machine = Machine(host)
+    for second in range(62):
+        host.used = dict.fromkeys((1, 7), second * 0.5)
+        waited = {1: second * 0.5, 9: 0.0}
+        host.status = HostStatus(4.0, 2**33, 2**32, waited_seconds=waited)
+        machine.look(node(1), float(second))
+    assert "50%" in machine.strain(A)[0]
+    for minute in range(2, 14):
+        grown = WorkerStatus(WorkerSlot(A, 0), "ready", pid=1, rss_bytes=minute * 2**20)
+        machine.look(NodeStatus((grown,)), minute * 60.0)
+    assert "memory of a worker grew" in machine.strain(A)[-1]

@@ -3,6 +3,7 @@
 from trimtab.domain.verdicts import Cause, RuledOut
 from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
 from trimtab.judge.describe import group
+from trimtab.judge.reports import Surroundings
 
 BEFORE = ("input", "upstream", "labels")
 """Groups of signals that are decided before any worker is asked."""
@@ -40,7 +41,7 @@ def infrastructure(trouble: Trouble) -> Opinion:
     """The machine or a process: seen in what surrounds the release, or in time alone."""
     if trouble.kind != "service":
         return None
-    strain = _strain(trouble)
+    strain = _strain(trouble.case.surroundings)
     slow = all(verdict.signal == "latency" for verdict in trouble.bad)
     if strain:
         strength = Strength.LIKELY
@@ -49,13 +50,20 @@ def infrastructure(trouble: Trouble) -> Opinion:
     elif slow:
         strength = Strength.FITTING
     else:
-        return None
+        return _no_strain(trouble.case.surroundings)
     return Suspicion(Cause.INFRASTRUCTURE, strength, (*trouble.reasons, *strain))
 
 
-def _strain(trouble: Trouble) -> list[str]:
-    around = trouble.case.surroundings
-    strain = ["the machine lacked CPU or memory"] * around.host_pressure
+def _strain(around: Surroundings) -> list[str]:
+    strain = [*(around.host_pressure or ()), *around.starved]
     strain += [f"{around.restarts} workers were restarted"] * (around.restarts > 0)
     strain += ["stable itself burns while a candidate is tried"] * around.candidate
     return strain
+
+
+def _no_strain(around: Surroundings) -> Opinion:
+    """What is not measured rules nothing out."""
+    if around.host_pressure is None:
+        return None
+    by = "the machine lacked neither processors nor memory nor disks, and no worker was restarted"
+    return RuledOut(Cause.INFRASTRUCTURE, by)
