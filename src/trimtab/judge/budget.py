@@ -29,6 +29,7 @@ GROUPS: dict[str, Group] = {
     "quality": Group("page", 0.40),
     "upstream": Group("page", 0.35),
     "workers": Group("ticket", 0.25),
+    "callers": Group("ticket", 0.25),
     "prediction": Group("ticket", 0.5),
     "positive_rate": Group("ticket", 0.5),
     "estimate": Group("ticket", 0.5),

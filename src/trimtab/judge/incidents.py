@@ -21,6 +21,7 @@ KINDS = {
     "calibration": "drift",
     "labels": "labels",
     "input": "drift",
+    "callers": "callers",
     "golden": "golden",
 }
 """Kind of the incident that a group of signals belongs to."""

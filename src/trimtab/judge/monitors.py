@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.profile import ReferenceProfile
@@ -18,6 +19,7 @@ from trimtab.domain.verdicts import Incident
 from trimtab.judge import incidents, replays
 from trimtab.judge.causes.case import Calibration, Case
 from trimtab.judge.reports import MonitorReport, Surroundings
+from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.registry import FAMILIES
@@ -112,7 +114,16 @@ class Monitors:
         outcome = rows.fixed["outcome"]
         mask = self._mine(rows) & ((outcome == Outcome.OK) | (outcome == Outcome.FAILED))
         tried = rows.take(np.asarray(mask, np.bool_))
-        return {family.name: family.count(tried) for family in self._families}
+        trusted = tried.take(~self._accused(tried))
+        return {
+            family.name: family.count(tried if isinstance(family, Callers) else trusted)
+            for family in self._families
+        }
+
+    def _accused(self, rows: Rows) -> NDArray[np.bool_]:
+        """Rows of callers that are in alarm: what they bring is no evidence about the model."""
+        callers = next(each for each in self._families if isinstance(each, Callers))
+        return callers.accused(rows)
 
     def take(self, counted: Counted) -> None:
         """Take in counts of these monitors' families, by name. Their order does not matter."""
@@ -123,7 +134,8 @@ class Monitors:
         """Take labels to this release's answers."""
         mask = self._mine(labelled.rows) & (labelled.rows.fixed["outcome"] == Outcome.OK)
         mine = labelled.take(np.asarray(mask, np.bool_))
-        self.take({family.name: family.learn(mine) for family in self._families})
+        trusted = mine.take(~self._accused(mine.rows))
+        self.take({family.name: family.learn(trusted) for family in self._families})
 
     def _mine(self, rows: Rows) -> Any:
         return (rows.fixed["release"] == self.release) & (rows.fixed["mode"] != "shadow")

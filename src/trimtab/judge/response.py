@@ -19,7 +19,7 @@ _ALERTS = {
     Cause.INFRASTRUCTURE: "alert owner: the machine or a process, not the model",
     Cause.TRAINING_SERVING_SKEW: "alert owner: serving and training compute a feature differently",
     Cause.ENVIRONMENT_MISALIGNMENT: "alert owner: the environment is not the one it was built in",
-    Cause.HOSTILE_CLIENT: "alert owner: one caller is behind it",
+    Cause.HOSTILE_CLIENT: "hold: what one caller brings counts as evidence for nothing else",
     Cause.LABEL_FAULT: "alert owner: the labels are at fault, not the model",
     Cause.UNKNOWN: "alert owner",
 }
@@ -35,10 +35,20 @@ def inputs_broken(state: DeploymentState) -> bool:
     return any(first_cause(incident) == Cause.UPSTREAM_BREAK for incident in state.incidents)
 
 
+_TAINTED = {
+    Cause.UPSTREAM_BREAK: "an upstream break is open",
+    Cause.HOSTILE_CLIENT: "one caller brings what the others do not",
+    Cause.LABEL_FAULT: "the labels are at fault",
+}
+"""Open causes whose data no model should learn from."""
+
+
 def retrain_hold(state: DeploymentState) -> str:
     """Why no retraining may start now, in words that stay the same while it lasts; "" when free."""
-    if inputs_broken(state):
-        return "an upstream break is open"
+    open_now = {first_cause(incident) for incident in state.incidents}
+    for cause, why in _TAINTED.items():
+        if cause in open_now:
+            return why
     if state.run is not None:
         return "a run is in progress"
     if state.rollout is not None:

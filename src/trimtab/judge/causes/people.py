@@ -1,7 +1,20 @@
 """Causes with those who ask and those who answer: callers, and whoever sends labels."""
 
-from trimtab.domain.verdicts import Cause
+from trimtab.domain.verdicts import Cause, RuledOut
 from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
+
+
+def hostile_client(trouble: Trouble) -> Opinion:
+    """One caller against its own past, and against the others at the same time."""
+    if trouble.kind == "labels":
+        return None
+    bad = trouble.found("callers")
+    if bad:
+        evidence = tuple(verdict.reason for verdict in bad)
+        strength = Strength.COMPARED if trouble.kind == "callers" else Strength.FITTING
+        return Suspicion(Cause.HOSTILE_CLIENT, strength, evidence)
+    alike = [v for v in trouble.every if v.signal == "callers" and v.verdict == "ok"]
+    return RuledOut(Cause.HOSTILE_CLIENT, alike[0].reason) if alike else None
 
 
 def label_fault(trouble: Trouble) -> Opinion:

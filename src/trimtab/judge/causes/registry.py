@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 from trimtab.judge.causes.case import Opinion, Trouble
 from trimtab.judge.causes.data import concept_drift, data_drift, upstream_break
-from trimtab.judge.causes.people import label_fault
+from trimtab.judge.causes.people import hostile_client, label_fault
 from trimtab.judge.causes.place import bad_worker, environment_misalignment, infrastructure
 from trimtab.judge.causes.release import bad_release
 
 CAUSES: tuple[Callable[[Trouble], Opinion], ...] = (
     environment_misalignment,
     bad_worker,
+    hostile_client,
     label_fault,
     upstream_break,
     infrastructure,

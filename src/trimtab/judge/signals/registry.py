@@ -3,6 +3,7 @@
 from typing import Any
 
 from trimtab.judge.signals.calibration import Calibration
+from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.inputs import Inputs
@@ -15,6 +16,7 @@ from trimtab.judge.signals.workers import Workers
 
 FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Upstream,
+    Callers,
     Service,
     Workers,
     Quality,

@@ -1,0 +1,209 @@
+"""Callers: does one of them bring most of what is bad, while the others bring what they always did?
+
+A caller is a unit (`parameters.unit`, hashed); requests without one belong to nobody. Units are put
+into as many groups as are watched, so that memory is bounded whoever calls. Bad are requests that
+fail, and rows with a value that the reference cannot have held: those of a group are compared with
+its own recent past, and with the other groups at the same time.
+
+What a group brings while it is in alarm is no evidence about the model: `Monitors` leaves it out of
+everything else, so that one caller alone can neither start a retraining nor end a release.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import budget, describe
+from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch, Recent
+from trimtab.judge.signals.counts import Blocks, by_block, merged, values_of
+from trimtab.judge.signals.family import Breaks, Target
+
+GROUPS = 256
+"""Groups of callers."""
+
+USUAL = 0.05
+"""A caller may always bring this share of bad rows, whatever its past."""
+
+LARGEST = 0.5
+"""A group with a larger share of the rows cannot be told from the service as a whole."""
+
+FEW = 2
+"""At most so many groups are callers that misbehave; when more do, it is not the callers."""
+
+
+class Brought(msgspec.Struct, frozen=True):
+    """Rows of a group of callers, the bad ones, and the first of their ids by the alphabet."""
+
+    n: int = 0
+    bad: int = 0
+    sample: str = ""
+
+    def merge(self, other: "Brought") -> "Brought":
+        """The counts of both."""
+        samples = [each for each in (self.sample, other.sample) if each]
+        return Brought(self.n + other.n, self.bad + other.bad, min(samples, default=""))
+
+
+class Crowd(msgspec.Struct, frozen=True):
+    """What each group brought in a block."""
+
+    groups: dict[int, Brought] = {}
+
+    def merge(self, other: "Crowd") -> "Crowd":
+        """The counts of both."""
+        return Crowd(merged(self.groups, other.groups))
+
+
+class State(msgspec.Struct):
+    """What changes while callers are watched. `others` is the share of bad rows of the groups that
+    are not in alarm, in the last block; `samples` name a bad request of those that are."""
+
+    watches: dict[int, BreakWatch] = {}
+    samples: dict[int, str] = {}
+    others: float = 0.0
+    n: int = 0
+    blocks: Blocks[Crowd] = msgspec.field(default_factory=Blocks[Crowd])
+
+
+class Callers:
+    """The share of bad rows of each group of callers."""
+
+    name: ClassVar[str] = "callers"
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._seconds = target.spec.monitor.block_seconds
+        self._limit = target.threshold("callers", self._seconds, GROUPS)
+        columns = () if target.profile is None else target.profile.inputs
+        self._known = [(column, Recent.of(column)) for column in columns]
+        self.state: State = State()
+
+    @classmethod
+    def of(cls, target: Target) -> "Callers":
+        """The callers of every release are watched."""
+        return cls(target)
+
+    def accused(self, rows: Rows) -> NDArray[np.bool_]:
+        """Rows of callers that are in alarm, as a mask."""
+        guilty = self._guilty()
+        units = rows.fixed.get("unit")
+        if units is None or not guilty:
+            return np.zeros(len(rows), dtype=np.bool_)
+        return np.asarray(np.isin(_groups(units), guilty) & (units > 0), dtype=np.bool_)
+
+    def count(self, rows: Rows) -> Mapping[int, Crowd]:
+        """Count rows of callers that have a unit."""
+        units = rows.fixed.get("unit")
+        if units is None or not (units > 0).any():
+            return {}
+        named = rows.take(np.asarray(units > 0, dtype=np.bool_))
+        return {number: self._crowd(part) for number, part in by_block(named, self._seconds)}
+
+    def _crowd(self, rows: Rows) -> Crowd:
+        bad = np.asarray(rows.fixed["outcome"] == Outcome.FAILED, dtype=np.bool_)
+        for column, recent in self._known:
+            bad = bad | recent.strange(column, values_of(rows, column))
+        groups = _groups(rows.fixed["unit"])
+        n, wrong = (np.bincount(each, minlength=GROUPS) for each in (groups, groups[bad]))
+        samples: dict[int, str] = {}
+        ids = rows.fixed["request_id"][bad].tolist()
+        for group, name in zip(groups[bad].tolist(), ids, strict=True):
+            samples[group] = min(samples.get(group, name), name)
+        return Crowd(
+            {
+                group: Brought(int(n[group]), int(wrong[group]), samples.get(group, ""))
+                for group in np.flatnonzero(n).tolist()
+            }
+        )
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Crowd]:
+        """Labels say nothing here."""
+        return {}
+
+    def take(self, counted: Mapping[int, Crowd]) -> None:
+        """Late rows count in the oldest open block."""
+        self.state.blocks.take(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge each block that is over."""
+        for number in self.state.blocks.due(clock, self._seconds):
+            self._judge(number * self._seconds, self.state.blocks.pop(number).groups)
+
+    def _judge(self, start: float, groups: Mapping[int, Brought]) -> None:
+        state = self.state
+        state.n = sum(each.n for each in groups.values())
+        for number, brought in sorted(groups.items()):
+            if brought.n < FEWEST_ROWS or brought.n > LARGEST * state.n:
+                continue
+            watch = state.watches.setdefault(number, BreakWatch("", "strange", "", USUAL))
+            watch.take(start, brought.bad / brought.n, brought.n, self._limit)
+            if brought.sample:
+                state.samples[number] = brought.sample
+        broken = self._broken()
+        rest = [brought for number, brought in groups.items() if number not in broken]
+        if n := sum(each.n for each in rest):
+            state.others = sum(each.bad for each in rest) / n
+        state.samples = {number: state.samples[number] for number in broken}
+
+    def _broken(self) -> list[int]:
+        return [number for number, watch in self.state.watches.items() if watch.broken]
+
+    def _guilty(self) -> list[int]:
+        """Groups that broke while the others did not."""
+        broken = self._broken()
+        return broken if len(broken) <= FEW and self.state.others <= USUAL + JUMP else []
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One bad verdict for each group in alarm, or a single one that no caller stands out.
+
+        None while no group has brought enough rows to be watched.
+        """
+        guilty = self._guilty()
+        if guilty:
+            return tuple(self._misbehaves(number) for number in guilty)
+        watches = self.state.watches
+        if not watches:
+            return ()
+        if len(watches) == 1:
+            reason = "there is one group of callers alone: nothing to compare it with"
+            return (describe.unknown("callers", self._target.release, self._limit, reason),)
+        verdict = Verdict(
+            signal="callers",
+            tier=budget.tier("callers"),
+            verdict="ok",
+            reason=f"none of {len(watches)} groups of callers brings what the others do not",
+            release=self._target.release,
+            evidence_log10=max(watch.evidence for watch in watches.values()),
+            threshold_log10=self._limit,
+            n=self.state.n,
+        )
+        return (verdict,)
+
+    def _misbehaves(self, number: int) -> Verdict:
+        watch = self.state.watches[number]
+        since = watch.since or 0.0
+        return Verdict(
+            signal=f"callers:{number}",
+            tier=budget.tier("callers"),
+            verdict="bad",
+            reason=f"{watch.share:.0%} of the rows of one caller (such as request "
+            f"{self.state.samples[number]}) fail or hold what the reference never held since "
+            f"{describe.day(since)}, {self.state.others:.1%} of the others'",
+            release=self._target.release,
+            scope={"callers": f"{number} of {GROUPS}"},
+            evidence_log10=watch.evidence,
+            threshold_log10=self._limit,
+            estimate=watch.share,
+            reference=self.state.others,
+            n=watch.n,
+            since=watch.since,
+        )
+
+
+def _groups(units: NDArray[np.uint64]) -> NDArray[np.int64]:
+    return (units % np.uint64(GROUPS)).astype(np.int64)
