@@ -121,6 +121,25 @@ class Labels:
         return len(self.fixed["label"])
 
 
+class Fate(StrEnum):
+    """What became of a label: it was `fresh`, the first for a prediction that waited for one; the
+    prediction is `unknown`, or had the same label already (`repeated`) or another one
+    (`contradicted`)."""
+
+    FRESH = "fresh"
+    UNKNOWN = "unknown"
+    REPEATED = "repeated"
+    CONTRADICTED = "contradicted"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Labels as they came: `at` on the deployment's clock, and the `Fate` of each."""
+
+    at: Floats
+    fate: Texts
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """Predictions joined with their labels: `rows` and, in the same order, `label` as text."""

@@ -35,6 +35,7 @@ GROUPS: dict[str, Group] = {
     "estimate": Group("ticket", 0.5),
     "calibration": Group("note", 0.25),
     "labels": Group("ticket", 0.25),
+    "feedback": Group("ticket", 0.25),
     "input": Group("note", 1.0),
 }
 """Every group of signals; the group of `input:temp` is `input`. Its streams share alike."""

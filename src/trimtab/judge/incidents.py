@@ -20,6 +20,7 @@ KINDS = {
     "estimate": "drift",
     "calibration": "drift",
     "labels": "labels",
+    "feedback": "labels",
     "input": "drift",
     "callers": "callers",
     "golden": "golden",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.records import Heard, Labelled, Outcome, Rows
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Incident
 from trimtab.judge import incidents, replays
@@ -21,6 +21,7 @@ from trimtab.judge.causes.case import Calibration, Case
 from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.family import Breaks, Family, Target
+from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.registry import FAMILIES
 
@@ -136,6 +137,12 @@ class Monitors:
         mine = labelled.take(np.asarray(mask, np.bool_))
         trusted = mine.take(~self._accused(mine.rows))
         self.take({family.name: family.learn(trusted) for family in self._families})
+
+    def hear(self, heard: Heard) -> None:
+        """Take in labels by what became of them, whichever release they are about."""
+        for family in self._families:
+            if isinstance(family, Feedback):
+                family.take(family.hear(heard))
 
     def _mine(self, rows: Rows) -> Any:
         return (rows.fixed["release"] == self.release) & (rows.fixed["mode"] != "shadow")

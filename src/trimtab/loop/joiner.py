@@ -10,18 +10,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from zlib import crc32
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab import errors
-from trimtab.domain.records import Labelled, Labels, Outcome, Rows
+from trimtab.domain.records import Fate, Heard, Labelled, Labels, Outcome, Rows
 from trimtab.loop.key_index import Key, KeyIndex, key_of_business, key_of_row
 from trimtab.loop.watermark import JUMP_SECONDS
 from trimtab.ports.requestlog import Segment
 
 WAITING, USED = 1, 2
+"""Marks of predictions; one above `USED` tells in a byte which label was used."""
 RECENT = 20_000
 """Used labels kept during a rollout: the shadow copy of a request may be logged after its label."""
 
@@ -128,6 +130,26 @@ class Joiner:
                     found[place] = label
         return [_Match(place, found[place]) for place in sorted(found)]
 
+    def weigh(self, labels: Labels) -> Heard:
+        """What will become of a segment's labels; to be asked before `learn` takes them."""
+        first: dict[Key, str] = {}
+        fates = [self._fate(label, first) for label in _waiting(labels, 0.0)]
+        time = "at" if self.terms.time == "event_time" else "received_at"
+        return Heard(labels.fixed[time].astype(np.float64), np.array(fates, dtype=object))
+
+    def _fate(self, label: WaitingLabel, first: dict[Key, str]) -> Fate:
+        """`first` are the labels of this segment that came before."""
+        known, places = first.get(label.key), self._index.places(label.key)
+        if known is not None:
+            return Fate.REPEATED if known == label.label else Fate.CONTRADICTED
+        if not places:
+            return Fate.UNKNOWN
+        if any(self._waits(place) for place in places):
+            first[label.key] = label.label
+            return Fate.FRESH
+        used = {self._mark(place) for place in places}
+        return Fate.REPEATED if used & {USED, _mark_of(label.label)} else Fate.CONTRADICTED
+
     def learn(self, labels: Labels, clock: float) -> list[Labelled]:
         """Take a segment's labels; returns the predictions they belong to."""
         matches: list[_Match] = []
@@ -216,8 +238,11 @@ class Joiner:
         return first, place - first
 
     def _waits(self, place: int) -> bool:
+        return self._mark(place) == WAITING
+
+    def _mark(self, place: int) -> int:
         number, position = self._at(place)
-        return bool(self._batches[number].marks[position] == WAITING)
+        return int(self._batches[number].marks[position])
 
     def _remember(self, match: _Match) -> None:
         """Keep the label of a prediction in a rollout for the shadow copy that may follow."""
@@ -244,7 +269,8 @@ class Joiner:
             self._remember(match)
         by_batch: dict[int, list[int]] = defaultdict(list)
         for number, position in map(self._at, sorted(chosen)):
-            self._batches[number].marks[position] = USED
+            label = chosen[number + position].label
+            self._batches[number].marks[position] = _mark_of(label)
             by_batch[number].append(position)
         groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Labelled]] = defaultdict(list)
         for number, positions in by_batch.items():
@@ -265,6 +291,12 @@ class Joiner:
         self._rows -= len(batch.rows)
         for keys in self._keys(batch.rows):
             self._index.remove(keys, number)
+
+
+def _mark_of(label: str) -> int:
+    """The mark of a prediction that used this label: of two labels, one in 253 is taken for the
+    other."""
+    return USED + 1 + crc32(str(label).encode()) % (255 - USED)
 
 
 def key_text(value: Any) -> str:

@@ -21,7 +21,7 @@ from trimtab import errors
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.records import Heard, Labelled, Rows
 from trimtab.domain.rollout import Phase, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState
@@ -63,6 +63,10 @@ class Watching(Protocol):
 
 class MonitorsLike(Watching, Protocol):
     """Monitors of one release in one deployment."""
+
+    def hear(self, heard: Heard) -> None:
+        """Count labels by what became of them."""
+        ...
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -330,6 +334,8 @@ class Observer:
     def _take(self, watched: _Watched, segment: Segment) -> None:
         if segment.kind == "labels":
             labels = self._sources.log.labels(segment)
+            if watched.monitors is not None:
+                watched.monitors.hear(watched.joiner.weigh(labels))
             known = watched.joiner.learn(labels, self.clock(segment.deployment))
         else:
             rows = self._sources.log.rows(segment)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from trimtab import __version__, errors
-from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
+from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, ScalePlan
 from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.domain.records import label_text
 from trimtab.domain.settings import DEPLOYMENT, DURATION, POSITIVE
@@ -120,7 +120,9 @@ class Case:
         """Count and judge every block in order. Raises `Usage` TT-102, TT-910."""
         line = self._timeline(block)
         plan = msgspec.structs.replace(self.plan, block_seconds=line.seconds)
-        spec = DeploymentSpec(name=self.name, model=self.name, clock="event", monitor=plan)
+        spec = DeploymentSpec(
+            name=self.name, model=self.name, clock="event", scale=ScalePlan(max=1), monitor=plan
+        )
         signature, profile = self.known.signature, self._profile()
         subject = Subject(
             signature, profile, self.release or "", self.roles.answer, self.roles.target

@@ -21,6 +21,7 @@ from tests.support.traffic import (
     spec,
 )
 
+from trimtab.domain.deployment import ScalePlan
 from trimtab.domain.records import Rows
 from trimtab.judge.estimate import strange_rows as slow_strange_rows
 from trimtab.judge.monitors import Monitors
@@ -102,6 +103,7 @@ def test_a_table_leaves_monitors_as_rows_of_the_log_do(changes: list[Change], th
     truth = labelled(given_rows, seed=1)
     table = table_of(given_rows, truth.label)
     plan = spec(maturity_seconds=0.0, block_seconds=DAY)
+    plan = msgspec.structs.replace(plan, scale=ScalePlan(max=1))
     judging = Judging(plan, SUBJECT, 0.0)
     plain = Monitors.start(plan, BINARY, PROFILE, STABLE.digest, 0.0)
     day_of = np.floor(given_rows.fixed["event_time"] / DAY).astype(int)
@@ -117,7 +119,7 @@ def test_a_table_leaves_monitors_as_rows_of_the_log_do(changes: list[Change], th
     judging.close()
     precount.close()
     for mine, theirs in zip(judging.monitors.families, plain.families, strict=True):
-        if mine.name not in ("service", "labels", "workers"):
+        if mine.name not in ("service", "labels", "callers"):
             assert msgspec.json.encode(mine.state) == msgspec.json.encode(theirs.state), mine.name
 
 

@@ -39,7 +39,7 @@ def concept_drift(trouble: Trouble) -> Opinion:
             by = "quality while a feed is broken says nothing of the model"
             return RuledOut(Cause.CONCEPT_DRIFT, by)
         case "labels":
-            by = "labels that do not come say nothing of the model"
+            by = "labels that are at fault say nothing of the model"
             return RuledOut(Cause.CONCEPT_DRIFT, by)
         case "drift" if _changed(trouble):
             return Suspicion(Cause.CONCEPT_DRIFT, Strength.LIKELY, _harmless(trouble))

@@ -18,7 +18,17 @@ def hostile_client(trouble: Trouble) -> Opinion:
 
 
 def label_fault(trouble: Trouble) -> Opinion:
-    """The labels themselves are at fault."""
-    if trouble.kind != "labels":
+    """The labels themselves: whether they come, how late, and whether they contradict each other.
+
+    What is measured by labels that are at fault says nothing of the model.
+    """
+    if trouble.kind == "labels":
+        return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, trouble.reasons)
+    if trouble.kind != "quality":
         return None
-    return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, trouble.reasons)
+    bad = trouble.found("labels", "feedback")
+    if bad:
+        evidence = tuple(verdict.reason for verdict in bad)
+        return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, evidence)
+    sound = [v.reason for v in trouble.every if v.signal == "feedback" and v.verdict == "ok"]
+    return RuledOut(Cause.LABEL_FAULT, sound[0]) if sound else None

@@ -6,6 +6,7 @@ from trimtab.judge.signals.calibration import Calibration
 from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Family
+from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.inputs import Inputs
 from trimtab.judge.signals.labels import Labels
 from trimtab.judge.signals.prediction import Prediction
@@ -23,6 +24,7 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Estimated,
     Calibration,
     Labels,
+    Feedback,
     Prediction,
     Inputs,
 )

@@ -1,0 +1,203 @@
+"""Labels themselves: floods of useless ones, labels that contradict each other, and their delay.
+
+They say nothing of the model, but what is measured by them is worth no more than they are.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.durations import span
+from trimtab.domain.records import Fate, Heard, Labelled, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import budget, describe
+from trimtab.judge.quality import watched
+from trimtab.judge.signals.breaks import CLUSTERS, FEWEST_ROWS, QUARANTINE, RECENT, BreakWatch
+from trimtab.judge.signals.counts import Blocks, sums
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.watch import Watch, Zone
+
+CONTRADICTED = 0.05
+"""The share of labels that may correct an earlier one."""
+
+DELAYS = 32
+"""Delays are told apart by powers of two of seconds."""
+
+TAIL = 0.05
+"""What comes later, or sooner, than all but this share of the recent past is late, or early."""
+
+STREAMS = 4
+_TOLD = {
+    "useless": "repeat a label or name a prediction that is not known",
+    "contradicted": "contradict an earlier label of the same prediction",
+    "late": "come later than nearly all did before",
+    "early": "come sooner than nearly all did before",
+}
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Labels that came in a block, by their fate, and those that were used by their delay."""
+
+    n: int = 0
+    useless: int = 0
+    contradicted: int = 0
+    delays: list[int] = []
+
+    def merge(self, other: "Told") -> "Told":
+        """The counts of both."""
+        return Told(
+            self.n + other.n,
+            self.useless + other.useless,
+            self.contradicted + other.contradicted,
+            sums(self.delays, other.delays),
+        )
+
+
+class State(msgspec.Struct):
+    """What changes while labels are heard. `recent` are the delays of blocks that were as usual."""
+
+    useless: BreakWatch
+    contradicted: Watch
+    late: BreakWatch
+    early: BreakWatch
+    share: float = 0.0
+    seen: int = 0
+    recent: list[list[int]] = []
+    blocks: Blocks[Told] = msgspec.field(default_factory=Blocks[Told])
+
+
+class Feedback:
+    """What becomes of labels and how long they take, against their own past; by when they came."""
+
+    name: ClassVar[str] = "feedback"
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._limit = target.threshold("feedback", target.block_seconds, STREAMS)
+        self.state: State = State(
+            BreakWatch("useless", "strange", "own past", 0.0),
+            Watch((Zone(None, CONTRADICTED),), None, self._limit),
+            BreakWatch("late", "strange", "own past", TAIL),
+            BreakWatch("early", "strange", "own past", TAIL),
+        )
+
+    @classmethod
+    def of(cls, target: Target) -> "Feedback | None":
+        """Labels are heard where quality is watched."""
+        wanted = watched(target.spec.monitor, target.profile)
+        return None if wanted is None else cls(target)
+
+    def count(self, rows: Rows) -> Mapping[int, Told]:
+        """Predictions say nothing here."""
+        return {}
+
+    def hear(self, heard: Heard) -> Mapping[int, Told]:
+        """Count labels by their fate."""
+        numbers = self._numbers(heard.at)
+        useless = (heard.fate == Fate.UNKNOWN) | (heard.fate == Fate.REPEATED)
+        contradicted = heard.fate == Fate.CONTRADICTED
+        return {
+            n: Told(
+                int((numbers == n).sum()),
+                int(useless[numbers == n].sum()),
+                int(contradicted[numbers == n].sum()),
+            )
+            for n in np.unique(numbers).tolist()
+        }
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Told]:
+        """Count labels by how long after the prediction they became known."""
+        took = np.maximum(labelled.labelled_at - labelled.rows.fixed["event_time"], 1.0)
+        bins = np.minimum(np.floor(np.log2(took)), DELAYS - 1).astype(np.int64)
+        numbers = self._numbers(labelled.labelled_at)
+        return {
+            n: Told(delays=np.bincount(bins[numbers == n], minlength=DELAYS).tolist())
+            for n in np.unique(numbers).tolist()
+        }
+
+    def _numbers(self, at: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.asarray(np.floor(at / self._target.block_seconds), dtype=np.int64)
+
+    def take(self, counted: Mapping[int, Told]) -> None:
+        """Late labels count in the oldest open block."""
+        self.state.blocks.take(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge each block that is over; a broken feed changes no label."""
+        seconds = self._target.block_seconds
+        for number in self.state.blocks.due(clock, seconds):
+            told, start = self.state.blocks.pop(number), number * seconds
+            self.state.seen += 1
+            if told.n >= FEWEST_ROWS:
+                self._fates(start, told)
+            if sum(told.delays) >= FEWEST_ROWS:
+                self._delays(start, told.delays)
+
+    def _fates(self, start: float, told: Told) -> None:
+        state = self.state
+        state.useless.take(start, told.useless / told.n, told.n, self._limit)
+        # Labels come in batches: those of a block are worth no more than a few independent ones.
+        state.share, counted = told.contradicted / told.n, min(told.n, CLUSTERS)
+        state.contradicted.take(start, [state.share * counted], counted)
+
+    def _delays(self, start: float, delays: list[int]) -> None:
+        """Until the first labels have had time to mature, the late ones are only still to come."""
+        state, n = self.state, sum(delays)
+        young = start < self._target.started + self._target.spec.monitor.maturity_seconds
+        if state.recent and not young:
+            past = np.cumsum(np.sum(state.recent, axis=0))
+            first, last = np.searchsorted(past, (TAIL * past[-1], (1.0 - TAIL) * past[-1]))
+            state.early.take(start, sum(delays[: int(first)]) / n, n, self._limit)
+            state.late.take(start, sum(delays[int(last) + 1 :]) / n, n, self._limit)
+        if not (state.early.broken or state.late.broken):
+            state.recent = [*state.recent, delays][-RECENT:]
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One bad verdict for each way in which labels are at fault, or a single one for none."""
+        state = self.state
+        broken = [each for each in (state.useless, state.late, state.early) if each.broken]
+        bad = [self._bad(each.column, each.share, each.since, each.evidence) for each in broken]
+        if (since := state.contradicted.since) is not None:
+            evidence = state.contradicted.log10_evidence
+            bad.append(self._bad("contradicted", state.share, since, evidence))
+        if bad:
+            return tuple(bad)
+        if state.seen < QUARANTINE:
+            reason = f"{QUARANTINE} blocks of labels are needed to know how they come"
+            return (describe.unknown("feedback", self._target.release, self._limit, reason),)
+        verdict = Verdict(
+            signal="feedback",
+            tier=budget.tier("feedback"),
+            verdict="ok",
+            reason=f"labels come {self._usual}, once, and as many for predictions that are known",
+            release=self._target.release,
+            evidence_log10=max(state.useless.evidence, state.contradicted.log10_evidence),
+            threshold_log10=self._limit,
+            n=state.useless.n,
+        )
+        return (verdict,)
+
+    @property
+    def _usual(self) -> str:
+        """How late labels usually come, in words."""
+        if not self.state.recent:
+            return "as they did"
+        past = np.cumsum(np.sum(self.state.recent, axis=0))
+        return f"after about {span(2.0 ** (int(np.searchsorted(past, past[-1] / 2.0)) + 0.5))}"
+
+    def _bad(self, what: str, share: float, since: float | None, evidence: float) -> Verdict:
+        return Verdict(
+            signal=f"feedback:{what}",
+            tier=budget.tier("feedback"),
+            verdict="bad",
+            reason=f"{share:.0%} of the labels {_TOLD[what]}, since {describe.day(since or 0.0)}",
+            release=self._target.release,
+            scope={"labels": what},
+            evidence_log10=evidence,
+            threshold_log10=self._limit,
+            estimate=share,
+            since=since,
+        )
