@@ -60,11 +60,13 @@ server.listen()
 name = os.path.basename(path).removesuffix(".sock")
 hello = {"protocol": 1, "release": told["release"], "name": "m@1", "worker": name,
          "pid": os.getpid(), "golden_difference": 0.0}
-header = json.dumps(hello).encode()
 os.rename(path + ".new", path)
 kept = []
 while True:
     connection, _ = server.accept()
+    worn = os.path.exists("worn-%d" % os.getpid()) or os.path.exists("worn-all")
+    hello["golden_failure"] = "differs by 0.5" if worn else ""
+    header = json.dumps(hello).encode()
     connection.sendall(struct.pack("<IBI", 5 + len(header), 1, len(header)) + header)
     kept.append(connection)
 """
@@ -111,7 +113,7 @@ neighbour = (sys.executable, str(home / "neighbour.py"))
 options = AgentOptions(
     home, home, inference, admin, gateways,
     programs=Programs(neighbour, neighbour),
-    patience=Patience(drain=2.0, refused=(0.05, 0.05, 0.2)),
+    patience=Patience(drain=2.0, refused=(0.05, 0.05, 0.2), replay=0.4),
 )
 def tell(event):
     print(event.kind, event.name, event.text, flush=True)
@@ -268,6 +270,43 @@ async def test_a_killed_worker_is_back_at_once(home: Home) -> None:
         )
         assert second.restarts == 1
         assert asyncio.get_running_loop().time() - started < 3.0
+
+
+async def test_a_worker_is_relieved_when_asked_and_when_it_fails_its_golden_set(
+    home: Home,
+) -> None:
+    release = home.release("aaaaaaaaaaaa")
+
+    async def successor(before: WorkerStatus) -> WorkerStatus:
+        """The next worker of the slot; the slot is ready all the time."""
+        held = lambda found: all_ready(1)(found) and found[0].pid != before.pid  # noqa: E731
+        (after,) = await workers(client, held)
+        assert (after.restarts, after.code) == (0, "")
+        return after
+
+    async with running(home) as client:
+        await client.apply(WantedWorkers(1, slots(release, 1)))
+        (first,) = await workers(client, all_ready(1))
+        await client.relieve("another-0")
+        await client.relieve(first.slot.id)
+        second = await successor(first)
+        (home.path / f"worn-{second.pid}").touch()
+        third = await successor(second)
+        assert third.golden_difference == 0.0
+
+
+async def test_a_worker_whose_successors_fail_too_serves_on_and_its_status_says_so(
+    home: Home,
+) -> None:
+    release = home.release("aaaaaaaaaaaa")
+    async with running(home) as client:
+        await client.apply(WantedWorkers(1, slots(release, 1)))
+        (first,) = await workers(client, all_ready(1))
+        told = json.dumps({"release": release, "mode": "refuses"})
+        (home.path / "releases" / release / "worker.json").write_text(told, encoding="utf-8")
+        (home.path / "worn-all").touch()
+        (found,) = await workers(client, lambda found: found[0].code == errors.GOLDEN_FAILED)
+        assert (found.pid, found.state, found.error) == (first.pid, "ready", "differs by 0.5")
 
 
 async def test_a_worker_that_refuses_says_why_and_is_tried_again(home: Home) -> None:

@@ -22,7 +22,7 @@ from trimtab.views.seen import moment
 from trimtab.views.shapes import CauseView, RuledOutView
 from trimtab.views.words import plain
 
-SERVED_ONLY = frozenset({"errors", "latency"})
+SERVED_ONLY = frozenset({"errors", "latency", "workers", "callers", "feedback"})
 """Signals of a service: a table of answers has none of them."""
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
