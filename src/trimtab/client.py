@@ -140,12 +140,22 @@ class Client:
         outputs = {output["name"]: _nested(output) for output in answer["outputs"]}
         return Prediction(answer.get("id", request_id), reply.release, outputs)
 
-    def label(self, deployment: str, labels: Iterable[Label], deadline: float | None = None) -> int:
-        """Send labels; returns how many were accepted (durably, all or none)."""
-        entries = [_entry(label) for label in labels]
+    def label(
+        self,
+        deployment: str,
+        labels: Iterable[Label],
+        deadline: float | None = None,
+        source: str | None = None,
+    ) -> int:
+        """Send labels; returns how many were accepted (durably, all or none).
+
+        `source` says where they come from, so that one that errs is told from the others."""
+        body: dict[str, Any] = {"labels": [_entry(label) for label in labels]}
+        if source is not None:
+            body["source"] = source
         seconds = self._deadline if deadline is None else deadline
         path = f"/v2/models/{deployment}/feedback"
-        reply = self._call("POST", path, {"labels": entries}, seconds)
+        reply = self._call("POST", path, body, seconds)
         return int(json.loads(reply.text)["accepted"])
 
     def metadata(self, deployment: str) -> dict[str, Any]:

@@ -200,6 +200,13 @@ def test_labels_are_named_by_request_and_row_or_by_key(client: Client, script: S
     ]
 
 
+def test_labels_say_who_sends_them_where_that_is_given(client: Client, script: Script) -> None:
+    script.answers = [(200, {"accepted": 1}), (200, {"accepted": 1})]
+    client.label("m", [Label(1, id="r1")], source="crm")
+    client.label("m", [Label(1, id="r1")])
+    assert [body.get("source") for _, _, body in script.asked] == ["crm", None]
+
+
 def test_metadata_is_asked_for_once(client: Client, script: Script) -> None:
     script.answers = [answered()]
     client.predict("m", ROWS)

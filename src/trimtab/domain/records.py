@@ -142,15 +142,18 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Predictions joined with their labels: `rows` and, in the same order, `label` as text."""
+    """Predictions joined with their labels: `rows` and, in the same order, `label` as text and who
+    sent it, where that is known."""
 
     rows: Rows
     label: Texts
     labelled_at: Floats
+    source: Texts | None = None
 
     def take(self, index: NDArray[Any]) -> "Labelled":
         """Those at `index` (positions or a boolean mask)."""
-        return Labelled(self.rows.take(index), self.label[index], self.labelled_at[index])
+        source = None if self.source is None else self.source[index]
+        return Labelled(self.rows.take(index), self.label[index], self.labelled_at[index], source)
 
 
 def label_text(value: str | float | bool) -> str:

@@ -11,6 +11,8 @@ from trimtab.ports.logsink import LabelBlock
 
 MAX_LABELS = 10_000
 SOURCE = "feedback"
+"""Where labels come from that do not say so."""
+LONGEST_SOURCE = 64
 
 _ABSENT: Any = msgspec.UNSET
 Scalar = str | bool | int | float | None
@@ -27,9 +29,10 @@ class Label(msgspec.Struct, frozen=True, gc=False):
 
 
 class Feedback(msgspec.Struct, frozen=True, gc=False):
-    """The body of a feedback request."""
+    """The body of a feedback request; `source` says who sends the labels."""
 
     labels: list[Label]
+    source: str = SOURCE
 
 
 _decode = msgspec.json.Decoder(Feedback).decode
@@ -45,7 +48,10 @@ def parse_feedback(data: bytes, deployment: str, received_at: float) -> LabelBlo
         raise bad(f"the body is not JSON: {error}; nothing was accepted") from None
     if len(feedback.labels) > MAX_LABELS:
         raise bad(f"{len(feedback.labels)} labels; at most {MAX_LABELS} fit into one request")
-    rows = [_row(entry, i, received_at) for i, entry in enumerate(feedback.labels)]
+    source = feedback.source
+    if not 1 <= len(source) <= LONGEST_SOURCE:
+        raise bad(f"a source has 1 to {LONGEST_SOURCE} characters; nothing was accepted")
+    rows = [(*_row(entry, i, received_at), source) for i, entry in enumerate(feedback.labels)]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     return LabelBlock(deployment, columns or [[] for _ in range(7)])
 
@@ -77,4 +83,4 @@ def _row(entry: Label, index: int, received_at: float) -> tuple[Any, ...]:
     at = received_at if entry.at is None else epoch_seconds(entry.at, f"{where}.at")
     if not math.isfinite(at):
         raise bad(f"{where}.at is out of range; nothing was accepted")
-    return (entry.id, row, key, label_text(entry.label), at, received_at, SOURCE)
+    return (entry.id, row, key, label_text(entry.label), at, received_at)

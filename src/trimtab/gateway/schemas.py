@@ -3,7 +3,7 @@
 from typing import Any
 
 from trimtab.gateway.asked import MAX_ID
-from trimtab.gateway.labels import MAX_LABELS
+from trimtab.gateway.labels import LONGEST_SOURCE, MAX_LABELS
 from trimtab.gateway.plan import ColumnPlan, Plan
 
 Schema = dict[str, Any]
@@ -206,7 +206,11 @@ SCHEMAS: dict[str, Schema] = {
         "oneOf": [{"required": [shape]} for shape in _SHAPES],
     },
     "Predictions": _object(("predictions",), predictions=_ROWS),
-    "Feedback": _object(("labels",), labels={**_list(_LABEL), "maxItems": MAX_LABELS}),
+    "Feedback": _object(
+        ("labels",),
+        labels={**_list(_LABEL), "maxItems": MAX_LABELS},
+        source={"type": "string", "minLength": 1, "maxLength": LONGEST_SOURCE},
+    ),
     "Accepted": _object(("accepted",), accepted=_WHOLE),
 }
 

@@ -40,12 +40,14 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class WaitingLabel(msgspec.Struct, frozen=True):
-    """A label whose prediction was not read yet. `arrived` is on the deployment's clock."""
+    """A label whose prediction was not read yet. `arrived` is on the deployment's clock, `source`
+    is who sent it."""
 
     key: Key
     label: str
     at: float
     arrived: float
+    source: str = ""
 
 
 class SavedBatch(msgspec.Struct, frozen=True):
@@ -306,12 +308,15 @@ def key_text(value: Any) -> str:
     return str(value)
 
 
+_WAITING = ("request_id", "row", "key", "label", "at", "source")
+
+
 def _waiting(labels: Labels, clock: float) -> Iterator[WaitingLabel]:
     fixed = labels.fixed
-    columns = (fixed[name].tolist() for name in ("request_id", "row", "key", "label", "at"))
-    for request, row, key, label, at in zip(*columns, strict=True):
+    columns = (fixed[name].tolist() for name in _WAITING)
+    for request, row, key, label, at, source in zip(*columns, strict=True):
         name = key_of_row(request, row) if request else key_of_business(str(key))
-        yield WaitingLabel(name, label, at, clock)
+        yield WaitingLabel(name, label, at, clock, str(source))
 
 
 def _newest(labels: Iterable[WaitingLabel]) -> list[WaitingLabel]:
@@ -326,7 +331,9 @@ def _newest(labels: Iterable[WaitingLabel]) -> list[WaitingLabel]:
 
 def _labelled(rows: Rows, labels: list[WaitingLabel]) -> Labelled:
     texts = np.array([label.label for label in labels], dtype=object)
-    return Labelled(rows, texts, np.array([label.at for label in labels], dtype=np.float64))
+    sources = np.array([label.source for label in labels], dtype=object)
+    at = np.array([label.at for label in labels], dtype=np.float64)
+    return Labelled(rows, texts, at, sources)
 
 
 def _joined(parts: list[Labelled]) -> Labelled:
@@ -343,4 +350,5 @@ def _joined(parts: list[Labelled]) -> Labelled:
         },
     )
     label = np.concatenate([part.label for part in parts])
-    return Labelled(rows, label, np.concatenate([part.labelled_at for part in parts]))
+    source = np.concatenate([part.source for part in parts if part.source is not None])
+    return Labelled(rows, label, np.concatenate([part.labelled_at for part in parts]), source)

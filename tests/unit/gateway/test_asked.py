@@ -41,8 +41,17 @@ def test_what_is_no_such_value_is_refused(text: str) -> None:
         asked(params(text))
 
 
+def test_labels_may_say_who_sends_them() -> None:
+    named = parse_feedback(b'{"labels":[{"id":"a","label":1}],"source":"crm"}', "d", 1.0)
+    assert named.columns[6] == ["crm"]
+    for source in (b"", b"x" * 65):
+        with pytest.raises(Fault, match="a source has 1 to 64 characters"):
+            parse_feedback(b'{"labels":[],"source":"%b"}' % source, "d", 1.0)
+
+
 def test_a_label_s_row_may_be_written_so_too() -> None:
     block = parse_feedback(b'{"labels":[{"id":"a","row":1.0,"label":1}]}', "d", 1.0)
+    assert block.columns[6] == ["feedback"]
     assert block.columns[1] == [1]
     for row in ("1.5", "-1", "1e300", "NaN"):
         with pytest.raises(Fault):

@@ -7,10 +7,13 @@ import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, labelled, profile, rows, spec
 
 from trimtab.domain.records import Fate, Heard, Labelled
+from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.incidents import reconcile
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.reports import Surroundings
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.feedback import SOURCES, Feedback
 
 from .test_incidents import case, causes, verdict
 
@@ -38,6 +41,7 @@ class Mail:
         share: float = 0.0,
         delay: float = 3600.0,
         n: int = 400,
+        senders: int = 0,
     ) -> "Mail":
         """Days on which a share of the labels has this fate, and all come after `delay`."""
         for _ in range(days):
@@ -45,7 +49,9 @@ class Mail:
             self.monitors.observe(given)
             truth = labelled(given, seed=self.day)
             at = given.fixed["event_time"] + delay
-            self.monitors.learn(Labelled(given, truth.label, at))
+            names = np.array([f"s{each % max(senders, 1)}" for each in range(n)], dtype=object)
+            source = names if senders else None
+            self.monitors.learn(Labelled(given, truth.label, at, source))
             fates = np.where(np.arange(n) < share * n, fate, Fate.FRESH).astype(object)
             self.monitors.hear(Heard(at, fates))
             self.day += 1
@@ -101,8 +107,58 @@ def test_before_the_first_labels_mature_late_ones_are_only_still_to_come() -> No
     assert mail.verdicts["feedback"].verdict == "ok"
 
 
+def sent(errs: dict[str, int], day: int, n: int = 100) -> Labelled:
+    """A day's labels that are what was decided, but for the first `errs` of a sender."""
+    given = rows(n * len(errs), seed=day, start=day * DAY, seconds=DAY / 4)
+    decided = given.outputs["score"] >= BINARY.threshold
+    wrong = np.concatenate([np.arange(n) < count for count in errs.values()])
+    label = np.where(decided ^ wrong, "1", "0").astype(object)
+    source = np.repeat(np.array(list(errs), dtype=object), n)
+    return Labelled(given, label, given.fixed["event_time"] + 3600.0, source)
+
+
+@pytest.mark.parametrize(
+    ("errs", "accused"),
+    [
+        ({"a": 90, "b": 0}, ["feedback:from a"]),
+        ({"a": 90, "b": 90}, ["feedback"]),
+        ({"a": 90}, ["feedback"]),
+        ({"a": 5, "b": 0}, ["feedback"]),
+    ],
+)
+def test_a_sender_errs_when_its_labels_change_and_those_of_others_do_not(
+    errs: dict[str, int], accused: list[str]
+) -> None:
+    family = Feedback(Target(spec(block_seconds=DAY), BINARY, KNOWN, STABLE.digest, 0.0))
+    for day in range(10):
+        now = errs if day > 6 else dict.fromkeys(errs, 0)
+        family.take(family.learn(sent(now, day)))
+        family.close((day + 2) * DAY, Breaks())
+    assert [each.signal for each in family.verdicts()] == accused
+    reason = family.verdicts()[0].reason
+    assert ("labels from a say otherwise" in reason) == (accused != ["feedback"])
+
+
+def test_of_more_senders_than_are_told_apart_the_first_are() -> None:
+    mail = Mail().live(4, n=1600, senders=SOURCES + 4)
+    assert mail.verdicts["feedback"].verdict == "ok"
+    mail.live(3, senders=2)
+    family = next(each for each in mail.monitors.families if isinstance(each, Feedback))
+    assert len(family.state.sources) == SOURCES
+
+
+def test_labels_of_numbers_have_no_senders_that_err() -> None:
+    numbers = Signature((), (), task="regression")
+    family = Feedback(Target(spec(), numbers, KNOWN, STABLE.digest, 0.0))
+    given = rows(20)
+    source = np.array(["s"] * 20, dtype=object)
+    label = np.array(["1.5"] * 20, dtype=object)
+    told = family.learn(Labelled(given, label, given.fixed["event_time"], source))
+    assert all(not each.sources for each in told.values())
+
+
 def test_a_few_labels_say_nothing() -> None:
-    mail = Mail().live(10, n=10, fate=Fate.CONTRADICTED, share=1.0)
+    mail = Mail().live(10, n=10, fate=Fate.CONTRADICTED, share=1.0, senders=1)
     assert mail.verdicts["feedback"].verdict == "ok"
     assert "as they did" in mail.verdicts["feedback"].reason
 

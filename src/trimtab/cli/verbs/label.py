@@ -19,7 +19,8 @@ BATCH = 1000
 @verb("label")
 @click.argument("deployment", shell_complete=deployments)
 @click.argument("file", type=click.File(encoding="utf-8"))
-def command(screen: Screen, deployment: str, file: TextIO) -> None:
+@click.option("--source", help="Who sends these labels: one that errs is told from the others.")
+def command(screen: Screen, deployment: str, file: TextIO, source: str | None) -> None:
     """Send the truth about past predictions: CSV or JSON lines, `-` for standard input.
 
     Columns: label, and either id (of the request) with row, or key; optionally at (RFC 3339).
@@ -28,5 +29,5 @@ def command(screen: Screen, deployment: str, file: TextIO) -> None:
     labels = read_labels(file, file.name)
     with Client(agent_facts().inference) as client:
         while batch := list(islice(labels, BATCH)):
-            accepted += client.label(deployment, batch)
+            accepted += client.label(deployment, batch, source=source)
     screen.show(LabelView(deployment, accepted, time.monotonic() - started))

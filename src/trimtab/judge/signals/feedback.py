@@ -14,9 +14,9 @@ from trimtab.domain.durations import span
 from trimtab.domain.records import Fate, Heard, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
-from trimtab.judge.quality import watched
+from trimtab.judge.quality import losses, watched
 from trimtab.judge.signals.breaks import CLUSTERS, FEWEST_ROWS, QUARANTINE, RECENT, BreakWatch
-from trimtab.judge.signals.counts import Blocks, sums
+from trimtab.judge.signals.counts import Blocks, Tally, merged, sums
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch, Zone
 
@@ -29,7 +29,10 @@ DELAYS = 32
 TAIL = 0.05
 """What comes later, or sooner, than all but this share of the recent past is late, or early."""
 
-STREAMS = 4
+SOURCES = 16
+"""Senders of labels that are told apart."""
+
+STREAMS = 4 + SOURCES
 _TOLD = {
     "useless": "repeat a label or name a prediction that is not known",
     "contradicted": "contradict an earlier label of the same prediction",
@@ -45,6 +48,8 @@ class Told(msgspec.Struct, frozen=True):
     useless: int = 0
     contradicted: int = 0
     delays: list[int] = []
+    sources: dict[str, Tally] = {}
+    """Labels of each sender that say otherwise than the prediction, among its labels."""
 
     def merge(self, other: "Told") -> "Told":
         """The counts of both."""
@@ -53,11 +58,18 @@ class Told(msgspec.Struct, frozen=True):
             self.useless + other.useless,
             self.contradicted + other.contradicted,
             sums(self.delays, other.delays),
+            _first(merged(self.sources, other.sources)),
         )
 
 
+def _first(sources: Mapping[str, Tally]) -> dict[str, Tally]:
+    """The first by the alphabet, whose counts are exact however the labels were split."""
+    return dict(sorted(sources.items())[:SOURCES])
+
+
 class State(msgspec.Struct):
-    """What changes while labels are heard. `recent` are the delays of blocks that were as usual."""
+    """What changes while labels are heard. `recent` are the delays of blocks that were as usual,
+    `others` the last share of labels unlike the prediction of the senders that are not in alarm."""
 
     useless: BreakWatch
     contradicted: Watch
@@ -66,6 +78,8 @@ class State(msgspec.Struct):
     share: float = 0.0
     seen: int = 0
     recent: list[list[int]] = []
+    sources: dict[str, BreakWatch] = {}
+    others: float | None = None
     blocks: Blocks[Told] = msgspec.field(default_factory=Blocks[Told])
 
 
@@ -114,9 +128,21 @@ class Feedback:
         bins = np.minimum(np.floor(np.log2(took)), DELAYS - 1).astype(np.int64)
         numbers = self._numbers(labelled.labelled_at)
         return {
-            n: Told(delays=np.bincount(bins[numbers == n], minlength=DELAYS).tolist())
+            n: Told(
+                delays=np.bincount(bins[numbers == n], minlength=DELAYS).tolist(),
+                sources=self._by_source(labelled.take(numbers == n)),
+            )
             for n in np.unique(numbers).tolist()
         }
+
+    def _by_source(self, labelled: Labelled) -> dict[str, Tally]:
+        """Labels that say otherwise than the prediction, by who sent them."""
+        signature, source = self._target.signature, labelled.source
+        if source is None or signature.task == "regression":
+            return {}
+        wrong = losses("error", signature, labelled.rows.outputs, labelled.label) > 0.5
+        names = sorted(set(source.tolist()))[:SOURCES]
+        return {name: Tally.of(wrong[source == name]) for name in names}
 
     def _numbers(self, at: NDArray[np.float64]) -> NDArray[np.int64]:
         return np.asarray(np.floor(at / self._target.block_seconds), dtype=np.int64)
@@ -135,6 +161,7 @@ class Feedback:
                 self._fates(start, told)
             if sum(told.delays) >= FEWEST_ROWS:
                 self._delays(start, told.delays)
+            self._senders(start, told.sources)
 
     def _fates(self, start: float, told: Told) -> None:
         state = self.state
@@ -155,6 +182,29 @@ class Feedback:
         if not (state.early.broken or state.late.broken):
             state.recent = [*state.recent, delays][-RECENT:]
 
+    def _senders(self, start: float, sources: Mapping[str, Tally]) -> None:
+        """Each sender against its own past; with the others of the same time as the control."""
+        watches, enough = self.state.sources, {}
+        for name, tally in sources.items():
+            if tally.n >= FEWEST_ROWS and (name in watches or len(watches) < SOURCES):
+                enough[name] = tally
+                watch = watches.setdefault(name, BreakWatch(name, "strange", "own past", 0.0))
+                watch.take(start, tally.hits / tally.n, tally.n, self._limit)
+        good = [tally for name, tally in enough.items() if not watches[name].broken]
+        n = sum(tally.n for tally in good)
+        self.state.others = sum(tally.hits for tally in good) / n if n else None
+
+    def _errs(self) -> list[Verdict]:
+        """Senders whose labels changed while those of others did not: when all change, or there is
+        one alone, it is what the labels are about."""
+        broken = [watch for watch in self.state.sources.values() if watch.broken]
+        if self.state.others is None:
+            return []
+        return [
+            self._bad(f"from {watch.column}", watch.share, watch.since, watch.evidence)
+            for watch in broken
+        ]
+
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each way in which labels are at fault, or a single one for none."""
         state = self.state
@@ -163,6 +213,7 @@ class Feedback:
         if (since := state.contradicted.since) is not None:
             evidence = state.contradicted.log10_evidence
             bad.append(self._bad("contradicted", state.share, since, evidence))
+        bad += self._errs()
         if bad:
             return tuple(bad)
         if state.seen < QUARANTINE:
@@ -188,12 +239,18 @@ class Feedback:
         past = np.cumsum(np.sum(self.state.recent, axis=0))
         return f"after about {span(2.0 ** (int(np.searchsorted(past, past[-1] / 2.0)) + 0.5))}"
 
+    def _words(self, what: str) -> str:
+        unlike = "say otherwise than the predictions"
+        others = self.state.others or 0.0
+        return _TOLD.get(what, f"{what} {unlike}, {others:.0%} of those of the other senders")
+
     def _bad(self, what: str, share: float, since: float | None, evidence: float) -> Verdict:
         return Verdict(
             signal=f"feedback:{what}",
             tier=budget.tier("feedback"),
             verdict="bad",
-            reason=f"{share:.0%} of the labels {_TOLD[what]}, since {describe.day(since or 0.0)}",
+            reason=f"{share:.0%} of the labels {self._words(what)}, since "
+            f"{describe.day(since or 0.0)}",
             release=self._target.release,
             scope={"labels": what},
             evidence_log10=evidence,
