@@ -189,7 +189,7 @@ RUN_IN_PROGRESS = declare("TT-607", "A pipeline run of this model is already in 
 ROLLED_BACK = declare("TT-608", "The guard rolled the release back")
 INCOMPATIBLE = declare("TT-609", "The release does not fit the deployment")
 NO_SUCH_RUN = declare("TT-610", "No run of that id")
-RETRAIN_HELD = declare("TT-611", "Retraining is held while the inputs are broken")
+RETRAIN_HELD = declare("TT-611", "Retraining is held while the inputs are at fault")
 NO_SUCH_INCIDENT = declare("TT-612", "No incident of that id")
 # 7xx: processes of one machine
 SPAWN_FAILED = declare("TT-701", "A process could not be started")
@@ -197,6 +197,7 @@ AGENT_GONE = declare("TT-702", "The node agent does not answer")
 # 8xx: request log and labels
 BAD_LABELS = declare("TT-801", "Labels cannot be read")
 LOG_FAILED = declare("TT-802", "The request log cannot be written or read")
+BAD_PARITY = declare("TT-803", "Values cannot be compared with what was served")
 # 9xx: client and demo
 REQUEST_FAILED = declare("TT-901", "An inference request failed")
 DEMO_DATA = declare("TT-902", "The demo's data set is not there")

@@ -27,6 +27,7 @@ from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.feedback import DELAYS, Feedback, Told
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.labels import Awaited, Labels
+from trimtab.judge.signals.parity import Differences, Pairs, Parity
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.registry import FAMILIES
@@ -151,7 +152,7 @@ def draw(world: World, family: object) -> Any:
 
 
 def drawn_around(world: World, family: object) -> Any:
-    """The counts of one block for a family that watches workers, callers or labels."""
+    """The counts of one block for a family that watches what is around the model."""
     match family:
         case Workers():
             return Deal({f"w{each}": world.dealt(each == 0) for each in range(4)})
@@ -163,6 +164,10 @@ def drawn_around(world: World, family: object) -> Any:
             useless = int(world.rng.binomial(ROWS, world.rng.beta(1.0, 40.0)))
             delays = world.rng.multinomial(ROWS, np.full(DELAYS, 1.0 / DELAYS)).tolist()
             return Told(ROWS, useless, wrong, delays)
+        case Parity(state=state):
+            high = next(iter(state.streams.values())).watch.zones[0].high or 0.0
+            differing = {name: world.tally(high).hits for name in state.streams}
+            return Pairs({name: Differences(ROWS, hits) for name, hits in differing.items()})
     raise AssertionError(family)
 
 
@@ -207,9 +212,11 @@ def alarms(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def around(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The same of a family that watches workers, callers or labels."""
+    """The same of a family that watches what is around the model."""
     watches: dict[str, list[Watch]] = {}
     match family:
+        case Parity(state=state):
+            watches = {"parity": [stream.watch for stream in state.streams.values()]}
         case Workers(state=state):
             watches = {"workers": [pair.watch for pair in state.pairs.values()]}
         case Callers(state=state):

@@ -10,6 +10,7 @@ from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.processes import HostStatus, NodeStatus, WorkerSlot, WorkerStatus
 from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Comparison
 from trimtab.domain.release import (
     DataManifest,
     EnvironmentLock,
@@ -21,6 +22,7 @@ from trimtab.domain.release import (
 from trimtab.domain.rollout import Standing
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.domain.state import DeploymentState, SystemState, evolve
+from trimtab.domain.telling import Telling
 from trimtab.domain.verdicts import Cause, Incident, RankedCause, RuledOut, Verdict
 from trimtab.judge import verbs
 from trimtab.judge.decide import advance, end
@@ -133,6 +135,7 @@ class MemorySystem:
     loads: dict[str, Load] = field(default_factory=dict)
     workers: dict[Digest, int] = field(default_factory=dict)
     failure: errors.TrimtabError | None = None
+    told: list[Telling] = field(default_factory=list)
 
     def record(self, entries: Iterable[e.NewEntry]) -> None:
         """Append to the journal and fold."""
@@ -276,6 +279,12 @@ class MemorySystem:
     async def retrain(self, name: str, author: Author) -> None:
         """Ask for a run."""
         self._decide(verbs.retrain(self.deployment(name), self.observed(name), author))
+
+    async def compare(self, name: str, telling: Telling) -> Comparison:
+        """Remember what was told; the first row names no answer."""
+        self.deployment(name)
+        self.told.append(telling)
+        return Comparison(len(telling) - 1, 0, 1)
 
 
 def configured() -> MemorySystem:

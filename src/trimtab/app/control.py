@@ -52,4 +52,4 @@ def control_room(home: Path, project: Path) -> ControlRoom:
     notifier = FileNotifier(home / layout.PROCESS_LOGS / "notifications.jsonl", clock)
     parts = Parts(journal, catalog, blobs, node, notifier, clock, observer, LinuxHost())
     controller = Controller(parts, Place(home, found.folder))
-    return ControlRoom(found, controller, Control(controller), observer, log, node, clock)
+    return ControlRoom(found, controller, Control(controller, log), observer, log, node, clock)

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from trimtab import errors
+from trimtab.app.parity import compare_run
 from trimtab.app.projects import Project
 from trimtab.app.releases import built, register, tools
 from trimtab.app.stores import request_log
@@ -20,7 +21,7 @@ from trimtab.build.run import RunJob, run
 from trimtab.domain import layout
 from trimtab.domain.deployment import PipelineSpec, ProjectConfig
 from trimtab.domain.names import Digest
-from trimtab.domain.release import EngineChoice
+from trimtab.domain.release import EngineChoice, Manifest
 from trimtab.views.shapes import BuildView
 
 
@@ -63,7 +64,8 @@ def carry_out(
         folder=home / layout.RUNS / order.run,
         labelled=partial(_labelled, requests, order),
     )
-    status = run(job, tools(home, narrate, log))
+    kit = tools(home, narrate, log)
+    status = run(job, kit)
     if status.release is None:
         raise errors.Permanent(
             errors.RUN_FAILED,
@@ -73,6 +75,9 @@ def carry_out(
             unchanged="no release was made; what serves was not touched",
             hint=status.hint,
         )
+    if order.deployment is not None:
+        manifest = msgspec.json.decode(kit.blobs.get(status.release), type=Manifest)
+        compare_run(job, requests, order.deployment, manifest.signature, narrate)
     return status.release
 
 

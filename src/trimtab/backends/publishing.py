@@ -96,7 +96,7 @@ def _write_rows(home: Path, writer: str, number: int, content: _Content) -> None
         for sequence, schemas in enumerate(groups, number * SEQUENCES):
             if not _published(folder, writer, sequence):
                 table = rows_table({schema: content.attempts[schema] for schema in schemas})
-                _write(folder / f"{writer}-{sequence}.arrow", table)
+                write_segment(folder / f"{writer}-{sequence}.arrow", table)
 
 
 def _write_labels(home: Path, writer: str, number: int, content: _Content) -> None:
@@ -105,7 +105,7 @@ def _write_labels(home: Path, writer: str, number: int, content: _Content) -> No
         sequence = number * SEQUENCES
         if not _published(folder, writer, sequence):
             path = folder / f"{writer}-{sequence}.arrow"
-            _write(path, labels_table(blocks), durable=True)
+            write_segment(path, labels_table(blocks), durable=True)
 
 
 def _published(folder: Path, writer: str, sequence: int) -> bool:
@@ -119,7 +119,8 @@ def _published(folder: Path, writer: str, sequence: int) -> bool:
     return False
 
 
-def _write(path: Path, table: pa.Table, *, durable: bool = False) -> None:
+def write_segment(path: Path, table: pa.Table, *, durable: bool = False) -> None:
+    """Show a table as a finished segment by a rename, `durable` once it is on the disk."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:

@@ -6,23 +6,29 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trimtab import errors
-from trimtab.backends import publishing
+from trimtab.backends import parity, publishing
 from trimtab.backends import requestlog_files as files
 from trimtab.domain import layout
-from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Rows
-from trimtab.ports.requestlog import Cursor, Segment
+from trimtab.domain.records import (
+    FIXED_COLUMNS,
+    LABEL_COLUMNS,
+    Comparison,
+    Labels,
+    Paired,
+    Rows,
+    Told,
+)
+from trimtab.ports.requestlog import Cursor, Kind, Segment
 
-Kind = Literal["rows", "labels"]
-KINDS: tuple[Kind, ...] = ("rows", "labels")
+KINDS: tuple[Kind, ...] = ("rows", "labels", "parity")
 Source = pa.Table | list[str]
 """A table, or the paths of Parquet files that have one schema."""
-_COLUMNS = {"rows": FIXED_COLUMNS, "labels": LABEL_COLUMNS}
+_COLUMNS = {"rows": FIXED_COLUMNS, "labels": LABEL_COLUMNS, "parity": FIXED_COLUMNS}
 
 
 def no_key(deployment: str) -> str | None:
@@ -57,7 +63,7 @@ class FolderRequestLog:
     def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
         """Segments not covered by `after`, also those that were rolled before they were read.
 
-        Sequences of rows and of labels are counted apart, so labels' `writer` ends in `:labels`.
+        Sequences of each kind are counted apart, so the `writer` of labels ends in `:labels`.
         Order: by the time they became visible, and within a writer by sequence.
         """
         found = [timed for kind in KINDS for timed in self._unread(deployment, kind, after)]
@@ -95,6 +101,25 @@ class FolderRequestLog:
         """The labels of a segment. Raises `Permanent` TT-802 when it is torn or gone."""
         return files.to_labels(self._table(segment))
 
+    def paired(self, segment: Segment) -> Paired:
+        """The pairs of a segment. Raises `Permanent` TT-802 when it is torn or gone."""
+        return files.to_paired(self._table(segment))
+
+    def compare(self, deployment: str, told: Told, within: float) -> Comparison:
+        """See the port. Duplicated answers of a request count once, the first one received.
+
+        Raises `OSError` with nothing compared."""
+        from trimtab.backends import requestlog_query
+
+        folder = self._folder(deployment, "parity")
+        with parity.alone(folder):
+            matches = requestlog_query.matches(
+                self._views(deployment), self.key(deployment), told, within
+            )
+            if matches.pairs.num_rows:
+                parity.write(folder, matches.pairs, self.now())
+        return matches.comparison
+
     def _table(self, segment: Segment) -> pa.Table:
         path = self.home / segment.path
         if path.suffix == ".arrow":
@@ -107,7 +132,7 @@ class FolderRequestLog:
     def _rolled(self, segment: Segment) -> pa.Table:
         """The segment's slice of the Parquet file that replaced it."""
         folder = self._folder(segment.deployment, segment.kind)
-        writer = segment.writer.removesuffix(":labels")
+        writer = segment.writer.removesuffix(f":{segment.kind}")
         for roll in files.list_rolls(folder):
             if roll.writer == writer and roll.first <= segment.sequence <= roll.last:
                 start = 0
@@ -220,7 +245,7 @@ def _empty(kind: Kind) -> pa.Table:
 
 
 def _writer(writer: str, kind: Kind) -> str:
-    return writer if kind == "rows" else f"{writer}:labels"
+    return writer if kind == "rows" else f"{writer}:{kind}"
 
 
 def _same(last: tuple[files.Piece, pa.Table], piece: files.Piece, table: pa.Table) -> bool:

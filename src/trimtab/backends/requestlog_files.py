@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from trimtab import errors
 from trimtab.backends.durable import sync_folder
-from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Rows
+from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Paired, Rows
 
 INPUT = "in."
 OUTPUT = "out."
+TOLD = "told."
 ROLLED = b"trimtab.segments"
 """Key in a Parquet file's metadata: JSON list of [sequence, rows, time in ns] of what it holds."""
 
@@ -173,6 +174,11 @@ def to_rows(table: pa.Table) -> Rows:
 def to_labels(table: pa.Table) -> Labels:
     """A table of a label segment as columns."""
     return Labels({name: column_of(table, name, kind) for name, kind in LABEL_COLUMNS})
+
+
+def to_paired(table: pa.Table) -> Paired:
+    """A table of a parity segment as columns."""
+    return Paired(to_rows(table), _prefixed(table, TOLD))
 
 
 def _prefixed(table: pa.Table, prefix: str) -> dict[str, NDArray[Any]]:

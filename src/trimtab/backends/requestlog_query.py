@@ -5,13 +5,16 @@ It is imported when somebody asks, for DuckDB and datasets are large and rarely 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from trimtab import errors
 from trimtab.backends import requestlog_files as files
+from trimtab.domain.records import FIXED_COLUMNS, Comparison, Told
 
 Views = Mapping[str, Sequence[pa.Table | list[str]]]
 """By name of a view, its tables, and the paths of Parquet files that have one schema."""
@@ -32,6 +35,27 @@ def labelled(views: Views, key: str | None, until: float) -> pa.Table:
         columns = connection.view("rows").columns
         inputs = [name for name in columns if name.startswith(files.INPUT)]
         return _answer(connection.sql(_labelled_sql(inputs, key), params={"until": until}))
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Answers with what was told of them, each once, as a parity segment; and what became of all
+    rows."""
+
+    pairs: pa.Table
+    comparison: Comparison
+
+
+def matches(views: Views, key: str | None, told: Told, within: float) -> Matches:
+    """The answers that were not compared before; `key` is the business key."""
+    with _connected({**views, "told": [_named(told)]}) as connection:
+        columns = connection.view("rows").columns
+        served = [name for name in told.values if files.INPUT + name in columns]
+        key_column = f"{files.INPUT}{key}"
+        key_text = _key_text(_quoted(key_column)) if key_column in columns else "NULL"
+        sql = _matches_sql({name: _kind(told, name) for name in served}, key_text)
+        found = _answer(connection.sql(sql, params={"within": within}))
+    return _matched(found, told)
 
 
 @contextmanager
@@ -110,3 +134,72 @@ def _key_text(column: str) -> str:
         f"CASE WHEN typeof({column}) = 'DOUBLE' AND {number} = floor({number}) "
         f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
     )
+
+
+def _named(told: Told) -> pa.Table:
+    """Which answer each told row is about, and its place among them."""
+    return pa.table(
+        {
+            "place": pa.array(range(len(told)), pa.int64()),
+            "request_id": pa.array(told.request_id, pa.string()),
+            "row": pa.array(told.row, pa.int32()),
+            "key": pa.array(told.key, pa.string()),
+            "at": pa.array(told.at, pa.float64(), from_pandas=True),
+        }
+    )
+
+
+def _kind(told: Told, name: str) -> str:
+    return "DOUBLE" if told.values[name].dtype == np.float64 else "VARCHAR"
+
+
+def _matches_sql(served: Mapping[str, str], key_text: str) -> str:
+    """SQL of the join; `served` are the SQL types of the inputs that are compared.
+
+    Of several answers to one request the first received counts; of several answers of a key the
+    nearest, and none where they differ in nothing but their names.
+    """
+    fixed = ", ".join(_quoted(name) for name, _ in FIXED_COLUMNS)
+    inputs = "".join(
+        f", TRY_CAST({_quoted(files.INPUT + name)} AS {kind}) AS {_quoted(files.INPUT + name)}"
+        for name, kind in served.items()
+    )
+    near = 't."at" IS NULL OR abs(a.event_time - t."at") <= $within'
+    return f"""
+        WITH answers AS (
+            SELECT {fixed}{inputs}, {key_text} AS key_text
+            FROM rows WHERE final AND outcome = 'ok'
+        ), named AS (
+            SELECT t.place, t."at" AS told_at, a.* FROM told t JOIN answers a
+            ON t.request_id = a.request_id AND t."row" = a."row" WHERE {near}
+            UNION ALL
+            SELECT t.place, t."at" AS told_at, a.* FROM told t JOIN answers a
+            ON t."key" = a.key_text WHERE {near}
+        ), meant AS (
+            SELECT * FROM named
+            QUALIFY row_number() OVER (
+                PARTITION BY place ORDER BY abs(event_time - told_at), received_at
+            ) = 1 AND (
+                told_at IS NOT NULL OR 1 = count(DISTINCT (request_id, "row"))
+                OVER (PARTITION BY place)
+            )
+        ), first AS (
+            SELECT *, row_number() OVER (PARTITION BY request_id, "row" ORDER BY place) = 1
+            AND (request_id, "row") NOT IN (SELECT (request_id, "row") FROM parity) AS fresh
+            FROM meant
+        )
+        SELECT * EXCLUDE (key_text, told_at) FROM first ORDER BY place
+    """
+
+
+def _matched(found: pa.Table, told: Told) -> Matches:
+    fresh = found.filter(found.column("fresh"))
+    places = fresh.column("place").to_numpy()
+    pairs = fresh.drop_columns(["place", "fresh"])
+    for name in told.values:
+        if files.INPUT + name in pairs.column_names:
+            kind = pa.float64() if told.values[name].dtype == np.float64 else pa.string()
+            values = pa.array(told.values[name][places], kind, from_pandas=True)
+            pairs = pairs.append_column(files.TOLD + name, values)
+    compared, all_of_them = fresh.num_rows, found.num_rows
+    return Matches(pairs, Comparison(compared, all_of_them - compared, len(told) - all_of_them))

@@ -58,7 +58,7 @@ def run_steps(run: PipelineRun, tools: Tools) -> tuple[StepRecord, ...]:
     paths = dict(run.files)
     records = []
     for step in run.spec.steps:
-        wanted = _arguments(run, step)
+        wanted = arguments(run.project, run.spec.module, step)
         _check_wanted(run, step, wanted, paths)
         key = step_key(run, step, {name: inputs[name] for name in wanted if name in inputs})
         record = _cached(run, step, key, tools) or _executed(run, step, key, paths, tools)
@@ -106,15 +106,15 @@ def _code_digest(project: Path, module: str) -> str:
     return hashlib.sha256(rfc8785.dumps(dict(digests))).hexdigest()
 
 
-def _arguments(run: PipelineRun, step: str) -> list[str]:
-    """The names of the step function's parameters."""
-    path = run.project / run.spec.module
+def arguments(project: Path, module: str, step: str) -> list[str]:
+    """The names of the step function's parameters. Raises `Permanent` TT-605 without one."""
+    path = project / module
     if not path.is_file():
-        raise _broken(step, f"there is no {run.spec.module} in the project", "trimtab check")
+        raise _broken(step, f"there is no {module} in the project", "trimtab check")
     for node in ast.parse(path.read_bytes()).body:
         if isinstance(node, ast.FunctionDef) and node.name == step:
             return [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
-    raise _broken(step, f"{run.spec.module} has no function {step!r}", "compare `steps` with it")
+    raise _broken(step, f"{module} has no function {step!r}", "compare `steps` with it")
 
 
 def _check_wanted(

@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "monitor": "Judge a deployment's log, or live files against a reference.",
     "history": "The journal: every decision and human action.",
     "label": "Send the truth about past predictions.",
+    "parity": "Compare what was served with what training computes.",
     "score": "Score a table through the batch lane.",
     "retrain": "Make the release again on the labels known by now.",
     "runs": "List pipeline runs.",

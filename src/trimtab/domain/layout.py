@@ -52,7 +52,7 @@ def gateway_count(index: int) -> str:
 
 
 def segments(deployment: str, kind: str) -> str:
-    """Folder of a deployment's finished segments of `kind` (`rows` or `labels`)."""
+    """Folder of a deployment's finished segments of `kind` (`rows`, `labels` or `parity`)."""
     return f"{LOG}/{deployment}/{kind}"
 
 

@@ -156,6 +156,58 @@ class Labelled:
         return Labelled(self.rows.take(index), self.label[index], self.labelled_at[index], source)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Values that training would have used, told after serving, as equally long columns.
+
+    An answer is named by `request_id` with `row`, or by `key` where `request_id` is None. `at` is
+    the event time that the values stand for, epoch seconds, NaN where not said. `values` are as
+    `Rows.inputs`.
+    """
+
+    request_id: Texts
+    row: Ints
+    key: Texts
+    at: Floats
+    values: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Answers and, in the same order, what was told of their inputs: `told` is as `rows.inputs`."""
+
+    rows: Rows
+    told: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: NDArray[Any]) -> "Paired":
+        """Those at `index` (positions or a boolean mask)."""
+        told = {name: column[index] for name, column in self.told.items()}
+        return Paired(self.rows.take(index), told)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What became of rows that were told: `compared` with an answer, `repeated` because their
+    answer was compared before, or `unmatched` because they name no answer in the log."""
+
+    compared: int = 0
+    repeated: int = 0
+    unmatched: int = 0
+
+    def __add__(self, other: "Comparison") -> "Comparison":
+        return Comparison(
+            self.compared + other.compared,
+            self.repeated + other.repeated,
+            self.unmatched + other.unmatched,
+        )
+
+
 def label_text(value: str | float | bool) -> str:
     """A label as the log keeps it, so that 1, 1.0 and "1" are the same label."""
     if isinstance(value, bool):

@@ -29,7 +29,9 @@ _RATE = re.compile(
 )
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_TOLERATED = re.compile(r"errors|latency|prediction|positive_rate|calibration|input:.+")
+_TOLERATED = re.compile(
+    r"errors|latency|prediction|positive_rate|calibration|input:.+|parity(:.+)?"
+)
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 
 
@@ -306,7 +308,9 @@ DEPLOYMENT: tuple[Setting, ...] = (
         TOLERANCES,
         "Harm-free zones of single signals, such as errors or input:NAME.",
     ),
-    Setting("monitor.key", "monitor.key", TEXT, "Column that labels may be keyed by."),
+    Setting(
+        "monitor.key", "monitor.key", TEXT, "Column that labels and told values may be keyed by."
+    ),
     Setting("retrain.when", "retrain.when", choices("quality", "drift"), "What starts a retrain."),
     Setting(
         "retrain.approve",

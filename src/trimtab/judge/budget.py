@@ -36,6 +36,7 @@ GROUPS: dict[str, Group] = {
     "calibration": Group("note", 0.25),
     "labels": Group("ticket", 0.25),
     "feedback": Group("ticket", 0.25),
+    "parity": Group("ticket", 0.5),
     "input": Group("note", 1.0),
 }
 """Every group of signals; the group of `input:temp` is `input`. Its streams share alike."""

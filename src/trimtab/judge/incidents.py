@@ -21,6 +21,7 @@ KINDS = {
     "calibration": "drift",
     "labels": "labels",
     "feedback": "labels",
+    "parity": "parity",
     "input": "drift",
     "callers": "callers",
     "golden": "golden",
@@ -55,7 +56,8 @@ def kind_of(incident: Incident) -> str:
 
 
 def _grouped(verdicts: Sequence[Verdict], known: dict[str, Incident]) -> dict[str, list[Verdict]]:
-    """Bad verdicts by kind. Quality that falls while a feed is broken belongs to the break."""
+    """Bad verdicts by kind. Quality that falls while a feed is broken, or served
+    otherwise than training has it, belongs to that."""
     wanted: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         if verdict.verdict == "bad":
@@ -66,8 +68,9 @@ def _grouped(verdicts: Sequence[Verdict], known: dict[str, Incident]) -> dict[st
         wanted["quality"] += [verdict for verdict in drift if verdict.signal == "calibration"]
         rest = [verdict for verdict in drift if verdict.signal != "calibration"]
         wanted |= {"drift": rest} if rest else {}
-    if "upstream" in wanted and "quality" in wanted and "quality" not in known:
-        wanted["upstream"] += wanted.pop("quality")
+    for kind in ("parity", "upstream"):
+        if kind in wanted and "quality" in wanted and "quality" not in known:
+            wanted[kind] += wanted.pop("quality")
     return wanted
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Heard, Labelled, Outcome, Rows
+from trimtab.domain.records import Heard, Labelled, Outcome, Paired, Rows
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Incident
 from trimtab.judge import incidents, replays
@@ -22,6 +22,7 @@ from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.feedback import Feedback
+from trimtab.judge.signals.parity import Parity
 from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.registry import FAMILIES
 
@@ -143,6 +144,15 @@ class Monitors:
         for family in self._families:
             if isinstance(family, Feedback):
                 family.take(family.hear(heard))
+
+    def compare(self, paired: Paired) -> None:
+        """Take what training would have used for this release's answers."""
+        mask = self._mine(paired.rows) & (paired.rows.fixed["outcome"] == Outcome.OK)
+        mine = paired.take(np.asarray(mask, np.bool_))
+        trusted = mine.take(~self._accused(mine.rows))
+        for family in self._families:
+            if isinstance(family, Parity):
+                family.take(family.compare(trusted))
 
     def _mine(self, rows: Rows) -> Any:
         return (rows.fixed["release"] == self.release) & (rows.fixed["mode"] != "shadow")

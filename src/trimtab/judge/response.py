@@ -17,7 +17,8 @@ OWN: tuple[str, ...] = ("rollout",)
 _ALERTS = {
     Cause.UPSTREAM_BREAK: "alert owner and hold: no retraining and no advance on broken inputs",
     Cause.INFRASTRUCTURE: "alert owner: the machine or a process, not the model",
-    Cause.TRAINING_SERVING_SKEW: "alert owner: serving and training compute a feature differently",
+    Cause.TRAINING_SERVING_SKEW: "alert owner and hold: roll back the feature source; "
+    "no retraining, for the model would learn what it is not served",
     Cause.ENVIRONMENT_MISALIGNMENT: "alert owner: the environment is not the one it was built in",
     Cause.HOSTILE_CLIENT: "hold: what one caller brings counts as evidence for nothing else",
     Cause.LABEL_FAULT: "alert owner: the labels are at fault, not the model",
@@ -35,12 +36,18 @@ def inputs_broken(state: DeploymentState) -> bool:
     return any(first_cause(incident) == Cause.UPSTREAM_BREAK for incident in state.incidents)
 
 
+def skewed(state: DeploymentState) -> bool:
+    """Whether inputs are known to be served otherwise than training has them."""
+    return any(first_cause(incident) == Cause.TRAINING_SERVING_SKEW for incident in state.incidents)
+
+
 _TAINTED = {
     Cause.UPSTREAM_BREAK: "an upstream break is open",
+    Cause.TRAINING_SERVING_SKEW: "inputs are served otherwise than training has them",
     Cause.HOSTILE_CLIENT: "one caller brings what the others do not",
     Cause.LABEL_FAULT: "the labels are at fault",
 }
-"""Open causes whose data no model should learn from."""
+"""Open causes whose data no model should learn from, or that no model mends."""
 
 
 def retrain_hold(state: DeploymentState) -> str:
@@ -88,7 +95,7 @@ def respond(draft: Draft) -> None:
 
 
 def _reported(draft: Draft) -> tuple[Incident, ...]:
-    """Open incidents as the monitors now see them, then new ones; upstream breaks come first."""
+    """Open incidents as the monitors now see them, then new ones; those that hold come first."""
     state, report = draft.state, draft.seen.monitors
     merged = {i.id: i for i in state.incidents if i.signals != OWN}
     if report is not None:
@@ -98,7 +105,7 @@ def _reported(draft: Draft) -> tuple[Incident, ...]:
         for incident in report.opened:
             if incident.id not in state.closed:
                 merged[incident.id] = _clean(incident, merged.get(incident.id))
-    return tuple(sorted(merged.values(), key=lambda i: first_cause(i) != Cause.UPSTREAM_BREAK))
+    return tuple(sorted(merged.values(), key=lambda i: first_cause(i) not in _TAINTED))
 
 
 def _clean(incident: Incident, known: Incident | None) -> Incident:

@@ -25,7 +25,7 @@ from trimtab.errors import (
 from trimtab.judge import schedule
 from trimtab.judge.decide import advance, end, revert, start
 from trimtab.judge.draft import Author, Decision, Draft, Observation
-from trimtab.judge.response import inputs_broken, request_run
+from trimtab.judge.response import inputs_broken, request_run, skewed
 
 _SAME = "what serves is as it was"
 
@@ -255,7 +255,7 @@ def _no_target(state: DeploymentState, why: str) -> Refused:
 
 def retrain(state: DeploymentState, seen: Observation, author: Author) -> Decision:
     """Make the release again. Raises `Refused` TT-607 while a run is in progress, and TT-611
-    while an upstream break is open: a model trained on broken inputs would learn the break."""
+    while an upstream break is open, which a model would learn, or a skew, which none mends."""
     draft = Draft(state, seen, author)
     name = state.spec.name
     if state.run is not None:
@@ -267,12 +267,13 @@ def retrain(state: DeploymentState, seen: Observation, author: Author) -> Decisi
             unchanged=_SAME,
             hint=f"trimtab runs {name}",
         )
-    if inputs_broken(state):
+    if inputs_broken(state) or skewed(state):
+        what = "an upstream data break" if inputs_broken(state) else "a training/serving skew"
         raise Refused(
             RETRAIN_HELD,
             "retrain",
             name,
-            "an upstream data break is open",
+            f"{what} is open",
             unchanged=_SAME,
             hint=f"trimtab why {name}",
         )

@@ -21,7 +21,7 @@ from trimtab import errors
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Heard, Labelled, Rows
+from trimtab.domain.records import Heard, Labelled, Paired, Rows
 from trimtab.domain.rollout import Phase, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState
@@ -66,6 +66,10 @@ class MonitorsLike(Watching, Protocol):
 
     def hear(self, heard: Heard) -> None:
         """Count labels by what became of them."""
+        ...
+
+    def compare(self, paired: Paired) -> None:
+        """Count values that training would have used for what was answered."""
         ...
 
     @property
@@ -332,6 +336,9 @@ class Observer:
         return self._sources.log.segments(name, watched.cursor)
 
     def _take(self, watched: _Watched, segment: Segment) -> None:
+        if segment.kind == "parity":
+            self._compare(watched, self._sources.log.paired(segment))
+            return
         if segment.kind == "labels":
             labels = self._sources.log.labels(segment)
             if watched.monitors is not None:
@@ -355,6 +362,10 @@ class Observer:
             self._demands.observe(watched.state.spec, rows, self._sources.clock.now())
         for watching, mask in _audience(watched, rows):
             watching.observe(rows.take(mask))
+
+    def _compare(self, watched: _Watched, paired: Paired) -> None:
+        if watched.monitors is not None:
+            watched.monitors.compare(paired.take(_stable(watched, paired.rows)))
 
     def _learn(self, watched: _Watched, labelled: Labelled) -> None:
         for watching, mask in _audience(watched, labelled.rows):
@@ -406,16 +417,21 @@ def _audience(watched: _Watched, rows: Rows) -> Iterator[tuple[Watching, NDArray
     Monitors get what the stable release answered as stable (a candidate's canary rows are never
     counted twice after its promotion), the guard gets what belongs to its rollout.
     """
-    if watched.monitors is not None and watched.monitored is not None:
-        mask = (rows.fixed["release"] == watched.monitored.digest) & (
-            rows.fixed["mode"] == "stable"
-        )
+    if watched.monitors is not None:
+        mask = _stable(watched, rows)
         if mask.any():
             yield watched.monitors, mask
     if watched.guard is not None:
         mask = rows.fixed["rollout"] == watched.guarded
         if mask.any():
             yield watched.guard, mask
+
+
+def _stable(watched: _Watched, rows: Rows) -> NDArray[np.bool_]:
+    """Which of `rows` the monitored release answered as stable."""
+    assert watched.monitored is not None
+    mine = rows.fixed["release"] == watched.monitored.digest
+    return np.asarray(mine & (rows.fixed["mode"] == "stable"), dtype=np.bool_)
 
 
 def _terms(spec: DeploymentSpec) -> Terms:

@@ -1,6 +1,8 @@
 """The verbs that the admin API calls: read the catalog, ask the judge, record, wake the loop."""
 
+import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -9,14 +11,18 @@ from trimtab.domain import events as e
 from trimtab.domain.deployment import DeploymentSpec, ProjectConfig
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.processes import NodeStatus
+from trimtab.domain.records import Comparison
 from trimtab.domain.release import Release
 from trimtab.domain.rollout import Standing
+from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState, SystemState
+from trimtab.domain.telling import Telling
 from trimtab.domain.verdicts import Incident
 from trimtab.judge import verbs
 from trimtab.judge.draft import Author, Observation
 from trimtab.loop.controller import Controller
 from trimtab.loop.store import standing
+from trimtab.ports.requestlog import RequestLog
 
 STRATEGIES = ("canary", "steps", "shadow", "now")
 ALL = 2**62
@@ -41,8 +47,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 class Control:
     """People's side of the controller. Every order carries its author; all raise `TrimtabError`."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, log: RequestLog) -> None:
         self._controller = controller
+        self._log = log
         self._store = controller.store
         self._pipelines: frozenset[str] = frozenset()
 
@@ -132,6 +139,27 @@ class Control:
             )
         return self._controller.record(name, verbs.retrain(state, self._seen(name), author))
 
+    async def compare(self, name: str, telling: Telling) -> Comparison:
+        """Compare told values with what was answered; the log keeps the pairs, durably.
+
+        Raises `Usage` TT-803 when they cannot be compared, and `Refused` TT-803 when nothing
+        serves."""
+        state = self.deployment(name)
+        if state.stable is None:
+            raise errors.Refused(
+                errors.BAD_PARITY,
+                "compare",
+                name,
+                "no release serves under that name",
+                unchanged="nothing was compared",
+                hint=f"trimtab deploy {name}",
+            )
+        signature = self._store.releases[state.stable.digest].manifest.signature
+        compare = partial(_compare, self._log, name, telling)
+        made = await asyncio.to_thread(compare, signature, state.spec.monitor.key)
+        self._controller.wake()
+        return made
+
     def deployment(self, name: str) -> DeploymentState:
         """One deployment. Raises `NotFound` TT-601."""
         state = self._store.deployments.get(name)
@@ -183,6 +211,23 @@ class Control:
 
     def _seen(self, name: str) -> Observation:
         return self._controller.observe(name)
+
+
+def _compare(
+    log: RequestLog, name: str, telling: Telling, signature: Signature, key: str | None
+) -> Comparison:
+    told = telling.checked(signature, key)
+    try:
+        return log.compare(name, told, telling.within)
+    except OSError as cause:
+        raise errors.Permanent(
+            errors.LOG_FAILED,
+            "compare",
+            name,
+            "the pairs cannot be written",
+            unchanged="none of these rows was compared",
+            hint="free some space on the disk, and tell them again",
+        ) from cause
 
 
 def _incidents(entries: Iterable[e.Entry]) -> tuple[Incident, ...]:

@@ -39,8 +39,9 @@ class Seen:
         self.cohorts = merged(self.cohorts, cohorts)
 
 
-UNJUDGED = ("labels",)
-"""Signals of which a table says nothing: it does not tell when its labels came."""
+UNJUDGED = ("labels", "parity")
+"""Signals of which a table says nothing: it does not tell when its labels came, and has no second
+value to compare with."""
 
 
 class Judging:

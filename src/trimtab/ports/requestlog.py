@@ -5,17 +5,21 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-from trimtab.domain.records import Labels, Rows
+from trimtab.domain.records import Comparison, Labels, Paired, Rows, Told
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+Kind = Literal["rows", "labels", "parity"]
+"""Answers as they were given, labels, and pairs of served and told values."""
 
 
 class Segment(msgspec.Struct, frozen=True):
     """One finished piece of the log. `sequence` grows by one per writer (a gateway process)."""
 
     deployment: str
-    kind: Literal["rows", "labels"]
+    kind: Kind
     writer: str
     sequence: int
     path: str
@@ -56,6 +60,18 @@ class RequestLog(Protocol):
 
     def labels(self, segment: Segment) -> Labels:
         """The labels of a segment of kind `labels`."""
+        ...
+
+    def paired(self, segment: Segment) -> Paired:
+        """The pairs of a segment of kind `parity`."""
+        ...
+
+    def compare(self, deployment: str, told: Told, within: float) -> Comparison:
+        """Join told values with the answers that they are about, and keep the pairs durably.
+
+        A value that stands for another time is not farther than `within` seconds from its answer;
+        a key that names several answers means the nearest, and none without a time. An answer is
+        compared once, with what was told of it first, so telling again changes nothing. Blocks."""
         ...
 
     def labelled(self, deployment: str, until: float) -> "pa.Table":

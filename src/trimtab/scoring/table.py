@@ -85,8 +85,8 @@ class Source:
             "read",
             str(self.path),
             "it cannot be read as a table",
-            unchanged="rows scored before stay scored",
-            hint="trimtab score --help",
+            unchanged="what was done with earlier rows stays",
+            hint="use .parquet or .csv, with a header",
         )
 
 

@@ -512,6 +512,17 @@ class LabelView(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class ParityView(msgspec.Struct, frozen=True):
+    """Told rows: those that were compared with an answer, those whose answer was compared before,
+    and those that name no answer in the log. Pairs are durably stored."""
+
+    deployment: str
+    compared: int
+    repeated: int
+    unmatched: int
+    seconds: float
+
+
 class ScoreView(msgspec.Struct, frozen=True):
     """A table that was scored. `resumed_rows` were kept from an earlier run; `releases` counts the
     rows of this one by who answered; `refusals` are requests the server had no room for at first.

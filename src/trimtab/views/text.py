@@ -540,6 +540,18 @@ def _(view: s.LabelView) -> RenderableType:
 
 
 @render.register
+def _(view: s.ParityView) -> RenderableType:
+    line = f"{view.compared:,} answers of {view.deployment} compared in {words.span(view.seconds)}"
+    rows = [
+        (f"{view.repeated:,} rows", "their answer was compared before"),
+        (f"{view.unmatched:,} rows", "they name no answer in the log at that time"),
+    ]
+    told = [row for row, n in zip(rows, (view.repeated, view.unmatched), strict=True) if n]
+    mark, tone = ("✔", TONES["good"]) if view.compared else ("–", TONES["warn"])
+    return Group(Text(f"{mark} {line}", style=tone), pairs(told))
+
+
+@render.register
 def _(view: s.ScoreView) -> RenderableType:
     line = f"✔ {view.rows:,} rows of {view.deployment} scored in {words.span(view.seconds)}"
     rows = [

@@ -11,15 +11,20 @@ from starlette.responses import Response
 
 from trimtab import errors
 from trimtab.domain.names import Digest
+from trimtab.domain.telling import Telling
 from trimtab.judge.draft import Author
 from trimtab.views.orders import build_order
 from trimtab.views.releases import build_release
+from trimtab.views.shapes import ParityView
 from trimtab.web.answers import json
 from trimtab.web.policy import Policy, Routes
 from trimtab.web.reads import live_of
 
 routes = Routes()
 MOST_BYTES = 65_536
+MOST_TOLD_BYTES = 32 * 1024 * 1024
+MOST_TOLD = 10_000
+"""Rows that one request may tell."""
 _ACTOR = re.compile(r"[\w.@-]{1,64}")
 
 
@@ -56,6 +61,7 @@ class Rollback(Order, frozen=True, kw_only=True):
 
 
 AnOrder = TypeVar("AnOrder", bound=Order)
+AShape = TypeVar("AShape", bound=msgspec.Struct)
 
 
 @routes.post("/api/releases", policy=Policy.ACT)
@@ -130,6 +136,19 @@ async def retrain(request: Request) -> Response:
     return await _plain(request, "retrain", live.control.retrain)
 
 
+@routes.post("/api/deployments/{name}/parity", policy=Policy.ACT)
+async def parity(request: Request) -> Response:
+    """Compare values that training would have used with those that were served."""
+    started = time.monotonic()
+    telling = await _body(request, Telling, MOST_TOLD_BYTES)
+    if len(telling) > MOST_TOLD:
+        raise _malformed(request, f"{len(telling)} rows; at most {MOST_TOLD} fit into one request")
+    name = request.path_params["name"]
+    made = await live_of(request).control.compare(name, telling)
+    seconds = time.monotonic() - started
+    return json(ParityView(name, made.compared, made.repeated, made.unmatched, seconds))
+
+
 async def _plain(
     request: Request, action: str, act: Callable[[str, Author], Awaitable[object]]
 ) -> Response:
@@ -150,11 +169,15 @@ async def _ordered(request: Request, action: str, act: Callable[[], Awaitable[ob
 
 
 async def _order(request: Request, shape: type[AnOrder]) -> AnOrder:
-    body = b""
+    return await _body(request, shape, MOST_BYTES)
+
+
+async def _body(request: Request, shape: type[AShape], most: int) -> AShape:
+    body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BYTES:
-            raise _malformed(request, f"the body is larger than {MOST_BYTES} bytes")
+        if len(body) > most:
+            raise _malformed(request, f"the body is larger than {most} bytes")
     try:
         return msgspec.json.decode(body or b"{}", type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:

@@ -5,7 +5,9 @@ from typing import Protocol
 from trimtab.domain.events import Entry
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.records import Comparison
 from trimtab.domain.release import Release
+from trimtab.domain.telling import Telling
 from trimtab.judge.draft import Author
 from trimtab.views.seen import Seen
 
@@ -70,4 +72,8 @@ class Control(Protocol):
 
     async def retrain(self, name: str, author: Author) -> object:
         """Queue a pipeline run."""
+        ...
+
+    async def compare(self, name: str, telling: Telling) -> Comparison:
+        """Compare values of training with what was served, and keep the pairs."""
         ...

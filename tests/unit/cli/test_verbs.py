@@ -223,3 +223,9 @@ def test_nothing_is_completed_without_a_server(folder: Path) -> None:
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_completion_prints_a_script(shell: str) -> None:
     assert "_TRIMTAB_COMPLETE" in call("completion", shell).stdout
+
+
+def test_a_comparison_within_no_duration_is_wrong_usage(listener: Listener) -> None:
+    result = call("parity", NAME, "told.csv", "--within", "soon", "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "TT-102"

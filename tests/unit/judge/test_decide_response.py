@@ -49,6 +49,7 @@ def test_concept_drift_starts_one_run_on_the_labels_known_by_now() -> None:
         (Cause.CONCEPT_DRIFT, "note", AUTO, "watch: scores come true otherwise"),
         (Cause.INFRASTRUCTURE, "page", AUTO, "alert owner: the machine or a process"),
         (Cause.UPSTREAM_BREAK, "page", AUTO, "alert owner and hold"),
+        (Cause.TRAINING_SERVING_SKEW, "page", AUTO, "alert owner and hold: roll back the feature"),
         (Cause.LABEL_FAULT, "page", AUTO, "alert owner: the labels are at fault"),
         (Cause.UNKNOWN, "page", AUTO, "alert owner"),
     ],
@@ -93,13 +94,22 @@ def test_incident_without_a_cause_alerts_and_notes_tell_nobody() -> None:
     assert story.last.effects == ()
 
 
-def test_no_retraining_while_an_upstream_break_is_open_and_then_it_starts() -> None:
+@pytest.mark.parametrize(
+    ("cause", "hold"),
+    [
+        (Cause.UPSTREAM_BREAK, "an upstream break is open"),
+        (Cause.TRAINING_SERVING_SKEW, "inputs are served otherwise than training has them"),
+    ],
+)
+def test_no_retraining_while_the_inputs_are_at_fault_and_then_it_starts(
+    cause: Cause, hold: str
+) -> None:
     story = served()
-    both = MonitorReport((), opened=(incident(), incident("feed", Cause.UPSTREAM_BREAK)))
+    both = MonitorReport((), opened=(incident(), incident("feed", cause)))
     story.tick(monitors=both)
     assert story.state.run is None
     waiting = {i.id: i.action for i in story.state.incidents}
-    assert waiting["i1"] == "retrain waits: an upstream break is open"
+    assert waiting["i1"] == f"retrain waits: {hold}"
     story.tick(monitors=MonitorReport((), closed=("feed", "never-opened")))
     assert kinds(story.last) == ["IncidentClosed", "IncidentUpdated", "RunRequested"]
     assert "notify:feed:closed" in [effect.id for effect in story.last.effects]

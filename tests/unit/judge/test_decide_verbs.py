@@ -193,7 +193,7 @@ def test_rollback_to_anything_unproven_or_not_ready_is_refused() -> None:
     refused(target, lambda: verbs.rollback(empty.state, empty.seen(), ANN))
 
 
-def test_retrain_by_hand_is_one_run_at_a_time_and_never_on_broken_inputs() -> None:
+def test_retrain_by_hand_is_one_run_at_a_time() -> None:
     story = served()
     story.take(verbs.retrain(story.state, story.seen(), ANN))
     assert story.state.run is not None
@@ -204,8 +204,12 @@ def test_retrain_by_hand_is_one_run_at_a_time_and_never_on_broken_inputs() -> No
     assert early.last.effects[0].what == e.StartRun("d-run1", "m", "d", None)
     busy = story.state
     refused(errors.RUN_IN_PROGRESS, lambda: verbs.retrain(busy, story.seen(), ANN))
+
+
+@pytest.mark.parametrize("cause", [Cause.UPSTREAM_BREAK, Cause.TRAINING_SERVING_SKEW])
+def test_nobody_retrains_on_inputs_that_are_at_fault(cause: Cause) -> None:
     story = served()
-    story.tick(monitors=MonitorReport((), opened=(incident("f", Cause.UPSTREAM_BREAK),)))
+    story.tick(monitors=MonitorReport((), opened=(incident("f", cause),)))
     refused(errors.RETRAIN_HELD, lambda: verbs.retrain(story.state, story.seen(), ANN))
 
 

@@ -151,3 +151,53 @@ def test_the_tier_of_an_incident_never_falls() -> None:
 def test_the_time_before_the_first_event_is_not_told_as_a_date() -> None:
     assert day(0.0) == "the first event"
     assert day(86_400.0 * 365.25 * 40) == "2010-01-01 00:00"
+
+
+def differing(column: str, word: Any = "bad") -> Verdict:
+    """A verdict on the values of a column."""
+    told = verdict(f"parity:{column}", word)
+    return msgspec.structs.replace(told, scope={"column": column}, n=100)
+
+
+def of_column(signal: str) -> Verdict:
+    """A bad verdict about one column."""
+    return msgspec.structs.replace(verdict(signal), scope={"column": signal.partition(":")[2]})
+
+
+def test_values_that_differ_from_those_of_training_are_skew_and_no_drift() -> None:
+    incident = opened(reconcile(case(), [differing("x"), differing("y", "ok")], ()))
+    assert incident.id == "d-aaaaaaaaaaaa-parity-1"
+    assert causes(incident) == [Cause.TRAINING_SERVING_SKEW]
+    assert incident.causes[0].evidence[0] == "parity:x is bad"
+    assert "1 of 2 columns" in incident.causes[0].evidence[1]
+    assert Cause.DATA_DRIFT in [each.cause for each in incident.ruled_out]
+
+
+def test_skew_is_told_before_a_golden_set_since_no_worker_was_asked() -> None:
+    around = Surroundings(golden_failures=("w1",))
+    incident = opened(reconcile(case(surroundings=around), [differing("x")], ()))
+    assert causes(incident) == [Cause.TRAINING_SERVING_SKEW]
+
+
+@pytest.mark.parametrize("signal", ["input:x", "upstream:x", "prediction", "quality"])
+def test_trouble_that_skew_explains_has_it_as_its_first_cause(signal: str) -> None:
+    bad = verdict(signal) if ":" not in signal else of_column(signal)
+    known = opened(reconcile(case(), [bad], ()))
+    report = reconcile(case(opened=1), [bad, differing("x")], (known,))
+    (updated,) = report.updated
+    assert causes(updated)[0] is Cause.TRAINING_SERVING_SKEW
+
+
+@pytest.mark.parametrize("signal", ["input:y", "upstream:y", "errors", "labels"])
+def test_trouble_elsewhere_is_not_put_down_to_skew(signal: str) -> None:
+    bad = verdict(signal) if ":" not in signal else of_column(signal)
+    report = reconcile(case(), [bad, differing("x")], ())
+    other = next(each for each in report.opened if "parity" not in each.id)
+    assert Cause.TRAINING_SERVING_SKEW not in causes(other)
+
+
+def test_quality_that_falls_while_values_differ_is_part_of_that_incident() -> None:
+    incident = opened(reconcile(case(), [differing("x"), verdict("quality")], ()))
+    assert incident.signals == ("parity:x", "quality")
+    assert incident.tier == "page"
+    assert causes(incident)[0] is Cause.TRAINING_SERVING_SKEW

@@ -140,8 +140,9 @@ def test_the_shares_of_a_tier_sum_to_its_budget() -> None:
         )
 
 
-def test_without_a_profile_only_the_service_is_watched() -> None:
-    assert [kind.name for kind in FAMILIES if kind.of(BARE) is not None] == ["service", "workers"]
+def test_without_a_profile_only_service_workers_and_parity_are_watched() -> None:
+    begun = [kind.name for kind in FAMILIES if kind.of(BARE) is not None]
+    assert begun == ["service", "workers", "parity"]
 
 
 def test_counts_made_elsewhere_are_judged_as_rows_are() -> None:

@@ -15,6 +15,7 @@ from trimtab.backends.catalog import SqlCatalog
 from trimtab.backends.database import open_database
 from trimtab.backends.journal import SqlJournal
 from trimtab.backends.memory import MemoryCatalog, MemoryJournal
+from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import ProjectConfig, RetrainPlan
 from trimtab.domain.events import Effect, Entry, NewEntry
 from trimtab.domain.names import Digest, ReleaseRef
@@ -228,7 +229,9 @@ class Tale:
             self.world.check(self.controller)
         states = self.controller.store.deployments
         if "d" not in states or not reached(states["d"]):
-            await order(Control(self.controller), states.get("d"))
+            await order(
+                Control(self.controller, FolderRequestLog(self.world.home)), states.get("d")
+            )
         if self.hold_canary:
             rollout = states["d"].rollout
             early = rollout is None or rollout.phase in ("preparing", "shadow")

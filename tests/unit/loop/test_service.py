@@ -6,11 +6,17 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.support.control import ANN, GOOD, manifest, manifest_digest, release, spec, stored
+from tests.support.request_log import SegmentWriter
 from tests.unit.loop.world import PIPELINE, World, run
 
 from trimtab import errors
+from trimtab.backends.requestlog import FolderRequestLog
+from trimtab.domain import layout
 from trimtab.domain.deployment import ProjectConfig
+from trimtab.domain.records import Comparison
 from trimtab.domain.signature import Column, Datatype
+from trimtab.domain.telling import Telling
+from trimtab.loop.service import Control
 
 
 async def refused(code: str, order: Callable[[], Awaitable[object]]) -> None:
@@ -116,5 +122,45 @@ def test_retraining_needs_a_pipeline(tmp_path: Path) -> None:
         assert control.runs()[0].state == "running"
         await world.tick(controller)
         assert [job.id for job in control.node().jobs] == ["d-run1"]
+
+    run(work)
+
+
+def test_told_values_are_checked_against_the_release_that_serves_and_compared(
+    tmp_path: Path,
+) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        _, control = await world.serving()
+        (column, *_) = manifest(1).signature.inputs
+        SegmentWriter(world.home, "d").rows({"request_id": "a", f"in.{column.name}": 1.0})
+        told = Telling({column.name: [2.0, 2.0]}, id=["a", "b"])
+        assert await control.compare("d", told) == Comparison(compared=1, unmatched=1)
+        await refused("TT-803", lambda: control.compare("d", Telling({"no": [1.0]}, id=["a"])))
+        await refused("TT-601", lambda: control.compare("nobody", told))
+
+    run(work)
+
+
+def test_nothing_is_compared_while_nothing_serves(tmp_path: Path) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        control = Control(world.start(), FolderRequestLog(world.home))
+        await control.apply(ProjectConfig(deployments=(spec(),)), ANN)
+        await refused("TT-803", lambda: control.compare("d", Telling({"x": [1.0]}, id=["a"])))
+
+    run(work)
+
+
+def test_a_log_that_cannot_be_written_is_told_with_its_cause(tmp_path: Path) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        _, control = await world.serving()
+        (column, *_) = manifest(1).signature.inputs
+        folder = world.home / layout.segments("d", "parity")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.write_text("in the way")
+        told = Telling({column.name: [2.0]}, id=["a"])
+        await refused("TT-802", lambda: control.compare("d", told))
 
     run(work)

@@ -17,6 +17,7 @@ from trimtab.backends.memory import (
     MemoryNotifier,
     VirtualClock,
 )
+from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ProjectConfig
 from trimtab.domain.routing import TOTAL_WEIGHT, RoutingSnapshot
 from trimtab.domain.state import DeploymentState, replay
@@ -73,7 +74,7 @@ class World:
     async def serving(self, desired: DeploymentSpec | None = None) -> tuple[Controller, Control]:
         """Releases 1 to 4 registered, and m@1 serving as deployment `d`."""
         controller = self.start()
-        control = Control(controller)
+        control = Control(controller, FolderRequestLog(self.home))
         await control.apply(
             ProjectConfig(deployments=(desired or spec(),), pipelines=(PIPELINE,)), ANN
         )

@@ -303,6 +303,8 @@ def every_view() -> list[msgspec.Struct]:
         s.InitView("p", ("trimtab.toml",), ("cd p",)),
         s.UpView("http://a", "http://b", 1, "p/.trimtab"),
         s.LabelView("d", 3, 0.1),
+        s.ParityView("d", 3, 1, 1, 0.1),
+        s.ParityView("d", 0, 0, 4, 0.1),
         s.ScoreView("d", "out.parquet", 30, 10, 200.0, 1, {"m@1": 20}, 0.1),
         s.CheckView(False, "p", ("d",), (), (s.ProblemView("TT-102", "x", "wrong", "fix"),)),
         s.CheckView(True, "p", (), (), ()),

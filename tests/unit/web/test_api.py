@@ -159,6 +159,31 @@ def test_a_retrain_may_be_asked_for_by_deployment() -> None:
     assert ordered(system, f"models/{NAME}/retrain", 409)["error"]["code"] == "TT-607"
 
 
+def test_told_values_are_compared() -> None:
+    system = serving()
+    told = ordered(system, f"deployments/{NAME}/parity", id=["a", "b"], values={"temp": [1, None]})
+    assert (told["compared"], told["repeated"], told["unmatched"]) == (1, 0, 1)
+    assert system.told[0].values == {"temp": [1, None]}
+    assert ordered(system, "deployments/nobody/parity", 404, values={})["error"]["code"] == "TT-601"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"values": {"x": [[1]]}}', "Expected"),
+        (b'{"values": {}, "reason": "why"}', "unknown field"),
+        (b'{"values": {"x": [' + b"0," * 10_000 + b"0]}}", "at most 10000"),
+        (b" " * (32 * 1024 * 1024 + 1), "larger than"),
+    ],
+)
+def test_told_values_of_the_wrong_form_are_refused_as_a_whole(body: bytes, said: str) -> None:
+    system = serving()
+    answer = Browser(system).post(f"/api/deployments/{NAME}/parity", content=body, headers=PROOF)
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]["message"]
+    assert system.told == []
+
+
 def test_a_release_is_registered_by_its_digest() -> None:
     system = serving()
     assert ordered(system, "releases", digest=digest(4))["release"] == "flight-delay@4"

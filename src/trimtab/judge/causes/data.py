@@ -74,6 +74,9 @@ def data_drift(trouble: Trouble) -> Opinion:
             first = day(trouble.since("upstream"))
             by = f"the change came within one block ({first}), against the stream's own recent past"
             return RuledOut(Cause.DATA_DRIFT, by)
+        case "parity":
+            by = "both values are of the same answers: what the world does to a column is in both"
+            return RuledOut(Cause.DATA_DRIFT, by)
         case "drift" if not _changed(trouble):
             return Suspicion(Cause.DATA_DRIFT, Strength.LIKELY, _harmless(trouble))
         case "quality":

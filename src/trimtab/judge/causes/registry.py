@@ -7,12 +7,14 @@ from trimtab.judge.causes.data import concept_drift, data_drift, upstream_break
 from trimtab.judge.causes.people import hostile_client, label_fault
 from trimtab.judge.causes.place import bad_worker, environment_misalignment, infrastructure
 from trimtab.judge.causes.release import bad_release
+from trimtab.judge.causes.skew import training_serving_skew
 
 CAUSES: tuple[Callable[[Trouble], Opinion], ...] = (
     environment_misalignment,
     bad_worker,
     hostile_client,
     label_fault,
+    training_serving_skew,
     upstream_break,
     infrastructure,
     concept_drift,

@@ -9,6 +9,7 @@ from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.inputs import Inputs
 from trimtab.judge.signals.labels import Labels
+from trimtab.judge.signals.parity import Parity
 from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.service import Service
@@ -25,6 +26,7 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Calibration,
     Labels,
     Feedback,
+    Parity,
     Prediction,
     Inputs,
 )

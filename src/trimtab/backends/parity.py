@@ -1,0 +1,39 @@
+"""Parity segments: pairs of served and told values, written by whichever process was told them."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from trimtab.backends import requestlog_files as files
+from trimtab.backends.publishing import write_segment
+
+LOCK = ".comparing"
+WRITER = "told"
+"""One writer whatever the process, so that cursors do not grow; the lock keeps its order."""
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process compares for the deployment of `folder`. Raises `OSError`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write(folder: Path, pairs: pa.Table, now: float) -> None:
+    """Add a durable segment, inside `alone`. Raises `OSError`.
+
+    Its sequence grows with the time, so that it does also after all that came before expired.
+    """
+    fresh, rolls, leftover = files.visible(folder)
+    taken = [piece.sequence for piece in (*fresh, *leftover)] + [roll.last for roll in rolls]
+    sequence = max(int(now * 1000.0), max(taken, default=-1) + 1)
+    write_segment(folder / f"{WRITER}-{sequence}.arrow", pairs, durable=True)
