@@ -11,7 +11,7 @@ from trimtab.cli.api import Api
 from trimtab.domain.records import Comparison
 from trimtab.scoring.fit import Deployment
 from trimtab.scoring.table import Source
-from trimtab.views.shapes import ParityView
+from trimtab.views.sent_shapes import ParityView
 
 MOST_ROWS = 10_000
 MOST_CELLS = 400_000

@@ -504,40 +504,6 @@ class UpView(msgspec.Struct, frozen=True):
     limits: str = ""
 
 
-class LabelView(msgspec.Struct, frozen=True):
-    """Labels that are durably stored."""
-
-    deployment: str
-    accepted: int
-    seconds: float
-
-
-class ParityView(msgspec.Struct, frozen=True):
-    """Told rows: those that were compared with an answer, those whose answer was compared before,
-    and those that name no answer in the log. Pairs are durably stored."""
-
-    deployment: str
-    compared: int
-    repeated: int
-    unmatched: int
-    seconds: float
-
-
-class ScoreView(msgspec.Struct, frozen=True):
-    """A table that was scored. `resumed_rows` were kept from an earlier run; `releases` counts the
-    rows of this one by who answered; `refusals` are requests the server had no room for at first.
-    """
-
-    deployment: str
-    output: str
-    rows: int
-    resumed_rows: int
-    rows_per_second: float
-    refusals: int
-    releases: dict[str, int]
-    seconds: float
-
-
 class ProblemView(msgspec.Struct, frozen=True):
     """Something `trimtab check` found."""
 

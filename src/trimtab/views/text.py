@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from trimtab.domain.names import short
 from trimtab.domain.signature import Column, Output
+from trimtab.views import sent_shapes as sent
 from trimtab.views import shapes as s
 from trimtab.views import words
 from trimtab.views.words import Mark
@@ -534,13 +535,13 @@ def _(view: s.UpView) -> RenderableType:
 
 
 @render.register
-def _(view: s.LabelView) -> RenderableType:
+def _(view: sent.LabelView) -> RenderableType:
     line = f"✔ {view.accepted} labels of {view.deployment} stored in {words.span(view.seconds)}"
     return Text(line, style=TONES["good"])
 
 
 @render.register
-def _(view: s.ParityView) -> RenderableType:
+def _(view: sent.ParityView) -> RenderableType:
     line = f"{view.compared:,} answers of {view.deployment} compared in {words.span(view.seconds)}"
     rows = [
         (f"{view.repeated:,} rows", "their answer was compared before"),
@@ -552,7 +553,7 @@ def _(view: s.ParityView) -> RenderableType:
 
 
 @render.register
-def _(view: s.ScoreView) -> RenderableType:
+def _(view: sent.ScoreView) -> RenderableType:
     line = f"✔ {view.rows:,} rows of {view.deployment} scored in {words.span(view.seconds)}"
     rows = [
         ("result", view.output),

@@ -15,7 +15,7 @@ from trimtab.domain.telling import Telling
 from trimtab.judge.draft import Author
 from trimtab.views.orders import build_order
 from trimtab.views.releases import build_release
-from trimtab.views.shapes import ParityView
+from trimtab.views.sent_shapes import ParityView
 from trimtab.web.answers import json
 from trimtab.web.policy import Policy, Routes
 from trimtab.web.reads import live_of

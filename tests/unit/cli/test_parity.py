@@ -16,7 +16,7 @@ from trimtab.cli import parity
 from trimtab.cli.api import Api
 from trimtab.cli.parity import compared, named, opened
 from trimtab.scoring.fit import Deployment
-from trimtab.views.shapes import ParityView
+from trimtab.views.sent_shapes import ParityView
 
 INPUTS = {"age": "FP64", "plan": "BYTES", "image": "FP32"}
 RISK = Deployment("risk", INPUTS, {}, "person", frozenset({"image"}))

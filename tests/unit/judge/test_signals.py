@@ -140,9 +140,9 @@ def test_the_shares_of_a_tier_sum_to_its_budget() -> None:
         )
 
 
-def test_without_a_profile_only_service_workers_and_parity_are_watched() -> None:
-    begun = [kind.name for kind in FAMILIES if kind.of(BARE) is not None]
-    assert begun == ["service", "workers", "parity"]
+def test_without_a_profile_what_needs_none_is_watched() -> None:
+    begun = {kind.name for kind in FAMILIES if kind.of(BARE) is not None}
+    assert begun == {"callers", "service", "workers", "parity"}
 
 
 def test_counts_made_elsewhere_are_judged_as_rows_are() -> None:

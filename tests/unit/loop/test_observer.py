@@ -20,7 +20,6 @@ from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
 from trimtab.domain.rollout import Phase, Rollout, Standing
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.domain.state import DeploymentState
-from trimtab.domain.telling import Telling
 from trimtab.domain.verdicts import Incident
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.loop.evidence import Evidence
@@ -625,36 +624,3 @@ def test_every_label_is_told_by_what_became_of_it() -> None:
     again = given(("r1", "1"), ("r1", "0"), ("r2", "1"))
     assert joiner.weigh(again).fate.tolist() == ["repeated", "contradicted", "fresh"]
     assert Joiner(Terms(horizon=10.0)).weigh(first).at.tolist() == first.fixed["at"].tolist()
-
-
-def tell(bench: Bench, **values: float) -> None:
-    """Tell what the column x should have been, by request id."""
-    told = Telling({"x": list(values.values())}, id=list(values)).checked(MANIFEST.signature, None)
-    FolderRequestLog(bench.home).compare("flights", told, 0.0)
-
-
-def test_monitors_get_told_values_of_what_stable_answered(
-    bench: Bench, writer: SegmentWriter
-) -> None:
-    observer = bench.observer()
-    observer.follow(stable(), {})
-    writer.rows(at("a", in_x=1.0), at("b", in_x=1.0, release="sha256:bb", mode="canary"))
-    tell(bench, a=5.0, b=6.0)
-    observer.poll()
-    assert bench.tapes.monitors.seen == [("a", 1.0, 5.0)]
-    saved = observer.dump()
-    tell(bench, a=5.0)
-    again = bench.observer(saved)
-    again.follow(stable(), {})
-    assert again.poll() == 0
-
-
-def test_what_is_told_while_nothing_serves_is_passed_over(
-    bench: Bench, writer: SegmentWriter
-) -> None:
-    observer = bench.observer()
-    observer.follow({"flights": DeploymentState(spec=SPEC)}, {})
-    writer.rows(at("a"))
-    tell(bench, a=5.0)
-    assert observer.poll() == 2
-    assert observer.unreadable("flights") == 0

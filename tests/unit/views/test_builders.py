@@ -26,6 +26,7 @@ from tests.support.traffic import profile
 from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.reproduction import Reproduction
+from trimtab.views import sent_shapes as sent
 from trimtab.views import shapes as s
 from trimtab.views import svg, text, words
 from trimtab.views.encode import to_json
@@ -302,10 +303,10 @@ def every_view() -> list[msgspec.Struct]:
         ),
         s.InitView("p", ("trimtab.toml",), ("cd p",)),
         s.UpView("http://a", "http://b", 1, "p/.trimtab"),
-        s.LabelView("d", 3, 0.1),
-        s.ParityView("d", 3, 1, 1, 0.1),
-        s.ParityView("d", 0, 0, 4, 0.1),
-        s.ScoreView("d", "out.parquet", 30, 10, 200.0, 1, {"m@1": 20}, 0.1),
+        sent.LabelView("d", 3, 0.1),
+        sent.ParityView("d", 3, 1, 1, 0.1),
+        sent.ParityView("d", 0, 0, 4, 0.1),
+        sent.ScoreView("d", "out.parquet", 30, 10, 200.0, 1, {"m@1": 20}, 0.1),
         s.CheckView(False, "p", ("d",), (), (s.ProblemView("TT-102", "x", "wrong", "fix"),)),
         s.CheckView(True, "p", (), (), ()),
     ]

@@ -11,7 +11,7 @@ from trimtab.cli.names import deployments
 from trimtab.cli.project import agent_facts
 from trimtab.cli.screen import Screen, verb
 from trimtab.client import Client
-from trimtab.views.shapes import LabelView
+from trimtab.views.sent_shapes import LabelView
 
 BATCH = 1000
 

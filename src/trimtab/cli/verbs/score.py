@@ -8,7 +8,7 @@ import click
 from trimtab.cli.names import deployments
 from trimtab.cli.project import agent_facts
 from trimtab.cli.screen import Screen, verb
-from trimtab.views.shapes import ScoreView
+from trimtab.views.sent_shapes import ScoreView
 
 SAY_SECONDS = 2.0
 
