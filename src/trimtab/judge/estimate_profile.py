@@ -108,6 +108,8 @@ class LabelledRows:
 
     def take(self, rows: NDArray[np.bool_]) -> "LabelledRows":
         """The rows where the mask is true."""
+        if rows.all():
+            return self
         return LabelledRows(
             {name: column[rows] for name, column in self.inputs.items()},
             {name: column[rows] for name, column in self.outputs.items()},

@@ -1,8 +1,9 @@
 """What the reference looked like: the profile that goes into a release at build."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ ROWS_PER_LATTICE_VALUE = 50
 Z99 = 2.5758
 
 Column = NDArray[Any] | CodedTexts
+Each = Callable[..., Iterable[ColumnProfile]]
 
 NO_STRATA = strata.Strata((), 0.0)
 
@@ -67,6 +69,8 @@ class Reference:
 
     def take(self, rows: NDArray[np.bool_]) -> "Reference":
         """The rows where the mask is true."""
+        if rows.all():
+            return self
         return Reference(
             self.signature,
             {name: column[rows] for name, column in self.inputs.items()},
@@ -77,8 +81,11 @@ class Reference:
         )
 
 
-def build_profile(reference: Reference) -> ReferenceProfile:
-    """The profile of `reference`. Rows must be at least one; nothing is random."""
+def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
+    """The profile of `reference`. Rows must be at least one; nothing is random.
+
+    `each` goes through the columns: `map`, or the same of a pool of threads.
+    """
     if reference.time is not None:
         reference = reference.take(~np.isnan(reference.time))
     labelled = reference
@@ -89,7 +96,8 @@ def build_profile(reference: Reference) -> ReferenceProfile:
     week = when(reference.time, len(reference.inputs))
     gaps = _calibration(labelled)
     score = score_column(reference.signature, reference.outputs)
-    inputs = tuple(column_profile(name, x, week) for name, x in reference.inputs.items())
+    one = partial(column_profile, week=week)
+    inputs = tuple(each(one, reference.inputs.keys(), reference.inputs.values()))
     quality = _qualities(labelled)
     return ReferenceProfile(
         rows=rows,

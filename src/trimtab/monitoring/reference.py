@@ -1,7 +1,10 @@
 """The reference of a user's own: its signature and profile, read a column at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -44,21 +47,27 @@ class Meaning:
     threshold: float = 0.5
 
 
-def read_known(source: Source, roles: Roles, meaning: Meaning) -> Known:
-    """Read the reference. Raises `Usage` TT-910 when it cannot be one."""
+def read_known(source: Source, roles: Roles, meaning: Meaning, threads: int = 1) -> Known:
+    """Read the reference, with so many threads. Raises `Usage` TT-910 when it cannot be one."""
+    with ThreadPoolExecutor(threads) as pool:
+        return _read(source, roles, meaning, pool.map if threads > 1 else map)
+
+
+def _read(source: Source, roles: Roles, meaning: Meaning, each: Callable[..., Any]) -> Known:
     time = None
     if roles.time is not None and roles.time in source.schema.names:
         time = read_times(_column(source, roles.time), "reference", roles.time)
     inputs: dict[str, judged.Column] = {}
     unwatched = dict(roles.unwatched)
-    for name, kind in roles.inputs.items():
-        made = _input(kind, _column(source, name))
+    read_one = partial(_input, source)
+    columns = each(read_one, roles.inputs.keys(), roles.inputs.values())
+    for name, made in zip(roles.inputs, columns, strict=True):
         if isinstance(made, str):
             unwatched[name] = made
         else:
             inputs[name] = made
     read = _answers(source, roles, meaning, inputs)
-    profile = judged.build_profile(replace(read, time=time, segments=roles.segments))
+    profile = judged.build_profile(replace(read, time=time, segments=roles.segments), each)
     listed = [each for each in profile.inputs if each.name in inputs]
     signature = msgspec.structs.replace(
         read.signature, inputs=tuple(_described(each) for each in listed)
@@ -73,8 +82,9 @@ def _column(source: Source, name: str) -> Array:
     return pa.Table.from_batches(batches).column(name).combine_chunks()
 
 
-def _input(kind: Kind, column: Array) -> judged.Column | str:
+def _input(source: Source, name: str, kind: Kind) -> judged.Column | str:
     """The values of an input, or why it is not watched."""
+    column = _column(source, name)
     if kind == "number":
         return floats(column)
     found = coded(column)

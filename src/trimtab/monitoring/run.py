@@ -79,7 +79,7 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
     """
     _check_names(options)
     threads = options.get("threads", len(os.sched_getaffinity(0)))
-    source = sources.opened(live, "live", threads)
+    source = sources.opened(live, "live")
     release = options.get("release")
     if release is None:
         case = _against_data(reference, source, options, threads)
@@ -98,10 +98,10 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
 
 
 def _against_data(reference: Any, live: Source, options: MonitorOptions, threads: int) -> "Case":
-    source = sources.opened(reference, "reference", threads)
+    source = sources.opened(reference, "reference")
     roles = columns.roles(_asked(options), source.schema, live.schema)
     options.get("narrate", _nothing)(f"reading {source.rows:,} rows of reference")
-    known = read_known(source, roles, _meaning(options))
+    known = read_known(source, roles, _meaning(options), threads)
     return Case(options.get("name", "live data"), live, roles, known, _plan(options))
 
 
@@ -133,7 +133,8 @@ class Case:
         precount = Precount(judging.monitors, subject, threads)
         invalid = 0
         try:
-            for raw in timeline.parts(self.live, line, self._kinds()):
+            parts = timeline.parts(self.live, line, self._kinds())
+            for raw in parts if threads == 1 else sources.ahead(parts):
                 judging.close(raw.complete)
                 part, refused = self._cleaned(raw)
                 invalid += refused

@@ -6,8 +6,9 @@ through the Arrow C stream that they all speak.
 
 import glob
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -25,6 +26,9 @@ PAGE_BYTES = 65_536
 
 ARROW = frozenset({".arrow", ".ipc", ".feather"})
 PARQUET = frozenset({".parquet", ".pq"})
+
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -61,23 +65,34 @@ class TableSource:
 class ParquetSource:
     """Parquet files one after another, decoded by pieces: memory does not grow with the rows."""
 
-    def __init__(self, paths: Sequence[Path], threads: int) -> None:
+    def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
-        self._threads = threads > 1
-        footers = [pq.read_metadata(path) for path in paths]
-        self.rows = sum(footer.num_rows for footer in footers)
-        self.schema = _common([pq.read_schema(path) for path in paths], paths)
+        self._footers = [pq.read_metadata(path) for path in paths]
+        self.rows = sum(footer.num_rows for footer in self._footers)
+        schemas = [footer.schema.to_arrow_schema() for footer in self._footers]
+        self.schema = _common(schemas, paths)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Row groups in their order; text comes as dictionaries, as Parquet holds it."""
         texts = [name for name in columns if is_text(self.schema.field(name).type)]
-        for path in self._paths:
+        for path, footer in zip(self._paths, self._footers, strict=True):
             with pq.ParquetFile(
-                path, buffer_size=PAGE_BYTES, pre_buffer=False, read_dictionary=texts
+                path,
+                metadata=footer,
+                buffer_size=PAGE_BYTES,
+                pre_buffer=False,
+                read_dictionary=texts,
             ) as file:
-                yield from file.iter_batches(
-                    BATCH_ROWS, columns=list(columns), use_threads=self._threads
-                )
+                yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
+
+
+def ahead(things: Iterator[T]) -> Iterator[T]:
+    """The same things; a thread makes the next one while one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, things, None)
+        while (thing := coming.result()) is not None:
+            coming = thread.submit(next, things, None)
+            yield thing
 
 
 class ArrowSource:
@@ -98,7 +113,7 @@ class ArrowSource:
                     yield part.slice(start, BATCH_ROWS)
 
 
-def opened(data: Any, what: str, threads: int = 1) -> Source:
+def opened(data: Any, what: str) -> Source:
     """What the caller gave, as a source. `what` is its name in messages.
 
     Takes an Arrow table, batches or a reader, a pandas or polars frame, a DuckDB relation, a path,
@@ -106,7 +121,7 @@ def opened(data: Any, what: str, threads: int = 1) -> Source:
     that is no table, cannot be read, or holds no rows.
     """
     try:
-        source = _source(data, what, threads)
+        source = _source(data, what)
     except (pa.ArrowException, OSError) as cause:
         raise unusable(what, "it cannot be read as a table") from cause
     if not source.rows:
@@ -114,12 +129,12 @@ def opened(data: Any, what: str, threads: int = 1) -> Source:
     return source
 
 
-def _source(data: Any, what: str, threads: int) -> Source:
+def _source(data: Any, what: str) -> Source:
     if isinstance(data, str | Path):
-        return _of_files(_paths(str(data), what), what, threads)
+        return _of_files(_paths(str(data), what), what)
     if isinstance(data, list | tuple) and data and isinstance(data[0], str | Path):
         paths = [path for each in data for path in _paths(str(each), what)]
-        return _of_files(paths, what, threads)
+        return _of_files(paths, what)
     return TableSource(_table(data, what))
 
 
@@ -181,10 +196,10 @@ def _paths(text: str, what: str) -> list[Path]:
     )
 
 
-def _of_files(paths: Sequence[Path], what: str, threads: int) -> Source:
+def _of_files(paths: Sequence[Path], what: str) -> Source:
     endings = {path.suffix.lower() for path in paths}
     if endings <= PARQUET:
-        return ParquetSource(paths, threads)
+        return ParquetSource(paths)
     if endings <= ARROW:
         return ArrowSource(paths)
     if endings <= {".csv", ".gz"}:

@@ -28,6 +28,10 @@ FEWEST_BLOCKS = 10
 LEAST_ROWS, USUAL_BLOCKS = 500, 100
 
 
+NONE_LATER: Ints = np.empty(0, dtype=np.int64)
+"""Of a table in the order of its blocks no stretch is before an earlier one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Rows of one block that lie together, as the arrays that are counted.
@@ -59,7 +63,7 @@ class Timeline:
     column: str | None = None
     rows: int = 0
     undated: int = 0
-    later: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    later: Ints = field(default_factory=lambda: NONE_LATER)
 
     @property
     def ordered(self) -> bool:
@@ -95,16 +99,18 @@ def by_time(source: Source, column: str, seconds: float | None) -> Timeline:
 
     Without `seconds` a block is a day, or an hour or five minutes where that makes fewer than ten.
     """
-    since, until, undated = math.inf, -math.inf, 0
+    since, until, undated, rising = math.inf, -math.inf, 0, True
     for times in _times(source, column):
         undated += int(np.isnan(times).sum())
-        # Of times that are all missing the least is NaN, which loses every comparison.
+        # A time that is missing loses every comparison.
+        rising = rising and until <= float(times[0]) and bool((times[1:] >= times[:-1]).all())
         since = min(since, float(np.fmin.reduce(times)))
         until = max(until, float(np.fmax.reduce(times)))
     if since > until:
         raise unusable("live", f"every value of {column!r} is missing")
     length = seconds or next((u for u in UNITS if until - since >= FEWEST_BLOCKS * u), UNITS[-1])
-    later = _later(_times(source, column), length)
+    # Times that never fall need no second look: neither do the numbers of their blocks.
+    later = NONE_LATER if rising else _later(_times(source, column), length)
     return Timeline(length, since, until, column, undated=undated, later=later)
 
 
@@ -129,7 +135,7 @@ def _later(stretches: Iterable[Floats], seconds: float) -> Ints:
         ordered = ordered and bool((np.diff(numbers, prepend=last) >= 0.0).all())
         last = float(numbers[-1]) if numbers.size else last
     if ordered:
-        return np.empty(0, dtype=np.int64)
+        return NONE_LATER
     suffix = np.minimum.accumulate(np.array(least)[::-1])[::-1]
     return np.asarray(np.minimum(suffix, last), dtype=np.int64)
 

@@ -62,6 +62,8 @@ def bins_of(values: Numbers, edges: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def fitting(edge: float, dtype: np.dtype[Any]) -> Any:
     """The largest number of `dtype` that is at most `edge`, as numpy compares without a cast."""
+    if dtype == np.float64:
+        return edge
     if dtype.kind != "f":
         return math.floor(edge)
     with np.errstate(over="ignore"):

@@ -1,11 +1,14 @@
-"""Bets, alone and together, and a watch over a signal that cannot leave its zone."""
+"""Bets, alone and together, watches that are settled at once, and what is said of them."""
+
+from copy import deepcopy
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.judge.watch import STAKES, Bet, Watch, Zone
+from trimtab.judge.describe import Described, Subject
+from trimtab.judge.watch import STAKES, Bet, Block, Watch, Zone, take_all
 from trimtab.stats.bets import BetGrid, Side
 from trimtab.stats.logspace import LN10, log_mean_exp
 
@@ -32,3 +35,45 @@ def test_a_bet_is_settled_to_the_bit_as_arrays_would_settle_it(
         wealth = grown + np.maximum(0.0, wealth)
     assert list(bet.wealth) == wealth.tolist()
     assert bet.log10_evidence == pytest.approx(log_mean_exp(wealth) / LN10)
+
+
+def watches() -> list[Watch]:
+    """One of each form: of rows, of days, summed, without a border, with two indicators."""
+    return [
+        Watch((Zone(None, 0.2),), None, 2.0),
+        Watch((Zone(0.1, 0.3),), 0.1, 2.0),
+        Watch((Zone(None, 0.2),), None, 2.0, summed=True),
+        Watch((Zone(None, 1.0),), None, 2.0),
+        Watch((Zone(0.1, 0.3), Zone(None, 0.5)), 0.05, 2.0),
+    ]
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
+def test_watches_that_are_settled_at_once_end_as_each_by_itself(shares: list[float]) -> None:
+    """Through alarms and recoveries, and also where the zones are those of the block."""
+    together, alone = watches(), watches()
+    zones = (Zone(0.05, 0.35),)
+    for number, share in enumerate(shares * 3):
+        blocks = [
+            Block(each, number * 60.0, [share * 50] * len(each.zones), 50) for each in together
+        ]
+        blocks[1] = blocks[1]._replace(zones=zones)
+        take_all(blocks)
+        for each, block in zip(alone, blocks, strict=True):
+            each.take(block.start, block.totals, block.n, block.zones)
+    assert together == alone
+
+
+def test_a_verdict_is_made_again_when_its_watch_took_in_a_block_and_only_then() -> None:
+    described, watch, subject = Described("r"), watches()[0], Subject("share", 0.1)
+    first = described.verdict("errors", watch, subject)
+    assert first.verdict == "unknown"
+    watch.take(0.0, [5.0], 50)
+    second = described.verdict("errors", watch, subject)
+    assert second.estimate == 0.1
+    assert described.verdict("errors", watch, subject) is second
+    other = deepcopy(watch)
+    other.take(60.0, [50.0], 50)
+    third = described.verdict("errors", other, subject)
+    assert third.n == 100
+    assert described.verdict("errors", other, Subject("part", 0.1)) is not third
