@@ -1,11 +1,12 @@
 """Judging a log of 50 columns, from file to result: trimtab beside other products.
 
 Run: scripts/bench monitor [--rows 1000000] [--large] [--only NAME] [--rounds 3] [--write]
+The page is written by `scripts/bench monitor --large --write`, on a machine that does nothing else.
 
 Every run is a process of its own, each product in its own environment (`requirements/peers-*.txt`,
 trimtab in that of `requirements/run.txt`), all with both cores. Seconds count from the first file
-opened to the result; the import is told apart. `--large` adds ten million rows for products that
-end. `--write` puts the table into docs/benchmarks/monitor.md.
+opened to the result; the start of the interpreter and the import are told apart. `--large` adds ten
+million rows for products that end. `--write` puts the table into docs/benchmarks/monitor.md.
 """
 
 import argparse
@@ -64,6 +65,7 @@ PRODUCTS = (
     Product("NannyML", "nannyml_app", "peers-nannyml", ("nannyml",)),
     Product("whylogs (profiles only)", "whylogs_app", "peers-whylogs", ("whylogs",)),
     Product("Frouros (KS and chi-square)", "frouros_app", "peers-frouros", ("frouros",)),
+    Product("DuckDB (counting only)", "duckdb_app", "run", ("duckdb",)),
 )
 
 
@@ -172,7 +174,34 @@ def line(product: Product, rows: int, runs: Sequence[dict[str, Any]]) -> str:
 
 
 def tick() -> str:
-    """Judging a block of counts for ten thousand streams."""
+    """Judging a block of counts for ten thousand streams, and a tick in which no block closes."""
+    monitors, names = many()
+    closing, idle = [], []
+    for number in range(5):
+        bins = Columns({name: Bins([30, 30], 0, 0, 60) for name in names})
+        feeds = Feeds(
+            {name: Seen(0.1, 0.9) for name in names}, {f"{name}\n": Cell(60) for name in names}
+        )
+        monitors.take({"inputs": {number: bins}, "upstream": {number: feeds}})
+        clock = 60.0 * (number + 1) + 6.0
+        closing.append(assessed(monitors, clock))
+        idle.append(assessed(monitors, clock + 1.0))
+    return (
+        f"{STREAMS:,} streams of {len(names):,} columns judged in a tick: "
+        f"{statistics.median(closing[1:]):,.0f} ms of a processor when a block of all closes, "
+        f"{statistics.median(idle[1:]):,.0f} ms when none does"
+    )
+
+
+def assessed(monitors: Monitors, clock: float) -> float:
+    """Milliseconds of a processor that a tick takes."""
+    began = time.process_time()
+    monitors.assess(clock, (), Surroundings())
+    return 1000.0 * (time.process_time() - began)
+
+
+def many() -> tuple[Monitors, list[str]]:
+    """Monitors of ten thousand streams, and the names of their columns."""
     profile = ColumnProfile(
         name="", kind="continuous", n=10_000, missing=0.0, cuts=(0.5,), masses=(0.5, 0.5),
         minimum=0.0, maximum=1.0,
@@ -186,19 +215,7 @@ def tick() -> str:
     plan = MonitorPlan(block_seconds=60.0)
     spec = DeploymentSpec(name="many", model="many", monitor=plan)
     known = ReferenceProfile(rows=10_000, inputs=inputs)
-    monitors = Monitors.start(spec, Signature((), ()), known, "release", 0.0)
-    seconds = []
-    for number in range(5):
-        bins = Columns({name: Bins([30, 30], 0, 0, 60) for name in names})
-        feeds = Feeds(
-            {name: Seen(0.1, 0.9) for name in names}, {f"{name}\n": Cell(60) for name in names}
-        )
-        monitors.take({"inputs": {number: bins}, "upstream": {number: feeds}})
-        began = time.process_time()
-        monitors.assess(60.0 * (number + 1) + 6.0, (), Surroundings())
-        seconds.append(time.process_time() - began)
-    took = 1000 * statistics.median(seconds[1:])
-    return f"{STREAMS:,} streams of {len(names):,} columns judged in a tick: {took:,.0f} ms"
+    return Monitors.start(spec, Signature((), ()), known, "release", 0.0), names
 
 
 INTRO = """# Monitoring a table: speed and memory
@@ -211,7 +228,7 @@ runs, each in a process of its own, on {machine}. Peak memory is resident size; 
 the pages of mapped files. The products do different work: what each computes is in
 `benchmarks/harness/drift`.
 
-| product | rows | rows/s | rows per second of processor | peak MiB | import s | said |
+| product | rows | rows/s | rows per second of processor | peak MiB | start s | said |
 |---|--:|--:|--:|--:|--:|---|
 """
 

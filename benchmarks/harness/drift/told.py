@@ -1,6 +1,7 @@
 """What each program tells at its end. Standard library only: it runs in everybody's environment."""
 
 import json
+import os
 import resource
 import sys
 import time
@@ -8,7 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-BEGAN = time.perf_counter()
+
+def alive() -> float:
+    """Seconds since this process began, to a hundredth: whatever was imported first counts."""
+    started = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")
 
 
 def anonymous() -> int:
@@ -20,7 +25,7 @@ def anonymous() -> int:
 
 def measured(run: Callable[[str, list[str]], Any]) -> None:
     """Run it on the files of the command line, and tell."""
-    imported = time.perf_counter() - BEGAN
+    imported = alive()
     began, processor = time.perf_counter(), time.process_time()
     said = run(sys.argv[1], sys.argv[2:])
     print(

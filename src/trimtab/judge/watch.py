@@ -203,7 +203,7 @@ class Watch(msgspec.Struct):
         self.history = [*self.history, block.point][-REMEMBERED:]
         self.n += block.n
 
-    def grow(self, wealth: bytes, log10_evidence: float) -> None:
+    def hold(self, wealth: bytes, log10_evidence: float) -> None:
         """Hold the wealth after a block, and alarm when it is enough."""
         self.wealth, self.evidence = wealth, log10_evidence
         if log10_evidence >= self.log10_threshold:
@@ -317,7 +317,7 @@ def _share_out(blocks: list[Block], sizes: list[int], grown: NDArray[np.float64]
     raw, item = flat.astype(WEALTH).tobytes(), flat.itemsize
     spans = zip((starts * item).tolist(), (ends * item).tolist(), strict=True)
     for block, (start, end), found in zip(blocks, spans, evidence.tolist(), strict=True):
-        block.watch.grow(raw[start:end], found)
+        block.watch.hold(raw[start:end], found)
 
 
 def grain(spread: float | None) -> Grain:

@@ -111,11 +111,11 @@ def count_numbers(
         bins = Bins([0] * len(profile.masses), gone, 0, gone)
         odd = Strange(missing)
         return ColumnCounts(bins, Seen(), odd.cells(profile.name, gone, segments), ends)
-    if recent.known:
-        few = _distinct(values, missing)
-        seen, strange = _against(profile, recent, values, few)
+    few = _distinct(values, missing) if recent.known else None
+    if _ordinary(profile, recent, ends, few):
+        seen, strange = Seen(ends.low, ends.high), None
     else:
-        seen, strange = _within(profile, recent, values, ends)
+        seen, strange = _against(profile, recent, values, few)
     bins = number_bins(profile, values, ends)
     cells = Strange(missing, strange).cells(profile.name, values.size, segments)
     return ColumnCounts(bins, seen, cells, ends)
@@ -132,30 +132,31 @@ def number_bins(profile: ColumnProfile, values: Numbers, limits: Limits) -> Bins
     return Bins(counts, limits.missing, outside, values.size)
 
 
-def _within(
-    profile: ColumnProfile, recent: Recent, values: Numbers, limits: Limits
-) -> tuple[Seen, Mask | None]:
-    """As `_against`; the two ends are enough: when neither is strange, nothing between them is."""
+def _ordinary(profile: ColumnProfile, recent: Recent, limits: Limits, few: Floats | None) -> bool:
+    """Whether nothing is strange or new, seen by the limits and the different values, if listed.
+
+    When neither end is strange for its size, nothing between them is.
+    """
     low, high = recent.ordinary(profile)
     finite = math.isfinite(limits.low) and math.isfinite(limits.high)
-    if finite and low <= limits.low and limits.high <= high:
-        return Seen(limits.low, limits.high), None
-    return _against(profile, recent, values, np.array(limits[:2]))
+    known = few is None or set(recent.known).issuperset(few.tolist())
+    return finite and known and low <= limits.low and limits.high <= high
 
 
 def _against(
-    profile: ColumnProfile, recent: Recent, values: Numbers, few: Floats
+    profile: ColumnProfile, recent: Recent, values: Numbers, few: Floats | None
 ) -> tuple[Seen, Mask | None]:
     """What was seen, and which rows are strange; None when none is.
 
-    `few` are the different values of the column, or at least its ends.
+    `few` are the different values of the column, None when they are many.
     """
-    strange = recent.strange(profile, few)
-    if not np.isfinite(few).all() or strange.any():
-        every = np.asarray(values, dtype=np.float64)
-        mask = recent.strange(profile, every)
-        return Seen.of(recent, every, mask), mask
-    return Seen.of(recent, few, strange), None
+    if few is not None and np.isfinite(few).all():
+        strange = recent.strange(profile, few)
+        if not strange.any():
+            return Seen.of(recent, few, strange), None
+    every = np.asarray(values, dtype=np.float64)
+    mask = recent.strange(profile, every)
+    return Seen.of(recent, every, mask), mask
 
 
 def _distinct(values: Numbers, missing: Mask | None) -> Floats:

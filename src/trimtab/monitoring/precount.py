@@ -30,6 +30,7 @@ from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.service import Service
 from trimtab.judge.signals.upstream import Feeds, Upstream
+from trimtab.judge.signals.workers import Workers
 from trimtab.monitoring import counting, kernels
 from trimtab.monitoring.arrays import Coded
 from trimtab.monitoring.counting import ColumnCounts, Mask, Segments, Vocabulary
@@ -85,9 +86,9 @@ class Precount:
 
     def __init__(self, monitors: Monitors, subject: Subject, threads: int = 1) -> None:
         self._subject = subject
-        self._families = [
-            each for each in monitors.families if not isinstance(each, Service | Labels)
-        ]
+        # A table does not tell how requests ended, who answered them, or when its labels came.
+        unseen = Service | Workers | Labels
+        self._families = [each for each in monitors.families if not isinstance(each, unseen)]
         self._upstream = next((f for f in self._families if isinstance(f, Upstream)), None)
         profile = subject.profile
         self._inputs = {column.name: column for column in profile.inputs}
