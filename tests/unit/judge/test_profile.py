@@ -1,9 +1,14 @@
 """What a profile says of reference data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.traffic import BINARY, DAY, reference
 
+from trimtab.domain.records import CodedTexts
 from trimtab.domain.signature import Datatype, Output, Signature
 from trimtab.judge.profile import Reference, build_profile, column_profile, day_index
 from trimtab.judge.quality import texts
@@ -30,6 +35,39 @@ def test_a_timed_reference_tells_how_much_days_differ() -> None:
         assert quality.lower < quality.value < quality.upper
         assert quality.spread is not None
     assert abs(profile.calibration or 1.0) < 0.02
+
+
+def test_coded_texts_are_profiled_as_the_texts_they_are() -> None:
+    """Also in what is learned for estimates, and whatever the order of the names."""
+    plain = reference()
+    names, texts_given = ("right", "never", "left"), plain.inputs["side"]
+    assert not isinstance(texts_given, CodedTexts)
+    side = np.array([names.index(name) for name in texts_given.tolist()], dtype=np.int64)
+    side[:50] = -1
+    texts_of = np.array([*names, None], dtype=object)[side]
+    given_texts = replace(plain, inputs={**plain.inputs, "side": texts_of})
+    coded = replace(plain, inputs={**plain.inputs, "side": CodedTexts(names, side)})
+    assert build_profile(coded) == build_profile(given_texts)
+
+
+@given(
+    st.lists(
+        st.floats(allow_nan=True, allow_infinity=True, width=32) | st.integers(0, 3).map(float),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_cuts_are_quantiles_and_limits_are_those_of_the_values(drawn: list[float]) -> None:
+    values = np.array(drawn, dtype=np.float64)
+    made = column_profile("x", values, None)
+    known = values[~np.isnan(values)]
+    finite = known[np.isfinite(known)]
+    levels = np.arange(1, 10) / 10
+    wanted = np.quantile(finite, levels, method="inverted_cdf") if finite.size else np.empty(0)
+    assert made.cuts == tuple(np.unique(wanted).tolist())
+    assert made.minimum == (known.min() if known.size else None)
+    assert made.maximum == (known.max() if known.size else None)
+    assert made.values in ((), tuple(np.unique(known).tolist()))
 
 
 def test_without_time_nothing_is_said_of_days() -> None:

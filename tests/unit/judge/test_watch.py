@@ -73,7 +73,7 @@ def test_a_verdict_is_made_again_when_its_watch_took_in_a_block_and_only_then() 
     assert second.estimate == 0.1
     assert described.verdict("errors", watch, subject) is second
     other = deepcopy(watch)
-    other.take(60.0, [50.0], 50)
+    other.take(60.0, [5.0], 50)
     third = described.verdict("errors", other, subject)
     assert third.n == 100
     assert described.verdict("errors", other, Subject("part", 0.1)) is not third

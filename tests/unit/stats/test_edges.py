@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trimtab.stats.edges import COMPARED, at_most, between
+from trimtab.stats.edges import COMPARED, at_most, between, bins_of
 
 EDGES = st.sets(st.floats(-5, 5), max_size=COMPARED + 6).map(lambda edges: tuple(sorted(edges)))
 
@@ -17,6 +17,17 @@ def test_values_are_counted_between_the_edges(edges: tuple[float, ...], drawn: l
     places = np.searchsorted(np.array(edges), known, side="left").astype(np.int64)
     counted = np.bincount(places, minlength=len(edges) + 1).tolist()
     assert between(values, edges, known.size) == counted
+
+
+@example(tuple(map(float, range(COMPARED + 1))), [3.0, 3.5, np.nan, -1.0, 99.0])
+@example((1.0, 2.0), [1.0, 2.5, np.nan, -np.inf])
+@given(EDGES, st.lists(st.floats(-6, 6) | st.sampled_from([np.inf, np.nan])))
+def test_the_bin_of_a_value_is_that_of_a_search(
+    edges: tuple[float, ...], drawn: list[float]
+) -> None:
+    """NaN is above no edge."""
+    bins = bins_of(np.array(drawn, dtype=np.float64), np.array(edges, dtype=np.float64))
+    assert bins.tolist() == [sum(value > edge for edge in edges) for value in drawn]
 
 
 @given(EDGES, st.lists(st.integers(-6, 6)))

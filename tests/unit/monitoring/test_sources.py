@@ -1,0 +1,73 @@
+"""Tables are read once more, ahead of who counts them, and as what they hold."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from trimtab.domain.records import CodedTexts
+from trimtab.monitoring.columns import Asked, roles
+from trimtab.monitoring.reference import Meaning, read_known
+from trimtab.monitoring.sources import TableSource, ahead
+from trimtab.monitoring.timeline import by_time
+
+
+def test_what_is_made_ahead_comes_in_its_order() -> None:
+    assert list(ahead(iter(range(1, 6)))) == [1, 2, 3, 4, 5]
+
+
+def test_what_fails_ahead_fails_where_it_would_be_used() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ValueError("torn")
+
+    things = ahead(broken())
+    assert next(things) == 1
+    with pytest.raises(ValueError, match="torn"):
+        next(things)
+
+
+def test_a_reader_that_stops_early_leaves_no_thread_behind() -> None:
+    made: list[int] = []
+
+    def things() -> Iterator[int]:
+        for number in range(1, 100):
+            made.append(number)
+            yield number
+
+    reading = ahead(things())
+    assert next(reading) == 1
+    reading.close()  # type: ignore[attr-defined]
+    assert len(made) == 2
+
+
+def test_a_text_that_a_dictionary_holds_twice_is_one_category() -> None:
+    places = pa.array(([0, 1, 2] * 100)[:250], pa.int8())
+    column = pa.DictionaryArray.from_arrays(places, pa.array(["a", "b", "a"]))
+    table = pa.table({"plan": column})
+    source = TableSource(table)
+    known = read_known(source, roles(Asked(), table.schema, table.schema), Meaning(), threads=2)
+    (plan,) = known.profile.inputs
+    assert plan.categories == ("a", "b")
+    assert plan.masses == (167 / 250, 83 / 250, 0.0)
+
+
+def test_coded_texts_have_as_many_rows_as_places() -> None:
+    texts = CodedTexts(("a",), np.array([0, -1, 0]))
+    assert len(texts) == 3
+    assert texts[np.array([True, False, True])].places.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("hours", "ordered"), [([0, 5, 5, 30], True), ([5, 0, 30, 26], True), ([30, 0, 5, 6], False)]
+)
+def test_rows_are_in_order_when_the_numbers_of_their_blocks_never_fall(
+    hours: list[int], ordered: bool
+) -> None:
+    """Times may fall within a block."""
+    since = np.datetime64("2026-01-01T00", "us")
+    when = pa.array(since + np.array(hours).astype("timedelta64[h]"))
+    table = pa.table({"when": when})
+    line = by_time(TableSource(table), "when", 86_400.0)
+    assert line.ordered is ordered
