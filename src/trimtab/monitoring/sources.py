@@ -5,7 +5,7 @@ through the Arrow C stream that they all speak.
 """
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -58,8 +58,9 @@ class TableSource:
         self.rows = table.num_rows
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Slices; nothing is copied."""
-        yield from self._table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+        """Slices of large chunks, copies of small ones."""
+        table = self._table.select(list(columns))
+        yield from _joined(table.to_batches(max_chunksize=BATCH_ROWS))
 
 
 class ParquetSource:
@@ -86,15 +87,6 @@ class ParquetSource:
                 yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
 
 
-def ahead(things: Iterator[T]) -> Iterator[T]:
-    """The same things; a thread makes the next one while one is used."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, things, None)
-        while (thing := coming.result()) is not None:
-            coming = thread.submit(next, things, None)
-            yield thing
-
-
 class ArrowSource:
     """Arrow files, mapped into memory: what is not asked for is not even read."""
 
@@ -105,12 +97,42 @@ class ArrowSource:
         self.rows = sum(len(batch) for path in paths for batch in _mapped(path))
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Record batches as they were written, large ones in slices."""
+        """Record batches as they were written, large ones in slices, small ones joined."""
+        yield from _joined(self._slices(list(columns)))
+
+    def _slices(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         for path in self._paths:
             for batch in _mapped(path):
-                part = batch.select(list(columns))
+                part = batch.select(columns)
                 for start in range(0, len(part), BATCH_ROWS):
                     yield part.slice(start, BATCH_ROWS)
+
+
+def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches: one of a few rows costs as much to count as one of many."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        if held and (rows + len(batch) > BATCH_ROWS or batch.schema != held[0].schema):
+            yield from _one(held)
+            held, rows = [], 0
+        held.append(batch)
+        rows += len(batch)
+    if held:
+        yield from _one(held)
+
+
+def _one(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()
+
+
+def ahead(things: Iterator[T]) -> Iterator[T]:
+    """The same things; a thread makes the next one while one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, things, None)
+        while (thing := coming.result()) is not None:
+            coming = thread.submit(next, things, None)
+            yield thing
 
 
 def opened(data: Any, what: str) -> Source:

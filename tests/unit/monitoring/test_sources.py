@@ -1,15 +1,18 @@
 """Tables are read once more, ahead of who counts them, and as what they hold."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.ipc
 import pytest
 
 from trimtab.domain.records import CodedTexts
 from trimtab.monitoring.columns import Asked, roles
 from trimtab.monitoring.reference import Meaning, read_known
-from trimtab.monitoring.sources import TableSource, ahead
+from trimtab.monitoring.sources import ArrowSource, TableSource, ahead
 from trimtab.monitoring.timeline import by_time
 
 
@@ -40,6 +43,27 @@ def test_a_reader_that_stops_early_leaves_no_thread_behind() -> None:
     assert next(reading) == 1
     reading.close()  # type: ignore[attr-defined]
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_small_batches_are_joined_and_hold_the_same_rows(dictionary: bool, tmp_path: Path) -> None:
+    """Also where each batch has a dictionary of its own; batches of other types stay apart."""
+    kind: Any = pa.dictionary(pa.int8(), pa.string()) if dictionary else pa.string()
+    texts = [f"t{number % 7}" for number in range(100)]
+    chunks = [pa.array(texts[start : start + 9], kind) for start in range(0, 100, 9)]
+    table = pa.table([pa.chunked_array(chunks)], names=["plan"])
+    (joined,) = TableSource(table).batches(["plan"])
+    assert joined.column("plan").cast(pa.string()).to_pylist() == texts
+    paths = [tmp_path / "0.arrow", tmp_path / "1.arrow"]
+    for path, written in zip(paths, (table, table.cast(_large(table))), strict=True):
+        with pa.ipc.new_file(str(path), written.schema) as out:
+            for chunk in written.combine_chunks().to_batches(max_chunksize=9):
+                out.write_batch(chunk)
+    assert [len(batch) for batch in ArrowSource(paths).batches(["plan"])] == [100, 100]
+
+
+def _large(table: pa.Table) -> pa.Schema:
+    return pa.schema([(name, pa.large_string()) for name in table.column_names])
 
 
 def test_a_text_that_a_dictionary_holds_twice_is_one_category() -> None:
