@@ -40,8 +40,8 @@ class Seen:
 
 
 UNJUDGED = ("labels", "parity", "workers")
-"""Signals of which a table says nothing: it tells neither when its labels came nor who answered, and
-has no second value to compare with."""
+"""Signals of which a table says nothing: it tells neither when its labels came nor who answered,
+and has no second value to compare with."""
 
 
 class Judging:
