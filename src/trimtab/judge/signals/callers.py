@@ -55,8 +55,8 @@ class Crowd(msgspec.Struct, frozen=True):
     groups: dict[int, Brought] = {}
 
     def merge(self, other: "Crowd") -> "Crowd":
-        """The counts of both."""
-        return Crowd(merged(self.groups, other.groups))
+        """The counts of both, in the order of the groups."""
+        return Crowd(dict(sorted(merged(self.groups, other.groups).items())))
 
 
 class State(msgspec.Struct):
