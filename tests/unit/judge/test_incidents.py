@@ -142,6 +142,23 @@ def test_quality_that_was_low_from_the_first_day_may_be_the_release() -> None:
     assert causes(found) == [Cause.CONCEPT_DRIFT, Cause.BAD_RELEASE]
 
 
+@pytest.mark.parametrize(
+    ("signal", "expected"),
+    [
+        ("errors", [Cause.HOSTILE_CLIENT, Cause.INFRASTRUCTURE]),
+        ("upstream:x", [Cause.HOSTILE_CLIENT, Cause.UPSTREAM_BREAK]),
+        ("input:x", [Cause.DATA_DRIFT, Cause.HOSTILE_CLIENT]),
+    ],
+)
+def test_a_caller_in_alarm_is_why_what_it_was_compared_by_is_bad(
+    signal: str, expected: list[Cause]
+) -> None:
+    around = Surroundings(restarts=1)
+    report = reconcile(case(surroundings=around), [verdict(signal), verdict("callers:7")], ())
+    found = next(each for each in report.opened if each.signals[0] == signal)
+    assert causes(found) == expected
+
+
 def test_the_tier_of_an_incident_never_falls() -> None:
     ticket = opened(reconcile(case(), [verdict("prediction")], ()))
     note = reconcile(case(opened=1), [verdict("prediction"), verdict("input:x")], (ticket,))

@@ -11,7 +11,10 @@ def hostile_client(trouble: Trouble) -> Opinion:
     bad = trouble.found("callers")
     if bad:
         evidence = tuple(verdict.reason for verdict in bad)
-        strength = Strength.COMPARED if trouble.kind == "callers" else Strength.FITTING
+        # Failures and impossible values are what callers are compared by; of quality and of
+        # distributions it is not known what the others bring.
+        compared = trouble.kind in ("callers", "service", "upstream")
+        strength = Strength.COMPARED if compared else Strength.FITTING
         return Suspicion(Cause.HOSTILE_CLIENT, strength, evidence)
     alike = [v for v in trouble.every if v.signal == "callers" and v.verdict == "ok"]
     return RuledOut(Cause.HOSTILE_CLIENT, alike[0].reason) if alike else None
