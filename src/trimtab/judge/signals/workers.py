@@ -142,7 +142,7 @@ class Versus(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """What changes while workers are compared; `seen` are the blocks that brought each nothing."""
+    """What changes while workers are compared; `unseen` counts the last blocks without a worker."""
 
     pairs: dict[str, Versus] = {}
     unseen: dict[str, int] = {}
