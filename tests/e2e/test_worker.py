@@ -48,16 +48,6 @@ class Model:
     def predict(self, columns):
         return {"twice": columns["x"] * 2}
 """
-WEARING_MODEL = """
-class Model:
-    worn = 0.0
-
-    def predict(self, columns):
-        if columns["x"][0] < 0.0:
-            self.worn = 1.0
-            return {"twice": columns["x"] * 2}
-        return {"twice": columns["x"] * 2 + self.worn}
-"""
 COLUMNS = [
     {"name": "x", "datatype": "FP64", "nullable": True},
     {"name": "carrier", "datatype": "BYTES"},
@@ -506,30 +496,6 @@ def test_a_model_that_changed_its_answers_is_not_served(checkout: Checkout) -> N
     verdict = json.loads(done.stdout)
     assert (done.returncode, verdict["within_tolerance"]) == (0, False)
     assert verdict["difference"] == pytest.approx(0.25)
-
-
-def test_a_model_that_changes_while_it_serves_is_told_to_whoever_asks(
-    checkout: Checkout, tmp_path: Path
-) -> None:
-    """The golden set is replayed in place; requests are answered meanwhile."""
-    (checkout.folder / "worn.py").write_text(WEARING_MODEL)
-    inputs = columns(np.arange(20.0).tolist(), ["UA"] * 20)
-    outputs = [tensors.tensor_of("twice", np.arange(20.0) * 2)]
-    golden.write(checkout.folder / "light.bin", golden.GoldenSet(20, inputs, outputs))
-    checkout.write_light(model_path="worn:Model", golden={"path": "light.bin", "tolerance": 1e-6})
-    with started(checkout, tmp_path, replay=0.05) as running:
-        client = running.connect()
-        assert client.frame().header["golden_failure"] == ""
-        client.predict(1, [-1.0], ["UA"])
-        assert answer(client.frame()) == {"twice": [-2.0]}
-        told = ""
-        for _ in range(2000):
-            told = running.connect().frame().header["golden_failure"]
-            if told:
-                break
-        assert "the largest difference is 1" in told
-        client.predict(2, [2.0], ["UA"])
-        assert answer(client.frame()) == {"twice": [5.0]}
 
 
 def test_verify_tells_that_the_golden_set_is_reproduced(checkout: Checkout) -> None:

@@ -80,6 +80,10 @@ def start(reference: ReferenceProfile | None = TIMED, **plan: object) -> Life:
     return Life(Monitors.start(spec(**plan), BINARY, reference, STABLE.digest, FIRST * DAY))
 
 
+UNTOLD = ("callers", "parity")
+"""Signals of what these days do not bring: callers that name themselves, values told later."""
+
+
 def test_before_any_row_everything_is_unknown() -> None:
     life = start().assess(FIRST * DAY)
     assert {verdict.verdict for verdict in life.report.verdicts} == {"unknown"}
@@ -88,7 +92,7 @@ def test_before_any_row_everything_is_unknown() -> None:
 
 def test_ordinary_days_raise_nothing() -> None:
     life = start().days([CALM] * 30)
-    watched = [verdict for verdict in life.report.verdicts if verdict.signal != "parity"]
+    watched = [verdict for verdict in life.report.verdicts if verdict.signal not in UNTOLD]
     assert {verdict.verdict for verdict in watched} == {"ok"}
     assert not life.incidents
     assert not life.closed
@@ -256,7 +260,7 @@ def test_rows_of_others_shadow_copies_and_refusals_are_not_counted() -> None:
 def test_a_release_without_profile_is_watched_for_what_needs_none() -> None:
     life = start(None).days([CALM])
     signals = [verdict.signal for verdict in life.report.verdicts]
-    assert signals == ["errors", "latency", "workers", "parity"]
+    assert signals == ["callers", "errors", "latency", "workers", "parity"]
 
 
 def test_quality_can_be_switched_off() -> None:
@@ -267,7 +271,7 @@ def test_quality_can_be_switched_off() -> None:
 @pytest.mark.parametrize("metric", ["roc_auc", "brier", "error"])
 def test_without_time_in_the_reference_rows_are_the_observations(metric: str) -> None:
     life = start(UNTIMED, quality=metric, block_seconds=DAY / 4).days([CALM] * 4)
-    watched = [verdict for verdict in life.report.verdicts if verdict.signal != "parity"]
+    watched = [verdict for verdict in life.report.verdicts if verdict.signal not in UNTOLD]
     assert {verdict.verdict for verdict in watched} == {"ok"}
     life.days([Change(flip=0.45)] * 6)
     assert life.verdict("quality").verdict == "bad"
@@ -337,7 +341,7 @@ def test_a_model_of_another_kind_is_watched_by_its_inputs() -> None:
     monitors.observe(Rows(part.fixed, {"x": values, "y": empty}, {}))
     life = Life(monitors).assess((FIRST + 2) * DAY)
     words = {verdict.signal: verdict.verdict for verdict in life.report.verdicts}
-    assert words.pop("input:y") == words.pop("parity") == "unknown"
+    assert {words.pop("input:y"), *map(words.pop, UNTOLD)} == {"unknown"}
     assert words == dict.fromkeys(["errors", "latency", "workers", "input:x", "upstream"], "ok")
 
 

@@ -15,7 +15,7 @@ from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Heard, Labelled, Labels, Paired, Rows
+from trimtab.domain.records import Heard, Labelled, Paired, Rows
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
 from trimtab.domain.rollout import Phase, Rollout, Standing
 from trimtab.domain.signature import Column, Datatype, Output, Signature
@@ -598,29 +598,3 @@ def _poll_some(observer: Observer, segments: int) -> None:
 def test_the_observer_is_the_evidence_of_the_loop(bench: Bench) -> None:
     evidence: Evidence = bench.observer()
     assert evidence.guard("flights") is None
-
-
-def test_every_label_is_told_by_what_became_of_it() -> None:
-    from tests.support.request_log import LABEL, ROW, table
-
-    from trimtab.backends.requestlog_files import to_labels, to_rows
-    from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
-    from trimtab.ports.requestlog import Segment
-
-    def given(*labels: tuple[str, str]) -> Labels:
-        rows = [{**LABEL, "request_id": name, "label": label} for name, label in labels]
-        return to_labels(table(rows, LABEL_COLUMNS))
-
-    joiner = Joiner(Terms(horizon=10.0, time="received_at"))
-    rows = [{**ROW, "request_id": f"r{number}"} for number in range(3)]
-    segment = Segment("flights", "rows", "g0-1", 0, "")
-    joiner.add(segment, to_rows(table(rows, FIXED_COLUMNS)))
-    first = given(("r0", "1"), ("r0", "1"), ("r0", "0"), ("r1", "1"), ("none", "1"))
-    fates = ["fresh", "repeated", "contradicted", "fresh", "unknown"]
-    heard = joiner.weigh(first)
-    assert heard.fate.tolist() == fates
-    assert heard.at.tolist() == first.fixed["received_at"].tolist()
-    joiner.learn(first, 1.0)
-    again = given(("r1", "1"), ("r1", "0"), ("r2", "1"))
-    assert joiner.weigh(again).fate.tolist() == ["repeated", "contradicted", "fresh"]
-    assert Joiner(Terms(horizon=10.0)).weigh(first).at.tolist() == first.fixed["at"].tolist()

@@ -159,18 +159,13 @@ class Callers:
         return broken if len(broken) <= FEW and self.state.others <= USUAL + JUMP else []
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One bad verdict for each group in alarm, or a single one that no caller stands out.
-
-        None while no group has brought enough rows to be watched.
-        """
+        """One bad verdict for each group in alarm, or a single one that no caller stands out."""
         guilty = self._guilty()
         if guilty:
             return tuple(self._misbehaves(number) for number in guilty)
         watches = self.state.watches
-        if not watches:
-            return ()
-        if len(watches) == 1:
-            reason = "there is one group of callers alone: nothing to compare it with"
+        if len(watches) < 2:
+            reason = "no two callers that name themselves (parameters.unit) brought enough rows"
             return (describe.unknown("callers", self._target.release, self._limit, reason),)
         verdict = Verdict(
             signal="callers",
