@@ -39,9 +39,9 @@ class Seen:
         self.cohorts = merged(self.cohorts, cohorts)
 
 
-UNJUDGED = ("labels", "parity", "workers")
-"""Signals of which a table says nothing: it tells neither when its labels came nor who answered,
-and has no second value to compare with."""
+UNJUDGED = ("labels", "feedback", "parity", "workers", "callers")
+"""Signals of which a table says nothing: it tells neither how its labels came nor who asked or
+answered, and has no second value to compare with."""
 
 
 class Judging:

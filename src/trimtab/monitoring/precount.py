@@ -20,10 +20,12 @@ from trimtab.judge.monitors import Counted as Taken
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.quality import Told
 from trimtab.judge.signals.calibration import Calibration, Matured
+from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.columns import hours_of
 from trimtab.judge.signals.counts import Tally, merged
 from trimtab.judge.signals.estimate import Counted, Estimated
 from trimtab.judge.signals.family import Family
+from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.labels import Labels
 from trimtab.judge.signals.prediction import Answers, Prediction
@@ -86,8 +88,8 @@ class Precount:
 
     def __init__(self, monitors: Monitors, subject: Subject, threads: int = 1) -> None:
         self._subject = subject
-        # A table does not tell how requests ended, who answered them, or when its labels came.
-        unseen = Service | Workers | Labels
+        # A table does not tell how requests ended, who asked or answered, or how labels came.
+        unseen = Service | Workers | Callers | Labels | Feedback
         self._families = [each for each in monitors.families if not isinstance(each, unseen)]
         self._upstream = next((f for f in self._families if isinstance(f, Upstream)), None)
         profile = subject.profile
