@@ -210,11 +210,20 @@ def _schema_kind(kind: Kind) -> dict[str, Any]:
         settings.POSITIVE.name: {"type": "integer", "minimum": 1},
         settings.RATIO.name: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
         settings.SHARE.name: {"type": "number", "minimum": 0, "maximum": 1},
+        settings.AUDITED.name: {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
         settings.AMOUNT.name: {"type": "number", "exclusiveMinimum": 0},
         settings.TOLERANCES.name: {
             "type": "object",
             "propertyNames": {"pattern": rf"^(?:{kind.pattern})$"},
             "additionalProperties": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        },
+        settings.QUALITY.name: _quality_shape(),
+        settings.COSTS.name: {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": {"type": "number", "minimum": 0},
+            },
         },
         settings.PARAMS.name: {
             "type": "object",
@@ -222,6 +231,12 @@ def _schema_kind(kind: Kind) -> dict[str, Any]:
         },
     }
     return shapes.get(kind.name, text)
+
+
+def _quality_shape() -> dict[str, Any]:
+    metrics = list(settings.METRICS)
+    several = {"type": "array", "items": {"type": "string", "enum": metrics}, "minItems": 1}
+    return {"anyOf": [{"type": "string", "enum": ["auto", "none", *metrics]}, several]}
 
 
 def read_meanings(path: Path) -> dict[str, Meaning]:

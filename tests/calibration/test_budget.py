@@ -48,6 +48,7 @@ pytestmark = pytest.mark.slow
 
 HOUR = 3600.0
 INPUTS = 6
+METRICS = ("brier", "log_loss", "recall")
 ROWS = 300
 PER_YEAR = 365.0
 """False pages tolerated a year of hours: so many that the blocks drawn show if that is kept."""
@@ -61,7 +62,8 @@ def deployment(timed: bool) -> Target:
     profile = msgspec.structs.replace(known, inputs=(level, side, *more))
     seconds = DAY if timed else HOUR
     plan = {"false_alarms_per_year": PER_YEAR * HOUR / seconds, "maturity_seconds": 0.0}
-    return Target(spec(block_seconds=seconds, **plan), BINARY, profile, STABLE.digest, 0.0)
+    given = spec(block_seconds=seconds, quality=METRICS, **plan)
+    return Target(given, BINARY, profile, STABLE.digest, 0.0)
 
 
 class World:
@@ -78,6 +80,15 @@ class World:
         if spread is None:
             return share
         return float(np.clip(self.rng.normal(share, spread / Z99), 0.0, 1.0))
+
+    def total(self, watch: Watch, rows: int = ROWS) -> float:
+        """The total over rows of a signal with one border, in expectation at that. Where days are
+        known to differ, that holds what is left to chance within a day."""
+        zone = watch.zones[0]
+        border = (zone.high if zone.low is None else zone.low) or 0.0
+        if watch.spread is None:
+            return float(self.rng.binomial(rows, border))
+        return self.around(border, watch.spread) * rows
 
     def tally(self, share: float, spread: float | None = None) -> Tally:
         """A 0/1 signal."""
@@ -127,10 +138,11 @@ def draw(world: World, family: object) -> Any:
             high = state.positive.zones[0].high or 0.0
             return Answers(world.bins(profile.score), world.tally(high, profile.score.spread))
         case Quality(state=state):
-            watch = state.watch
-            mean = world.around(watch.zones[0].high or 0.0, watch.spread)
-            loss = int(world.rng.binomial(ROWS, mean) * MICRO)
-            return Cohort(ROWS, ROWS, loss=loss)
+            *losses, recall = METRICS
+            lost = {name: int(world.total(state.watches[name]) * MICRO) for name in losses}
+            up = int(world.rng.binomial(ROWS, 0.25))
+            right = int(world.total(state.watches[recall], up) + world.rng.random())
+            return Cohort(ROWS, ROWS, losses=lost, right=[ROWS - up, right], wrong=[0, up - right])
         case Calibration(width=width):
             score = world.rng.beta(2.0, 6.0, ROWS).mean()
             gap = (profile.calibration or 0.0) + width
@@ -174,10 +186,9 @@ def drawn_around(world: World, family: object) -> Any:
 def live(world: World, family: Family[Any, Any], number: int) -> None:
     """A block of a family. An estimate is put at its border as such: no counts say where it is."""
     if isinstance(family, Estimated):
-        watch = family.state.watch
-        near = world.around(watch.zones[0].high or 0.0, watch.spread)
         start = number * world.target.block_seconds
-        watch.take(start, [float(world.rng.binomial(ROWS, near))], ROWS)
+        for stream in family.state.streams.values():
+            stream.watch.take(start, [world.total(stream.watch)], ROWS)
     else:
         family.take({number: draw(world, family)})
 
@@ -196,11 +207,11 @@ def alarms(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
                 "positive_rate": [state.positive or state.score],
             }
         case Quality(state=state):
-            watches = {"quality": [state.watch]}
+            watches = {"quality": list(state.watches.values())}
         case Calibration(state=state):
             watches = {"calibration": [state.watch]}
         case Estimated(state=state):
-            watches = {"estimate": [state.watch]}
+            watches = {"estimate": [each.watch for each in state.streams.values()]}
         case Labels(state=state):
             yield from (("labels", lambda: None) for watch in [state.watch] if watch.broken)
         case Upstream(state=state):

@@ -15,6 +15,7 @@ from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import ReleaseRef
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Release
+from trimtab.domain.rollout import Standing
 from trimtab.domain.signature import Signature
 
 TIME, LABEL = "trimtab.event_time", "trimtab.label"
@@ -83,21 +84,27 @@ def logged(
     Raises `NotFound` TT-601 without such a deployment or a release in it, and `Usage` TT-910 when
     the log holds none of its answers.
     """
+    spec, stable = serving(project, deployment, "monitor")
     store = open_store(open_home(project.home))
-    found = state_of(store).deployments.get(deployment)
+    reference = _reference(project, store.catalog.get(stable.digest))
+    answer = ANSWERS.get(reference.signature.task)
+    rows = _rows(project, spec, stable.digest, reference, answer)
+    return Logged(spec, reference, _recent(rows, since, last, deployment), answer)
+
+
+def serving(project: Project, deployment: str, operation: str) -> tuple[DeploymentSpec, Standing]:
+    """What a deployment is to be, and its stable release. Raises `NotFound` TT-601 without."""
+    found = state_of(open_store(open_home(project.home))).deployments.get(deployment)
     if found is None or found.stable is None:
         raise errors.NotFound(
             errors.NO_SUCH_DEPLOYMENT,
-            "monitor",
+            operation,
             deployment,
             "no release serves under that name",
-            unchanged="nothing was judged",
+            unchanged="nothing was changed",
             hint="trimtab status",
         )
-    reference = _reference(project, store.catalog.get(found.stable.digest))
-    answer = ANSWERS.get(reference.signature.task)
-    rows = _rows(project, found.spec, found.stable.digest, reference, answer)
-    return Logged(found.spec, reference, _recent(rows, since, last, deployment), answer)
+    return found.spec, found.stable
 
 
 def _rows(

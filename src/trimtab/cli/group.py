@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "samples": "Requests that show what an incident is about.",
     "monitor": "Judge a deployment's log, or live files against a reference.",
     "history": "The journal: every decision and human action.",
+    "audit": "List the predictions whose truth an audit asks for.",
     "label": "Send the truth about past predictions.",
     "parity": "Compare what was served with what training computes.",
     "score": "Score a table through the batch lane.",

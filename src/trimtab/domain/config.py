@@ -7,7 +7,13 @@ from typing import Any
 import msgspec
 
 from trimtab import errors
-from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ProjectConfig, ServerSpec
+from trimtab.domain.deployment import (
+    DeploymentSpec,
+    PipelineSpec,
+    ProjectConfig,
+    ServerSpec,
+    unpriced,
+)
 from trimtab.domain.names import checked_name
 from trimtab.domain.otel import (
     Export,
@@ -84,7 +90,12 @@ def _deployment(name: str, table: Mapping[str, Any]) -> DeploymentSpec:
         objective["latency_quantile"] = float(key.removeprefix("latency_p")) / 100
         objective["latency_seconds"] = objective.pop(key)
     named = {"name": checked_name(name, "deployment"), "model": name}
-    return msgspec.convert({**named, **values}, DeploymentSpec)
+    spec = msgspec.convert({**named, **values}, DeploymentSpec)
+    unfit = unpriced(spec.monitor)
+    if unfit:
+        hint = 'for example: quality = ["cost", "recall"], costs = { yes = { no = 1 } }'
+        raise _wrong(f"deployment.{name}.monitor.quality", unfit, hint)
+    return spec
 
 
 def _pipeline(name: str, table: Mapping[str, Any]) -> PipelineSpec:

@@ -6,6 +6,7 @@ import msgspec
 
 from trimtab.domain.otel import Export
 from trimtab.domain.processes import WorkerLimits
+from trimtab.domain.profile import Metric
 from trimtab.domain.release import EngineChoice, Format
 
 ClockKind = Literal["wall", "event"]
@@ -67,7 +68,11 @@ class MonitorPlan(msgspec.Struct, frozen=True):
     block_seconds: float = 3600.0
     maturity_seconds: float = 86_400.0
     segments: tuple[str, ...] = ()
-    quality: Literal["auto", "roc_auc", "error", "brier", "squared_error", "none"] = "auto"
+    quality: Literal["auto", "none"] | Metric | tuple[Metric, ...] = "auto"
+    """The metrics that are promised, the one that stands for all first. `auto` is the first of the
+    release, or `cost` where there are `costs`."""
+    costs: dict[str, dict[str, float]] = {}
+    """What a decision costs by the truth, `costs[decision][truth]`, 0 where nothing is said."""
     quality_tolerance: float | None = None
     """Harm-free zone of the quality signal; None takes the one learned into the profile."""
     input_tolerance: float = 0.05
@@ -75,6 +80,18 @@ class MonitorPlan(msgspec.Struct, frozen=True):
     """Harm-free zones of single signals, such as `errors` or `input:temp`, in the place of those
     that hold for all or are learned."""
     key: str | None = None
+    audit: float | None = None
+    """Share of predictions, chosen by a hash, whose labels are asked for; None asks for none."""
+
+
+def unpriced(plan: MonitorPlan) -> str:
+    """Why the plan's costs cannot be watched as it asks for, empty if they can."""
+    asked = "cost" in ((plan.quality,) if isinstance(plan.quality, str) else plan.quality)
+    if asked and not plan.costs:
+        return "cost is asked for, and nothing says what a decision costs"
+    if plan.costs and not asked and plan.quality != "auto":
+        return "costs are set, and cost is not among the metrics"
+    return ""
 
 
 RetrainCause = Literal["quality", "drift"]

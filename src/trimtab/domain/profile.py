@@ -4,6 +4,24 @@ from typing import Literal
 
 import msgspec
 
+Metric = Literal[
+    "roc_auc",
+    "error",
+    "brier",
+    "log_loss",
+    "precision",
+    "recall",
+    "f1",
+    "macro_recall",
+    "squared_error",
+    "absolute_error",
+    "cost",
+]
+"""What a prediction is worth, in one number; all but `cost` are measured at build."""
+
+RISING: frozenset[str] = frozenset({"roc_auc", "precision", "recall", "f1", "macro_recall"})
+"""Metrics of which more is better."""
+
 
 class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     """The reference distribution of one input or of the score.
@@ -43,18 +61,21 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QualityProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """Quality measured out of time at build. `value` with a 99 % interval; higher is better only
-    for `roc_auc`. `spread` is the 99 % quantile of the distance between one reference day (or
+    """Quality measured out of time at build. `value` with a 99 % interval; higher is better for
+    `RISING` metrics. `spread` is the 99 % quantile of the distance between one reference day (or
     as many rows) and the whole, None when the reference has no time."""
 
-    metric: Literal["roc_auc", "error", "brier", "squared_error", "absolute_error"]
+    metric: Metric
     value: float
     lower: float
     upper: float
     n: int
     spread: float | None = None
     scale: float = 1.0
-    """Losses of regressions are divided by this and clipped to [0, 1]."""
+    """Losses are divided by this and clipped to [0, 1]."""
+    costs: tuple[tuple[float, ...], ...] = ()
+    """Of `cost`: what each decision costs by the truth, both in the order of the classes, divided
+    by the largest. Stated by a deployment, so never part of a release."""
 
 
 class Coarse(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +154,7 @@ class EstimateProfile(msgspec.Struct, frozen=True, kw_only=True):
     hits: tuple[tuple[float, ...], ...]
     group: tuple[int, ...]
     costs: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-    """Per cell, the mean loss of a positive and of a negative row, for `brier` and `log_loss`."""
+    """Per cell, the mean loss in [0, 1] of a row whose outcome is 1, and of one whose is 0."""
     residual: tuple[float, ...] = ()
     """Per cell, the variance of a regression's loss; empty for classes."""
     loss: LossModel | None = None
@@ -163,6 +184,9 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Hours of the week that make a stratum, in UTC; 0 when the reference is too short for any."""
     calibration: float | None = None
     """Mean of label minus score on the reference, for `binary`."""
+    decisions: tuple[tuple[int, ...], ...] = ()
+    """Rows by decision and truth (classes x classes, decision after decision) of each day, or in
+    all without days: what any costs come to. Empty without labels, or with too many classes."""
     estimate: EstimateProfile | None = None
     """None when the reference had too few labels, or was profiled before there were estimates."""
     calibration_rows: int = 0

@@ -4,13 +4,15 @@ The parser, the error messages, the generated reference page and the environment
 come from the tables below.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 from trimtab.domain.otel import is_url
+from trimtab.domain.profile import Metric
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 PERIODS = {
@@ -30,7 +32,7 @@ _RATE = re.compile(
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _TOLERATED = re.compile(
-    r"errors|latency|prediction|positive_rate|calibration|input:.+|parity(:.+)?"
+    r"errors|latency|prediction|positive_rate|calibration|quality:.+|input:.+|parity(:.+)?"
 )
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 
@@ -144,6 +146,38 @@ def _tolerances(value: Any) -> dict[str, float]:
     return {_matched(_TOLERATED, signal)[0]: _ratio(width) for signal, width in value.items()}
 
 
+METRICS: tuple[str, ...] = get_args(Metric)
+
+
+def _quality(value: Any) -> Any:
+    """One word, or several metrics; a list of one is that one."""
+    words = [value] if isinstance(value, str) else list(value)
+    _expect(bool(words) and all(isinstance(word, str) for word in words))
+    named = tuple(dict.fromkeys(words))
+    if len(named) == 1:
+        _expect(named[0] in ("auto", "none", *METRICS))
+        return named[0]
+    _expect(all(word in METRICS for word in named))
+    return named
+
+
+def _costs(value: Any) -> dict[str, dict[str, float]]:
+    """What a decision costs by the truth; one of them costs something, if any is named."""
+    _expect(isinstance(value, dict) and all(isinstance(row, dict) for row in value.values()))
+    costs = {
+        str(decision): {str(truth): _cost(cost) for truth, cost in row.items()}
+        for decision, row in value.items()
+    }
+    _expect(not costs or any(cost > 0.0 for row in costs.values() for cost in row.values()))
+    return costs
+
+
+def _cost(value: Any) -> float:
+    _expect(isinstance(value, int | float) and not isinstance(value, bool))
+    _expect(0.0 <= value < math.inf)
+    return float(value)
+
+
 def _address(value: Any) -> str:
     match = _matched(_ADDRESS, value)
     _expect(int(match[2]) < 65_536)
@@ -161,6 +195,11 @@ def _url_or_off(value: Any) -> str:
 
 def _whole_ratio(value: Any) -> float:
     _expect(isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1)
+    return float(value)
+
+
+def _audited(value: Any) -> float:
+    _expect(_whole_ratio(value) > 0.0)
     return float(value)
 
 
@@ -215,6 +254,17 @@ TOLERANCES = Kind(
     _tolerances,
     pattern=_TOLERATED.pattern,
 )
+QUALITY = Kind(
+    f"auto, none, or one or more of {', '.join(METRICS)}",
+    '["roc_auc", "recall"]',
+    _quality,
+)
+COSTS = Kind(
+    "a table of decisions, each with a table of truths and costs from 0",
+    "{ yes = { no = 1 }, no = { yes = 20 } }",
+    _costs,
+)
+AUDITED = Kind("a number above 0 up to 1", "0.01", _audited)
 SHARE = Kind("a number from 0 to 1", "0.1", _whole_ratio)
 URL_OR_OFF = Kind(
     'a URL or "off"', '"http://127.0.0.1:4318"', _url_or_off, pattern=r"https?://\S+|off"
@@ -287,8 +337,14 @@ DEPLOYMENT: tuple[Setting, ...] = (
     Setting(
         "monitor.quality",
         "monitor.quality",
-        choice("auto", "roc_auc", "error", "brier", "squared_error", "none"),
-        "The quality that is promised.",
+        QUALITY,
+        "The quality that is promised: one metric or several, the one that stands for all first.",
+    ),
+    Setting(
+        "monitor.costs",
+        "monitor.costs",
+        COSTS,
+        "What a decision costs by the truth, for the metric `cost`; what is not named costs 0.",
     ),
     Setting(
         "monitor.tolerance",
@@ -307,6 +363,12 @@ DEPLOYMENT: tuple[Setting, ...] = (
         "monitor.tolerances",
         TOLERANCES,
         "Harm-free zones of single signals, such as errors or input:NAME.",
+    ),
+    Setting(
+        "monitor.audit",
+        "monitor.audit",
+        AUDITED,
+        "Share of predictions, chosen by a hash, whose labels are asked for.",
     ),
     Setting(
         "monitor.key", "monitor.key", TEXT, "Column that labels and told values may be keyed by."

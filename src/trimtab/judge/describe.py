@@ -25,6 +25,10 @@ class Subject:
     distance: bool = False
 
 
+METRICAL = ("quality", "estimate")
+"""Groups whose signals are told apart by their metric."""
+
+
 def group(signal: str) -> str:
     """The group of a signal: `input:temp` is `input`, `upstream:temp` is `upstream`."""
     return signal.partition(":")[0]
@@ -87,9 +91,9 @@ def unknown(signal: str, release: str, threshold_log10: float, reason: str) -> V
 
 
 def scope(signal: str) -> dict[str, str]:
-    """What a signal is confined to: `input:temp` to a column."""
-    column = signal.partition(":")[2]
-    return {"column": column} if column else {}
+    """What a signal is confined to: `input:temp` to a column, `quality:recall` to nothing."""
+    of, _, column = signal.partition(":")
+    return {"column": column} if column and of not in METRICAL else {}
 
 
 def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdict:

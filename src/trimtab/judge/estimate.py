@@ -20,7 +20,9 @@ from trimtab.domain.profile import (
     ColumnProfile,
     EstimateProfile,
     LossModel,
+    QualityProfile,
     ShiftProfile,
+    Wobble,
 )
 from trimtab.domain.records import CodedTexts, Floats, Ints
 from trimtab.domain.signature import Signature
@@ -245,6 +247,30 @@ def _estimated(
     )
 
 
+def with_costs(profile: EstimateProfile, quality: QualityProfile) -> EstimateProfile:
+    """The profile of a binary model with the costs of a deployment among its metrics.
+
+    The decisions of a day are known, so its cost moves with its error and its precision alone; that
+    both move together is the worst that these let expect.
+    """
+    if "precision" not in profile.metrics or not quality.costs:
+        return profile
+    size = len(profile.chance) // 2
+    (true_no, missed), (false_yes, true_yes) = quality.costs
+    up, down = (missed,) * size + (true_yes,) * size, (true_no,) * size + (false_yes,) * size
+    rows = np.array(profile.rows, dtype=np.float64).sum(axis=0)
+    decided = float(rows[size:].sum() / rows.sum())
+    error, precision = (math.sqrt(wobble_of(profile, name)) for name in ("error", "precision"))
+    by_error, by_precision = missed - true_no, false_yes - true_yes - (missed - true_no)
+    sway = abs(by_error) * error + abs(by_precision) * decided * precision
+    return msgspec.structs.replace(
+        profile,
+        metrics=(*profile.metrics, quality.metric),
+        costs={**profile.costs, quality.metric: (up, down)},
+        wobbles=(*profile.wobbles, Wobble(quality.metric, sway**2)),
+    )
+
+
 def wobble_of(profile: EstimateProfile, metric: str) -> float:
     """The variance of a metric between days, beyond chance; 0.0 without days."""
     return next((each.variance for each in profile.wobbles if each.metric == metric), 0.0)
@@ -259,11 +285,11 @@ def expected(
     if profile.residual:
         value = cells.mean_cost(1.0, 0.0).value
         return Expected(value, float(rows @ np.array(profile.residual)) / float(rows.sum()) ** 2)
-    if "roc_auc" not in profile.metrics:
-        return cells.mean_cost(0.0, 1.0)
     if metric in profile.costs:
         positive, negative = (np.reshape(cost, shape) for cost in profile.costs[metric])
         return cells.mean_cost(positive, negative)
+    if "roc_auc" not in profile.metrics:
+        return cells.mean_cost(0.0, 1.0)
     measures = {
         "error": cells.error,
         "roc_auc": cells.roc_auc,

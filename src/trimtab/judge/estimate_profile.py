@@ -29,7 +29,14 @@ from trimtab.judge.estimate import (
     fold_chances,
     scores_and_sides,
 )
-from trimtab.judge.quality import losses, positives, texts
+from trimtab.judge.quality import (
+    LOG_LOSS_BOUND,
+    log_losses,
+    losses,
+    positives,
+    scaled_losses,
+    texts,
+)
 from trimtab.stats.bins import quantile_cuts
 from trimtab.stats.boosting import Boosted
 from trimtab.stats.density_ratio import DensityRatio
@@ -51,8 +58,6 @@ LEAST_MASS = 0.01
 """A category of a smaller share is one of the others."""
 
 BINARY = ("roc_auc", "error", "brier", "log_loss", "precision", "recall", "f1")
-LEAST_SCORE = 1e-6
-"""A score is kept this far from 0 and 1 for the log loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,9 @@ def build_estimate(
     score, side = scores_and_sides(empty, signature, rows.inputs, rows.outputs)
     shaped = msgspec.structs.replace(empty, cuts=_cuts(signature, score))
     known = Known(outcome, cells_of(shaped, score, side), fold, rows.day, values)
-    return _learned(_counted(shaped, known), known, columns, score)
+    made = _counted(shaped, known)
+    costs = _costs(signature, quality, rows, made, known)
+    return _learned(msgspec.structs.replace(made, costs=costs), known, columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +127,12 @@ class LabelledRows:
 
 def _empty(signature: Signature, quality: tuple[QualityProfile, ...]) -> EstimateProfile | None:
     """The shape of the profile, by task."""
-    metrics: dict[str, tuple[str, ...]] = {"binary": BINARY, "multiclass": ("error",)}
-    if signature.task == "regression":
-        metrics["regression"] = tuple(each.metric for each in quality[:1])
+    known = {each.metric for each in quality}
+    metrics: dict[str, tuple[str, ...]] = {
+        "binary": BINARY,
+        "multiclass": ("error", "log_loss") if "log_loss" in known else ("error",),
+        "regression": tuple(each.metric for each in quality[:1]),
+    }
     sides = {"binary": ("no", "yes"), "multiclass": signature.classes, "regression": ("",)}
     if not quality or len(sides.get(signature.task, ())) not in range(1, MOST_SIDES + 1):
         return None
@@ -140,7 +150,10 @@ def _empty(signature: Signature, quality: tuple[QualityProfile, ...]) -> Estimat
 def outcomes(
     signature: Signature, quality: QualityProfile, outputs: Mapping[str, NDArray[Any]], label: Texts
 ) -> Floats:
-    """What the cells' chances are chances of, in [0, 1]; NaN without a usable output or label."""
+    """What the cells' chances are chances of, in [0, 1]; NaN without a usable output or label.
+
+    `quality` is the first of the release.
+    """
     lost = losses(quality.metric, signature, outputs, label)
     if signature.task == "binary":
         return np.where(np.isnan(lost), np.nan, positives(signature, label) * 1.0)
@@ -217,15 +230,16 @@ def _groups(chance: Floats, rows: Floats) -> Ints:
 
 
 def _learned(
-    profile: EstimateProfile, known: Known, columns: tuple[ColumnProfile, ...], score: Floats
+    profile: EstimateProfile, known: Known, columns: tuple[ColumnProfile, ...]
 ) -> EstimateProfile:
     """All that goes by outcome minus the chance that the other folds give."""
     chances = np.array(fold_chances(profile))
     left = known.outcome - chances[known.fold, known.cell]
     full = msgspec.structs.replace(
         profile,
-        costs=_costs(profile, known, score) if "brier" in profile.metrics else {},
-        residual=() if profile.loss is None else _by_cell(profile, known, left**2),
+        residual=()
+        if profile.loss is None
+        else _by_cell(profile, known, left**2, np.ones(left.size, dtype=np.bool_)),
         shift=_shift(profile, known, columns, left),
     )
     if known.day is None:
@@ -238,25 +252,54 @@ def _learned(
     )
 
 
+Costs = dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
+
+
 def _costs(
-    profile: EstimateProfile, known: Known, score: Floats
-) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
-    near = np.clip(score, LEAST_SCORE, 1.0 - LEAST_SCORE)
-    pairs = {
-        "brier": ((1.0 - score) ** 2, score**2),
-        "log_loss": (-np.log(near), -np.log1p(-near)),
-    }
+    signature: Signature,
+    quality: tuple[QualityProfile, ...],
+    rows: "LabelledRows",
+    profile: EstimateProfile,
+    known: Known,
+) -> Costs:
+    """Per cell, what a row loses by its outcome, where the cell does not say so by itself."""
+    every = np.ones(known.outcome.size, dtype=np.bool_)
+    if signature.task == "binary":
+        score = np.asarray(rows.outputs["score"], dtype=np.float64)
+        pairs = {
+            "brier": ((1.0 - score) ** 2, score**2),
+            "log_loss": (
+                log_losses(score) / LOG_LOSS_BOUND,
+                log_losses(1.0 - score) / LOG_LOSS_BOUND,
+            ),
+        }
+        return {
+            name: (_by_cell(profile, known, up, every), _by_cell(profile, known, down, every))
+            for name, (up, down) in pairs.items()
+        }
+    if "log_loss" not in profile.metrics:
+        return {}
+    logged = next(each for each in quality if each.metric == "log_loss")
+    lost = scaled_losses(logged, signature, rows.outputs, rows.label)
+    told, right = np.isfinite(lost), known.outcome > 0.5
     return {
-        name: (_by_cell(profile, known, up), _by_cell(profile, known, down))
-        for name, (up, down) in pairs.items()
+        "log_loss": (
+            _by_cell(profile, known, lost, told & right),
+            _by_cell(profile, known, lost, told & ~right),
+        )
     }
 
 
-def _by_cell(profile: EstimateProfile, known: Known, values: Floats) -> tuple[float, ...]:
-    """Mean per cell; what an empty cell has is never asked of the reference's own scores."""
+def _by_cell(
+    profile: EstimateProfile, known: Known, values: Floats, mask: NDArray[np.bool_]
+) -> tuple[float, ...]:
+    """Mean per cell of the rows in `mask`; an empty cell has that of those around it, or 0.0."""
+    if not mask.any():
+        return (0.0,) * len(profile.chance)
     cells = len(profile.chance)
-    rows = np.bincount(known.cell, minlength=cells)
-    means = np.bincount(known.cell, values, minlength=cells) / np.maximum(rows, 1)
+    cell, chosen = known.cell[mask], values[mask]
+    rows = np.bincount(cell, minlength=cells)
+    means = np.bincount(cell, chosen, minlength=cells) / np.maximum(rows, 1)
     places = np.flatnonzero(rows)
     return _rounded(np.interp(np.arange(cells), places, means[places]))
 

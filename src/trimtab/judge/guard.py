@@ -15,11 +15,12 @@ import msgspec
 import numpy as np
 
 from trimtab.domain.deployment import DeploymentSpec, RolloutPlan
+from trimtab.domain.profile import Metric
 from trimtab.domain.records import Floats, Labelled, Outcome, Rows
 from trimtab.domain.rollout import Phase, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Verdict, Word
-from trimtab.judge.quality import METRICS, Metric, losses
+from trimtab.judge.quality import TELLING, losses
 from trimtab.judge.reports import GuardReport
 from trimtab.judge.trial import Arm, Compared, Paired, frozen_quantiles
 
@@ -123,16 +124,16 @@ class Guard:
 
     def learn(self, labelled: Labelled) -> None:
         """Count labels: pairs of a shadow copy with its answer, and decisions of both arms."""
-        metrics = self._metrics
-        if not metrics or not len(labelled.rows):
+        metric = self._metric
+        if metric is None or not len(labelled.rows):
             return
         signature, fixed = self._saved.signature, labelled.rows.fixed
         keep = np.flatnonzero(np.asarray(fixed["outcome"] == Outcome.OK, dtype=np.bool_))
         rows, label = labelled.rows.take(keep), labelled.label[keep]
-        loss = losses(metrics[-1], signature, rows.outputs, label)
+        loss = losses(metric, signature, rows.outputs, label)
         wrong = losses("error", signature, rows.outputs, label)
         self._pair(rows, loss)
-        if "error" in metrics:
+        if signature.task != "regression":
             self._count_wrong(rows, wrong)
 
     def assess(self, phase: Phase, step: int, clock: float) -> GuardReport:
@@ -155,9 +156,10 @@ class Guard:
         )
 
     @property
-    def _metrics(self) -> tuple[Metric, ...]:
+    def _metric(self) -> Metric | None:
+        """The loss by which rows that both answered are compared; None without any."""
         switched_off = self._saved.spec.monitor.quality == "none"
-        return () if switched_off else METRICS[self._saved.signature.task]
+        return None if switched_off else TELLING.get(self._saved.signature.task)
 
     def _count(self, row: dict[str, Any]) -> None:
         trial = self._trial
@@ -298,7 +300,7 @@ class Guard:
         paired = trial.paired
         # A release that was put in place at once left nothing to compare it with.
         unseen = trial.phase == "bake" and not paired.rows and not trial.wrong.candidate.n
-        if unseen or not self._metrics:
+        if unseen or self._metric is None:
             return []
         worse, limit = paired.test("worse").log10_evidence, self._alpha("paired")
         carried = paired.test("not_worse").log10_evidence

@@ -1,6 +1,5 @@
 """What the reference looked like: the profile that goes into a release at build."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import (
     ColumnProfile,
     EstimateProfile,
+    Metric,
     QualityProfile,
     ReferenceProfile,
 )
@@ -19,30 +19,38 @@ from trimtab.domain.records import CodedTexts, Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge import strata
 from trimtab.judge.estimate_profile import LabelledRows, build_estimate
+from trimtab.judge.measured import (
+    FEWEST_DAYS,
+    Measured,
+    of_days,
+    of_f1,
+    of_rows,
+    of_trials,
+)
 from trimtab.judge.quality import (
     AUC_BINS,
+    LOG_LOSS_BOUND,
     METRICS,
-    Metric,
+    RATIOS,
+    Decided,
     auc_of_counts,
+    decisions,
     losses,
     positives,
     score_bins,
     texts,
 )
 from trimtab.judge.strata import When
-from trimtab.stats.confidence import clopper_pearson
 from trimtab.stats.edges import bins_of
 
 DAY = 86_400.0
-FEWEST_DAYS = 5
-"""Below this many days nothing is learned about how days differ: rows are then the observations."""
+MOST_DECISIONS = 65_536
+"""Numbers of the table of decisions, truths and days that a release keeps."""
 
 CUTS = 9
 LARGEST_CATEGORIES = 64
 LARGEST_LATTICE = 512
 ROWS_PER_LATTICE_VALUE = 50
-Z99 = 2.5758
-
 Column = NDArray[Any] | CodedTexts
 Each = Callable[..., Iterable[ColumnProfile]]
 
@@ -113,8 +121,30 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
         calibration=gaps.mean,
         calibration_rows=gaps.rows,
         calibration_spread=gaps.spread,
+        decisions=_decisions(labelled),
         estimate=_estimate(labelled, inputs, quality),
     )
+
+
+def _decisions(labelled: Reference) -> tuple[tuple[int, ...], ...]:
+    """Rows by day, decision and truth; none where they would be too many numbers."""
+    size, label = len(labelled.signature.classes), labelled.label
+    classes = labelled.signature.task in ("binary", "multiclass")
+    if not classes or label is None or not labelled.outputs:
+        return ()
+    decided, truth = decisions(labelled.signature, labelled.outputs, label)
+    usable = (decided >= 0) & (truth >= 0)
+    if not usable.any():
+        return ()
+    day = day_index(None if labelled.time is None else labelled.time[usable])
+    place = decided[usable] * size + truth[usable]
+    if day is not None:
+        place += day * size**2
+    days = 1 if day is None else int(day.max()) + 1
+    if days * size**2 > MOST_DECISIONS:
+        return ()
+    counts = np.bincount(place, minlength=days * size**2)
+    return tuple(tuple(each) for each in counts.reshape(days, -1).tolist())
 
 
 def _estimate(
@@ -326,12 +356,15 @@ def _calibration(reference: Reference) -> _Gaps:
 def _qualities(reference: Reference) -> tuple[QualityProfile, ...]:
     if reference.label is None or not reference.label.size or not reference.outputs:
         return ()
-    made = (_quality(metric, reference) for metric in METRICS[reference.signature.task])
+    # Quality asks for no input: none is copied for it.
+    bare = Reference(reference.signature, {}, reference.outputs, reference.label, reference.time)
+    made = (_quality(metric, bare) for metric in METRICS[reference.signature.task])
     return tuple(quality for quality in made if quality is not None)
 
 
 def _quality(metric: Metric, reference: Reference) -> QualityProfile | None:
-    """Quality over the rows whose score and label can be used; None when there is none."""
+    """Quality over the rows whose score and label can be used; None when there is none, or it is
+    not defined."""
     label = np.asarray(reference.label, dtype=object)
     loss = losses(metric, reference.signature, reference.outputs, label)
     usable = ~np.isnan(loss)
@@ -340,16 +373,15 @@ def _quality(metric: Metric, reference: Reference) -> QualityProfile | None:
     reference, label, loss = reference.take(usable), label[usable], loss[usable]
     day, scale = day_index(reference.time), _scale(metric, loss)
     loss = np.minimum(loss / scale, 1.0)
-
-    def measure(rows: NDArray[np.bool_]) -> float | None:
-        if metric != "roc_auc":
-            return float(loss[rows].mean())
-        truth = positives(reference.signature, label)
-        return _auc(truth[rows], reference.outputs["score"][rows])
-
-    made = None if day is None else _of_days(day, measure)
+    measure = _measure(metric, reference, label, loss)
+    made = None
+    if day is not None:
+        daily = [measure(rows) for rows in _rows_of_days(day)]
+        made = of_days([None if each is None else each[0] for each in daily])
     if made is None:
-        made = _of_rows(metric, loss, _pairs(metric, reference, label), measure)
+        made = _whole(metric, loss, measure(np.arange(loss.size)))
+    if made is None:
+        return None
     return QualityProfile(
         metric=metric,
         value=made.value,
@@ -361,59 +393,52 @@ def _quality(metric: Metric, reference: Reference) -> QualityProfile | None:
     )
 
 
-Measure = Callable[[NDArray[np.bool_]], float | None]
+Measure = Callable[[Ints], tuple[float, int] | None]
 
 
-class _Measured(NamedTuple):
-    """A quality with its 99 % interval, and the spread of days."""
+def _measure(metric: Metric, reference: Reference, label: Texts, loss: Floats) -> Measure:
+    """How quality is measured over the rows at some positions, and in how many trials; None where
+    it is not defined."""
+    signature, outputs = reference.signature, reference.outputs
+    if metric in RATIOS:
+        decided, known = decisions(signature, outputs, label)
+        size = len(signature.classes)
+        return lambda rows: Decided.of_places(decided[rows], known[rows], size).measured(metric)
+    if metric == "roc_auc":
+        truth, score = positives(signature, label), outputs["score"]
+        return lambda rows: _auc(truth[rows], score[rows])
+    return lambda rows: (float(loss[rows].mean()), rows.size)
 
-    value: float
-    lower: float
-    upper: float
-    spread: float | None
+
+def _rows_of_days(day: Ints) -> list[Ints]:
+    """Positions of the rows of each day."""
+    borders = np.cumsum(np.bincount(day))[:-1]
+    return list(np.split(np.argsort(day, kind="stable"), borders))
 
 
-def _of_days(day: Ints, measure: Measure) -> _Measured | None:
-    """Quality as the mean over days, because that is what live days are compared with."""
-    measured = [measure(day == index) for index in range(int(day.max()) + 1)]
-    daily = np.array([value for value in measured if value is not None])
-    if daily.size < FEWEST_DAYS:
+def _whole(metric: Metric, loss: Floats, measured: tuple[float, int] | None) -> Measured | None:
+    """Quality over all rows, with what is known of its error."""
+    if measured is None:
         return None
-    value = float(daily.mean())
-    # Cornish–Fisher: the quantile of Student's t from that of the normal distribution.
-    t = Z99 * (1.0 + (Z99**2 + 1.0) / (4.0 * (daily.size - 1)))
-    half = t * float(daily.std(ddof=1)) / math.sqrt(daily.size)
-    return _Measured(
-        value, value - half, value + half, float(np.quantile(np.abs(daily - value), 0.99))
-    )
+    if metric == "f1":
+        return of_f1(*measured)
+    if metric in (*RATIOS, "roc_auc", "error"):
+        return of_trials(*measured)
+    return of_rows(measured[0], float(loss.std()), loss.size)
 
 
-def _of_rows(metric: Metric, loss: Floats, pairs: int, measure: Measure) -> _Measured:
-    value = measure(np.ones(loss.size, dtype=np.bool_)) or 0.0
-    if metric in ("roc_auc", "error"):
-        trials = pairs if metric == "roc_auc" else loss.size
-        interval = clopper_pearson(round(value * trials), trials, 0.99)
-        return _Measured(value, interval.lower, interval.upper, None)
-    half = Z99 * float(loss.std()) / math.sqrt(loss.size)
-    return _Measured(value, value - half, value + half, None)
-
-
-def _pairs(metric: Metric, reference: Reference, label: Texts) -> int:
-    if metric != "roc_auc":
-        return 0
-    truth = positives(reference.signature, label)
-    return int(min(truth.sum(), (~truth).sum()))
-
-
-def _auc(truth: NDArray[np.bool_], score: Floats) -> float | None:
+def _auc(truth: NDArray[np.bool_], score: Floats) -> tuple[float, int] | None:
+    """The AUC, and as many trials as there are disjoint pairs."""
     if truth.all() or not truth.any():
         return None
     bins = score_bins(score)
     up, down = (np.bincount(bins[mask], minlength=AUC_BINS) for mask in (truth, ~truth))
-    return auc_of_counts(up, down)
+    return auc_of_counts(up, down), int(min(up.sum(), down.sum()))
 
 
 def _scale(metric: Metric, loss: Floats) -> float:
+    if metric == "log_loss":
+        return LOG_LOSS_BOUND
     if metric not in ("squared_error", "absolute_error"):
         return 1.0
     return float(np.quantile(loss, 0.99)) or 1.0

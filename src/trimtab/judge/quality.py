@@ -1,32 +1,43 @@
-"""What a prediction was worth once its label is known: losses, AUC, and which metric to watch."""
+"""What a prediction was worth once its label is known: losses, and metrics of counts."""
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.deployment import MonitorPlan
-from trimtab.domain.profile import QualityProfile, ReferenceProfile
-from trimtab.domain.records import Floats, Texts
+from trimtab.domain.profile import Metric, QualityProfile
+from trimtab.domain.records import Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 
-Metric = Literal["roc_auc", "error", "brier", "squared_error", "absolute_error"]
 Outputs = Mapping[str, NDArray[Any]]
 
 METRICS: dict[str, tuple[Metric, ...]] = {
-    "binary": ("roc_auc", "error", "brier"),
-    "multiclass": ("error",),
+    "binary": ("roc_auc", "error", "brier", "log_loss", "precision", "recall", "f1"),
+    "multiclass": ("error", "log_loss", "macro_recall"),
     "regression": ("squared_error", "absolute_error"),
     "other": (),
 }
 """Metrics of each task; the first is what `auto` watches."""
 
+TELLING: dict[str, Metric] = {
+    "binary": "brier",
+    "multiclass": "error",
+    "regression": "absolute_error",
+}
+"""The loss that tells most of a single row, by task."""
+
+RATIOS = ("precision", "recall", "f1", "macro_recall")
+"""Metrics of right and wrong decisions, by class."""
+
 AUC_BINS = 256
 
 FEWEST_LABELS = 100
 """A reference with fewer labels says too little of quality to hold live traffic against it."""
+
+LOG_LOSS_BOUND = math.log(1000.0)
+"""A chance below 1/1000 of what came true costs no more: no row may cost without bound."""
 
 
 def texts(column: NDArray[Any]) -> Texts:
@@ -85,25 +96,138 @@ class Told(NamedTuple):
         truth = self.positive * 1.0
         if metric == "brier":
             return np.asarray((self.score - truth) ** 2)
+        if metric == "log_loss":
+            return log_losses(np.where(self.positive, self.score, 1.0 - self.score))
         if metric == "error":
             decided = np.where(np.isnan(self.score), np.nan, (self.score >= threshold) * 1.0)
             return np.asarray(np.abs(decided - truth))
         return np.asarray(self.score * 0.0)
 
+    def scaled(self, quality: QualityProfile, threshold: float) -> Floats:
+        """As `scaled_losses`, for a decision at `threshold`."""
+        if not quality.costs:
+            return np.minimum(self.losses(quality.metric, threshold) / quality.scale, 1.0)
+        decided, truth = self.decisions(threshold)
+        return np.where(decided < 0, np.nan, np.array(quality.costs)[decided, truth])
+
+    def decisions(self, threshold: float) -> tuple[Ints, Ints]:
+        """The places of decision and truth, 0 or 1; the former is -1 where nothing is usable."""
+        decided = np.where(np.isnan(self.score), -1, self.score >= threshold)
+        return decided.astype(np.int64), self.positive.astype(np.int64)
+
 
 def losses(metric: Metric, signature: Signature, outputs: Outputs, label: Texts) -> Floats:
-    """The loss of each row, NaN where there is no usable output; `roc_auc` has none: zeros.
+    """The loss of each row, NaN where there is no usable output; metrics of counts: zeros.
 
-    `error` and `brier` are in [0, 1]; losses of regressions are in the unit of the target. A score
-    outside [0, 1], a label that is no number or none of a binary signature's classes: NaN.
+    `error` and `brier` are in [0, 1], `log_loss` in nats up to `LOG_LOSS_BOUND`; losses of
+    regressions are in the unit of the target. A score outside [0, 1], a label that is no number or
+    none of a binary signature's classes: NaN.
     """
     if signature.task == "multiclass":
-        wrong = texts(outputs["label"]) != label
-        return np.asarray(wrong, dtype=np.float64)
+        return _of_classes(metric, signature, outputs, label)
     if signature.task == "regression":
         distance = np.abs(outputs["prediction"] - numbers(label))
         return np.asarray(distance**2 if metric == "squared_error" else distance)
     return Told.of(signature, outputs["score"], label).losses(metric, signature.threshold)
+
+
+def _of_classes(metric: Metric, signature: Signature, outputs: Outputs, label: Texts) -> Floats:
+    if metric == "log_loss":
+        return log_losses(_scores_of(signature, outputs, label))
+    wrong = texts(outputs["label"]) != label
+    return np.asarray(wrong, dtype=np.float64) * (metric == "error")
+
+
+def log_losses(chance: Floats) -> Floats:
+    """Minus the logarithm of the chance that was given to what came true, bounded."""
+    return np.minimum(-np.log(np.maximum(chance, math.exp(-LOG_LOSS_BOUND))), LOG_LOSS_BOUND)
+
+
+def _scores_of(signature: Signature, outputs: Outputs, label: Texts) -> Floats:
+    """The score of each row's true class: 0.0 for a class that the model does not know, NaN where
+    there are no scores, or a value that is no probability."""
+    known, size = class_places(signature, label).tolist(), len(signature.classes)
+    given = outputs.get("scores", np.full(len(label), None, dtype=object))
+    made = [
+        math.nan if row is None or len(row) != size else row[place] if place >= 0 else 0.0
+        for row, place in zip(given, known, strict=True)
+    ]
+    score = np.array(made, dtype=np.float64)
+    return np.where((score >= 0.0) & (score <= 1.0), score, np.nan)
+
+
+def scaled_losses(
+    quality: QualityProfile, signature: Signature, outputs: Outputs, label: Texts
+) -> Floats:
+    """The loss of each row in [0, 1], as it is watched; NaN where there is no usable output."""
+    if signature.task == "binary":
+        return Told.of(signature, outputs["score"], label).scaled(quality, signature.threshold)
+    if not quality.costs:
+        return np.minimum(losses(quality.metric, signature, outputs, label) / quality.scale, 1.0)
+    decided, truth = decisions(signature, outputs, label)
+    # A truth that is no class, in the last column, costs as much as the worst one.
+    table = np.array([(*row, max(row)) for row in quality.costs])
+    return np.where(decided < 0, np.nan, table[decided, truth])
+
+
+def decisions(signature: Signature, outputs: Outputs, label: Texts) -> tuple[Ints, Ints]:
+    """The places of each row's decision and truth among the classes, -1 for none of them."""
+    if signature.task == "binary":
+        return Told.of(signature, outputs["score"], label).decisions(signature.threshold)
+    return class_places(signature, texts(outputs["label"])), class_places(signature, label)
+
+
+def class_places(signature: Signature, label: Texts) -> Ints:
+    """The place of each label among the classes, -1 for one that is none."""
+    place = {name: number for number, name in enumerate(signature.classes)}
+    return np.array([place.get(name, -1) for name in label.tolist()], dtype=np.int64)
+
+
+class Decided(NamedTuple):
+    """Right and wrong decisions, by class of the truth, in the order of the classes."""
+
+    right: list[int]
+    wrong: list[int]
+
+    @classmethod
+    def of(cls, signature: Signature, outputs: Outputs, label: Texts) -> "Decided":
+        """Count rows whose truth is a class, and that were decided."""
+        return cls.of_places(*decisions(signature, outputs, label), len(signature.classes))
+
+    @classmethod
+    def of_places(cls, decided: Ints, truth: Ints, size: int) -> "Decided":
+        """Count rows by the places of their decisions and truths among `size` classes."""
+        known = (decided >= 0) & (truth >= 0)
+        right = known & (decided == truth)
+        counts = (np.bincount(truth[rows], minlength=size) for rows in (right, known & ~right))
+        return cls(*(each.tolist() for each in counts))
+
+    def measured(self, metric: str) -> tuple[float, int] | None:
+        """One of `RATIOS`, and the trials that it is worth; None while it is not defined.
+
+        Each is a mean over disjoint trials, so that a bet on it is a bet on a bounded mean. Recall
+        counts positives and precision what was decided positive. For F1, E[TP] against
+        theta E[TP + FP/2 + FN/2] is linear: each mistake is half a trial, and as the square root is
+        concave, a bet settled on half a trial gains no more, in expectation, than it may. Macro
+        recall takes as many rows of each class as the rarest one has, all such choices averaged
+        (Hoeffding, JASA 1963, section 5); a product of factors of several recalls is at most that
+        of their mean.
+        """
+        right, wrong = self
+        if metric == "macro_recall":
+            rows = [a + b for a, b in zip(right, wrong, strict=True)]
+            fewest = min(rows)
+            if not fewest:
+                return None
+            mean = sum(a / n for a, n in zip(right, rows, strict=True)) / len(rows)
+            return mean, fewest * len(rows)
+        (false, missed), true = wrong, right[1]
+        twice = {
+            "precision": 2 * (true + false),
+            "recall": 2 * (true + missed),
+            "f1": 2 * true + false + missed,
+        }[metric]
+        return (2 * true / twice, twice // 2) if twice >= 2 else None
 
 
 def numbers(label: Texts) -> Floats:
@@ -127,12 +251,3 @@ def auc_of_counts(positive: NDArray[Any], negative: NDArray[Any]) -> float:
     """AUC from counts per rising score bin, ties counted half. Both classes must be present."""
     below = np.cumsum(negative) - negative / 2.0
     return float((positive * below).sum() / (positive.sum() * negative.sum()))
-
-
-def watched(plan: MonitorPlan, profile: ReferenceProfile | None) -> QualityProfile | None:
-    """The quality that is watched, None when it is switched off or the profile has none."""
-    if plan.quality == "none" or profile is None:
-        return None
-    wanted = profile.quality if plan.quality == "auto" else ()
-    named = [quality for quality in profile.quality if quality.metric == plan.quality]
-    return next(iter([*wanted, *named]), None)

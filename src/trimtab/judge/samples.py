@@ -14,15 +14,8 @@ from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.describe import group
 from trimtab.judge.profile import category_bins, score_column
-from trimtab.judge.quality import Metric, losses, texts
+from trimtab.judge.quality import TELLING, losses, texts
 from trimtab.judge.signals.counts import missing_values
-
-WORST: dict[str, Metric] = {
-    "binary": "brier",
-    "multiclass": "error",
-    "regression": "absolute_error",
-}
-"""The loss by which answers of each task are ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +100,7 @@ def _slow(rows: Rows, objective: Objective, most: int) -> Found:
 
 
 def _worst(rows: Rows, label: Texts, signature: Signature, most: int) -> Found:
-    metric = WORST.get(signature.task)
+    metric = TELLING.get(signature.task)
     answered = (rows.fixed["outcome"] == Outcome.OK) & (label != "")
     if metric is None or not answered.any():
         return "no label of these rows is known", "label", 0, None, _NONE, ()

@@ -186,6 +186,7 @@ class Observer:
         self._sources = sources
         self._judges = judges
         self._watched: dict[str, _Watched] = {}
+        self._losses: dict[Digest, tuple[str, ...]] = {}
         self._demands = Demands()
 
     def clock(self, deployment: str) -> float:
@@ -257,13 +258,13 @@ class Observer:
             del self._watched[name]
         self._demands.keep(states)
         for name, state in states.items():
-            watched = self._watched.get(name)
+            watched, terms = self._watched.get(name), self._terms(state)
             if watched is None:
-                watched = self._watched[name] = _Watched(Joiner(_terms(state.spec)))
+                watched = self._watched[name] = _Watched(Joiner(terms))
             watched.state = state
             watched.surroundings = surroundings.get(name, Surroundings())
-            if watched.joiner.terms != _terms(state.spec):
-                watched.joiner = self._rejoined(watched.joiner, state.spec)
+            if watched.joiner.terms != terms:
+                watched.joiner = self._rejoined(watched.joiner, terms)
             self._follow_stable(watched, state)
             self._follow_rollout(watched, state)
 
@@ -300,9 +301,31 @@ class Observer:
             return None
         return msgspec.json.decode(self._sources.blobs.get(digest), type=ReferenceProfile)
 
-    def _rejoined(self, joiner: Joiner, spec: DeploymentSpec) -> Joiner:
-        """The same predictions and labels under a changed plan."""
-        changed = Joiner(_terms(spec))
+    def _terms(self, state: DeploymentState) -> Terms:
+        """How labels find predictions, and the inputs that judging a label asks for: segments, and
+        what the loss of a regression is expected from."""
+        plan, stable = state.spec.monitor, state.stable
+        needed = () if stable is None else self._loss_columns(stable.digest)
+        return Terms(
+            horizon=plan.maturity_seconds + plan.block_seconds,
+            key=plan.key,
+            inputs=tuple(dict.fromkeys([*plan.segments, *needed])),
+            time="event_time" if state.spec.clock == "event" else "received_at",
+        )
+
+    def _loss_columns(self, release: Digest) -> tuple[str, ...]:
+        found = self._losses.get(release)
+        if found is None:
+            profile = self._profile(self._sources.catalog.get(release).manifest.profile)
+            learned = None if profile is None else profile.estimate
+            model = None if learned is None else learned.loss
+            names = () if model is None else (column.name for column in model.columns)
+            found = self._losses[release] = tuple(name for name in names if name)
+        return found
+
+    def _rejoined(self, joiner: Joiner, terms: Terms) -> Joiner:
+        """The same predictions and labels under changed terms."""
+        changed = Joiner(terms)
         changed.restore(joiner.dump(), self._sources.log.rows)
         return changed
 
@@ -432,16 +455,6 @@ def _stable(watched: _Watched, rows: Rows) -> NDArray[np.bool_]:
     assert watched.monitored is not None
     mine = rows.fixed["release"] == watched.monitored.digest
     return np.asarray(mine & (rows.fixed["mode"] == "stable"), dtype=np.bool_)
-
-
-def _terms(spec: DeploymentSpec) -> Terms:
-    plan = spec.monitor
-    return Terms(
-        horizon=plan.maturity_seconds + plan.block_seconds,
-        key=plan.key,
-        inputs=plan.segments,
-        time="event_time" if spec.clock == "event" else "received_at",
-    )
 
 
 def _dumped(watched: _Watched) -> _SavedDeployment:

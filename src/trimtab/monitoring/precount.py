@@ -19,6 +19,7 @@ from trimtab.domain.signature import Signature
 from trimtab.judge.monitors import Counted as Taken
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.quality import Told
+from trimtab.judge.sample import Outcomes
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.columns import hours_of
@@ -151,17 +152,16 @@ class Precount:
         match family:
             case Inputs() | Upstream() | Prediction():
                 return {}
-            case Quality() if told is not None:
-                made: Any = Cohort.told(family.quality, signature.threshold, told)
+            case Quality() if told is not None and family.qualities:
+                made: Any = Cohort.told(family.qualities, signature.threshold, told)
             case Calibration() if told is not None:
                 made = Matured.told(told)
             case Estimated() if told is not None and self._by_score is not None:
                 assert seen.cells is not None
                 usable = ~np.isnan(told.score)
                 cells = seen.cells[truth.mask][usable]
-                made = Counted.told(
-                    self._by_score.size, cells, told.positive[usable].astype(np.float64)
-                )
+                outcome = told.positive[usable].astype(np.float64)
+                made = Counted(told=Outcomes.of(cells, outcome, self._by_score.size))
             case _:
                 return family.learn(truth.known)
         return {part.number: made}

@@ -11,13 +11,14 @@ import msgspec
 import numpy as np
 
 from trimtab import __version__, errors
-from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, ScalePlan
-from trimtab.domain.profile import QualityProfile, ReferenceProfile
+from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, ScalePlan, unpriced
+from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
 from trimtab.domain.records import label_text
 from trimtab.domain.settings import DEPLOYMENT, DURATION, POSITIVE
 from trimtab.domain.settings import Kind as SettingKind
-from trimtab.judge.profile import DAY, FEWEST_DAYS
-from trimtab.judge.quality import watched
+from trimtab.judge.measured import FEWEST_DAYS
+from trimtab.judge.profile import DAY
+from trimtab.judge.promised import lacking, promised
 from trimtab.monitoring import columns, sources, timeline
 from trimtab.monitoring.columns import Asked, Kind, Roles, unusable
 from trimtab.monitoring.judging import Judging
@@ -29,7 +30,7 @@ from trimtab.monitoring.sources import Source
 from trimtab.monitoring.timeline import Part, Timeline
 from trimtab.views.report import Clock, Size, Story, build_report
 
-Quality = Literal["auto", "roc_auc", "error", "brier", "squared_error", "none"]
+Quality = Literal["auto", "none"] | Metric
 
 
 class MonitorOptions(TypedDict, total=False):
@@ -41,7 +42,7 @@ class MonitorOptions(TypedDict, total=False):
     a score is of, `threshold` where it is decided.
 
     How to judge: `false_alarms` ("1 per month"), `block` (a duration, or rows where there is no
-    `time`), `input_tolerance`, `quality`, `quality_tolerance`, as in `trimtab.toml`.
+    `time`), `input_tolerance`, `quality`, `costs`, `quality_tolerance`, as in `trimtab.toml`.
 
     `release` (`model@1`) stands for a reference, found in the project of `folder`.
 
@@ -60,7 +61,8 @@ class MonitorOptions(TypedDict, total=False):
     false_alarms: str
     block: str | int
     input_tolerance: float
-    quality: Quality
+    quality: Quality | list[Metric] | tuple[Metric, ...]
+    costs: dict[str, dict[str, float]]
     quality_tolerance: float
     release: str
     folder: str | Path
@@ -128,7 +130,7 @@ class Case:
             signature, profile, self.release or "", self.roles.answer, self.roles.target
         )
         judging = Judging(spec, subject, line.since)
-        quality = watched(plan, profile)
+        quality = next(iter(promised(plan, profile, signature)), None)
         sizes = Sizes(signature, quality)
         precount = Precount(judging.monitors, subject, threads)
         invalid = 0
@@ -165,7 +167,7 @@ class Case:
             score=judging.seen.score,
             cohorts=judging.seen.cohorts,
             sizes=[_size(name, group, quality) for name, group in sizes.groups.items()],
-            unwatched=self._unwatched(quality),
+            unwatched=self._unwatched(lacking(plan, profile, signature), quality),
             notes=self._notes(line, invalid),
             release=self.release,
         )
@@ -216,14 +218,14 @@ class Case:
         columns = {**part.columns, self.roles.answer: np.where(wrong, np.nan, score)}
         return replace(part, columns=columns), int(wrong.sum())
 
-    def _unwatched(self, quality: QualityProfile | None) -> dict[str, str]:
+    def _unwatched(self, refused: dict[str, str], quality: QualityProfile | None) -> dict[str, str]:
         told = {f"input:{name}": reason for name, reason in self.known.unwatched.items()}
         if self.roles.answer is None:
             told["prediction"] = "no score or prediction was given"
-        if quality is None:
-            lacking = "labels of the reference" if self.roles.answer is not None else "answers"
+        if quality is None and not refused:
+            lack = "labels of the reference" if self.roles.answer is not None else "answers"
             off = self.plan.quality == "none"
-            told["quality"] = "switched off" if off else f"there are no {lacking} to compare with"
+            told["quality"] = "switched off" if off else f"there are no {lack} to compare with"
         return told
 
     def _notes(self, line: Timeline, invalid: int) -> list[str]:
@@ -287,12 +289,17 @@ def _plan(options: MonitorOptions) -> MonitorPlan:
         if name is not None and options.get(name) is not None:
             field = setting.field.removeprefix("monitor.")
             given[field] = _parsed(name, setting.kind, options.get(name))
-    return MonitorPlan(**given)
+    plan = MonitorPlan(**given)
+    unfit = unpriced(plan)
+    if unfit:
+        raise _wrong("quality", unfit, 'costs={"yes": {"no": 1}, "no": {"yes": 5}}')
+    return plan
 
 
 OPTIONS = {
     "monitor.false_alarms": "false_alarms",
     "monitor.quality": "quality",
+    "monitor.costs": "costs",
     "monitor.tolerance": "quality_tolerance",
     "monitor.input_tolerance": "input_tolerance",
 }

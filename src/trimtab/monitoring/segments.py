@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import QualityProfile
 from trimtab.domain.records import Floats, Ints
 from trimtab.domain.signature import Signature
-from trimtab.judge.quality import AUC_BINS, Metric, auc_of_counts, losses, score_bins
+from trimtab.judge.quality import (
+    AUC_BINS,
+    RATIOS,
+    Decided,
+    auc_of_counts,
+    decisions,
+    scaled_losses,
+    score_bins,
+)
+from trimtab.judge.signals.counts import sums
 from trimtab.judge.watch import Point, interval
 from trimtab.monitoring.counting import Segments
 from trimtab.monitoring.precount import Truth
@@ -23,7 +32,8 @@ FEWEST_TRIALS = 50
 @dataclass(slots=True)
 class Group:
     """Totals of a segment; all are sums, so parts add up in any order. `decided` counts rows whose
-    score is known, `positive` those of them that were decided for the positive class."""
+    score is known, `positive` those of them that were decided for the positive class. `right` and
+    `wrong` are decisions by class of the truth, counted where the metric asks for them."""
 
     rows: int = 0
     decided: int = 0
@@ -32,13 +42,18 @@ class Group:
     loss: float = 0.0
     up: Ints = field(default_factory=lambda: np.zeros(AUC_BINS, dtype=np.int64))
     down: Ints = field(default_factory=lambda: np.zeros(AUC_BINS, dtype=np.int64))
+    right: list[int] = field(default_factory=list)
+    wrong: list[int] = field(default_factory=list)
 
-    def quality(self, metric: Metric) -> tuple[float, float, float] | None:
+    def quality(self, metric: str) -> tuple[float, float, float] | None:
         """Value with a 95 % interval for looking at; None when there are too few trials."""
         trials, value = self.labelled, self.loss / max(self.labelled, 1)
         if metric == "roc_auc":
             trials = min(int(self.up.sum()), int(self.down.sum()))
             value = auc_of_counts(self.up, self.down) if trials else 0.0
+        if metric in RATIOS:
+            found = Decided(self.right, self.wrong).measured(metric) if self.right else None
+            value, trials = found or (0.0, 0)
         if trials < FEWEST_TRIALS:
             return None
         return interval([Point(0.0, trials, min(value, 1.0), 0.0)], "row")
@@ -67,10 +82,14 @@ class Sizes:
             self._add_truth(segments, truth, self._quality)
 
     def _add_truth(self, segments: Segments, truth: Truth, quality: QualityProfile) -> None:
-        loss = self._losses(truth, quality.metric) / quality.scale
+        loss = self._losses(truth, quality)
         usable = ~np.isnan(loss)
-        loss = np.minimum(loss[usable], 1.0)
+        loss = loss[usable]
         told = None if truth.told is None else truth.told.usable
+        decided: tuple[Ints, Ints] | None = None
+        if quality.metric in RATIOS:
+            places = self._decisions(truth)
+            decided = places[0][usable], places[1][usable]
         start = 0
         for codes, size in zip(segments.codes, segments.sizes, strict=True):
             mine = codes[truth.mask][usable]
@@ -83,12 +102,19 @@ class Sizes:
                 self.groups[name].loss += float(sums[place])
             if told is not None:
                 self._add_scores(names, mine, score_bins(told.score), told.positive)
+            if decided is not None:
+                self._add_decisions(names, mine, decided)
 
-    def _losses(self, truth: Truth, metric: Metric) -> Floats:
+    def _losses(self, truth: Truth, quality: QualityProfile) -> Floats:
         if truth.told is not None:
-            return truth.told.losses(metric, self._signature.threshold)
+            return truth.told.scaled(quality, self._signature.threshold)
         known = truth.known
-        return losses(metric, self._signature, known.rows.outputs, known.label)
+        return scaled_losses(quality, self._signature, known.rows.outputs, known.label)
+
+    def _decisions(self, truth: Truth) -> tuple[Ints, Ints]:
+        if truth.told is not None:
+            return truth.told.decisions(self._signature.threshold)
+        return decisions(self._signature, truth.known.rows.outputs, truth.known.label)
 
     def _add_scores(
         self, names: tuple[str, ...], mine: Ints, bins: Ints, up: NDArray[np.bool_]
@@ -100,3 +126,13 @@ class Sizes:
         for place, name in enumerate(names):
             self.groups[name].up += high[place]
             self.groups[name].down += low[place]
+
+    def _add_decisions(
+        self, names: tuple[str, ...], mine: Ints, decided: tuple[Ints, Ints]
+    ) -> None:
+        size = len(self._signature.classes)
+        for place, name in enumerate(names):
+            rows, group = mine == place, self.groups[name]
+            found = Decided.of_places(decided[0][rows], decided[1][rows], size)
+            group.right = sums(group.right, found.right)
+            group.wrong = sums(group.wrong, found.wrong)

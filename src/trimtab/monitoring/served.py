@@ -33,7 +33,7 @@ def monitor_deployment(logged: Logged, block: str | None = None) -> Report:
         source,
         columns.roles_against(asked, known.profile, source.schema),
         Known(known.signature, known.profile, {}),
-        msgspec.structs.replace(logged.spec.monitor, maturity_seconds=0.0),
+        msgspec.structs.replace(logged.spec.monitor, maturity_seconds=0.0, audit=None),
         known.release,
     )
     seconds = block or logged.spec.monitor.block_seconds

@@ -185,7 +185,7 @@ class MeanSequence:
         rows = self.seen.rows
         if rows == 0:
             return Interval(0.0, 1.0)
-        half = _deviation(self.spread, self.alpha / 2.0) / rows + STEP / 2.0
+        half = deviation(self.spread, self.alpha / 2.0) / rows + STEP / 2.0
         mean = self.seen.total * STEP / rows
         return Interval(max(mean - half, 0.0), min(mean + half, 1.0))
 
@@ -202,13 +202,16 @@ class MeanSequence:
         return cls(alpha, centre, seen, saved.real(state, "spread"))
 
 
-def _deviation(spread: float, alpha: float) -> float:
-    """Return the largest ``S - n mu`` (in rows) that the mixture does not reject at alpha."""
+def deviation(spread: float, alpha: float) -> float:
+    """Return the largest ``S - n mu`` (in rows) that the mixture does not reject at alpha.
+
+    ``spread`` is the sum of squared distances of values in [0, 1] from centres known before them.
+    """
     cost = PSI * spread
     need = math.log(1.0 / alpha)
 
-    def kept(deviation: float) -> bool:
-        return log_mean_exp(LAMBDAS * deviation - cost) < need
+    def kept(far: float) -> bool:
+        return log_mean_exp(LAMBDAS * far - cost) < need
 
     most = float(((need + math.log(LAMBDAS.size) + cost) / LAMBDAS).min())
     return _border(kept, 0.0, most)

@@ -11,7 +11,7 @@ import numpy as np
 from trimtab.domain.profile import ColumnProfile, QualityProfile, ReferenceProfile
 from trimtab.domain.verdicts import Incident, Verdict
 from trimtab.judge import budget
-from trimtab.judge.describe import group
+from trimtab.judge.describe import group, scope
 from trimtab.judge.draft import storable
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.quality import Cohort
@@ -188,10 +188,9 @@ def _stream(verdict: Verdict, clock: Clock) -> s.StreamView:
 
 
 def _unwatched(signal: str, reason: str) -> s.StreamView:
-    column = signal.partition(":")[2]
     return s.StreamView(
         signal=signal,
-        scope={"column": column} if column else {},
+        scope=scope(signal),
         tier=budget.tier(group(signal)),
         verdict="unknown",
         reason=reason,

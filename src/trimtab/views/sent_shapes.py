@@ -3,6 +3,8 @@
 A part of the contract of `shapes`.
 """
 
+from datetime import datetime
+
 import msgspec
 
 
@@ -12,6 +14,26 @@ class LabelView(msgspec.Struct, frozen=True):
     deployment: str
     accepted: int
     seconds: float
+
+
+class AskedView(msgspec.Struct, frozen=True):
+    """A prediction whose truth is asked for: `id` and `row` are what a label is about."""
+
+    id: str
+    row: int
+    at: datetime
+
+
+class AuditView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an audit of a share of all predictions asks for. `asked` of them are in it, of which
+    `labelled` have a label; `waiting` are the others, the oldest first."""
+
+    deployment: str
+    rate_ratio: float
+    predictions: int
+    asked: int
+    labelled: int
+    waiting: tuple[AskedView, ...]
 
 
 class ParityView(msgspec.Struct, frozen=True):

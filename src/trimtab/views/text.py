@@ -553,6 +553,16 @@ def _(view: sent.ParityView) -> RenderableType:
 
 
 @render.register
+def _(view: sent.AuditView) -> RenderableType:
+    line = (
+        f"{view.rate_ratio:.2%} of {view.predictions:,} predictions of {view.deployment} are "
+        f"audited: {view.asked:,}, of which {view.labelled:,} have a label"
+    )
+    rows = [(each.id, str(each.row), words.clock(each.at)) for each in view.waiting]
+    return Group(Text(line), table(("id", ">row", "at"), rows))
+
+
+@render.register
 def _(view: sent.ScoreView) -> RenderableType:
     line = f"✔ {view.rows:,} rows of {view.deployment} scored in {words.span(view.seconds)}"
     rows = [

@@ -6,7 +6,7 @@ import pytest
 
 from trimtab import errors
 from trimtab.domain.config import parse_config
-from trimtab.domain.deployment import ProjectConfig
+from trimtab.domain.deployment import MonitorPlan, ProjectConfig
 from trimtab.domain.processes import WorkerLimits
 
 WHOLE = """
@@ -88,6 +88,19 @@ def test_tolerances_of_single_signals_are_numbers_by_name() -> None:
     assert found.deployments[0].monitor.tolerances == {"errors": 0.01, "input:a b": 0.2}
 
 
+def test_quality_is_one_metric_or_several_and_costs_go_with_them() -> None:
+    assert monitor('quality = ["f1", "recall", "f1"]').quality == ("f1", "recall")
+    assert monitor('quality = ["f1"]').quality == "f1"
+    priced = monitor("costs = { yes = { no = 1 }, no = { yes = 20 } }")
+    assert priced.costs == {"yes": {"no": 1.0}, "no": {"yes": 20.0}}
+    assert monitor("audit = 0.02").audit == 0.02
+
+
+def monitor(text: str) -> MonitorPlan:
+    """The monitor plan of a deployment that sets one key."""
+    return parsed(f"[deployment.x]\nmonitor.{text}").deployments[0].monitor
+
+
 def test_limits_are_of_one_worker() -> None:
     assert limits("cpus = 0.5, processes = 9") == WorkerLimits(cpus=0.5, processes=9)
     assert limits('gpus = ["0", "GPU-b"]') == WorkerLimits(gpus=("0", "GPU-b"))
@@ -135,6 +148,13 @@ def test_the_environment_goes_over_the_file() -> None:
             errors.BAD_VALUE,
             "input:temp",
         ),
+        ("[deployment.x]\nmonitor.quality = ['auto', 'f1']", errors.BAD_VALUE, "recall"),
+        ("[deployment.x]\nmonitor.quality = 'cost'", errors.BAD_VALUE, "costs = "),
+        ("[deployment.x]\nmonitor.costs = { yes = { no = -1 } }", errors.BAD_VALUE, "yes = "),
+        ("[deployment.x]\nmonitor.costs = { yes = { no = 0 } }", errors.BAD_VALUE, "yes = "),
+        ("[deployment.x]\nmonitor.costs = { yes = 1 }", errors.BAD_VALUE, "yes = "),
+        ("[deployment.x]\nmonitor.costs = { yes = { no = true } }", errors.BAD_VALUE, "yes = "),
+        ("[deployment.x]\nmonitor.audit = 0", errors.BAD_VALUE, "audit = 0.01"),
         ("[deployment.x]\nretrain = { when = ['rain'] }", errors.BAD_VALUE, "quality"),
         ("[deployment.x]\nslo = { availability = 2 }", errors.BAD_VALUE, "0.999"),
         ("[deployment.x]\nscale = { min = 0 }", errors.BAD_VALUE, "min = 1"),

@@ -218,3 +218,18 @@ def test_quality_that_falls_while_values_differ_is_part_of_that_incident() -> No
     assert incident.signals == ("parity:x", "quality")
     assert incident.tier == "page"
     assert causes(incident)[0] is Cause.TRAINING_SERVING_SKEW
+
+
+def test_a_further_metric_alone_is_an_incident_of_quality() -> None:
+    found = opened(reconcile(case(), [verdict("quality", "ok"), verdict("quality:recall")], ()))
+    assert found.signals == ("quality:recall",)
+    assert causes(found) == [Cause.CONCEPT_DRIFT]
+    assert "quality:recall is bad" in found.causes[0].evidence[0]
+
+
+def test_what_was_estimated_by_any_metric_is_evidence_once() -> None:
+    expected = msgspec.structs.replace(verdict("estimate:recall", "ok"), estimate=0.5)
+    quiet = opened(reconcile(case(), [verdict("prediction"), expected], ()))
+    assert quiet.causes[0].evidence[-1] == "estimate: estimate:recall is ok"
+    loud = opened(reconcile(case(), [verdict("estimate:recall"), expected], ()))
+    assert "estimate: estimate:recall is ok" not in loud.causes[0].evidence

@@ -11,7 +11,7 @@ from tests.support.traffic import BINARY, DAY, reference
 from trimtab.domain.records import CodedTexts
 from trimtab.domain.signature import Datatype, Output, Signature
 from trimtab.judge.profile import Reference, build_profile, column_profile, day_index
-from trimtab.judge.quality import texts
+from trimtab.judge.quality import METRICS, texts
 from trimtab.judge.strata import When
 
 MULTICLASS = Signature((), (Output("label", Datatype.BYTES),), "multiclass", ("a", "b"))
@@ -30,7 +30,7 @@ def test_a_timed_reference_tells_how_much_days_differ() -> None:
     assert len(level.masses) == len(level.cuts) + 1
     assert set(side.categories) == {"left", "right"}
     assert side.masses[-1] == 0.0
-    assert {quality.metric for quality in profile.quality} == {"roc_auc", "error", "brier"}
+    assert tuple(quality.metric for quality in profile.quality) == METRICS["binary"]
     for quality in profile.quality:
         assert quality.lower < quality.value < quality.upper
         assert quality.spread is not None
@@ -141,12 +141,13 @@ def test_rows_without_time_or_label_are_left_out_where_they_say_nothing() -> Non
     assert (bare.quality, bare.calibration) == ((), None)
 
 
-def test_one_class_alone_has_no_auc_that_says_anything() -> None:
+def test_one_class_alone_has_no_auc_and_no_recall() -> None:
     label = np.array(["0"] * 60, dtype=object)
     score = np.linspace(0.0, 1.0, 60)
     given = Reference(BINARY, {"x": score}, {"score": score}, label, np.arange(60) * DAY / 10)
-    auc = build_profile(given).quality[0]
-    assert (auc.value, auc.lower, auc.upper) == (0.0, 0.0, 1.0)
+    known = {quality.metric: quality.value for quality in build_profile(given).quality}
+    assert known.keys() == {"error", "brier", "log_loss", "precision", "f1"}
+    assert (known["precision"], known["f1"]) == (0.0, 0.0)
 
 
 def test_labels_are_written_in_shortest_form() -> None:

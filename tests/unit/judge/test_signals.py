@@ -34,7 +34,10 @@ from trimtab.judge.signals.registry import FAMILIES
 
 FIRST = 20
 PROFILE = profile()
-TARGET = Target(spec(), BINARY, PROFILE, STABLE.digest, FIRST * DAY)
+PLAN = spec(
+    quality=("brier", "f1", "cost", "roc_auc"), costs={"1": {"0": 1.0}, "0": {"1": 5.0}}, audit=0.3
+)
+TARGET = Target(PLAN, BINARY, PROFILE, STABLE.digest, FIRST * DAY)
 BARE = Target(spec(), BINARY, None, STABLE.digest, FIRST * DAY)
 
 every_family = pytest.mark.parametrize("kind", FAMILIES, ids=lambda kind: str(kind.name))

@@ -94,9 +94,9 @@ def test_labels_that_contradict_it_cost_the_estimate_its_word(profiled: Referenc
 def test_what_is_not_trusted_is_no_evidence_of_harm() -> None:
     watched = family()
     live(watched, range(FIRST, FIRST + 5), flip=0.4)
-    before = watched.state.watch.n
+    before = watched.state.streams["brier"].watch.n
     live(watched, range(FIRST + 5, FIRST + 7), flip=0.4)
-    assert watched.state.watch.n == before
+    assert watched.state.streams["brier"].watch.n == before
 
 
 def test_labels_of_a_sample_give_a_prediction_powered_mean() -> None:
@@ -130,7 +130,7 @@ def test_a_handful_of_labels_is_no_audit() -> None:
     watched = family(maturity_seconds=0.0)
     live(watched, range(FIRST, FIRST + 4), share=0.03, flip=1.0)
     assert watched.state.trust.doubts == []
-    assert watched.state.powered is None
+    assert watched.state.streams["brier"].powered is None
 
 
 def test_labels_of_rows_that_were_never_seen_are_no_sample() -> None:
@@ -139,7 +139,7 @@ def test_labels_of_rows_that_were_never_seen_are_no_sample() -> None:
     watched.take(watched.count(sure))
     watched.take(watched.learn(labelled(part).take(part.outputs["score"] < 0.2)))
     watched.close((FIRST + 2) * DAY, Breaks())
-    assert watched.state.powered is None
+    assert watched.state.streams["brier"].powered is None
 
 
 def test_cohorts_wait_for_their_labels() -> None:
@@ -265,3 +265,161 @@ def test_other_tasks_are_estimated_doubted_and_audited_alike(signature: Signatur
     assert found.lower < learned.quality[0].value < found.upper
     assert "by labels for 200 of 600" in found.reason
     assert watched.state.trust.since is None
+
+
+COSTS = {"1": {"0": 4.0}, "0": {"1": 1.0}}
+
+
+def words(watched: Estimated) -> dict[str, Verdict]:
+    """The verdicts by signal."""
+    return {verdict.signal: verdict for verdict in watched.verdicts()}
+
+
+@pytest.mark.parametrize("profiled", [TIMED, UNTIMED], ids=["timed", "untimed"])
+def test_each_metric_that_is_watched_is_estimated(profiled: ReferenceProfile) -> None:
+    metrics = ("error", "log_loss", "precision", "recall", "f1", "cost")
+    watched = family(profiled, quality=metrics, costs=COSTS)
+    live(watched, range(FIRST, FIRST + 5), share=0.0)
+    found = words(watched)
+    assert list(found) == ["estimate", *(f"estimate:{name}" for name in metrics[1:])]
+    assert {each.verdict for each in found.values()} == {"ok"}
+    for verdict in found.values():
+        assert verdict.lower is not None
+        assert verdict.upper is not None
+        assert verdict.lower < (verdict.estimate or 0.0) < verdict.upper
+        assert abs((verdict.estimate or 0.0) - (verdict.reference or 0.0)) < 0.06
+
+
+def test_harm_to_a_cost_is_found_before_any_label() -> None:
+    watched = family(quality="cost", costs=COSTS)
+    assert live(watched, range(FIRST, FIRST + 25), change=vague, share=0.0).verdict == "bad"
+
+
+def test_metrics_that_are_no_mean_loss_have_no_sample_and_trust_goes_by_brier() -> None:
+    watched = family(quality=("recall", "precision"), maturity_seconds=0.0)
+    found = live(watched, range(FIRST, FIRST + 5), share=0.4, flip=0.4)
+    assert found.reason.startswith("not trusted since")
+    assert "by labels" not in found.reason
+
+
+def test_a_metric_that_cannot_be_watched_has_no_estimate() -> None:
+    watched = family(quality=("macro_recall", "error"))
+    live(watched, range(FIRST, FIRST + 3), share=0.0)
+    assert list(words(watched)) == ["estimate:error"]
+
+
+def test_an_audit_is_an_interval_at_any_time_and_says_how_complete_it_is() -> None:
+    watched = family(quality=("error", "roc_auc"), maturity_seconds=0.0, audit=0.2)
+    found = live(watched, range(FIRST, FIRST + 4))
+    assert "; by an audit of " in found.reason
+    assert "(100% of those asked for), at any time error " in found.reason
+    assert "audit" not in words(watched)["estimate:roc_auc"].reason
+
+
+def test_labels_that_were_not_asked_for_are_no_audit() -> None:
+    """A label for each tenth row, whatever was asked: half of the audit stays without."""
+    watched = family(maturity_seconds=0.0, audit=0.2)
+    found = live(watched, range(FIRST, FIRST + 4), share=0.5)
+    assert "; the audit waits for labels: 95% of those asked for are needed" in found.reason
+    assert "by labels for" not in found.reason
+
+
+def test_a_small_audit_says_how_many_labels_it_has() -> None:
+    watched = family(maturity_seconds=0.0, audit=0.01)
+    live(watched, range(FIRST, FIRST + 2))
+    assert "; the audit has " in watched.verdicts()[0].reason
+
+
+def test_an_audit_begins_anew_when_labels_contradict_what_is_predicted() -> None:
+    watched = family(maturity_seconds=0.0, audit=0.2)
+    live(watched, range(FIRST, FIRST + 3))
+    before = watched.state.audit.labelled
+    live(watched, range(FIRST + 3, FIRST + 6), flip=0.4)
+    assert watched.state.trust.since is not None
+    found = live(watched, range(FIRST + 6, FIRST + 10), flip=0.4)
+    assert 0 < watched.state.audit.asked < before * 3
+    assert "by an audit of " in found.reason
+    assert found.estimate is not None
+    assert found.estimate > 0.2
+
+
+def test_a_refusal_still_says_what_an_audit_knows() -> None:
+    watched = family(maturity_seconds=0.0, audit=0.5)
+    live(watched, range(FIRST, FIRST + 3))
+    part = rows(50, seed=1, start=(FIRST + 3) * DAY)
+    watched.take(watched.count(part))
+    watched.close((FIRST + 4) * DAY + 3600.0, Breaks())
+    reason = watched.verdicts()[0].reason
+    assert reason.startswith("not estimated: 50 rows")
+    assert "; by an audit of " in reason
+
+
+def three(profiled: bool = True) -> tuple[Signature, Reference]:
+    """Rows of three classes whose top score comes true as it says."""
+    signature = Signature(
+        BINARY.inputs,
+        (Output("scores", Datatype.FP64, (3,)), Output("label", Datatype.BYTES)),
+        "multiclass",
+        ("a", "b", "c"),
+    )
+    rng, n = np.random.default_rng(5), 4000
+    chances = rng.dirichlet((1.0, 1.0, 1.0), n)
+    truth = np.array(signature.classes, dtype=object)[
+        (chances.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
+    ]
+    scores = np.empty(n, dtype=object)
+    scores[:] = chances.tolist()
+    label = np.array(signature.classes, dtype=object)[chances.argmax(axis=1)]
+    part = rows(n, seed=5, start=FIRST * DAY)
+    outputs = {"label": label, "scores": scores} if profiled else {"label": label}
+    return signature, Reference(signature, part.inputs, outputs, truth)
+
+
+@pytest.mark.parametrize(
+    ("metric", "word"), [("error", "ok"), ("log_loss", "ok"), ("macro_recall", "unknown")]
+)
+def test_of_several_classes_error_and_log_loss_are_estimated(metric: str, word: str) -> None:
+    signature, known = three()
+    reference = build_profile(known)
+    target = Target(
+        spec(block_seconds=DAY, quality=metric, maturity_seconds=0.0),
+        signature,
+        reference,
+        STABLE.digest,
+        FIRST * DAY,
+    )
+    watched = Estimated.of(target)
+    assert watched is not None
+    part = rows(4000, seed=5, start=FIRST * DAY)
+    live_rows = Rows(part.fixed, part.inputs, known.outputs)
+    watched.take(watched.count(live_rows))
+    assert known.label is not None
+    few = Labelled(live_rows, known.label, part.fixed["event_time"]).take(np.arange(4000) < 400)
+    watched.take(watched.learn(few))
+    watched.close((FIRST + 1) * DAY + 3600.0, Breaks())
+    (found,) = watched.verdicts()
+    assert found.verdict == word
+    if word == "ok":
+        assert found.lower is not None
+        assert found.upper is not None
+        assert found.lower < (found.reference or 0.0) < found.upper
+        assert "by labels for 400 of 4000 rows" in found.reason
+    else:
+        assert "macro_recall cannot be estimated without labels" in found.reason
+
+
+def test_classes_without_scores_have_an_error_and_nothing_else_to_estimate() -> None:
+    _, known = three(profiled=False)
+    profiled = build_profile(known)
+    assert profiled.estimate is not None
+    assert profiled.estimate.metrics == ("error",)
+    assert profiled.estimate.costs == {}
+    assert [each.metric for each in profiled.quality] == ["error", "macro_recall"]
+
+
+def test_a_model_that_is_never_wrong_has_no_cost_of_being_wrong() -> None:
+    signature, known = three()
+    right = Reference(signature, known.inputs, known.outputs, known.outputs["label"])
+    profiled = build_profile(right)
+    assert profiled.estimate is not None
+    assert set(profiled.estimate.costs["log_loss"][1]) == {0.0}

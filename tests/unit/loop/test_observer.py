@@ -14,8 +14,8 @@ from tests.support.request_log import SegmentWriter
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
-from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Heard, Labelled, Paired, Rows
+from trimtab.domain.profile import Coarse, EstimateProfile, LossModel, ReferenceProfile
+from trimtab.domain.records import Heard, Labelled, Labels, Paired, Rows
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
 from trimtab.domain.rollout import Phase, Rollout, Standing
 from trimtab.domain.signature import Column, Datatype, Output, Signature
@@ -45,6 +45,7 @@ class Tape:
     rows: list[str] = field(default_factory=list)
     labels: list[tuple[str, str]] = field(default_factory=list)
     fates: list[str] = field(default_factory=list)
+    columns: list[list[str]] = field(default_factory=list)
     seen: list[Any] = field(default_factory=list)
     reports: list[MonitorReport] = field(default_factory=list)
 
@@ -53,6 +54,7 @@ class Tape:
 
     def learn(self, labelled: Labelled) -> None:
         ids = labelled.rows.fixed["request_id"].tolist()
+        self.columns.append(sorted(labelled.rows.inputs))
         self.labels += list(zip(ids, labelled.label.tolist(), strict=True))
 
     def dump(self) -> bytes:
@@ -86,6 +88,7 @@ class Tapes:
     """Starts and reads back doubles, and keeps the newest of each."""
 
     def __init__(self) -> None:
+        self.profile = PROFILE
         self.monitors = TapeMonitors("none")
         self.guard = TapeGuard("none")
         self.started: list[tuple[str, float]] = []
@@ -101,7 +104,7 @@ class Tapes:
         release: str,
         started: float,
     ) -> TapeMonitors:
-        assert profile == PROFILE
+        assert profile == self.profile
         self.started.append((release, started))
         self.monitors = TapeMonitors(release)
         return self.monitors
@@ -134,9 +137,12 @@ def _tape(data: bytes) -> tuple[str, list[str], list[tuple[str, str]]]:
 class Releases:
     """A catalog that holds one manifest for every digest, and its profile as a blob."""
 
+    def __init__(self, profile: ReferenceProfile) -> None:
+        self._profile = profile
+
     def get(self, digest: Digest) -> Any:
         if digest == "sha256:profile":
-            return msgspec.json.encode(PROFILE)
+            return msgspec.json.encode(self._profile)
         return Release(digest, "m", 1, 0.0, MANIFEST)
 
 
@@ -181,7 +187,7 @@ class Bench:
     clock: StoppedClock = field(default_factory=lambda: StoppedClock(1_700_000_100.0))
 
     def observer(self, saved: bytes | None = None) -> Observer:
-        releases: Any = Releases()
+        releases: Any = Releases(self.tapes.profile)
         log = FolderRequestLog(self.home, settle_seconds=0.0)
         observer = Observer(Sources(log, releases, releases, self.clock), self.tapes.judges())
         if saved is not None:
@@ -342,6 +348,50 @@ def test_a_key_set_later_joins_the_predictions_that_wait(
     observer.poll()
     assert bench.tapes.monitors.labels == [("a", "1")]
     assert len(bench.tapes.started) == 2
+
+
+def test_labels_bring_the_inputs_that_a_regressions_loss_is_expected_from(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    columns = (Coarse(name="level"), Coarse(name=""))
+    model = LossModel(columns=columns, base=0.1, feature=(), above=(), leaf=())
+    learned = EstimateProfile(
+        metrics=("squared_error",),
+        sides=("",),
+        cuts=(),
+        chance=(0.1,),
+        rows=((1,),),
+        hits=((0.1,),),
+        group=(0,),
+        loss=model,
+    )
+    bench.tapes.profile = msgspec.structs.replace(PROFILE, estimate=learned)
+    observer = bench.observer()
+    plan = msgspec.structs.replace(SPEC.monitor, segments=("side",))
+    observer.follow(stable(msgspec.structs.replace(SPEC, monitor=plan)), {})
+    writer.rows(at("a", in_level=1.0, in_side="left", in_other=2.0))
+    writer.labels({"request_id": "a"})
+    observer.poll()
+    assert bench.tapes.monitors.columns == [["level", "side"]]
+
+
+def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:
+    """The oldest labels go, and are counted; a label that comes for a prediction still counts."""
+    from tests.support.request_log import LABEL, ROW, table
+
+    from trimtab.backends.requestlog_files import to_labels, to_rows
+    from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
+    from trimtab.ports.requestlog import Segment
+
+    joiner = Joiner(Terms(horizon=10.0), capacity=50)
+    row = {**ROW, "request_id": "mine", "event_time": 1.0}
+    joiner.add(Segment("flights", "rows", "g0-1", 0, ""), to_rows(table([row], FIXED_COLUMNS)))
+    flood = [{**LABEL, "request_id": f"nobody{number}"} for number in range(500)]
+    assert joiner.learn(to_labels(table(flood, LABEL_COLUMNS)), 2.0) == []
+    assert (joiner.waiting, joiner.evicted) == (1, 450)
+    assert len(joiner.dump().labels) == 50
+    (known,) = joiner.learn(to_labels(table([{**LABEL, "request_id": "mine"}], LABEL_COLUMNS)), 3.0)
+    assert known.rows.fixed["request_id"].tolist() == ["mine"]
 
 
 def test_what_no_label_can_reach_is_forgotten() -> None:

@@ -15,6 +15,7 @@ from tests.support.tables import MEANING, table
 from tests.support.traffic import BINARY, DAY, labelled, profile, rows
 
 import trimtab
+from trimtab import errors
 from trimtab.app.stores import open_store
 from trimtab.backends.blobs import ObjectBlobs
 from trimtab.backends.home import open_home
@@ -24,12 +25,16 @@ from trimtab.domain import layout
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.verdicts import Cause, Incident, RankedCause, Verdict
+from trimtab.judge.audit import asked
 from trimtab.judge.draft import Author
 from trimtab.loop.store import Store, standing
 
 FIRST = 20_000
 """October 4, 2024."""
 SPEC = DeploymentSpec(name="d", model="m", monitor=MonitorPlan(segments=("side",)))
+
+QUIET = DeploymentSpec(name="quiet", model="m", monitor=MonitorPlan(audit=0.05))
+"""A deployment that nobody asks."""
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +50,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = msgspec.structs.replace(manifest(1), profile=known, signature=BINARY)
     release = store.register(blobs.put(stored(first)), Author("test"))
     store.register(blobs.put(stored(manifest(2))), Author("test"))
-    serve(store, release.digest)
+    serve(store, release.digest, SPEC)
+    serve(store, release.digest, QUIET)
     writer = SegmentWriter(home, "d")
     for day in range(12):
         write_day(writer, day, release.digest)
     return made
 
 
-def serve(store: Store, digest: Digest) -> None:
+def serve(store: Store, digest: Digest, spec: DeploymentSpec) -> None:
     """Let the release serve."""
     candidate = standing(store.catalog.get(digest))
     events: tuple[e.AnyEvent, ...] = (
-        e.SpecApplied(SPEC),
+        e.SpecApplied(spec),
         e.RolloutStarted("r1", candidate, "now", FIRST * DAY),
         e.RolloutAdvanced("r1", "bake", 0, 10_000, FIRST * DAY),
     )
-    store.commit([e.NewEntry(at=1.0, actor="test", event=each, deployment="d") for each in events])
+    store.commit(
+        [e.NewEntry(at=1.0, actor="test", event=each, deployment=spec.name) for each in events]
+    )
 
 
 def write_day(writer: SegmentWriter, day: int, release: str) -> None:
@@ -171,6 +179,70 @@ def test_a_release_that_cannot_be_compared_with_is_refused(
 def test_both_a_reference_and_a_release_is_one_too_many(folder: Path) -> None:
     with pytest.raises(trimtab.errors.Usage, match="both"):
         trimtab.monitor(table(), table(), release="m@1", folder=folder, **MEANING)
+
+
+def audited(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> tuple[int, dict[str, Any]]:
+    """What `trimtab audit` says."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("TRIMTAB_HOME", raising=False)
+    done = CliRunner().invoke(command, ["audit", *arguments, "--json"])
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_an_audit_asks_for_the_rows_that_the_monitors_will_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, view = audited(folder, monkeypatch, "d", "--rate", "0.1")
+    assert code == 0
+    assert view["predictions"] == 12 * 199
+    assert view["asked"] == view["labelled"] + len(view["waiting"])
+    names = [f"{day}-{i}" for day in range(12) for i in range(1, 200)]
+    chosen = asked("d", names, [0] * len(names), 0.1)
+    assert view["asked"] == int(chosen.sum())
+    without = {name for name, mine in zip(names, chosen, strict=True) if mine}
+    without = {name for name in without if int(name.partition("-")[2]) % 2}
+    assert {each["id"] for each in view["waiting"]} == without
+    times = [each["at"] for each in view["waiting"]]
+    assert times == sorted(times)
+
+
+def test_an_audit_of_the_last_days_asks_for_fewer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, view = audited(folder, monkeypatch, "d", "--rate", "0.1", "--last", "2d")
+    assert view["predictions"] == pytest.approx(2 * 199, abs=2)
+
+
+def test_of_a_deployment_without_traffic_an_audit_asks_for_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, view = audited(folder, monkeypatch, "quiet", "--last", "2d")
+    assert (view["predictions"], view["asked"], view["waiting"]) == (0, 0, [])
+    assert view["rate_ratio"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (("d",), errors.BAD_VALUE, "monitor.audit = 0.01"),
+        (("d", "--rate", "2"), errors.BAD_VALUE, "--rate 0.01"),
+        (("d", "--rate", "0.1", "--last", "soon"), errors.BAD_VALUE, "--last 7d"),
+        (("nobody", "--rate", "0.1"), errors.NO_SUCH_DEPLOYMENT, "trimtab status"),
+    ],
+)
+def test_an_audit_of_an_unknown_share_or_of_nobody_is_refused(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: str,
+    hint: str,
+) -> None:
+    done, view = audited(folder, monkeypatch, *arguments)
+    assert done != 0
+    assert view["error"]["code"] == code
+    assert hint in view["error"]["hint"]
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from tests.support.tables import MEANING, table
 
 import trimtab
 from trimtab import errors
+from trimtab.domain.profile import Metric
 from trimtab.monitoring.sources import BATCH_ROWS, opened
 
 REFERENCE = table(seed=1)
@@ -400,7 +401,10 @@ def test_what_cannot_be_judged_is_refused_in_words(case: str) -> None:
         ({"false_alarms": "rarely"}, "'rarely' is not a rate"),
         ({"block": "soon"}, "'soon' is not a duration"),
         ({"input_tolerance": 7}, "is not a number from 0"),
-        ({"quality": "beauty"}, "is not one of"),
+        ({"quality": "beauty"}, "is not auto, none, or one or more of"),
+        ({"quality": ["error", "auto"]}, "is not auto, none, or one or more of"),
+        ({"quality": "cost"}, "nothing says what a decision costs"),
+        ({"costs": {"1": {"0": -1.0}}}, "is not a table of decisions"),
         ({"threshhold": 0.3}, "there is no such option"),
     ],
 )
@@ -409,6 +413,60 @@ def test_options_of_the_wrong_form_are_refused(options: dict[str, Any], words: s
         trimtab.monitor(REFERENCE, CALM, **{**MEANING, **options})
     assert caught.value.code == errors.BAD_VALUE
     assert words in str(caught.value)
+
+
+METRICS: list[Metric] = ["roc_auc", "recall", "precision", "f1", "log_loss", "cost"]
+COSTS = {"1": {"0": 1.0}, "0": {"1": 3.0}}
+
+
+def test_several_metrics_are_judged_at_once() -> None:
+    calm, changed = (
+        trimtab.monitor(REFERENCE, live, **MEANING, quality=METRICS, costs=COSTS)
+        for live in (CALM, FLIPPED)
+    )
+    names = ["quality", *(f"quality:{metric}" for metric in METRICS[1:])]
+    assert {calm[name].verdict for name in names} <= {"ok", "watch"}
+    assert {"quality", "quality:f1", "quality:cost"} <= {
+        name for name in names if changed[name].verdict == "bad"
+    }
+    assert calm["estimate:cost"].verdict in ("ok", "watch")
+
+
+def test_costs_alone_are_what_is_judged() -> None:
+    report = trimtab.monitor(REFERENCE, CALM, **MEANING, costs=COSTS)
+    assert report["quality"].reason.startswith("cost ")
+
+
+def test_a_metric_of_another_task_is_unknown_with_its_reason() -> None:
+    report = trimtab.monitor(REFERENCE, CALM, **MEANING, quality="macro_recall")
+    (found,) = [each for each in report.streams if each.signal.startswith("quality")]
+    assert found.verdict == "unknown"
+    assert "macro_recall cannot be watched" in found.reason
+
+
+@pytest.mark.parametrize("metric", ["recall", "macro_recall"])
+def test_segments_have_their_own_ratios(metric: Metric) -> None:
+    meaning: dict[str, Any] = MEANING
+    reference, live = REFERENCE, CALM
+    if metric == "macro_recall":
+        meaning = {**MEANING, "prediction": "said", "ignore": ["score"]}
+        del meaning["score"]
+        reference, live = decided(REFERENCE), decided(CALM)
+    report = trimtab.monitor(reference, live, **meaning, quality=metric)
+    assert report["quality"].verdict in ("ok", "watch")
+    for each in report.view.segments:
+        assert each.quality is not None
+        assert each.lower is not None
+        assert each.upper is not None
+        assert each.lower < each.quality < each.upper
+
+
+def decided(data: pa.Table) -> pa.Table:
+    """The table with classes as texts in the place of scores."""
+    said = pa.array(np.where(data["score"].to_numpy() >= 0.5, "yes", "no").tolist())
+    label = pa.array(np.where(data["label"].to_numpy() == 1, "yes", "no").tolist())
+    kept = data.drop_columns(["label"]).append_column("label", label)
+    return kept.append_column("said", said)
 
 
 def test_files_that_are_not_there_or_no_tables_are_refused(tmp_path: Path) -> None:

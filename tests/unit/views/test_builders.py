@@ -41,6 +41,7 @@ from trimtab.views.journal import (
 from trimtab.views.orders import build_order
 from trimtab.views.releases import build_releases, build_show
 from trimtab.views.reproduction import build_reproduction
+from trimtab.views.seen import moment
 from trimtab.views.status import build_status
 
 
@@ -304,6 +305,14 @@ def every_view() -> list[msgspec.Struct]:
         s.InitView("p", ("trimtab.toml",), ("cd p",)),
         s.UpView("http://a", "http://b", 1, "p/.trimtab"),
         sent.LabelView("d", 3, 0.1),
+        sent.AuditView(
+            deployment="d",
+            rate_ratio=0.01,
+            predictions=300,
+            asked=3,
+            labelled=2,
+            waiting=(sent.AskedView("r-1", 0, moment(5.0)),),
+        ),
         sent.ParityView("d", 3, 1, 1, 0.1),
         sent.ParityView("d", 0, 0, 4, 0.1),
         sent.ScoreView("d", "out.parquet", 30, 10, 200.0, 1, {"m@1": 20}, 0.1),

@@ -11,8 +11,8 @@ from trimtab import errors
 from trimtab.cli.names import deployments
 from trimtab.cli.screen import DONE, FAILED, Screen, verb
 
-TEXTS = ("target", "score", "prediction", "time", "positive", "false_alarms", "block", "quality")
-LISTS = ("segments", "ignore")
+TEXTS = ("target", "score", "prediction", "time", "positive", "false_alarms", "block")
+LISTS = ("segments", "ignore", "quality")
 
 
 @verb("monitor")
@@ -34,7 +34,7 @@ LISTS = ("segments", "ignore")
 @click.option("--ignore", default="", help="Columns that mean nothing, by comma.")
 @click.option("--false-alarms", help='False pages that are tolerated, such as "1 per month".')
 @click.option("--block", help="Length of a block: a duration, or rows where there is no time.")
-@click.option("--quality", help="The metric to judge: auto, roc_auc, error, brier, …, none.")
+@click.option("--quality", default="", help="Metrics to judge, by comma: roc_auc, recall, …; none.")
 def command(screen: Screen, deployment: str | None, html: Path | None, **given: Any) -> None:
     """Judge a deployment's log, or live files against a reference.
 

@@ -102,7 +102,7 @@ def _data_by_quality(trouble: Trouble) -> Opinion:
 
 
 def _fallen(trouble: Trouble) -> str:
-    return next(verdict.reason for verdict in trouble.bad if verdict.signal == "quality")
+    return next(verdict.reason for verdict in trouble.bad if group(verdict.signal) == "quality")
 
 
 def _moved(moved: Sequence[Verdict]) -> str:
@@ -124,7 +124,7 @@ def _changed(trouble: Trouble) -> bool:
 def _harmless(trouble: Trouble) -> tuple[str, ...]:
     evidence = [f"{verdict.signal}: {verdict.reason}" for verdict in trouble.bad]
     evidence.append(f"realised quality shows no harm so far; {trouble.case.labels}")
-    told = any(verdict.signal == "estimate" for verdict in trouble.bad)
+    told = any(group(verdict.signal) == "estimate" for verdict in trouble.bad)
     return (*evidence, *(() if told else _estimated(trouble)))
 
 
@@ -133,5 +133,5 @@ def _estimated(trouble: Trouble) -> tuple[str, ...]:
     return tuple(
         f"estimate: {verdict.reason}"
         for verdict in trouble.every
-        if verdict.signal == "estimate" and (verdict.n or verdict.estimate is not None)
+        if group(verdict.signal) == "estimate" and (verdict.n or verdict.estimate is not None)
     )

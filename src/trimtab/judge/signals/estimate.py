@@ -13,10 +13,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.profile import EstimateProfile, QualityProfile
-from trimtab.domain.records import Floats, Ints, Labelled, Outcome, Rows
+from trimtab.domain.profile import (
+    RISING,
+    EstimateProfile,
+    QualityProfile,
+    ReferenceProfile,
+)
+from trimtab.domain.records import Floats, Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
+from trimtab.judge.audit import asked
 from trimtab.judge.describe import day
 from trimtab.judge.estimate import (
     Learned,
@@ -27,47 +33,37 @@ from trimtab.judge.estimate import (
     estimate,
     scores_and_sides,
     strange_rows,
+    with_costs,
     wobble_of,
 )
 from trimtab.judge.estimate_profile import outcomes
 from trimtab.judge.profile import DAY
-from trimtab.judge.quality import FEWEST_LABELS, watched
+from trimtab.judge.quality import FEWEST_LABELS
+from trimtab.judge.sample import FEWEST, Audited, Outcomes, Powered, Priced, powered
 from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block, values_of
 from trimtab.judge.signals.family import COVERED, Breaks, Target
-from trimtab.judge.signals.quality import quality_zone
+from trimtab.judge.signals.quality import target_zone
 from trimtab.judge.trust import Told, Trust, spread_of
 from trimtab.judge.watch import Z99, Watch
-from trimtab.stats.combined import Part, combined_interval, jackknife_variance
-from trimtab.stats.prediction_powered import Audit
-
-AUDITED = 30
-"""Labels of a cohort below which they are no audit."""
+from trimtab.stats.combined import jackknife_variance
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """Rows seen, and per cell the labelled ones, their outcomes and squared outcomes (2**-20)."""
+    """Rows seen, what labels told of them, how many were `asked` for in the audit, and what the
+    labels of these told."""
 
     seen: Seen = Seen()
-    labelled: list[int] = []
-    hits: list[int] = []
-    squares: list[int] = []
-
-    @classmethod
-    def told(cls, size: int, cells: Ints, outcome: Floats) -> "Counted":
-        """Count labelled rows by their cell, of `size` cells, and their outcome in [0, 1]."""
-        sums = [
-            np.bincount(cells, np.rint(values * MICRO), minlength=size).astype(np.int64).tolist()
-            for values in (outcome, outcome**2)
-        ]
-        return cls(Seen(), np.bincount(cells, minlength=size).tolist(), *sums)
+    told: Outcomes = Outcomes()
+    asked: int = 0
+    audited: Outcomes = Outcomes()
 
     def merge(self, other: "Counted") -> "Counted":
         """The counts of both."""
         return Counted(
             self.seen.merge(other.seen),
-            _sums(self.labelled, other.labelled),
-            _sums(self.hits, other.hits),
-            _sums(self.squares, other.squares),
+            self.told.merge(other.told),
+            self.asked + other.asked,
+            self.audited.merge(other.audited),
         )
 
 
@@ -82,47 +78,52 @@ class Shown(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Powered(msgspec.Struct, frozen=True):
-    """The last cohort with labels for a part of it, by predictions and labels together."""
-
-    start: float
-    labelled: int
-    predicted: int
-    value: float
-    lower: float
-    upper: float
-
-
-class State(msgspec.Struct):
-    """What changes while quality is estimated. Rows and labels of a block close apart."""
+class Stream(msgspec.Struct):
+    """What changes of one metric."""
 
     watch: Watch
-    blocks: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
-    cohorts: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
-    trust: Trust = msgspec.field(default_factory=Trust)
     shown: Shown | None = None
     powered: Powered | None = None
 
 
+class State(msgspec.Struct):
+    """What changes while quality is estimated, by metric. Rows and labels of a block close
+    apart."""
+
+    streams: dict[str, Stream]
+    blocks: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
+    cohorts: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
+    trust: Trust = msgspec.field(default_factory=Trust)
+    audit: Audited = msgspec.field(default_factory=Audited)
+
+
 class Estimated:
-    """One stream: the metric that the deployment promises, as expected of the rows at hand."""
+    """The metrics that the deployment promises, as expected of the rows at hand.
+
+    As of `quality`, the first is the signal `estimate`, any other `estimate:METRIC`.
+    """
 
     name: ClassVar[str] = "estimate"
 
-    def __init__(self, target: Target, quality: QualityProfile) -> None:
-        self._target, self._quality = target, quality
-        self._profile = profile = None if target.profile is None else target.profile.estimate
-        self._learned = None if profile is None else Learned.of(profile)
-        self._columns = () if target.profile is None else target.profile.inputs
-        self._limit = target.threshold("estimate", target.block_seconds)
-        zone = quality_zone(quality, target.spec.monitor.quality_tolerance)
-        self.state: State = State(Watch((zone,), quality.spread, self._limit))
+    def __init__(self, target: Target, reference: ReferenceProfile) -> None:
+        self._target, self._columns = target, reference.inputs
+        self._basis = reference.quality[0]
+        self._qualities: dict[str, QualityProfile] = {q.metric: q for q in target.qualities}
+        self._profile = _profile(reference, target.qualities)
+        self._learned = None if self._profile is None else Learned.of(self._profile)
+        self._limit = target.threshold("estimate", target.block_seconds, len(self._qualities))
+        self.state: State = State(
+            {
+                metric: Stream(Watch((target_zone(target, quality),), quality.spread, self._limit))
+                for metric, quality in self._qualities.items()
+            }
+        )
 
     @classmethod
     def of(cls, target: Target) -> "Estimated | None":
         """Quality is estimated where it is watched."""
-        quality = watched(target.spec.monitor, target.profile)
-        return None if quality is None else cls(target, quality)
+        profile = target.profile
+        return None if profile is None or not target.qualities else cls(target, profile)
 
     def count(self, rows: Rows) -> Mapping[int, Counted]:
         """Count answers by cell and by feature."""
@@ -133,14 +134,24 @@ class Estimated:
         if not self._answers(answered):
             return {}
         parts = by_block(answered, self._target.block_seconds)
-        return {number: Counted(self._seen(profile, part)) for number, part in parts}
+        return {number: self._counted(profile, part) for number, part in parts}
+
+    @property
+    def _rate(self) -> float:
+        """The share of rows that is audited; 0.0 without an audit."""
+        return self._target.spec.monitor.audit or 0.0
+
+    def _asked(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows with an output are audited."""
+        names, places = rows.fixed["request_id"].tolist(), rows.fixed["row"].tolist()
+        return asked(self._target.spec.name, names, places, self._rate)
 
     def _answers(self, rows: Rows) -> bool:
         """Whether the output that quality goes by is there; a torn segment may have lost it."""
         names = {"binary": "score", "regression": "prediction"}
         return names.get(self._target.signature.task, "label") in rows.outputs
 
-    def _seen(self, profile: EstimateProfile, rows: Rows) -> Seen:
+    def _counted(self, profile: EstimateProfile, rows: Rows) -> Counted:
         inputs = self._inputs(rows)
         score, side = scores_and_sides(profile, self._target.signature, inputs, rows.outputs)
         known = np.isfinite(score)
@@ -153,12 +164,13 @@ class Estimated:
             np.bincount(coarse_bins(column, values[column.name][known]), minlength=column.size)
             for column in columns
         ]
-        return Seen(
+        seen = Seen(
             cells.tolist(),
             [n for bins in features for n in bins.tolist()],
             int(strange_rows(self._columns, inputs).sum()),
             int((~known).sum()),
         )
+        return Counted(seen, asked=int(self._asked(rows)[known].sum()) if self._rate else 0)
 
     def _inputs(self, rows: Rows) -> dict[str, NDArray[Any]]:
         return {column.name: values_of(rows, column) for column in self._columns}
@@ -175,10 +187,15 @@ class Estimated:
     def _told(self, profile: EstimateProfile, labelled: Labelled) -> Counted:
         signature, outputs = self._target.signature, labelled.rows.outputs
         score, side = scores_and_sides(profile, signature, self._inputs(labelled.rows), outputs)
-        outcome = outcomes(signature, self._quality, outputs, labelled.label)
+        outcome = outcomes(signature, self._basis, outputs, labelled.label)
         known = np.isfinite(score) & np.isfinite(outcome)
         cells = cells_of(profile, score[known], side[known])
-        return Counted.told(len(profile.chance), cells, outcome[known])
+        told = Outcomes.of(cells, outcome[known], len(profile.chance))
+        if not self._rate:
+            return Counted(told=told)
+        chosen = self._asked(labelled.rows)[known]
+        audited = Outcomes.of(cells[chosen], outcome[known][chosen], len(profile.chance))
+        return Counted(told=told, audited=audited)
 
     def take(self, counted: Mapping[int, Counted]) -> None:
         """Late rows count in the oldest open block; what is late for a closed cohort is dropped."""
@@ -200,7 +217,7 @@ class Estimated:
         matured = clock - self._target.spec.monitor.maturity_seconds
         for number in state.cohorts.due(clock, seconds):
             start, cohort = number * seconds, state.cohorts.counts[number]
-            complete = sum(cohort.labelled) >= COVERED * cohort.seen.n
+            complete = cohort.told.n >= COVERED * cohort.seen.n
             if start + seconds > matured and not complete:
                 return
             state.cohorts.pop(number)
@@ -208,40 +225,60 @@ class Estimated:
                 self._compare(learned, start, cohort)
 
     def _judge(self, learned: Learned, start: float, seen: Seen) -> None:
-        state, metric = self.state, self._quality.metric
-        made = estimate(learned, seen, metric, self._days)
-        if isinstance(made, Refusal):
-            state.shown = Shown(start, seen.n, reason=made.reason)
-            return
-        state.shown = Shown(start, seen.n, made.value, made.lower, made.upper)
-        if state.trust.since is None:
-            # Only what is outside with its whole interval is evidence of harm.
-            near = made.upper if metric == "roc_auc" else made.lower
-            trials = self._trials(learned, seen) if metric == "roc_auc" else seen.n
-            state.watch.take(start, [near * trials], max(trials, 1))
+        trusted = self.state.trust.since is None
+        for metric, stream in self.state.streams.items():
+            made = estimate(learned, seen, metric, self._days)
+            if isinstance(made, Refusal):
+                stream.shown = Shown(start, seen.n, reason=made.reason)
+                continue
+            stream.shown = Shown(start, seen.n, made.value, made.lower, made.upper)
+            if trusted:
+                # Only what is outside with its whole interval is evidence of harm.
+                near = made.upper if metric in RISING else made.lower
+                trials = _trials(learned, seen, metric)
+                stream.watch.take(start, [near * trials], trials)
 
     @property
     def _days(self) -> float:
         return max(self._target.block_seconds / DAY, 1.0)
 
-    def _trials(self, learned: Learned, seen: Seen) -> int:
-        """As many pairs of a positive and a negative as there are disjoint ones."""
-        positive = float(np.array(seen.cells) @ learned.chance)
-        return int(min(positive, seen.n - positive))
-
     def _compare(self, learned: Learned, start: float, cohort: Counted) -> None:
-        n = sum(cohort.labelled)
-        if n >= AUDITED:
-            self.state.trust.take(start, self._streams(learned, cohort), self._limit)
-        if AUDITED <= n < COVERED * cohort.seen.n:
-            self.state.powered = self._powered(learned, start, cohort)
+        n, state = cohort.told.n, self.state
+        trusted = state.trust.since is None
+        if n >= FEWEST:
+            state.trust.take(start, self._streams(learned, cohort), self._limit)
+        priced = self._priced(learned, cohort)
+        if trusted and state.trust.since is not None:
+            # What was audited before says nothing of the world since, nor may the cohort that
+            # told of the change be the first to count.
+            state.audit = Audited()
+        elif self._rate and cohort.seen.cells:
+            state.audit.take(priced, cohort.audited, cohort.asked, self._rate)
+        if self._rate:
+            found = {metric: state.audit.powered(metric) for metric in priced}
+        elif FEWEST <= n < COVERED * cohort.seen.n:
+            found = {metric: powered(start, each, cohort.told) for metric, each in priced.items()}
+        else:
+            return
+        for metric, stream in state.streams.items():
+            stream.powered = found.get(metric)
+
+    def _priced(self, learned: Learned, cohort: Counted) -> dict[str, Priced]:
+        """The cells of a cohort by each metric that is a mean loss."""
+        rows = np.array(cohort.seen.cells, dtype=np.float64)
+        costs = {metric: _costs(learned.profile, metric) for metric in self._qualities}
+        return {
+            metric: Priced(*pair, learned.chance, rows)
+            for metric, pair in costs.items()
+            if pair is not None
+        }
 
     def _streams(self, learned: Learned, cohort: Counted) -> list[Told | None]:
         """What labels said of the mean loss, of all rows, and of each group of cells."""
         profile, chances = learned.profile, [learned.chance, *learned.without]
-        rows, hits = np.array(cohort.labelled), np.array(cohort.hits) / MICRO
-        up, down = self._costs(profile) or _pair(profile.costs["brier"])
-        wobble = wobble_of(profile, self._loss) if profile.days else None
+        rows, hits = np.array(cohort.told.labelled), np.array(cohort.told.hits) / MICRO
+        loss, (up, down) = self._loss(profile)
+        wobble = wobble_of(profile, loss) if profile.days else None
         lost = hits * (up - down) + rows * down
         expected = [chance * up + (1.0 - chance) * down for chance in chances]
         group = np.array(profile.group)
@@ -254,109 +291,125 @@ class Estimated:
             told.append(_told(rows[mask], hits[mask], within, drift))
         return told
 
-    @property
-    def _loss(self) -> str:
-        """The loss that stands for the watched metric."""
-        return "brier" if self._quality.metric == "roc_auc" else self._quality.metric
-
-    def _powered(self, learned: Learned, start: float, cohort: Counted) -> Powered | None:
-        """The mean loss of a cohort with labels for a sample; None for what is no such mean."""
-        costs = self._costs(learned.profile)
-        if costs is None:
-            return None
-        up, down = costs
-        rows = np.array(cohort.seen.cells, dtype=np.float64)
-        labelled = np.minimum(np.array(cohort.labelled, dtype=np.float64), rows)
-        hits, squares = np.array(cohort.hits) / MICRO, np.array(cohort.squares) / MICRO
-        chance, gain = learned.chance, up - down
-        audit = Audit(
-            predicted=chance * up + (1.0 - chance) * down,
-            rows=rows,
-            labelled=labelled,
-            lost=hits * gain + labelled * down,
-            squares=squares * gain**2 + 2.0 * hits * gain * down + labelled * down**2,
-        )
-        mean = audit.mean()
-        if mean is None:
-            return None
-        n = int(labelled.sum())
-        ends = combined_interval(mean.value, [Part(mean.variance, n - 1)])
-        return Powered(
-            start, n, int(rows.sum()), mean.value, max(ends.lower, 0.0), min(ends.upper, 1.0)
-        )
-
-    def _costs(self, profile: EstimateProfile) -> tuple[Floats, Floats] | None:
-        """Loss of a cell's row by its outcome, 1 and 0; None for the AUC."""
-        metric, size = self._quality.metric, len(profile.chance)
-        if metric in profile.costs:
-            return _pair(profile.costs[metric])
-        if profile.residual:
-            return np.ones(size), np.zeros(size)
-        if "roc_auc" not in profile.metrics:
-            return np.zeros(size), np.ones(size)
-        decided = np.repeat([0.0, 1.0], size // 2)
-        return None if metric == "roc_auc" else (1.0 - decided, decided)
+    def _loss(self, profile: EstimateProfile) -> tuple[str, tuple[Floats, Floats]]:
+        """The loss that stands for the watched metrics: the first that has one, else Brier's, or
+        that of the task."""
+        every = (*self._qualities, "brier", *profile.metrics)
+        found = ((metric, _costs(profile, metric)) for metric in every)
+        return next((metric, costs) for metric, costs in found if costs is not None)
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """`estimate`."""
-        watch, shown, trust = self.state.watch, self.state.shown, self.state.trust
-        reason = self._missing() if shown is None else f"not estimated: {shown.reason}"
-        unknown = describe.unknown("estimate", self._target.release, self._limit, reason)
-        bare = msgspec.structs.replace(
-            unknown, evidence_log10=watch.log10_evidence, reference=self._quality.value
-        )
-        if trust.since is not None:
-            return (self._doubted(bare),)
-        if shown is None or shown.reason:
-            return (bare,)
-        return (self._estimated(bare, shown),)
+        """`estimate`, and one of each further metric."""
+        return tuple(self._verdict(metric) for metric in self._qualities)
 
-    def _missing(self) -> str:
+    def _verdict(self, metric: str) -> Verdict:
+        stream, trust, quality = (
+            self.state.streams[metric],
+            self.state.trust,
+            self._qualities[metric],
+        )
+        shown = stream.shown
+        reason = self._missing(quality) if shown is None else f"not estimated: {shown.reason}"
+        signal = self._target.signal("estimate", metric)
+        unknown = describe.unknown(signal, self._target.release, self._limit, reason)
+        bare = msgspec.structs.replace(
+            unknown, evidence_log10=stream.watch.log10_evidence, reference=quality.value
+        )
+        sampled = self._sampled(metric, stream.powered)
+        if trust.since is not None:
+            return _doubted(bare, stream.powered, trust, sampled)
+        if shown is None or shown.reason:
+            return msgspec.structs.replace(bare, reason=f"{bare.reason}{sampled}")
+        return _estimated(bare, stream, shown, (metric, sampled))
+
+    def _sampled(self, metric: str, powered: Powered | None) -> str:
+        """What labels of a part say, or what an audit lacks to say it."""
+        if powered is not None:
+            return f"; {powered.told(metric)}"
+        if self._rate and self._profile is not None and _costs(self._profile, metric) is not None:
+            return f"; {self.state.audit.missing}"
+        return ""
+
+    def _missing(self, quality: QualityProfile) -> str:
         if self._profile is not None:
             return "no block of predictions has closed yet"
-        if self._quality.n < FEWEST_LABELS:
-            return f"the reference has {self._quality.n} labels, {FEWEST_LABELS} are needed"
+        if quality.n < FEWEST_LABELS:
+            return f"the reference has {quality.n} labels, {FEWEST_LABELS} are needed"
         return "the release was built before quality was estimated, or for too many classes"
 
-    def _doubted(self, bare: Verdict) -> Verdict:
-        trust, powered = self.state.trust, self.state.powered
-        reason = f"not trusted since {day(trust.since or 0.0)}, {trust.reason}"
-        if powered is None:
-            return msgspec.structs.replace(bare, reason=reason)
-        return msgspec.structs.replace(
-            bare,
-            reason=f"{reason}; {self._sampled(powered)}",
-            estimate=powered.value,
-            lower=powered.lower,
-            upper=powered.upper,
-            n=powered.labelled,
-        )
 
-    def _sampled(self, powered: Powered) -> str:
-        return (
-            f"by labels for {powered.labelled} of {powered.predicted} rows of {day(powered.start)} "
-            f"{self._quality.metric} {powered.value:.4g} [{powered.lower:.4g}, {powered.upper:.4g}]"
-        )
+def _profile(
+    reference: ReferenceProfile, qualities: tuple[QualityProfile, ...]
+) -> EstimateProfile | None:
+    """What the release learned, with the costs of the deployment."""
+    profile = reference.estimate
+    for quality in qualities:
+        profile = None if profile is None else with_costs(profile, quality)
+    return profile
 
-    def _estimated(self, bare: Verdict, shown: Shown) -> Verdict:
-        watch, powered = self.state.watch, self.state.powered
-        zone = watch.zones[0]
-        border = f"up to {zone.high:.4g}" if zone.high is not None else f"from {zone.low or 0:.4g}"
-        sampled = "" if powered is None else f"; {self._sampled(powered)}"
-        return msgspec.structs.replace(
-            bare,
-            verdict="ok" if watch.since is None else "bad",
-            reason=(
-                f"{self._quality.metric} without labels {shown.value:.4g} "
-                f"[{shown.lower:.4g}, {shown.upper:.4g}] from {day(shown.start)} (n={shown.n}), "
-                f"harmless {border}{sampled}; if labels still go by scores as they did"
-            ),
-            estimate=shown.value,
-            lower=shown.lower,
-            upper=shown.upper,
-            n=shown.n,
-            since=watch.since,
-        )
+
+def _doubted(bare: Verdict, powered: Powered | None, trust: Trust, sampled: str) -> Verdict:
+    reason = f"not trusted since {day(trust.since or 0.0)}, {trust.reason}{sampled}"
+    if powered is None:
+        return msgspec.structs.replace(bare, reason=reason)
+    return msgspec.structs.replace(
+        bare,
+        reason=reason,
+        estimate=powered.value,
+        lower=powered.lower,
+        upper=powered.upper,
+        n=powered.labelled,
+    )
+
+
+def _estimated(bare: Verdict, stream: Stream, shown: Shown, words: tuple[str, str]) -> Verdict:
+    (metric, sampled), watch = words, stream.watch
+    zone = watch.zones[0]
+    border = f"up to {zone.high:.4g}" if zone.high is not None else f"from {zone.low or 0:.4g}"
+    return msgspec.structs.replace(
+        bare,
+        verdict="ok" if watch.since is None else "bad",
+        reason=(
+            f"{metric} without labels {shown.value:.4g} "
+            f"[{shown.lower:.4g}, {shown.upper:.4g}] from {day(shown.start)} (n={shown.n}), "
+            f"harmless {border}{sampled}; if labels still go by scores as they did"
+        ),
+        estimate=shown.value,
+        lower=shown.lower,
+        upper=shown.upper,
+        n=shown.n,
+        since=watch.since,
+    )
+
+
+def _trials(learned: Learned, seen: Seen, metric: str) -> int:
+    """How many rows of their own a metric is worth, as far as labels are expected; at least 1."""
+    if metric not in RISING:
+        return seen.n
+    positive = float(np.array(seen.cells) @ learned.chance)
+    decided = float(sum(seen.cells[len(seen.cells) // 2 :]))
+    trials = {
+        "roc_auc": min(positive, seen.n - positive),
+        "precision": decided,
+        "recall": positive,
+        "f1": (positive + decided) / 2.0,
+    }
+    return max(int(trials[metric]), 1)
+
+
+def _costs(profile: EstimateProfile, metric: str) -> tuple[Floats, Floats] | None:
+    """Loss of a cell's row by its outcome, 1 and 0; None for what is no mean loss."""
+    size = len(profile.chance)
+    if metric in profile.costs:
+        return _pair(profile.costs[metric])
+    if metric not in profile.metrics or metric in RISING:
+        return None
+    if profile.residual:
+        return np.ones(size), np.zeros(size)
+    if "roc_auc" not in profile.metrics:
+        return np.zeros(size), np.ones(size)
+    decided = np.repeat([0.0, 1.0], size // 2)
+    return 1.0 - decided, decided
 
 
 def _pair(costs: tuple[tuple[float, ...], tuple[float, ...]]) -> tuple[Floats, Floats]:
@@ -374,7 +427,3 @@ def _told(
     known, *without = (float(rows @ mean) / n for mean in expected)
     error = Z99 * math.sqrt(jackknife_variance(without))
     return Told(n, float(sums.sum()) / n, known, error, spread_of(variance))
-
-
-def _sums(left: list[int], right: list[int]) -> list[int]:
-    return [a + b for a, b in zip(left, right, strict=True)] if left and right else left or right

@@ -6,12 +6,14 @@ from typing import ClassVar, Protocol, Self, TypeVar
 import msgspec
 
 from trimtab.domain.deployment import DeploymentSpec
-from trimtab.domain.profile import ReferenceProfile
+from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.budget import log10_threshold
-from trimtab.judge.profile import DAY, FEWEST_DAYS
+from trimtab.judge.measured import FEWEST_DAYS
+from trimtab.judge.profile import DAY
+from trimtab.judge.promised import lacking, named, promised
 from trimtab.judge.signals.counts import C
 
 COVERED = 0.95
@@ -30,6 +32,25 @@ class Target(msgspec.Struct, frozen=True):
     profile: ReferenceProfile | None
     release: str
     started: float
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of quality that are asked for, the one that stands for all first."""
+        return named(self.spec.monitor, self.profile)
+
+    @property
+    def qualities(self) -> tuple[QualityProfile, ...]:
+        """Those of them that can be watched."""
+        return promised(self.spec.monitor, self.profile, self.signature)
+
+    @property
+    def lacking(self) -> dict[str, str]:
+        """Those that cannot, and why."""
+        return lacking(self.spec.monitor, self.profile, self.signature)
+
+    def signal(self, group: str, metric: str) -> str:
+        """The name of a metric's signal: the first is that of the group itself."""
+        return group if metric == self.metrics[0] else f"{group}:{metric}"
 
     @property
     def timed(self) -> bool:

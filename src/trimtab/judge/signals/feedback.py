@@ -14,7 +14,7 @@ from trimtab.domain.durations import span
 from trimtab.domain.records import Fate, Heard, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
-from trimtab.judge.quality import losses, watched
+from trimtab.judge.quality import losses
 from trimtab.judge.signals.breaks import CLUSTERS, FEWEST_ROWS, QUARANTINE, RECENT, BreakWatch
 from trimtab.judge.signals.counts import Blocks, Tally, merged, sums
 from trimtab.judge.signals.family import Breaks, Target
@@ -101,8 +101,7 @@ class Feedback:
     @classmethod
     def of(cls, target: Target) -> "Feedback | None":
         """Labels are heard where quality is watched."""
-        wanted = watched(target.spec.monitor, target.profile)
-        return None if wanted is None else cls(target)
+        return cls(target) if target.qualities else None
 
     def count(self, rows: Rows) -> Mapping[int, Told]:
         """Predictions say nothing here."""

@@ -10,7 +10,6 @@ from trimtab.domain.durations import span
 from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
-from trimtab.judge.quality import watched
 from trimtab.judge.signals.breaks import FEWEST_ROWS, QUARANTINE, BreakWatch
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block
 from trimtab.judge.signals.family import Breaks, Target
@@ -51,8 +50,7 @@ class Labels:
     @classmethod
     def of(cls, target: Target) -> "Labels | None":
         """Labels are awaited where quality is watched."""
-        wanted = watched(target.spec.monitor, target.profile)
-        return None if wanted is None else cls(target)
+        return cls(target) if target.qualities else None
 
     def count(self, rows: Rows) -> Mapping[int, Awaited]:
         """Count predictions."""

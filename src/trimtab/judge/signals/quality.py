@@ -6,20 +6,21 @@ from typing import ClassVar
 import msgspec
 import numpy as np
 
-from trimtab.domain.profile import QualityProfile
-from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.profile import RISING, QualityProfile
+from trimtab.domain.records import Floats, Labelled, Outcome, Rows
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.quality import (
     AUC_BINS,
     FEWEST_LABELS,
-    Metric,
+    RATIOS,
+    Decided,
     Told,
     auc_of_counts,
-    losses,
+    decisions,
+    scaled_losses,
     score_bins,
-    watched,
 )
 from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block, sums
 from trimtab.judge.signals.family import Breaks, Target
@@ -28,81 +29,116 @@ from trimtab.judge.watch import REMEMBERED, Watch, Zone
 FEWEST_ROWS = 30
 """Labelled rows of a day that is judged as one observation."""
 
+TOLERANCES = {"log_loss": 0.005}
+"""Of a loss in [0, 1]: least tolerance, where it is not .01. The log loss of a good model is a
+small part of its bound."""
+
 QUALITY_TOLERANCE = 0.01
-AUC_TOLERANCE = 0.02
+RISING_TOLERANCE = 0.02
 
 
 class Cohort(msgspec.Struct, frozen=True):
     """Predictions made in one block, and what their labels said so far.
 
-    `unusable` counts labels of rows without a usable output; `loss` and `gap` (label minus score)
-    are in units of 2**-20; `up` and `down` count positives and negatives by score.
+    `unusable` counts labels of rows without a usable output; `losses` (by metric) and `gap` (label
+    minus score) are in units of 2**-20; `up` and `down` count positives and negatives by score,
+    `right` and `wrong` decisions by class of the truth.
     """
 
     predicted: int = 0
     labelled: int = 0
     unusable: int = 0
-    loss: int = 0
+    losses: dict[str, int] = {}
     gap: int = 0
     up: list[int] = []
     down: list[int] = []
+    right: list[int] = []
+    wrong: list[int] = []
 
     @classmethod
-    def of(cls, quality: QualityProfile, signature: Signature, known: Labelled) -> "Cohort":
-        """Count labelled rows; those without a usable output have no loss."""
+    def of(
+        cls, qualities: tuple[QualityProfile, ...], signature: Signature, known: Labelled
+    ) -> "Cohort":
+        """Count labelled rows; one that any of the metrics cannot use is used for none."""
+        outputs, label = known.rows.outputs, known.label
         if signature.task == "binary":
-            told = Told.of(signature, known.rows.outputs["score"], known.label)
-            return cls.told(quality, signature.threshold, told)
-        loss = losses(quality.metric, signature, known.rows.outputs, known.label) / quality.scale
-        usable = ~np.isnan(loss)
-        return cls(
+            told = Told.of(signature, outputs["score"], label)
+            return cls.told(qualities, signature.threshold, told)
+        given = [scaled_losses(quality, signature, outputs, label) for quality in qualities]
+        usable = ~np.isnan(np.sum(given, axis=0))
+        cohort = cls(
             labelled=int(usable.sum()),
             unusable=int((~usable).sum()),
-            loss=int(np.rint(np.minimum(loss[usable], 1.0) * MICRO).sum()),
+            losses=_losses(qualities, [loss[usable] for loss in given]),
         )
+        if not _asks_for_decisions(qualities):
+            return cohort
+        decided, truth = decisions(signature, outputs, label)
+        found = Decided.of_places(decided[usable], truth[usable], len(signature.classes))
+        return msgspec.structs.replace(cohort, right=found.right, wrong=found.wrong)
 
     @classmethod
-    def told(cls, quality: QualityProfile, threshold: float, told: Told) -> "Cohort":
+    def told(cls, qualities: tuple[QualityProfile, ...], threshold: float, told: Told) -> "Cohort":
         """Count labelled rows of a binary task."""
         score, truth = usable = told.usable
-        loss = usable.losses(quality.metric, threshold) / quality.scale
         bins = score_bins(score)
         every = np.bincount(bins, minlength=AUC_BINS)
         up = np.bincount(bins[truth], minlength=AUC_BINS)
-        return cls(
+        cohort = cls(
             labelled=score.size,
             unusable=told.score.size - score.size,
-            loss=int(np.rint(np.minimum(loss, 1.0) * MICRO).sum()),
+            losses=_losses(qualities, [usable.scaled(each, threshold) for each in qualities]),
             gap=int(np.rint((truth - score) * MICRO).sum()),
             up=up.tolist(),
             down=(every - up).tolist(),
         )
+        if not _asks_for_decisions(qualities):
+            return cohort
+        found = Decided.of_places(*usable.decisions(threshold), 2)
+        return msgspec.structs.replace(cohort, right=found.right, wrong=found.wrong)
 
     def merge(self, other: "Cohort") -> "Cohort":
         """The counts of both."""
+        metrics = self.losses or other.losses
         return Cohort(
             self.predicted + other.predicted,
             self.labelled + other.labelled,
             self.unusable + other.unusable,
-            self.loss + other.loss,
+            {name: self.losses.get(name, 0) + other.losses.get(name, 0) for name in metrics},
             self.gap + other.gap,
             sums(self.up, other.up),
             sums(self.down, other.down),
+            sums(self.right, other.right),
+            sums(self.wrong, other.wrong),
         )
 
-    def measured(self, metric: Metric) -> tuple[float, int] | None:
+    def measured(self, metric: str) -> tuple[float, int] | None:
         """Total and trials of the metric in [0, 1]; None while it cannot be measured.
 
         The AUC over all pairs stands for as many trials as there are disjoint pairs: by Jensen's
         inequality a bet settled on it grows no more, in expectation, than on disjoint pairs
-        (Hoeffding, JASA 1963, section 5).
+        (Hoeffding, JASA 1963, section 5). Metrics of decisions: see `Decided.measured`.
         """
+        if metric in RATIOS:
+            found = Decided(self.right, self.wrong).measured(metric) if self.labelled else None
+            return None if found is None else (found[0] * found[1], found[1])
         if metric != "roc_auc":
-            return (self.loss / MICRO, self.labelled) if self.labelled else None
+            return (self.losses[metric] / MICRO, self.labelled) if self.labelled else None
         pairs = min(sum(self.up), sum(self.down))
         if not pairs:
             return None
         return auc_of_counts(np.array(self.up), np.array(self.down)) * pairs, pairs
+
+
+def _losses(qualities: tuple[QualityProfile, ...], given: list[Floats]) -> dict[str, int]:
+    return {
+        quality.metric: int(np.rint(loss * MICRO).sum())
+        for quality, loss in zip(qualities, given, strict=True)
+    }
+
+
+def _asks_for_decisions(qualities: tuple[QualityProfile, ...]) -> bool:
+    return any(quality.metric in RATIOS for quality in qualities)
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -114,10 +150,10 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct):
-    """What changes while quality is watched. Counts are predictions; `late`, `excluded` and
-    `unusable` labels were no evidence."""
+    """What changes while quality is watched: a watch for each metric, by its name. Counts are
+    predictions; `late`, `excluded` and `unusable` labels were no evidence."""
 
-    watch: Watch
+    watches: dict[str, Watch]
     gaps: list[Gap] = []
     late: int = 0
     excluded: int = 0
@@ -128,21 +164,31 @@ class State(msgspec.Struct):
 
 
 class Quality:
-    """One stream: the metric that the deployment promises, by cohort of the prediction's time."""
+    """The metrics that the deployment promises, by cohort of the prediction's time.
+
+    The first of them is the signal `quality`, any other `quality:METRIC`; they share the weight of
+    `quality` in the alarm budget alike, those included that cannot be watched.
+    """
 
     name: ClassVar[str] = "quality"
 
-    def __init__(self, target: Target, quality: QualityProfile) -> None:
-        self._target, self.quality = target, quality
-        zone = quality_zone(quality, target.spec.monitor.quality_tolerance)
-        limit = target.threshold("quality", target.block_seconds)
-        self.state: State = State(Watch((zone,), quality.spread, limit, summed=True))
+    def __init__(self, target: Target) -> None:
+        self._target, self._lacking = target, target.lacking
+        self.qualities = target.qualities
+        self._qualities: dict[str, QualityProfile] = {q.metric: q for q in self.qualities}
+        limit = target.threshold("quality", target.block_seconds, len(target.metrics))
+        self._limit = limit
+        self.state: State = State(
+            {
+                metric: Watch((target_zone(target, quality),), quality.spread, limit, summed=True)
+                for metric, quality in self._qualities.items()
+            }
+        )
 
     @classmethod
     def of(cls, target: Target) -> "Quality | None":
         """Quality is watched where the reference had labels, unless it is switched off."""
-        quality = watched(target.spec.monitor, target.profile)
-        return None if quality is None else cls(target, quality)
+        return cls(target) if target.metrics else None
 
     def count(self, rows: Rows) -> Mapping[int, Cohort]:
         """Count predictions."""
@@ -152,10 +198,12 @@ class Quality:
 
     def learn(self, labelled: Labelled) -> Mapping[int, Cohort]:
         """Count labels into the cohorts of their predictions."""
+        qualities, signature = self.qualities, self._target.signature
+        if not qualities:
+            return {}
         numbers = block_numbers(labelled.rows, self._target.block_seconds)
         parts = {number: labelled.take(numbers == number) for number in np.unique(numbers).tolist()}
-        signature = self._target.signature
-        return {n: Cohort.of(self.quality, signature, part) for n, part in parts.items()}
+        return {n: Cohort.of(qualities, signature, part) for n, part in parts.items()}
 
     def take(self, counted: Mapping[int, Cohort]) -> None:
         """Labels of a closed cohort are late: counted, and no evidence."""
@@ -176,27 +224,38 @@ class Quality:
             self._judge(number * seconds, cohort, broken)
 
     def _judge(self, start: float, cohort: Cohort, broken: bool) -> None:
-        state, measured = self.state, cohort.measured(self.quality.metric)
+        state = self.state
         state.unusable += cohort.unusable
-        few = self.quality.spread is not None and cohort.labelled < FEWEST_ROWS
-        small = few or self.quality.n < FEWEST_LABELS
-        if measured is None or broken or small or self._target.partial(start):
+        measured = {
+            metric: found
+            for metric, quality in self._qualities.items()
+            if (found := cohort.measured(metric)) is not None and not _few(quality, cohort)
+        }
+        if not measured or broken or self._target.partial(start):
             state.excluded += cohort.labelled
             return
         state.predicted += cohort.predicted
         state.labelled += cohort.labelled
         gap = Gap(start, cohort.labelled, cohort.gap / MICRO / cohort.labelled)
         state.gaps = [*state.gaps, gap][-REMEMBERED:]
-        state.watch.take(start, [measured[0]], measured[1])
+        for metric, (total, trials) in measured.items():
+            state.watches[metric].take(start, [total], trials)
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """`quality`."""
-        if self.quality.n < FEWEST_LABELS:
-            reason = f"the reference has {self.quality.n} labels, {FEWEST_LABELS} are needed"
-            limit = self.state.watch.log10_threshold
-            return (describe.unknown("quality", self._target.release, limit, reason),)
-        subject = describe.Subject(self.quality.metric, self.quality.value, note=self.labels)
-        return (describe.verdict("quality", self.state.watch, self._target.release, subject),)
+        """`quality`, and one of each further metric."""
+        return tuple(self._verdict(metric) for metric in self._target.metrics)
+
+    def _verdict(self, metric: str) -> Verdict:
+        signal, release = self._target.signal("quality", metric), self._target.release
+        if metric in self._lacking:
+            reason = f"{metric} cannot be watched: {self._lacking[metric]}"
+            return describe.unknown(signal, release, self._limit, reason)
+        quality = self._qualities[metric]
+        if quality.n < FEWEST_LABELS:
+            reason = f"the reference has {quality.n} labels, {FEWEST_LABELS} are needed"
+            return describe.unknown(signal, release, self._limit, reason)
+        subject = describe.Subject(metric, quality.value, note=self.labels)
+        return describe.verdict(signal, self.state.watches[metric], release, subject)
 
     @property
     def labels(self) -> str:
@@ -216,11 +275,23 @@ class Quality:
     @property
     def gap(self) -> float | None:
         """Mean of label minus score since quality fell; None while it has not."""
-        since = self.state.watch.since
-        gaps = [gap for gap in self.state.gaps if since is not None and gap.start >= since]
+        fell = [watch.since for watch in self.state.watches.values() if watch.since is not None]
+        gaps = [gap for gap in self.state.gaps if fell and gap.start >= min(fell)]
         if not gaps:
             return None
         return float(np.average([gap.mean for gap in gaps], weights=[gap.n for gap in gaps]))
+
+
+def _few(quality: QualityProfile, cohort: Cohort) -> bool:
+    """Whether a reference, or a day that is one observation, has too few labels to judge."""
+    few = quality.spread is not None and cohort.labelled < FEWEST_ROWS
+    return few or quality.n < FEWEST_LABELS
+
+
+def target_zone(target: Target, quality: QualityProfile) -> Zone:
+    """The harm-free zone of a metric in a deployment: by its own tolerance, if it has one."""
+    own = target.spec.monitor.tolerances.get(f"quality:{quality.metric}")
+    return quality_zone(quality, target.spec.monitor.quality_tolerance if own is None else own)
 
 
 def quality_zone(quality: QualityProfile, tolerance: float | None) -> Zone:
@@ -228,9 +299,10 @@ def quality_zone(quality: QualityProfile, tolerance: float | None) -> Zone:
 
     A tolerance of the user's own counts from the value, and nothing is added to it.
     """
-    if quality.metric == "roc_auc":
-        floor = quality.value - (AUC_TOLERANCE if tolerance is None else tolerance)
+    if quality.metric in RISING:
+        floor = quality.value - (RISING_TOLERANCE if tolerance is None else tolerance)
         return Zone(floor if tolerance is not None else min(floor, quality.lower), None)
-    own = max(QUALITY_TOLERANCE, 0.05 * quality.value) if tolerance is None else tolerance
+    least = TOLERANCES.get(quality.metric, QUALITY_TOLERANCE)
+    own = max(least, 0.05 * quality.value) if tolerance is None else tolerance
     top = quality.value + own
     return Zone(None, top if tolerance is not None else max(top, quality.upper))

@@ -1,0 +1,104 @@
+"""Which metrics a deployment promises, and what the release was worth by each."""
+
+import numpy as np
+
+from trimtab.domain.deployment import MonitorPlan
+from trimtab.domain.profile import QualityProfile, ReferenceProfile
+from trimtab.domain.records import Floats
+from trimtab.domain.signature import Signature
+from trimtab.judge.measured import Measured, of_days, of_rows
+
+
+def named(plan: MonitorPlan, profile: ReferenceProfile | None) -> tuple[str, ...]:
+    """The metrics that are asked for, the one that stands for all first."""
+    if plan.quality == "none" or profile is None or not profile.quality:
+        return ()
+    if plan.quality == "auto":
+        return ("cost",) if plan.costs else (profile.quality[0].metric,)
+    return (plan.quality,) if isinstance(plan.quality, str) else plan.quality
+
+
+def promised(
+    plan: MonitorPlan, profile: ReferenceProfile | None, signature: Signature
+) -> tuple[QualityProfile, ...]:
+    """The qualities that are watched; none when quality is off or the profile has none."""
+    if profile is None:
+        return ()
+    known: dict[str, QualityProfile] = {each.metric: each for each in profile.quality}
+    made = [
+        cost_quality(plan, profile, signature) if metric == "cost" else known.get(metric)
+        for metric in named(plan, profile)
+    ]
+    return tuple(quality for quality in made if isinstance(quality, QualityProfile))
+
+
+def lacking(
+    plan: MonitorPlan, profile: ReferenceProfile | None, signature: Signature
+) -> dict[str, str]:
+    """Metrics that are asked for and cannot be watched, and why."""
+    if profile is None:
+        return {}
+    known = {quality.metric for quality in profile.quality}
+    found: dict[str, str] = {}
+    for metric in named(plan, profile):
+        if metric == "cost":
+            made = cost_quality(plan, profile, signature)
+            found |= {} if isinstance(made, QualityProfile) else {metric: made}
+        elif metric not in known:
+            found[metric] = "the release does not know its own: it has another task, or was built "
+            found[metric] += "before this could be measured"
+    return found
+
+
+def cost_quality(
+    plan: MonitorPlan, profile: ReferenceProfile, signature: Signature
+) -> QualityProfile | str:
+    """What the decisions on the reference cost by the plan's costs, as a share of the largest.
+
+    Or why this cannot be told. With at least five days it is the mean over days.
+    """
+    unfit = _unfit(plan, profile, signature)
+    if unfit:
+        return unfit
+    classes, costs = signature.classes, plan.costs
+    table = np.array([[costs.get(a, {}).get(b, 0.0) for b in classes] for a in classes])
+    scale = float(table.max())
+    share = table / scale
+    counts = np.array(profile.decisions, dtype=np.float64).reshape(-1, *share.shape)
+    made = _measured(counts, share)
+    return QualityProfile(
+        metric="cost",
+        value=made.value,
+        lower=max(made.lower, 0.0),
+        upper=min(made.upper, 1.0),
+        n=int(counts.sum()),
+        spread=made.spread,
+        scale=scale,
+        costs=tuple(tuple(row) for row in share.tolist()),
+    )
+
+
+def _unfit(plan: MonitorPlan, profile: ReferenceProfile, signature: Signature) -> str:
+    """Why decisions cannot be priced, empty if they can."""
+    if not plan.costs:
+        return "nothing says what a decision costs"
+    every = {name for row in plan.costs.values() for name in row} | set(plan.costs)
+    strange = sorted(every - set(signature.classes))
+    if strange:
+        return f"costs are set for {', '.join(strange)}, which the model does not answer"
+    if not profile.decisions:
+        return "the release does not know what it decided on its reference: build it again"
+    return ""
+
+
+def _measured(counts: Floats, share: Floats) -> Measured:
+    """The mean cost of rows counted by day, decision and truth."""
+    rows = counts.sum(axis=(1, 2))
+    daily = [float((day * share).sum() / n) for day, n in zip(counts, rows, strict=True) if n]
+    made = of_days(daily)
+    if made is not None:
+        return made
+    total, n = counts.sum(axis=0), float(rows.sum())
+    value = float((total * share).sum()) / n
+    deviation = float(np.sqrt((total * (share - value) ** 2).sum() / n))
+    return of_rows(value, deviation, int(n))
