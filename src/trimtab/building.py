@@ -47,6 +47,7 @@ class Asked:
     time: str | None = None
     key: str | None = None
     segments: str = ""
+    groups: str = ""
     requirements: Path | None = None
     trust: str | None = None
     engine: EngineChoice | None = None
@@ -70,6 +71,7 @@ class BuildOptions(TypedDict, total=False):
     time: str
     key: str
     segments: tuple[str, ...]
+    groups: tuple[str, ...]
     requirements: str | Path
     trust: str
     engine: EngineChoice
@@ -100,6 +102,7 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
             time=options.get("time"),
             key=options.get("key"),
             segments=",".join(options.get("segments", ())),
+            groups=",".join(options.get("groups", ())),
             requirements=Path(requirements) if requirements else None,
             trust=options.get("trust"),
             engine=options.get("engine"),
@@ -195,8 +198,13 @@ def _reference(asked: Asked, folder: Path) -> ReferenceData | None:
         positive=asked.positive,
         time=asked.time,
         key=asked.key,
-        segments=tuple(part for part in asked.segments.split(",") if part),
+        segments=_listed(asked.segments),
+        groups=_listed(asked.groups),
     )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
 
 
 def _existing(path: Path) -> Path:

@@ -80,7 +80,9 @@ def labelled(given: Rows, *, seed: int = 0, flip: float = 0.0) -> Labelled:
     return Labelled(given, label, given.fixed["event_time"] + 60.0)
 
 
-def reference(days: int = 20, per_day: int = 400, timed: bool = True) -> Reference:
+def reference(
+    days: int = 20, per_day: int = 400, timed: bool = True, groups: tuple[str, ...] = ()
+) -> Reference:
     """Reference rows of some days."""
     parts = [rows(per_day, seed=1000 + day, start=day * DAY) for day in range(days)]
     truths = [labelled(part, seed=1000 + day).label for day, part in enumerate(parts)]
@@ -88,13 +90,19 @@ def reference(days: int = 20, per_day: int = 400, timed: bool = True) -> Referen
     time = np.concatenate([part.fixed["event_time"] for part in parts])
     score = np.concatenate([part.outputs["score"] for part in parts])
     return Reference(
-        BINARY, inputs, {"score": score}, np.concatenate(truths), time if timed else None, ("side",)
+        BINARY,
+        inputs,
+        {"score": score},
+        np.concatenate(truths),
+        time if timed else None,
+        ("side",),
+        groups,
     )
 
 
-def profile(timed: bool = True) -> ReferenceProfile:
+def profile(timed: bool = True, groups: tuple[str, ...] = ()) -> ReferenceProfile:
     """The profile of that reference."""
-    return build_profile(reference(timed=timed))
+    return build_profile(reference(timed=timed, groups=groups))
 
 
 @dataclass(slots=True)

@@ -245,6 +245,7 @@ def _profiled(
         None if reference.labels is None else reference.labels[positions],
         None if reference.times is None else reference.times[positions],
         reference.segments,
+        reference.groups,
     )
     profile = judged.build_profile(seen)
     for quality in profile.quality:

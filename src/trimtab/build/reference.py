@@ -50,6 +50,7 @@ class Reference:
     times: NDArray[np.float64] | None
     segments: tuple[str, ...]
     manifest: DataManifest
+    groups: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -63,7 +64,7 @@ def read_reference(data: ReferenceData) -> Reference:
     if table.num_rows == 0:
         raise bad_reference(data.path, "it holds no rows")
     meant = [data.target, data.time, data.key]
-    for name in [*meant, *data.segments]:
+    for name in [*meant, *data.segments, *data.groups]:
         if name is not None and name not in table.column_names:
             raise bad_reference(
                 data.path, f"it has no column {name!r}; it has {table.column_names}"
@@ -86,7 +87,19 @@ def read_reference(data: ReferenceData) -> Reference:
         epoch_seconds(table.column(data.time)) if data.time else None,
         data.segments,
         _manifest(data, table),
+        _groups(data, columns),
     )
+
+
+def _groups(data: ReferenceData, columns: list[Column]) -> tuple[str, ...]:
+    """The protected columns. Raises `Usage` TT-205 for one that is no input of the release."""
+    inputs = {column.name for column in columns if not column.shape}
+    for name in data.groups:
+        if name not in inputs:
+            raise bad_reference(
+                data.path, f"column {name!r} is no input of one value a row, so no group has it"
+            )
+    return data.groups
 
 
 def watched(reference: Reference, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

@@ -23,6 +23,7 @@ class ReferenceData:
     time: str | None = None
     key: str | None = None
     segments: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,13 @@ def _request(job: RunJob, lock: EnvironmentLock) -> BuildRequest:
     spec = job.spec
     output = job.folder / spec.steps[-1]
     reference = ReferenceData(
-        output / "reference.parquet", spec.target, spec.positive, spec.time, spec.key, spec.segments
+        path=output / "reference.parquet",
+        target=spec.target,
+        positive=spec.positive,
+        time=spec.time,
+        key=spec.key,
+        segments=spec.segments,
+        groups=spec.groups,
     )
     file = output / spec.model_file
     return BuildRequest(

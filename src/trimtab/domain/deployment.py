@@ -80,6 +80,10 @@ class MonitorPlan(msgspec.Struct, frozen=True):
     """Harm-free zones of single signals, such as `errors` or `input:temp`, in the place of those
     that hold for all or are learned."""
     key: str | None = None
+    groups: tuple[str, ...] = ()
+    """Protected columns; they must have been profiled at build."""
+    bias: dict[str, float] = {}
+    """Gaps between groups that are harmless, by measure, whatever they were on the reference."""
     audit: float | None = None
     """Share of predictions, chosen by a hash, whose labels are asked for; None asks for none."""
 
@@ -142,6 +146,7 @@ class PipelineSpec(msgspec.Struct, frozen=True):
     time: str | None = None
     key: str | None = None
     segments: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     trust: Literal["none", "code"] = "none"
     engine: EngineChoice = "auto"
     params: dict[str, str] = {}

@@ -166,6 +166,38 @@ class EstimateProfile(msgspec.Struct, frozen=True, kw_only=True):
     group. Empty without days."""
 
 
+class GapProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure of a group and of the others on the reference: sums of values in [0, 1], in units
+    of 2**-20, and the rows they are over.
+
+    `promised` and `others_promised` are what was expected of the sums beforehand (scores, for
+    `calibration`), zero for other measures. `variance` is by how much the gap differs between days
+    beyond chance, zero without days.
+    """
+
+    measure: str
+    total: int
+    n: int
+    promised: int = 0
+    others_total: int
+    others_n: int
+    others_promised: int = 0
+    variance: float = 0.0
+
+
+class GroupProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of the reference, by the value (as text) that it has in each of its columns; the
+    others are the rows with another value in any of them, and missing in none."""
+
+    values: dict[str, str]
+    gaps: tuple[GapProfile, ...]
+
+    @property
+    def name(self) -> str:
+        """As people read it: `race=Black & sex=F`."""
+        return " & ".join(f"{column}={value}" for column, value in self.values.items())
+
+
 class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the monitors compare live traffic with. Stored as a blob of the release."""
 
@@ -193,3 +225,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of the reference that told it."""
     calibration_spread: float | None = None
     """How far a reference day lies from it (99 % quantile); None when the reference has no time."""
+    group_columns: tuple[str, ...] = ()
+    """Columns that were profiled group by group; none in profiles from before there were groups."""
+    groups: tuple[GroupProfile, ...] = ()
+    """Values of these columns, and of two of them at once, that have rows enough."""

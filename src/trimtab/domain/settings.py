@@ -32,8 +32,10 @@ _RATE = re.compile(
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _TOLERATED = re.compile(
-    r"errors|latency|prediction|positive_rate|calibration|quality:.+|input:.+|parity(:.+)?"
+    r"errors|latency|prediction|positive_rate|calibration|quality:.+|input:.+|parity(:.+)?|"
+    r"bias:(?:selection|score|tpr|fpr|error|calibration)"
 )
+GAPS = ("selection", "score", "tpr", "fpr", "error", "calibration")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 
 
@@ -178,6 +180,11 @@ def _cost(value: Any) -> float:
     return float(value)
 
 
+def _gaps(value: Any) -> dict[str, float]:
+    _expect(isinstance(value, dict) and all(measure in GAPS for measure in value))
+    return {str(measure): _ratio(width) for measure, width in value.items()}
+
+
 def _address(value: Any) -> str:
     match = _matched(_ADDRESS, value)
     _expect(int(match[2]) < 65_536)
@@ -265,6 +272,12 @@ COSTS = Kind(
     _costs,
 )
 AUDITED = Kind("a number above 0 up to 1", "0.01", _audited)
+LARGEST_GAPS = Kind(
+    f"a table of some of {', '.join(GAPS)} and numbers from 0 to below 1",
+    "{ selection = 0.1 }",
+    _gaps,
+    pattern="|".join(GAPS),
+)
 SHARE = Kind("a number from 0 to 1", "0.1", _whole_ratio)
 URL_OR_OFF = Kind(
     'a URL or "off"', '"http://127.0.0.1:4318"', _url_or_off, pattern=r"https?://\S+|off"
@@ -364,6 +377,13 @@ DEPLOYMENT: tuple[Setting, ...] = (
         TOLERANCES,
         "Harm-free zones of single signals, such as errors or input:NAME.",
     ),
+    Setting("monitor.groups", "monitor.groups", TEXTS, "Protected columns: bias between groups."),
+    Setting(
+        "monitor.bias",
+        "monitor.bias",
+        LARGEST_GAPS,
+        "Gaps between groups that are harmless, in place of those of the reference.",
+    ),
     Setting(
         "monitor.audit",
         "monitor.audit",
@@ -401,6 +421,7 @@ MODEL: tuple[Setting, ...] = (
     Setting("time", "time", TEXT, "Column of the reference that holds the event time."),
     Setting("key", "key", TEXT, "Column of the reference that names the row."),
     Setting("segments", "segments", TEXTS, "Columns to profile group by group."),
+    Setting("groups", "groups", TEXTS, "Protected columns to profile, alone and two at once."),
     Setting("trust", "trust", choice("none", "code"), "`code` allows formats that run code."),
     Setting(
         "engine",

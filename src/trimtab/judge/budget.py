@@ -28,6 +28,7 @@ GROUPS: dict[str, Group] = {
     "latency": Group("page", 0.10),
     "quality": Group("page", 0.40),
     "upstream": Group("page", 0.35),
+    "bias": Group("page", 0.15),
     "workers": Group("ticket", 0.25),
     "callers": Group("ticket", 0.25),
     "prediction": Group("ticket", 0.5),

@@ -15,6 +15,7 @@ KINDS = {
     "latency": "service",
     "workers": "service",
     "quality": "quality",
+    "bias": "bias",
     "prediction": "drift",
     "positive_rate": "drift",
     "estimate": "drift",

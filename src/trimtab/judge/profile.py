@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import (
     ColumnProfile,
     EstimateProfile,
+    GroupProfile,
     Metric,
     QualityProfile,
     ReferenceProfile,
@@ -19,6 +20,8 @@ from trimtab.domain.records import CodedTexts, Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge import strata
 from trimtab.judge.estimate_profile import LabelledRows, build_estimate
+from trimtab.judge.group_profile import Members, build_groups
+from trimtab.judge.groups import Loss
 from trimtab.judge.measured import (
     FEWEST_DAYS,
     Measured,
@@ -74,6 +77,7 @@ class Reference:
     label: Texts | None = None
     time: Floats | None = None
     segments: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def take(self, rows: NDArray[np.bool_]) -> "Reference":
         """The rows where the mask is true."""
@@ -86,6 +90,7 @@ class Reference:
             None if self.label is None else self.label[rows],
             None if self.time is None else self.time[rows],
             self.segments,
+            self.groups,
         )
 
 
@@ -123,6 +128,8 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
         calibration_spread=gaps.spread,
         decisions=_decisions(labelled),
         estimate=_estimate(labelled, inputs, quality),
+        group_columns=reference.groups,
+        groups=_groups(reference, quality),
     )
 
 
@@ -145,6 +152,16 @@ def _decisions(labelled: Reference) -> tuple[tuple[int, ...], ...]:
         return ()
     counts = np.bincount(place, minlength=days * size**2)
     return tuple(tuple(each) for each in counts.reshape(days, -1).tolist())
+
+
+def _groups(reference: Reference, quality: tuple[QualityProfile, ...]) -> tuple[GroupProfile, ...]:
+    columns = {name: reference.inputs[name] for name in reference.groups}
+    if not columns:
+        return ()
+    signature, rows = reference.signature, len(next(iter(columns.values())))
+    day = day_index(reference.time)
+    members = Members(signature, columns, reference.outputs, reference.label, day, rows)
+    return build_groups(members, Loss.of(signature, quality))
 
 
 def _estimate(

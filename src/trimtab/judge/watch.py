@@ -198,10 +198,10 @@ class Watch(msgspec.Struct):
         """
         take_all([Block(self, start, totals, n, zones)])
 
-    def note(self, block: "Block") -> None:
+    def note(self, point: Point) -> None:
         """Remember a block that is taken in."""
-        self.history = [*self.history, block.point][-REMEMBERED:]
-        self.n += block.n
+        self.history = [*self.history, point][-REMEMBERED:]
+        self.n += point.n
 
     def hold(self, wealth: bytes, log10_evidence: float) -> None:
         """Hold the wealth after a block, and alarm when it is enough."""
@@ -272,7 +272,7 @@ class Block(NamedTuple):
 def take_all(blocks: Sequence[Block]) -> None:
     """Take in blocks, each of another watch: the bets of all are settled at once."""
     for block in blocks:
-        block.watch.note(block)
+        block.watch.note(block.point)
     calm = [block for block in blocks if block.watch.frozen is None]
     for block in blocks:
         if block.watch.frozen is not None:

@@ -309,7 +309,7 @@ class Observer:
         return Terms(
             horizon=plan.maturity_seconds + plan.block_seconds,
             key=plan.key,
-            inputs=tuple(dict.fromkeys([*plan.segments, *needed])),
+            inputs=tuple(dict.fromkeys([*plan.segments, *plan.groups, *needed])),
             time="event_time" if state.spec.clock == "event" else "received_at",
         )
 

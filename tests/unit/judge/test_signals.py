@@ -33,9 +33,12 @@ from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.registry import FAMILIES
 
 FIRST = 20
-PROFILE = profile()
+PROFILE = profile(groups=("side",))
 PLAN = spec(
-    quality=("brier", "f1", "cost", "roc_auc"), costs={"1": {"0": 1.0}, "0": {"1": 5.0}}, audit=0.3
+    quality=("brier", "f1", "cost", "roc_auc"),
+    costs={"1": {"0": 1.0}, "0": {"1": 5.0}},
+    audit=0.3,
+    groups=("side",),
 )
 TARGET = Target(PLAN, BINARY, PROFILE, STABLE.digest, FIRST * DAY)
 BARE = Target(spec(), BINARY, None, STABLE.digest, FIRST * DAY)

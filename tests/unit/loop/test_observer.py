@@ -15,7 +15,7 @@ from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.profile import Coarse, EstimateProfile, LossModel, ReferenceProfile
-from trimtab.domain.records import Heard, Labelled, Labels, Paired, Rows
+from trimtab.domain.records import Heard, Labelled, Paired, Rows
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
 from trimtab.domain.rollout import Phase, Rollout, Standing
 from trimtab.domain.signature import Column, Datatype, Output, Signature

@@ -24,6 +24,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--time", metavar="COLUMN", help="Column with the event time.")
 @click.option("--key", metavar="COLUMN", help="Column that labels may be keyed by.")
 @click.option("--segments", default="", metavar="a,b", help="Columns to profile by group.")
+@click.option("--groups", default="", metavar="a,b", help="Protected columns, to watch for bias.")
 @click.option("--requirements", type=_FILE, help="Requirements of the environment.")
 @click.option("--trust", type=click.Choice(["code"]), help="Allow formats that run code.")
 @click.option(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from trimtab.judge.signals.bias import Bias
 from trimtab.judge.signals.calibration import Calibration
 from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.estimate import Estimated
@@ -24,6 +25,7 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Quality,
     Estimated,
     Calibration,
+    Bias,
     Labels,
     Feedback,
     Parity,

@@ -1,0 +1,231 @@
+"""Groups of rows by protected columns: who is in which, and what of them is counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import GroupProfile, QualityProfile
+from trimtab.domain.records import Ints, Texts
+from trimtab.domain.signature import Signature
+from trimtab.judge.quality import Metric, Outputs, losses, positives, texts
+
+MICRO = 2.0**20
+"""Sums of real numbers are kept as whole multiples of 2**-20: exact, in any order."""
+
+MOST_VALUES = 16
+"""Values of a column that make groups; of more the most frequent."""
+
+MOST_GROUPS = 256
+"""Groups of a release; of more the largest."""
+
+FEWEST_MEMBERS = 100
+"""Reference rows of a group that is watched."""
+
+Measure = Literal["selection", "score", "tpr", "fpr", "error", "calibration"]
+
+MEASURES: dict[str, tuple[Measure, ...]] = {
+    "binary": ("selection", "score", "tpr", "fpr", "error", "calibration"),
+    "multiclass": ("error",),
+    "regression": ("error",),
+    "other": (),
+}
+"""What is compared between groups, by the task of the model."""
+
+BEFORE_LABELS: tuple[Measure, ...] = ("selection", "score")
+"""Measures that need no label."""
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """Counts of the rows of one group.
+
+    Of answers: their number. Of those with a usable output: their number, those decided positive,
+    the sum of their scores. Of those whose label is known and usable, too: their number, positive
+    labels, positive labels and negative ones that were decided positive, the sum of their losses,
+    the sum of their scores. Sums are in units of 2**-20.
+    """
+
+    rows: int = 0
+    answered: int = 0
+    selected: int = 0
+    score: int = 0
+    labelled: int = 0
+    positive: int = 0
+    hits: int = 0
+    false_alarms: int = 0
+    loss: int = 0
+    promised: int = 0
+
+    def merge(self, other: "Cell") -> "Cell":
+        """The counts of both."""
+        mine, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return Cell(*(a + b for a, b in zip(mine, theirs, strict=True)))
+
+    def less(self, other: "Cell") -> "Cell":
+        """The counts without those of a part."""
+        mine, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return Cell(*(a - b for a, b in zip(mine, theirs, strict=True)))
+
+
+WIDTH = len(Cell.__struct_fields__)
+ANSWERS = slice(0, 4)
+LABELS = slice(4, WIDTH)
+
+
+class Shown(NamedTuple):
+    """A measure of some rows: sum of values in [0, 1], what was promised of it, and rows. Sums are
+    in units of 2**-20."""
+
+    total: int
+    promised: int
+    n: int
+
+    @property
+    def rate(self) -> float:
+        """Mean of the values. There must be a row."""
+        return self.total / MICRO / self.n
+
+    @property
+    def surplus(self) -> float:
+        """Mean of the values beyond what was promised. There must be a row."""
+        return (self.total - self.promised) / MICRO / self.n
+
+
+def shown(measure: Measure, cell: Cell) -> Shown:
+    """What counts say of a measure."""
+    one = int(MICRO)
+    match measure:
+        case "selection":
+            return Shown(cell.selected * one, 0, cell.answered)
+        case "score":
+            return Shown(cell.score, 0, cell.answered)
+        case "tpr":
+            return Shown(cell.hits * one, 0, cell.positive)
+        case "fpr":
+            return Shown(cell.false_alarms * one, 0, cell.labelled - cell.positive)
+        case "error":
+            return Shown(cell.loss, 0, cell.labelled)
+        case "calibration":
+            return Shown(cell.positive * one, cell.promised, cell.labelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The loss that `error` means: its metric, and what it is divided by."""
+
+    metric: Metric
+    scale: float = 1.0
+
+    @classmethod
+    def of(cls, signature: Signature, quality: Sequence[QualityProfile]) -> "Loss":
+        """Wrong classes; of a regression what its first quality is measured by."""
+        first = next(iter(quality), None)
+        if signature.task != "regression" or first is None:
+            return cls("error")
+        return cls(first.metric, first.scale)
+
+
+def answer_counts(signature: Signature, outputs: Outputs, rows: int) -> Ints:
+    """What each answer adds to the first counts of a cell, (rows, 4)."""
+    made = np.zeros((rows, 4), dtype=np.int64)
+    made[:, :2] = 1
+    if signature.task == "binary":
+        score = outputs.get("score", np.full(rows, np.nan))
+        usable = (score >= 0.0) & (score <= 1.0)
+        made[:, 1] = usable
+        made[:, 2] = usable & (score >= signature.threshold)
+        made[usable, 3] = np.rint(score[usable] * MICRO)
+    return made
+
+
+def label_counts(signature: Signature, loss: Loss, outputs: Outputs, label: Texts) -> Ints:
+    """What each labelled answer adds to the other counts of a cell, (rows, 6)."""
+    made = np.zeros((label.size, WIDTH - 4), dtype=np.int64)
+    lost = losses(loss.metric, signature, outputs, label) / loss.scale
+    usable = ~np.isnan(lost)
+    made[:, 0] = usable
+    made[usable, 4] = np.rint(np.minimum(lost[usable], 1.0) * MICRO)
+    if signature.task == "binary":
+        score, truth = outputs["score"], usable & positives(signature, label)
+        chosen = usable & (score >= signature.threshold)
+        made[:, 1] = truth
+        made[:, 2] = truth & chosen
+        made[:, 3] = chosen & ~truth
+        made[usable, 5] = np.rint(score[usable] * MICRO)
+    return made
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """Some columns, and the values of each that make groups."""
+
+    values: dict[str, tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        """As people read it."""
+        return " & ".join(self.values)
+
+    @property
+    def size(self) -> int:
+        """Cells: for each column its values, and one more for all others."""
+        return int(np.prod([len(values) + 1 for values in self.values.values()]))
+
+    def places(self, codes: Mapping[str, Ints]) -> Ints:
+        """The cell of each row, -1 where a column is missing. `codes` are by `code`."""
+        place: Ints = np.zeros(1, dtype=np.int64)
+        missing: NDArray[np.bool_] = np.zeros(1, dtype=np.bool_)
+        for column, values in self.values.items():
+            place = place * (len(values) + 1) + codes[column]
+            missing = missing | (codes[column] < 0)
+        return np.where(missing, -1, place)
+
+    def place(self, values: Mapping[str, str]) -> int:
+        """The cell of a group."""
+        place = 0
+        for column, known in self.values.items():
+            place = place * (len(known) + 1) + known.index(values[column])
+        return place
+
+
+def code(values: NDArray[Any], known: Sequence[str]) -> Ints:
+    """The position of each value among `known`, `len(known)` for others, -1 where missing."""
+    place = {value: i for i, value in enumerate(known)} | {"": -1}
+    return np.array([place.get(text, len(known)) for text in texts(values)], dtype=np.int64)
+
+
+def tabulated(places: Ints, size: int, counts: Ints) -> Ints:
+    """Sums of the rows of each cell, (size, columns of `counts`); rows at -1 are in none."""
+    chosen = places >= 0
+    cells, kept = places[chosen], counts[chosen]
+    # Sums stay below 2**53, so that floating point adds whole numbers exactly.
+    sums = [np.bincount(cells, weights=column, minlength=size) for column in kept.T]
+    return np.stack(sums, axis=1).astype(np.int64)
+
+
+def alone(values: Mapping[str, tuple[str, ...]]) -> list[Basis]:
+    """Each column that has values by itself."""
+    return [Basis({name: known}) for name, known in values.items() if known]
+
+
+def crossed(values: Mapping[str, tuple[str, ...]]) -> list[Basis]:
+    """Each two of the columns that have values."""
+    return [
+        Basis({name: values[name] for name in pair})
+        for pair in combinations([name for name, known in values.items() if known], 2)
+    ]
+
+
+def single_values(
+    columns: Sequence[str], groups: Sequence[GroupProfile]
+) -> dict[str, tuple[str, ...]]:
+    """The values of each column that are groups by themselves; only such are crossed."""
+    values: dict[str, tuple[str, ...]] = dict.fromkeys(columns, ())
+    for group in groups:
+        if len(group.values) == 1:
+            ((column, value),) = group.values.items()
+            values[column] = (*values[column], value)
+    return values

@@ -1,0 +1,173 @@
+"""The gap between the rates of two groups: evidence that it is too wide, and an interval for it.
+
+In a block, n rows of a group and m rows of the others show values in [0, 1]. Around a centre (a, b)
+that was chosen before, a gambler stakes ``lambda = h w / n`` on each row of the group and
+``mu = h w / m`` against each row of the others. As the rows' chances come to a mean p and q,
+
+    E prod (1 + lambda (X - a)) prod (1 - mu (Y - b))  <=  exp(h w ((p - q) - (a - b)))
+
+by the inequality of the means: only the gap of the two mean chances is left, whatever the base rate
+is and wherever it drifts, and however chances differ between rows. At a centre on the border of the
+hypothesis this is the e-variable of a 2x2 table by reverse information projection. Blocks multiply,
+so for each stake h the product over ``exp(h sum w d)``, d being the gaps, is a supermartingale. It
+gives an e-detector against "the gap is at most g" (put g for each d), and a confidence sequence for
+the mean of the d, weighted by w. Values between 0 and 1 are settled as 0/1 rows of their mean would
+be, which is never more, as the logarithm is concave.
+
+Sources: Turner, Ly & Gruenwald, Generic e-variables for exact sequential k-sample tests that allow
+for optional stopping, JSPI 2024 (arXiv 2106.02693); Chugg et al., Auditing fairness by betting,
+NeurIPS 2023 (arXiv 2305.17570); Howard et al., Annals of Statistics 2021 (arXiv 1810.08240).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from trimtab.stats.logspace import FloatArray, log_mean_exp
+from trimtab.stats.sequences import Interval
+
+STAKES = np.geomspace(1e-3, 0.2, 10)
+"""Gaps beyond a border (or half-widths of an interval) that each stake is best for."""
+
+EDGE = 0.01
+SAFE = 0.9
+"""A row never costs more than this share of the wealth."""
+
+
+class Sample(NamedTuple):
+    """Rows of one group: the sum of their values in [0, 1], and their number, at least one."""
+
+    total: float
+    n: int
+
+
+class Centre(NamedTuple):
+    """The rates that are expected of the group and of the others, known before the block."""
+
+    group: float
+    others: float
+
+    @property
+    def gap(self) -> float:
+        """The gap between them."""
+        return self.group - self.others
+
+
+class Growth(NamedTuple):
+    """What a block says of its gap d: ``above - h w d`` is the logarithm of an e-variable for each
+    stake h, and so is ``below + h w d``. ``weight`` is w, in rows."""
+
+    above: FloatArray
+    below: FloatArray
+    weight: float
+
+    def shifted(self, by: float) -> "Growth":
+        """The growth about d - by, for a part of the gap that is known beforehand."""
+        return Growth(
+            self.above - STAKES * self.weight * by,
+            self.below + STAKES * self.weight * by,
+            self.weight,
+        )
+
+    def worth(self, share: float) -> "Growth":
+        """The growth when the block counts as a share in [0, 1] of its rows: by Jensen's
+        inequality a power of an e-variable is one."""
+        return Growth(self.above * share, self.below * share, self.weight * share)
+
+
+def clipped(rate: float) -> float:
+    """A rate as a centre may have it."""
+    return min(max(rate, EDGE), 1.0 - EDGE)
+
+
+def variance(centre: Centre, n: int, m: int) -> float:
+    """Return the variance of the gap of n and m independent 0/1 rows of the centre's rates.
+
+    >>> round(variance(Centre(0.5, 0.5), 100, 100), 6)
+    0.005
+    """
+    a, b = clipped(centre.group), clipped(centre.others)
+    return a * (1.0 - a) / n + b * (1.0 - b) / m
+
+
+def growth(group: Sample, others: Sample, centre: Centre) -> Growth:
+    """Settle a block. Raises ``ValueError`` unless 0 <= total <= n and n >= 1 in both samples.
+
+    >>> block = growth(Sample(60.0, 100), Sample(40.0, 100), Centre(0.5, 0.5))
+    >>> round(block.weight, 1), round(float(block.above.max()), 2)
+    (200.0, 4.03)
+    """
+    for sample in (group, others):
+        if not (sample.n >= 1 and 0.0 <= sample.total <= sample.n):
+            raise ValueError(f"need 0 <= total <= n and n >= 1, not {sample}")
+    a, b = clipped(centre.group), clipped(centre.others)
+    largest = SAFE / float(STAKES[-1])
+    weight = min(
+        1.0 / variance(centre, group.n, others.n),
+        group.n * largest / max(a, 1.0 - a),
+        others.n * largest / max(b, 1.0 - b),
+    )
+    own, other = STAKES * weight / group.n, STAKES * weight / others.n
+    offset = STAKES * weight * (a - b)
+    above = _settled(group, own, a) + _settled(others, -other, b) + offset
+    below = _settled(group, -own, a) + _settled(others, other, b) - offset
+    return Growth(above, below, weight)
+
+
+def mean_gap(above: FloatArray, below: FloatArray, weight: float, alpha: float = 0.05) -> Interval:
+    """Return the interval for the mean gap of many blocks, weighted by their weights.
+
+    ``above``, ``below`` and ``weight`` are sums over the blocks since a start that was fixed before
+    looking. With probability >= 1 - alpha the interval holds at all later times at once. (-1, 1)
+    without rows. Raises ``ValueError`` unless 0 < alpha < 1.
+
+    >>> block = growth(Sample(600.0, 1000), Sample(400.0, 1000), Centre(0.5, 0.5))
+    >>> [round(end, 3) for end in mean_gap(*block)]
+    [0.125, 0.276]
+    """
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha must be in (0, 1), not {alpha!r}")
+    if weight == 0.0:
+        return Interval(-1.0, 1.0)
+    need = math.log(2.0 / alpha)
+    return Interval(_least(above, weight, need), -_least(below, weight, need))
+
+
+def variance_between(values: ArrayLike, variances: ArrayLike) -> float:
+    """Return the variance of several estimates of one value beyond their own variances; 0.0 for
+    fewer than two, or when they differ no more than by chance.
+
+    By the method of moments (DerSimonian & Laird, Controlled Clinical Trials 1986).
+
+    >>> round(variance_between([0.1, 0.3, 0.5], [0.01, 0.01, 0.01]), 6)
+    0.03
+    """
+    seen, own = np.asarray(values, dtype=np.float64), np.asarray(variances, dtype=np.float64)
+    if seen.size < 2:
+        return 0.0
+    weights = 1.0 / own
+    around = float((weights * (seen - np.average(seen, weights=weights)) ** 2).sum())
+    scale = float(weights.sum() - (weights**2).sum() / weights.sum())
+    return max((around - (seen.size - 1)) / scale, 0.0)
+
+
+def _settled(sample: Sample, stakes: FloatArray, centre: float) -> FloatArray:
+    ones = sample.total * np.log1p(stakes * (1.0 - centre))
+    return ones + (sample.n - sample.total) * np.log1p(-stakes * centre)
+
+
+def _least(grown: FloatArray, weight: float, need: float) -> float:
+    """The largest gap that the evidence still excludes from above, rounded outwards."""
+
+    def excluded(gap: float) -> bool:
+        return log_mean_exp(grown - STAKES * weight * gap) >= need
+
+    low, high = -1.0, 1.0
+    if not excluded(low):
+        return low
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if excluded(middle) else (low, middle)
+    return low
