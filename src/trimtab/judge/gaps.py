@@ -203,4 +203,4 @@ class GapWatch(msgspec.Struct):
 
 def gap_watch(zone: Zone, day_variance: float, expected: Expected, threshold: float) -> GapWatch:
     """A watch that begins."""
-    return GapWatch(Watch((zone,), None, threshold, summed=True), day_variance, expected)
+    return GapWatch(Watch((zone,), None, threshold), day_variance, expected)

@@ -145,6 +145,8 @@ def answer_counts(signature: Signature, outputs: Outputs, rows: int) -> Ints:
 def label_counts(signature: Signature, loss: Loss, outputs: Outputs, label: Texts) -> Ints:
     """What each labelled answer adds to the other counts of a cell, (rows, 6)."""
     made = np.zeros((label.size, WIDTH - 4), dtype=np.int64)
+    if not outputs:
+        return made
     lost = losses(loss.metric, signature, outputs, label) / loss.scale
     usable = ~np.isnan(lost)
     made[:, 0] = usable

@@ -27,6 +27,7 @@ class Asked:
     prediction: str | None = None
     time: str | None = None
     segments: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
 
@@ -44,6 +45,7 @@ class Roles:
     answer: str | None
     time: str | None
     segments: tuple[str, ...]
+    groups: tuple[str, ...]
     labels: bool
     unwatched: Mapping[str, str]
     notes: tuple[str, ...]
@@ -71,6 +73,7 @@ def roles(asked: Asked, reference: pa.Schema, live: pa.Schema) -> Roles:
     if not inputs and asked.score is None and asked.prediction is None:
         raise unusable("reference", "no column is left to watch")
     _check_segments(asked.segments, inputs)
+    _check_groups(asked.groups, inputs)
     answer = asked.score or asked.prediction
     labels = asked.target is not None and asked.target in reference.names
     return Roles(
@@ -79,6 +82,7 @@ def roles(asked: Asked, reference: pa.Schema, live: pa.Schema) -> Roles:
         answer,
         asked.time,
         asked.segments,
+        asked.groups,
         labels,
         unwatched,
         _notes(asked, reference, live),
@@ -101,7 +105,17 @@ def roles_against(asked: Asked, profile: ReferenceProfile, live: pa.Schema) -> R
             _present(name, "live", live)
     target = asked.target if asked.target in live.names else None
     notes = [] if target == asked.target else [f"live has no column {asked.target!r}"]
-    return Roles(inputs, target, answer, asked.time, profile.segments, True, {}, tuple(notes))
+    return Roles(
+        inputs,
+        target,
+        answer,
+        asked.time,
+        profile.segments,
+        profile.group_columns,
+        True,
+        {},
+        tuple(notes),
+    )
 
 
 def kind_of(datatype: pa.DataType) -> Kind | None:
@@ -192,6 +206,12 @@ def _check_segments(segments: Sequence[str], inputs: Mapping[str, Kind]) -> None
             raise unusable(
                 "segments", f"{name!r} is no text input: a segment is a value of a text column"
             )
+
+
+def _check_groups(groups: Sequence[str], inputs: Mapping[str, Kind]) -> None:
+    for name in groups:
+        if name not in inputs:
+            raise unusable("groups", f"{name!r} is no input: a group is a value of one")
 
 
 def _notes(asked: Asked, reference: pa.Schema, live: pa.Schema) -> tuple[str, ...]:

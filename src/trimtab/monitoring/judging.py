@@ -8,6 +8,7 @@ from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.monitors import Counted, Monitors
 from trimtab.judge.reports import Surroundings
+from trimtab.judge.signals.bias import Bias, Reading
 from trimtab.judge.signals.counts import GRACE, LONGEST_GRACE, Bins, merged
 from trimtab.judge.signals.inputs import Columns
 from trimtab.judge.signals.prediction import Answers
@@ -63,6 +64,12 @@ class Judging:
     def incidents(self) -> tuple[Incident, ...]:
         """All incidents, those that are still open first."""
         return tuple(_seen(each) for each in (*self._open.values(), *reversed(self._over)))
+
+    @property
+    def groups(self) -> tuple[Reading, ...]:
+        """How each protected group stands, as of the last block judged."""
+        bias = next((each for each in self.monitors.families if isinstance(each, Bias)), None)
+        return () if bias is None else bias.readings()
 
     @property
     def blocks(self) -> int:

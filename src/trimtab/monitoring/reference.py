@@ -67,7 +67,9 @@ def _read(source: Source, roles: Roles, meaning: Meaning, each: Callable[..., An
         else:
             inputs[name] = made
     read = _answers(source, roles, meaning, inputs)
-    profile = judged.build_profile(replace(read, time=time, segments=roles.segments), each)
+    groups = tuple(name for name in roles.groups if name in inputs)
+    read = replace(read, time=time, segments=roles.segments, groups=groups)
+    profile = judged.build_profile(read, each)
     listed = [each for each in profile.inputs if each.name in inputs]
     signature = msgspec.structs.replace(
         read.signature, inputs=tuple(_described(each) for each in listed)

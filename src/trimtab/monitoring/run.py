@@ -38,11 +38,12 @@ class MonitorOptions(TypedDict, total=False):
 
     What columns mean: `target` (the truth, missing where not known yet), `score` (probability of
     the positive class) or `prediction` (class or number), `time`, `segments` (text inputs),
-    `inputs` (default: every column without another meaning), `ignore`. `positive` is the label that
-    a score is of, `threshold` where it is decided.
+    `groups` (protected inputs, compared for bias), `inputs` (default: every column without another
+    meaning), `ignore`. `positive` is the label that a score is of, `threshold` where it is decided.
 
     How to judge: `false_alarms` ("1 per month"), `block` (a duration, or rows where there is no
-    `time`), `input_tolerance`, `quality`, `costs`, `quality_tolerance`, as in `trimtab.toml`.
+    `time`), `input_tolerance`, `bias`, `quality`, `costs`, `quality_tolerance`, as in
+    `trimtab.toml`.
 
     `release` (`model@1`) stands for a reference, found in the project of `folder`.
 
@@ -54,6 +55,7 @@ class MonitorOptions(TypedDict, total=False):
     prediction: str
     time: str
     segments: tuple[str, ...] | list[str]
+    groups: tuple[str, ...] | list[str]
     inputs: tuple[str, ...] | list[str]
     ignore: tuple[str, ...] | list[str]
     positive: str
@@ -61,6 +63,7 @@ class MonitorOptions(TypedDict, total=False):
     false_alarms: str
     block: str | int
     input_tolerance: float
+    bias: dict[str, float]
     quality: Quality | list[Metric] | tuple[Metric, ...]
     costs: dict[str, dict[str, float]]
     quality_tolerance: float
@@ -121,7 +124,8 @@ class Case:
     def story(self, block: str | float | None, threads: int) -> Story:
         """Count and judge every block in order. Raises `Usage` TT-102, TT-910."""
         line = self._timeline(block)
-        plan = msgspec.structs.replace(self.plan, block_seconds=line.seconds)
+        groups = self.plan.groups if self.roles.answer is not None else ()
+        plan = msgspec.structs.replace(self.plan, block_seconds=line.seconds, groups=groups)
         spec = DeploymentSpec(
             name=self.name, model=self.name, clock="event", scale=ScalePlan(max=1), monitor=plan
         )
@@ -167,6 +171,7 @@ class Case:
             score=judging.seen.score,
             cohorts=judging.seen.cohorts,
             sizes=[_size(name, group, quality) for name, group in sizes.groups.items()],
+            groups=judging.groups,
             unwatched=self._unwatched(lacking(plan, profile, signature), quality),
             notes=self._notes(line, invalid),
             release=self.release,
@@ -222,6 +227,7 @@ class Case:
         told = {f"input:{name}": reason for name, reason in self.known.unwatched.items()}
         if self.roles.answer is None:
             told["prediction"] = "no score or prediction was given"
+            told |= {"bias": "there are no answers to compare"} if self.plan.groups else {}
         if quality is None and not refused:
             lack = "labels of the reference" if self.roles.answer is not None else "answers"
             off = self.plan.quality == "none"
@@ -262,6 +268,7 @@ def _asked(options: MonitorOptions) -> Asked:
         prediction=options.get("prediction"),
         time=options.get("time"),
         segments=tuple(options.get("segments", ())),
+        groups=tuple(options.get("groups", ())),
         inputs=tuple(options.get("inputs", ())),
         ignore=tuple(options.get("ignore", ())),
     )
@@ -283,6 +290,7 @@ def _plan(options: MonitorOptions) -> MonitorPlan:
     given: dict[str, Any] = {
         "maturity_seconds": 0.0,
         "segments": tuple(options.get("segments", ())),
+        "groups": tuple(options.get("groups", ())),
     }
     for setting in DEPLOYMENT:
         name = OPTIONS.get(setting.key)
@@ -298,6 +306,7 @@ def _plan(options: MonitorOptions) -> MonitorPlan:
 
 OPTIONS = {
     "monitor.false_alarms": "false_alarms",
+    "monitor.bias": "bias",
     "monitor.quality": "quality",
     "monitor.costs": "costs",
     "monitor.tolerance": "quality_tolerance",

@@ -13,6 +13,7 @@ from trimtab.domain.verdicts import Incident, Verdict
 from trimtab.judge import budget
 from trimtab.judge.describe import group, scope
 from trimtab.judge.draft import storable
+from trimtab.judge.signals.bias import Reading
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.quality import Cohort
 from trimtab.judge.watch import Point, interval
@@ -99,6 +100,7 @@ class Story:
     score: Bins | None
     cohorts: Mapping[int, Cohort]
     sizes: Sequence[Size]
+    groups: Sequence[Reading]
     unwatched: Mapping[str, str]
     notes: Sequence[str]
     release: str | None = None
@@ -127,6 +129,7 @@ def build_report(story: Story) -> s.ReportView:
         quality=None if story.quality is None else _quality(story, story.quality),
         distributions=_distributions(story),
         segments=tuple(_segment(size) for size in story.sizes),
+        groups=tuple(_group(each) for each in story.groups),
         notes=tuple(story.notes),
         trimtab=story.version,
         release=story.release,
@@ -308,6 +311,23 @@ def _segment(size: Size) -> s.SegmentView:
         quality=value,
         lower=lower,
         upper=upper,
+    )
+
+
+def _group(reading: Reading) -> s.GroupView:
+    low, high = (None, None) if reading.zone is None else reading.zone
+    return s.GroupView(
+        group=reading.group,
+        measure=reading.measure,
+        verdict=reading.verdict,
+        reason=reading.reason,
+        gap=reading.gap,
+        lower=reading.lower,
+        upper=reading.upper,
+        reference=reading.reference,
+        harmless_lower=low,
+        harmless_upper=high,
+        n=reading.n,
     )
 
 

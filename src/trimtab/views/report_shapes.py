@@ -125,6 +125,23 @@ class SegmentView(msgspec.Struct, frozen=True, kw_only=True):
     upper: float | None
 
 
+class GroupView(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure of a protected group: its gap to all others, with the 95 % interval that holds
+    whenever it is looked at. Where it is unknown numbers are null, and `reason` says why."""
+
+    group: str
+    measure: str
+    verdict: StreamWord
+    reason: str
+    gap: float | None
+    lower: float | None
+    upper: float | None
+    reference: float | None
+    harmless_lower: float | None
+    harmless_upper: float | None
+    n: int
+
+
 class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     """What `trimtab monitor` found. `verdict` is the gravest of the streams that can page or
     ticket, or `unknown` when nothing could be judged; drift of an input alone makes it `watch`.
@@ -151,3 +168,4 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     trimtab: str
     release: str | None = None
+    groups: tuple[GroupView, ...] = ()

@@ -12,7 +12,7 @@ from trimtab.cli.names import deployments
 from trimtab.cli.screen import DONE, FAILED, Screen, verb
 
 TEXTS = ("target", "score", "prediction", "time", "positive", "false_alarms", "block")
-LISTS = ("segments", "ignore", "quality")
+LISTS = ("segments", "groups", "ignore", "quality")
 
 
 @verb("monitor")
@@ -31,6 +31,7 @@ LISTS = ("segments", "ignore", "quality")
 @click.option("--time", help="Column of the event time.")
 @click.option("--positive", help="The label that a score is of.")
 @click.option("--segments", default="", help="Text columns to look into, by comma.")
+@click.option("--groups", default="", help="Protected columns, compared for bias, by comma.")
 @click.option("--ignore", default="", help="Columns that mean nothing, by comma.")
 @click.option("--false-alarms", help='False pages that are tolerated, such as "1 per month".')
 @click.option("--block", help="Length of a block: a duration, or rows where there is no time.")

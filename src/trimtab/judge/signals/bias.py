@@ -339,12 +339,12 @@ class Bias:
         if bad:
             more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
             names = ", ".join(each.group.name for each in bad[:NAMED])
-            notes = "; ".join(filter(None, [f"so are {names}{more}", notes]))
+            notes = "; ".join(filter(None, [f"also {names}{more}", notes]))
         return self._told(worst, notes)
 
-    def _gravity(self, stream: Stream) -> tuple[bool, float]:
+    def _gravity(self, stream: Stream) -> tuple[bool, float, int]:
         watch = self.state.watches[stream.key]
-        return watch.bad, watch.watch.log10_evidence
+        return watch.bad, max(watch.watch.log10_evidence, 0.0), watch.whole.n
 
     def _told(self, stream: Stream, notes: str) -> Verdict:
         watch, reading = self.state.watches[stream.key], self._reading(stream)
@@ -356,7 +356,7 @@ class Bias:
             verdict=reading.verdict,
             reason="; ".join(filter(None, [sentence(reading), notes])),
             release=self._target.release,
-            scope={"group": reading.group},
+            scope=dict(stream.group.values) if watch.bad else {},
             evidence_log10=watch.watch.log10_evidence,
             threshold_log10=self._limit,
             estimate=reading.gap,
