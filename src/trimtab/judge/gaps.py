@@ -9,6 +9,7 @@ import numpy as np
 from trimtab.judge.groups import MICRO, Shown
 from trimtab.judge.reach import HORIZONS, LATELY, Reach
 from trimtab.judge.watch import RECOVERED, Point, Watch, Zone
+from trimtab.stats.bets import Side
 from trimtab.stats.gaps import STAKES, Centre, Growth, Sample, growth, mean_gap, variance
 from trimtab.stats.logspace import LN10, log_mean_exp
 from trimtab.stats.sequences import Interval
@@ -68,8 +69,7 @@ class Expected(msgspec.Struct):
 class Stretch(msgspec.Struct):
     """Blocks since a start, and what their stakes gained about their gaps, as `stats.gaps` says.
 
-    `gap` is the sum of the gaps times their weights, `excess` how far they lie outside the zone,
-    weighted by rows; `n` counts rows of the group.
+    `gap` is the sum of the gaps times their weights; `n` counts rows of the group.
     """
 
     start: float | None = None
@@ -77,18 +77,16 @@ class Stretch(msgspec.Struct):
     below: list[float] = []
     weight: float = 0.0
     gap: float = 0.0
-    excess: float = 0.0
     blocks: int = 0
     n: int = 0
 
-    def take(self, block: Block, grown: Growth, excess: float) -> None:
+    def take(self, block: Block, grown: Growth) -> None:
         """Take in a block."""
         self.start = block.start if self.start is None else self.start
         self.above = _added(self.above, grown.above.tolist())
         self.below = _added(self.below, grown.below.tolist())
         self.weight += grown.weight
         self.gap += grown.weight * block.gap
-        self.excess += excess * block.group.n
         self.blocks += 1
         self.n += block.group.n
 
@@ -111,16 +109,17 @@ class GapWatch(msgspec.Struct):
     """Watches one gap, in [-1, 1]; its zone has both ends.
 
     `variance` is by how much the gap differs between days beyond chance: a block counts as no more
-    rows than would vary as much. `whole` are all blocks since the watch was armed, `risen` those
-    since the gap began to lie outside, as far as rows can tell; `back` is the evidence of a
-    recovery, of each stake for each end.
+    rows than would vary as much. `whole` are all blocks since the watch was armed, `high` and `low`
+    those since the gap began to lie above its zone, or below, as far as can be told. Once it is
+    bad, `back` is the evidence of a recovery, of each stake for each end.
     """
 
     watch: Watch
     variance: float
     expected: Expected
     whole: Stretch = msgspec.field(default_factory=Stretch)
-    risen: Stretch = msgspec.field(default_factory=Stretch)
+    high: Stretch = msgspec.field(default_factory=Stretch)
+    low: Stretch = msgspec.field(default_factory=Stretch)
     back: list[list[float]] = []
 
     @property
@@ -136,7 +135,16 @@ class GapWatch(msgspec.Struct):
     @property
     def shown(self) -> Stretch:
         """The blocks that tell how it stands: those outside while it is bad, else all."""
-        return self.risen if self.bad else self.whole
+        if not self.bad:
+            return self.whole
+        return self.high if self.excess(self.high, "above") > 0.0 else self.low
+
+    @property
+    def surely_outside(self) -> float:
+        """How far the shown blocks lie outside, less two standard errors."""
+        low, high = self.zone
+        mean = self.shown.mean
+        return max(mean - high, low - mean) - 2.0 / math.sqrt(self.shown.weight)
 
     def take(self, block: Block) -> None:
         """Take in a block; one without rows on either side says nothing."""
@@ -145,14 +153,28 @@ class GapWatch(msgspec.Struct):
         grown, excess = self._grown(block), self.watch.zones[0].excess(block.gap)
         self.watch.record(Point(block.start, block.group.n, block.gap, excess))
         self.expected.take(block)
-        if self.risen.excess <= 0.0 and not self.bad:
-            self.risen = Stretch()
-        self.risen.take(block, grown, excess)
-        self.whole.take(block, grown, excess)
+        for stretch in (self.whole, self.high, self.low):
+            stretch.take(block, grown)
         if self.bad:
             self._recover(grown)
         else:
+            self._forget()
             self._bet(grown)
+
+    def _forget(self) -> None:
+        """A stretch that lies inside by now began too early: it begins anew."""
+        if self.excess(self.high, "above") <= 0.0:
+            self.high = Stretch()
+        if self.excess(self.low, "below") <= 0.0:
+            self.low = Stretch()
+
+    def excess(self, stretch: Stretch, side: Side) -> float:
+        """How far the mean gap of a stretch lies outside on one side, negative inside and without
+        a block."""
+        if not stretch.blocks:
+            return -1.0
+        low, high = self.zone
+        return stretch.mean - high if side == "above" else low - stretch.mean
 
     def _grown(self, block: Block) -> Growth:
         centre = self.expected.centre
@@ -167,7 +189,7 @@ class GapWatch(msgspec.Struct):
         reach = STAKES * grown.weight
         self.watch.grow(np.stack([grown.above - reach * high, grown.below + reach * low]))
         if self.bad:
-            self.watch.since = self.risen.start
+            self.watch.since = self.shown.start
             self.back = [[0.0] * STAKES.size] * 2
 
     def _recover(self, grown: Growth) -> None:
@@ -181,7 +203,7 @@ class GapWatch(msgspec.Struct):
         ]
         if min(log_mean_exp(np.array(held)) for held in self.back) >= RECOVERED * LN10:
             self.watch.rearm()
-            self.whole, self.risen, self.back = Stretch(), Stretch(), []
+            self.whole, self.high, self.low, self.back = Stretch(), Stretch(), Stretch(), []
 
     def reach(self, reference: float) -> Reach | None:
         """The lasting gap, counted from that of the reference, that shows within a day, a week or

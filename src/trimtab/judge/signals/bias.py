@@ -343,8 +343,12 @@ class Bias:
         return self._told(worst, notes)
 
     def _gravity(self, stream: Stream) -> tuple[bool, float, int]:
+        """Of bad groups the one that is surely farthest outside, of two that mirror each other the
+        smaller; of others the one with the most evidence, or else the largest."""
         watch = self.state.watches[stream.key]
-        return watch.bad, max(watch.watch.log10_evidence, 0.0), watch.whole.n
+        if watch.bad:
+            return True, round(watch.surely_outside, 9), -watch.shown.n
+        return False, max(watch.watch.log10_evidence, 0.0), watch.whole.n
 
     def _told(self, stream: Stream, notes: str) -> Verdict:
         watch, reading = self.state.watches[stream.key], self._reading(stream)
