@@ -71,11 +71,13 @@ class Harm:
 
 @dataclass(frozen=True)
 class Life:
-    """What the monitors said: alarms by measure and group, with the rows that had come."""
+    """What the monitors said: alarms by measure and group, with the rows that had come, and the
+    groups that verdicts name at the end."""
 
     rows: int
     days: int
     alarms: list[tuple[str, str, int]]
+    named: set[str]
 
 
 def census(seed: int) -> Scene:
@@ -202,7 +204,9 @@ def lived(scene: Scene, live: pd.DataFrame, profile: ReferenceProfile, plan: Mon
             measure, _, group = key.partition(" ")
             alarms.append((measure, group, seen))
         standing = bad
-    return Life(seen, total, alarms)
+    bad = [verdict for verdict in watched.verdicts() if verdict.verdict == "bad"]
+    named = {" & ".join(f"{k}={v}" for k, v in verdict.scope.items()) for verdict in bad}
+    return Life(seen, total, alarms, named)
 
 
 def take(scene: Scene, watched: Bias, rows: pd.DataFrame) -> None:
@@ -278,7 +282,7 @@ def injected(scene: Scene, harm: Harm, runs: int, left: int) -> Found:
         rng = np.random.default_rng(run)
         # The past of a harm is long enough to be learned, and short enough to be quick.
         start = int(rng.integers(len(member) // 10, len(member) - left))
-        begin = max(start - 20 * PER_DAY, 0)
+        begin = max(start - 10 * PER_DAY, 0)
         live = harmed(scene.live, harm, start, run).iloc[begin : start + left]
         life = lived(scene, live, profile, plan)
         after = [(m, g, seen) for m, g, seen in life.alarms if seen > start - begin]
@@ -288,7 +292,7 @@ def injected(scene: Scene, harm: Harm, runs: int, left: int) -> Found:
         first = after[0][2]
         rows.append(first - (start - begin))
         delays.append(int(member[start : begin + first].sum()))
-        right += any(group == name for _, group, seen in after if seen == first)
+        right += name in life.named
     return Found(scene.name, harm, float(member.mean()), runs, missed, delays, rows, right)
 
 
@@ -428,12 +432,12 @@ def report(runs: int) -> str:
         "| Stream | Tolerance | Streams | Years | Alarms promised at most | Alarms | Which |"
     )
     lines.append("|---|--:|--:|--:|--:|--:|---|")
-    for tolerance in (0.05, 0.02, 0.0):
+    for tolerance in (0.05, 0.0):
         lines.append(null_row(nulls(scenes, tolerance)))
         lines.append(null_row(nulls([police], tolerance)))
         print("\n".join(lines[-2:]), file=sys.stderr)
     lines += ["\n## Harm to one group\n", HARM_HEAD]
-    for scene, harms, left in ((scenes[0], HARMS, 40_000), (police, STOPS, 12_000)):
+    for scene, harms, left in ((scenes[0], HARMS, 25_000), (police, STOPS, 8_000)):
         for harm in harms:
             lines.append(found_row(injected(scene, harm, runs, left)))
             print(lines[-1], file=sys.stderr)
@@ -443,9 +447,10 @@ def report(runs: int) -> str:
 
 
 HARM_HEAD = """\
-Done at random times, with 40,000 census rows or 12,000 stops still to come: the share of positive
+Done at random times, with 25,000 census rows or 8,000 stops still to come: the share of positive
 decisions of the group that is turned down, or of its labels that is turned around. Delay is the
-first alarm of any stream; *named* is whether the group's own stream alarmed with it.
+first alarm of any stream; *named*, of those found, is whether a verdict names just that group as
+the worst off in the end.
 
 | Stream | Harm | Group | Its share | Dose | Missed | Delay, rows of the group: median | p90 \
 | All rows: median | Named |

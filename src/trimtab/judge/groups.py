@@ -109,7 +109,7 @@ def shown(measure: Measure, cell: Cell) -> Shown:
             return Shown(cell.false_alarms * one, 0, cell.labelled - cell.positive)
         case "error":
             return Shown(cell.loss, 0, cell.labelled)
-        case "calibration":
+        case _:
             return Shown(cell.positive * one, cell.promised, cell.labelled)
 
 

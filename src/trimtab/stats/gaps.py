@@ -32,6 +32,7 @@ STAKES = np.geomspace(1e-3, 0.2, 10)
 """Gaps beyond a border (or half-widths of an interval) that each stake is best for."""
 
 EDGE = 0.01
+STEPS = 30
 SAFE = 0.9
 """A row never costs more than this share of the wealth."""
 
@@ -48,11 +49,6 @@ class Centre(NamedTuple):
 
     group: float
     others: float
-
-    @property
-    def gap(self) -> float:
-        """The gap between them."""
-        return self.group - self.others
 
 
 class Growth(NamedTuple):
@@ -159,15 +155,16 @@ def _settled(sample: Sample, stakes: FloatArray, centre: float) -> FloatArray:
 
 
 def _least(grown: FloatArray, weight: float, need: float) -> float:
-    """The largest gap that the evidence still excludes from above, rounded outwards."""
+    """The gap up to which the evidence excludes every one, from above and rounded outwards.
 
-    def excluded(gap: float) -> bool:
-        return log_mean_exp(grown - STAKES * weight * gap) >= need
-
-    low, high = -1.0, 1.0
-    if not excluded(low):
-        return low
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if excluded(middle) else (low, middle)
-    return low
+    The evidence falls with the gap and is convex, so Newton's steps never pass the end.
+    """
+    gap = -1.0
+    for _ in range(STEPS):
+        logs = grown - STAKES * weight * gap
+        over = log_mean_exp(logs) - need
+        if over <= 0.0:
+            break
+        shares = np.exp(logs - logs.max())
+        gap += over * float(shares.sum() / (shares @ STAKES)) / weight
+    return gap

@@ -83,6 +83,16 @@ def test_false_alarms_are_a_number_or_a_word_and_a_period(text: str, per_year: f
     assert found.deployments[0].monitor.false_alarms_per_year == pytest.approx(per_year)
 
 
+def test_groups_have_bounds_and_tolerances_by_measure() -> None:
+    found = parsed(
+        "[deployment.x]\nmonitor.groups = ['sex']\nmonitor.bias = { selection = 0.1 }\n"
+        "monitor.tolerances = { 'bias:tpr' = 0.2 }\n"
+    )
+    monitor = found.deployments[0].monitor
+    assert (monitor.groups, monitor.bias) == (("sex",), {"selection": 0.1})
+    assert monitor.tolerances == {"bias:tpr": 0.2}
+
+
 def test_tolerances_of_single_signals_are_numbers_by_name() -> None:
     found = parsed("[deployment.x.monitor.tolerances]\nerrors = 0.01\n'input:a b' = 0.2")
     assert found.deployments[0].monitor.tolerances == {"errors": 0.01, "input:a b": 0.2}

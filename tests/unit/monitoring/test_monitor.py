@@ -500,3 +500,52 @@ def test_blocks_close_late_but_surely_where_rows_are_out_of_order() -> None:
     report = trimtab.monitor(REFERENCE, mixed, **MEANING)
     assert report["input:size"].n == trimtab.monitor(REFERENCE, data, **MEANING)["input:size"].n
     assert any("not in the order of their time" in note for note in report.notes)
+
+
+def grouped(n: int, seed: int, harm: float = 0.0) -> pd.DataFrame:
+    """Scored people of two groups; `harm` of the second one's decisions are turned down."""
+    rng = np.random.default_rng(seed)
+    sex = rng.choice(["F", "M"], n)
+    score = rng.beta(2.0, 2.0, n)
+    label = (rng.random(n) < score).astype(int)
+    low = (sex == "F") & (rng.random(n) < harm)
+    return pd.DataFrame({"sex": sex, "score": np.where(low, score / 4, score), "y": label})
+
+
+def test_groups_are_compared_and_shown_with_their_intervals(tmp_path: Path) -> None:
+    meant = {"target": "y", "score": "score", "groups": ["sex"], "block": 500}
+    calm = trimtab.monitor(grouped(4000, 1), grouped(4000, 2), **meant)
+    assert calm["bias:selection"].verdict == "ok"
+    report = trimtab.monitor(grouped(4000, 1), grouped(4000, 2, harm=0.6), **meant)
+    assert report["bias:selection"].verdict == "bad"
+    assert any("bias:selection" in each.signals for each in report.incidents)
+    told = {(each.group, each.measure): each for each in report.view.groups}
+    gap = told["sex=F", "selection"]
+    assert gap.lower is not None
+    assert gap.upper is not None
+    assert gap.lower < (gap.gap or 0.0) < gap.upper < 0.0
+    page = report.html(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Groups</h2>" in page
+    assert "sex=F" in page
+
+
+def test_a_bound_on_a_gap_is_taken_as_in_the_settings() -> None:
+    meant = {"target": "y", "score": "score", "groups": ["sex"], "block": 500}
+    harmed = grouped(4000, 2, harm=0.3)
+    wide = trimtab.monitor(grouped(4000, 1), harmed, bias={"selection": 0.5}, **meant)
+    assert wide["bias:selection"].verdict == "ok"
+    with pytest.raises(errors.Usage, match="bias"):
+        trimtab.monitor(grouped(4000, 1), harmed, bias={"charm": 0.5}, **meant)
+
+
+def test_groups_without_rows_enough_or_without_answers_are_unknown() -> None:
+    report = trimtab.monitor(grouped(4000, 1), grouped(40, 2), score="score", groups=["sex"])
+    assert {each.verdict for each in report.view.groups} == {"unknown"}
+    bare = grouped(400, 1).drop(columns=["score", "y"])
+    report = trimtab.monitor(bare, bare, groups=["sex"])
+    assert report["bias"].verdict == "unknown"
+
+
+def test_a_group_that_is_no_input_is_refused() -> None:
+    with pytest.raises(errors.Usage, match="'y' is no input"):
+        trimtab.monitor(grouped(400, 1), grouped(400, 2), target="y", score="score", groups=["y"])
