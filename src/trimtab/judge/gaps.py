@@ -8,7 +8,7 @@ import numpy as np
 
 from trimtab.judge.groups import MICRO, Shown
 from trimtab.judge.reach import HORIZONS, LATELY, Reach
-from trimtab.judge.watch import RECOVERED, Point, Watch, Zone
+from trimtab.judge.watch import RECOVERED, WEALTH, Point, Watch, Zone
 from trimtab.stats.bets import Side
 from trimtab.stats.gaps import STAKES, Centre, Growth, Sample, growth, mean_gap, variance
 from trimtab.stats.logspace import LN10, log_mean_exp
@@ -140,18 +140,18 @@ class GapWatch(msgspec.Struct):
         return self.high if self.excess(self.high, "above") > 0.0 else self.low
 
     @property
-    def surely_outside(self) -> float:
-        """How far the shown blocks lie outside, less two standard errors."""
+    def deviation(self) -> float:
+        """How far the shown blocks lie outside, in standard errors."""
         low, high = self.zone
         mean = self.shown.mean
-        return max(mean - high, low - mean) - 2.0 / math.sqrt(self.shown.weight)
+        return max(mean - high, low - mean) * math.sqrt(self.shown.weight)
 
     def take(self, block: Block) -> None:
         """Take in a block; one without rows on either side says nothing."""
         if not block.group.n or not block.others.n:
             return
         grown, excess = self._grown(block), self.watch.zones[0].excess(block.gap)
-        self.watch.record(Point(block.start, block.group.n, block.gap, excess))
+        self.watch.note(Point(block.start, block.group.n, block.gap, excess))
         self.expected.take(block)
         for stretch in (self.whole, self.high, self.low):
             stretch.take(block, grown)
@@ -187,7 +187,10 @@ class GapWatch(msgspec.Struct):
     def _bet(self, grown: Growth) -> None:
         low, high = self.zone
         reach = STAKES * grown.weight
-        self.watch.grow(np.stack([grown.above - reach * high, grown.below + reach * low]))
+        gained = np.concatenate([grown.above - reach * high, grown.below + reach * low])
+        held = np.frombuffer(self.watch.wealth, dtype=WEALTH)
+        wealth = gained + (np.maximum(0.0, held) if held.size else 0.0)
+        self.watch.grow(wealth.astype(WEALTH).tobytes(), log_mean_exp(wealth) / LN10)
         if self.bad:
             self.watch.since = self.shown.start
             self.back = [[0.0] * STAKES.size] * 2

@@ -155,13 +155,21 @@ def _decisions(labelled: Reference) -> tuple[tuple[int, ...], ...]:
 
 
 def _groups(reference: Reference, quality: tuple[QualityProfile, ...]) -> tuple[GroupProfile, ...]:
-    columns = {name: reference.inputs[name] for name in reference.groups}
+    columns = {name: _spelled(reference.inputs[name]) for name in reference.groups}
     if not columns:
         return ()
     signature, rows = reference.signature, len(next(iter(columns.values())))
     day = day_index(reference.time)
     members = Members(signature, columns, reference.outputs, reference.label, day, rows)
     return build_groups(members, Loss.of(signature, quality))
+
+
+def _spelled(values: Column) -> NDArray[Any]:
+    """Texts by themselves, not by their positions."""
+    if not isinstance(values, CodedTexts):
+        return values
+    # The last one is where a position of -1, a missing value, points.
+    return np.asarray(np.array([*values.names, None], dtype=object)[values.places])
 
 
 def _estimate(

@@ -37,7 +37,7 @@ def people(n: int, seed: int) -> dict[str, np.ndarray]:
     return {"sex": sex, "race": race}
 
 
-def given(n: int = 400, day: int = FIRST, **inputs: np.ndarray) -> Labelled:
+def given(n: int = 400, day: int = FIRST, **inputs: Any) -> Labelled:
     """Answers of a day with labels that come true as the scores say."""
     rng = np.random.default_rng(1000 + day)
     fixed: dict[str, np.ndarray] = {
@@ -266,8 +266,8 @@ def vars_of(n: int) -> dict[str, Any]:
 def test_a_group_that_vanishes_becomes_unknown_with_the_day_of_its_last_row() -> None:
     watching = Watching(begun())
     for day in range(FIRST, FIRST + 14):
-        alone = {"sex": np.full(400, "M", dtype=object)} if day >= FIRST + 4 else {}
-        watching.day(given(day=day, **alone), day)
+        sex = np.full(400, "M", dtype=object) if day >= FIRST + 4 else people(400, day)["sex"]
+        watching.day(given(day=day, sex=sex), day)
     assert "sex=F has had no row since 1970-04-14 00:00" in watching.verdicts["bias:score"].reason
 
 
@@ -275,9 +275,10 @@ def test_new_and_missing_groups_are_told_and_are_no_evidence() -> None:
     watching = Watching(begun())
     rng = np.random.default_rng(3)
     for day in range(FIRST, FIRST + 6):
-        sex = np.where(rng.random(400) < 0.25, None, people(400, day)["sex"])
-        race = np.where(rng.random(400) < 0.5, "new", people(400, day)["race"])
-        watching.day(given(day=day, sex=sex.astype(object), race=race.astype(object)), day)
+        who = people(400, day)
+        who["sex"][rng.random(400) < 0.25] = None
+        who["race"][rng.random(400) < 0.5] = "new"
+        watching.day(given(day=day, sex=who["sex"], race=who["race"]), day)
     reason = family_of(watching).verdicts()[1].reason
     assert "of rows lack sex" in reason
     assert "have a new or rare race" in reason

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.support.traffic import DAY
-from tests.unit.judge.test_bias import reference
+from tests.unit.judge.test_bias import people, reference
 
+from trimtab.domain.records import CodedTexts
 from trimtab.judge import groups
 from trimtab.judge.group_profile import group_values
 from trimtab.judge.profile import build_profile
@@ -30,7 +31,7 @@ def test_the_counts_are_those_of_the_rows() -> None:
     known = reference()
     profile = build_profile(known)
     group = next(each for each in profile.groups if each.values == {"race": "b"})
-    mine = known.inputs["race"] == "b"
+    mine = np.asarray(known.inputs["race"] == "b")
     chosen = known.outputs["score"] >= 0.5
     gap = next(each for each in group.gaps if each.measure == "selection")
     assert (gap.n, gap.others_n) == (mine.sum(), (~mine).sum())
@@ -38,9 +39,9 @@ def test_the_counts_are_those_of_the_rows() -> None:
 
 
 def test_rows_without_the_column_are_in_no_group_and_among_no_others() -> None:
-    known = reference()
-    sex = np.where(np.arange(6000) < 1000, None, known.inputs["sex"]).astype(object)
-    profile = build_profile(reference(inputs={**known.inputs, "sex": sex}))
+    who = people(6000, 0)
+    who["sex"][:1000] = None
+    profile = build_profile(reference(inputs=who))
     gap = next(each for each in profile.groups if set(each.values) == {"sex"}).gaps[0]
     assert gap.n + gap.others_n == 5000
 
@@ -71,7 +72,7 @@ def test_only_the_largest_groups_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_days_on_which_a_gap_moves_by_itself_are_remembered() -> None:
     known = reference()
-    time = np.arange(6000) // 300 * DAY + 1.0
+    time = np.asarray(np.arange(6000) // 300 * DAY + 1.0, dtype=np.float64)
     calm = build_profile(replace(known, time=time))
     own = np.where(known.inputs["sex"] == "F", np.sin(time), 0.0)
     score = np.clip(known.outputs["score"] + 0.3 * own, 0.0, 1.0)
@@ -84,13 +85,21 @@ def test_days_on_which_a_gap_moves_by_itself_are_remembered() -> None:
 
 
 def test_a_day_without_the_group_tells_nothing_of_its_gap() -> None:
-    known = reference()
-    day = np.arange(6000) // 300
-    sex = np.where(day == 3, "M", known.inputs["sex"]).astype(object)
-    profile = build_profile(
-        replace(known, time=day * DAY + 1.0, inputs={**known.inputs, "sex": sex})
-    )
+    who, day = people(6000, 0), np.arange(6000) // 300
+    who["sex"][day == 3] = "M"
+    time = np.asarray(day * DAY + 1.0, dtype=np.float64)
+    profile = build_profile(reference(time=time, inputs=who))
     assert profile.groups
+
+
+def test_texts_by_position_are_the_same_groups_as_texts() -> None:
+    who = people(6000, 0)
+    who["sex"][:500] = None
+    places = np.array([{"F": 0, "M": 1, None: -1}[each] for each in who["sex"].tolist()])
+    coded = {"sex": CodedTexts(("F", "M"), places), "race": who["race"]}
+    assert (
+        build_profile(reference(inputs=coded)).groups == build_profile(reference(inputs=who)).groups
+    )
 
 
 def test_codes_name_missing_and_other_values() -> None:

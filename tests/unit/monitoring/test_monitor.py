@@ -513,7 +513,7 @@ def grouped(n: int, seed: int, harm: float = 0.0) -> pd.DataFrame:
 
 
 def test_groups_are_compared_and_shown_with_their_intervals(tmp_path: Path) -> None:
-    meant = {"target": "y", "score": "score", "groups": ["sex"], "block": 500}
+    meant: Any = {"target": "y", "score": "score", "groups": ["sex"], "block": 500}
     calm = trimtab.monitor(grouped(4000, 1), grouped(4000, 2), **meant)
     assert calm["bias:selection"].verdict == "ok"
     report = trimtab.monitor(grouped(4000, 1), grouped(4000, 2, harm=0.6), **meant)
@@ -530,7 +530,7 @@ def test_groups_are_compared_and_shown_with_their_intervals(tmp_path: Path) -> N
 
 
 def test_a_bound_on_a_gap_is_taken_as_in_the_settings() -> None:
-    meant = {"target": "y", "score": "score", "groups": ["sex"], "block": 500}
+    meant: Any = {"target": "y", "score": "score", "groups": ["sex"], "block": 500}
     harmed = grouped(4000, 2, harm=0.3)
     wide = trimtab.monitor(grouped(4000, 1), harmed, bias={"selection": 0.5}, **meant)
     assert wide["bias:selection"].verdict == "ok"

@@ -17,7 +17,7 @@ _INTACT = "no column jumped against its recent past"
 
 def upstream_break(trouble: Trouble) -> Opinion:
     """A column against its own recent past, and against the segments where it is intact."""
-    if trouble.kind in ("quality", "drift"):
+    if trouble.kind in ("quality", "drift", "bias"):
         return RuledOut(Cause.UPSTREAM_BREAK, _INTACT)
     if trouble.kind != "upstream":
         return None
@@ -45,6 +45,8 @@ def concept_drift(trouble: Trouble) -> Opinion:
             return Suspicion(Cause.CONCEPT_DRIFT, Strength.LIKELY, _harmless(trouble))
         case "quality":
             return _concept_by_quality(trouble)
+        case "bias" if not _decided(trouble):
+            return Suspicion(Cause.CONCEPT_DRIFT, Strength.LIKELY, trouble.reasons)
         case _:
             return None
 
@@ -81,6 +83,12 @@ def data_drift(trouble: Trouble) -> Opinion:
             return Suspicion(Cause.DATA_DRIFT, Strength.LIKELY, _harmless(trouble))
         case "quality":
             return _data_by_quality(trouble)
+        case "bias" if _decided(trouble):
+            same = "the release is the same, so the inputs of the group moved"
+            return Suspicion(Cause.DATA_DRIFT, Strength.FITTING, (*trouble.reasons, same))
+        case "bias":
+            by = "decisions are no further apart than is harmless, only labels are"
+            return RuledOut(Cause.DATA_DRIFT, by)
         case _:
             return None
 
@@ -114,6 +122,11 @@ def _gap(calibration: Calibration) -> str:
         f"label minus score is {calibration.live:+.3f}, {calibration.reference:+.3f} on the "
         "reference"
     )
+
+
+def _decided(trouble: Trouble) -> bool:
+    """Whether a group is decided otherwise: labels that come true otherwise do not do that."""
+    return any(verdict.signal in ("bias:selection", "bias:score") for verdict in trouble.bad)
 
 
 def _changed(trouble: Trouble) -> bool:

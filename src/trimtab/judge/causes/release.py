@@ -16,6 +16,12 @@ def bad_release(trouble: Trouble) -> Opinion:
             return Suspicion(Cause.BAD_RELEASE, Strength.FITTING, evidence)
         by = f"the release served within its objectives until {day(since)}"
         return RuledOut(Cause.BAD_RELEASE, by)
+    if trouble.kind == "bias":
+        since = trouble.since("bias")
+        if trouble.case.at_boundary(since):
+            return Suspicion(Cause.BAD_RELEASE, Strength.LIKELY, (*trouble.reasons, _BEGAN))
+        by = f"no gap between groups was too wide under this release until {day(since)}"
+        return RuledOut(Cause.BAD_RELEASE, by)
     if trouble.kind == "quality":
         since = trouble.since("quality")
         if trouble.case.at_boundary(since):

@@ -343,11 +343,12 @@ class Bias:
         return self._told(worst, notes)
 
     def _gravity(self, stream: Stream) -> tuple[bool, float, int]:
-        """Of bad groups the one that is surely farthest outside, of two that mirror each other the
-        smaller; of others the one with the most evidence, or else the largest."""
+        """Of bad groups the one that is most surely outside: neither a part of the harmed group,
+        which has fewer rows, nor one that holds it, whose gap is smaller. Of two that mirror each
+        other it is the smaller one. Of others the one with the most evidence, or the largest."""
         watch = self.state.watches[stream.key]
         if watch.bad:
-            return True, round(watch.surely_outside, 9), -watch.shown.n
+            return True, round(watch.deviation, 6), -watch.shown.n
         return False, max(watch.watch.log10_evidence, 0.0), watch.whole.n
 
     def _told(self, stream: Stream, notes: str) -> Verdict:
