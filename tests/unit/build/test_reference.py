@@ -90,6 +90,8 @@ def test_dictionary_columns_are_texts(tmp_path: Path) -> None:
     [
         ({"x": pa.array([], pa.float64())}, {}, "no rows"),
         ({"x": [1.0]}, {"target": "y"}, "no column 'y'"),
+        ({"x": [1.0]}, {"groups": ("y",)}, "no column 'y'"),
+        ({"x": [1.0], "y": [1]}, {"target": "y", "groups": ("y",)}, "'y' is no input"),
         ({"x": [datetime(2013, 1, 1, tzinfo=UTC)]}, {}, "is of type timestamp"),
     ],
 )

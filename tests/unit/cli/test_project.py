@@ -167,12 +167,14 @@ def test_reference_options_reach_the_request(tmp_path: Path) -> None:
         reference=Path("ref.csv"),
         target="late",
         segments="a,b",
+        groups="c",
         requirements=Path("req.txt"),
         trust="code",
     )
     made = request(asked, tmp_path)
     assert made.reference is not None
     assert (made.reference.target, made.reference.segments) == ("late", ("a", "b"))
+    assert made.reference.groups == ("c",)
     assert (made.trust, made.requirements) == ("code", tmp_path / "req.txt")
 
 

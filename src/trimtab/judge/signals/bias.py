@@ -107,6 +107,15 @@ class Reading:
     since: float | None = None
 
 
+class Said(NamedTuple):
+    """Verdicts, and the blocks of a state that they are of: they hold until another is judged."""
+
+    state: State
+    answers: float | None
+    labels: float | None
+    verdicts: tuple[Verdict, ...]
+
+
 class Stream(NamedTuple):
     """What is fixed of one measure of one group: its gap on the reference, and why it cannot be
     judged, if so."""
@@ -146,6 +155,7 @@ class Bias:
         self._streams = [self._stream(m, g) for m in self._measures for g in self._groups]
         count = max(sum(not stream.unfit for stream in self._streams), 1)
         self._limit = target.threshold("bias", target.block_seconds, count)
+        self._said: Said | None = None
         self.state: State = State(
             {s.key: self._watch(s.measure, s.gap) for s in self._streams if s.gap and not s.unfit}
         )
@@ -278,7 +288,11 @@ class Bias:
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`bias:MEASURE` for each measure: the group that is worst off."""
-        return tuple(self._verdict(measure) for measure in self._measures)
+        state, said = self.state, self._said
+        if said is None or said.state is not state or said[1:3] != (state.answers, state.labels):
+            made = tuple(self._verdict(measure) for measure in self._measures)
+            said = self._said = Said(state, state.answers, state.labels, made)
+        return said.verdicts
 
     def readings(self) -> tuple[Reading, ...]:
         """How each group stands in each measure, for those who show them all."""
