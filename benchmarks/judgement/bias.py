@@ -442,7 +442,7 @@ def report(runs: int) -> str:
             lines.append(found_row(injected(scene, harm, runs, left)))
             print(lines[-1], file=sys.stderr)
     lines += ["\n## Intervals\n", COVERED_HEAD]
-    lines += [covered_row(each) for each in covered(scenes[0], 5 * runs, 60)]
+    lines += [covered_row(each) for each in covered(scenes[0], 5 * runs, 30)]
     return "\n".join(lines) + "\n" + READING
 
 
@@ -459,7 +459,7 @@ the worst off in the end.
 COVERED_HEAD = """\
 Rows are drawn from the census again, so that the true gap of every day is known, while the mixture
 of high and low scores swings and base rates with it. An interval holds when it covers the mean gap
-after each of 60 days; at 95 % at least 95 % must.
+after each of 30 days; at 95 % at least 95 % must.
 
 | Gap | Runs | Held at all times | Half-width at the end |
 |---|--:|--:|--:|"""
