@@ -202,6 +202,11 @@ def _schema_kind(kind: Kind) -> dict[str, Any]:
     if kind.words:
         one = {"type": "string", "enum": list(kind.words)}
         return {"type": "array", "items": one} if kind.name.startswith("a list") else one
+    widths = {
+        "type": "object",
+        "propertyNames": {"pattern": rf"^(?:{kind.pattern})$"},
+        "additionalProperties": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    }
     shapes: dict[str, dict[str, Any]] = {
         settings.DURATION.name: {"anyOf": [{"type": "number", "minimum": 0}, text]},
         settings.STEPS.name: {"type": "array", "items": text, "minItems": 1},
@@ -212,11 +217,8 @@ def _schema_kind(kind: Kind) -> dict[str, Any]:
         settings.SHARE.name: {"type": "number", "minimum": 0, "maximum": 1},
         settings.AUDITED.name: {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
         settings.AMOUNT.name: {"type": "number", "exclusiveMinimum": 0},
-        settings.TOLERANCES.name: {
-            "type": "object",
-            "propertyNames": {"pattern": rf"^(?:{kind.pattern})$"},
-            "additionalProperties": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
-        },
+        settings.TOLERANCES.name: widths,
+        settings.LARGEST_GAPS.name: widths,
         settings.QUALITY.name: _quality_shape(),
         settings.COSTS.name: {
             "type": "object",

@@ -190,7 +190,7 @@ class GapWatch(msgspec.Struct):
         gained = np.concatenate([grown.above - reach * high, grown.below + reach * low])
         held = np.frombuffer(self.watch.wealth, dtype=WEALTH)
         wealth = gained + (np.maximum(0.0, held) if held.size else 0.0)
-        self.watch.grow(wealth.astype(WEALTH).tobytes(), log_mean_exp(wealth) / LN10)
+        self.watch.hold(wealth.astype(WEALTH).tobytes(), log_mean_exp(wealth) / LN10)
         if self.bad:
             self.watch.since = self.shown.start
             self.back = [[0.0] * STAKES.size] * 2

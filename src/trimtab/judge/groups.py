@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.profile import GroupProfile, QualityProfile
+from trimtab.domain.profile import GroupProfile, Metric, QualityProfile
 from trimtab.domain.records import Ints, Texts
 from trimtab.domain.signature import Signature
-from trimtab.judge.quality import Metric, Outputs, losses, positives, texts
+from trimtab.judge.quality import Outputs, losses, positives, texts
 
 MICRO = 2.0**20
 """Sums of real numbers are kept as whole multiples of 2**-20: exact, in any order."""

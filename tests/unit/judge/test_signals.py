@@ -126,8 +126,7 @@ def test_the_state_is_all_that_changes(kind: type[Family[Any, Any]]) -> None:
 @every_family
 def test_before_any_block_a_family_knows_nothing(kind: type[Family[Any, Any]]) -> None:
     verdicts = begun(kind).verdicts()
-    silent = kind.name == "callers"  # who never names a caller does not ask about them
-    assert {verdict.verdict for verdict in verdicts} == (set() if silent else {"unknown"})
+    assert {verdict.verdict for verdict in verdicts} == {"unknown"}
     assert all(verdict.reason for verdict in verdicts)
 
 
