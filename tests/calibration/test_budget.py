@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.support.traffic import BINARY, DAY, STABLE, reference, spec
+from tests.support.traffic import BINARY, DAY, STABLE, reference, related_profile, spec
 
 from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.verdicts import Tier
@@ -27,6 +27,7 @@ from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.feedback import DELAYS, Feedback, Told
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.labels import Awaited, Labels
+from trimtab.judge.signals.multivariate import Multivariate, Related
 from trimtab.judge.signals.parity import Differences, Pairs, Parity
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
@@ -59,7 +60,8 @@ def deployment(timed: bool) -> Target:
     known = build_profile(reference(days=30, timed=timed))
     level, side = known.inputs
     more = tuple(msgspec.structs.replace(level, name=f"level{i}") for i in range(INPUTS - 2))
-    profile = msgspec.structs.replace(known, inputs=(level, side, *more))
+    together = related_profile(timed, days=30).multivariate
+    profile = msgspec.structs.replace(known, inputs=(level, side, *more), multivariate=together)
     seconds = DAY if timed else HOUR
     plan = {"false_alarms_per_year": PER_YEAR * HOUR / seconds, "maturity_seconds": 0.0}
     given = spec(block_seconds=seconds, quality=METRICS, **plan)
@@ -130,8 +132,8 @@ def draw(world: World, family: object) -> Any:
         case Service(state=state):
             highs = [watch.zones[0].high or 0.0 for watch in (state.errors, state.latency)]
             return Served(*(world.tally(high) for high in highs))
-        case Inputs():
-            return Columns({column.name: world.bins(column) for column in profile.inputs})
+        case Inputs() | Multivariate():
+            return distributions(world, family)
         case Prediction(state=state):
             assert profile.score is not None
             assert state.positive is not None
@@ -183,6 +185,15 @@ def drawn_around(world: World, family: object) -> Any:
     raise AssertionError(family)
 
 
+def distributions(world: World, family: Inputs | Multivariate) -> Columns | Related:
+    """The counts of inputs, or of how they go together."""
+    together = world.profile.multivariate
+    if isinstance(family, Inputs) or together is None:
+        return Columns({column.name: world.bins(column) for column in world.profile.inputs})
+    scores = {each.name: world.bins(each) for each in together.scores}
+    return Related(ROWS, scores, [0] * len(together.pairs))
+
+
 def live(world: World, family: Family[Any, Any], number: int) -> None:
     """A block of a family. An estimate is put at its border as such: no counts say where it is."""
     if isinstance(family, Estimated):
@@ -199,8 +210,9 @@ def alarms(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
     match family:
         case Service(state=state):
             watches = {"errors": [state.errors], "latency": [state.latency]}
-        case Inputs(state=state):
-            watches = {"input": list(state.watches.values())}
+        case Inputs(state=state) | Multivariate(state=state):
+            group = "input" if isinstance(family, Inputs) else "multivariate"
+            watches = {group: list(state.watches.values())}
         case Prediction(state=state):
             watches = {
                 "prediction": [state.score],

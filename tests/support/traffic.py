@@ -4,7 +4,7 @@
 probability that the score says.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,21 @@ def reference(
 def profile(timed: bool = True, groups: tuple[str, ...] = ()) -> ReferenceProfile:
     """The profile of that reference."""
     return build_profile(reference(timed=timed, groups=groups))
+
+
+def related(given: Rows, lift: float = 3.0) -> Rows:
+    """The rows with a level that is higher on the right."""
+    higher = np.where(given.inputs["side"] == "right", lift, 0.0)
+    level = np.round(given.inputs["level"] + higher, 1)
+    return Rows(given.fixed, {**given.inputs, "level": level}, given.outputs)
+
+
+def related_profile(timed: bool = True, days: int = 20) -> ReferenceProfile:
+    """The profile of a reference in which the level is higher on the right."""
+    known = reference(days=days, timed=timed)
+    higher = np.where(known.inputs["side"] == "right", 3.0, 0.0)
+    level = np.round(known.inputs["level"] + higher, 1)
+    return build_profile(replace(known, inputs={**known.inputs, "level": level}))
 
 
 @dataclass(slots=True)

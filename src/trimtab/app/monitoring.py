@@ -111,7 +111,7 @@ def _rows(
     project: Project, spec: DeploymentSpec, digest: str, known: Reference, answer: str | None
 ) -> pa.Table:
     log = request_log(project.home, project.config)
-    names = [column.name for column in known.profile.inputs]
+    names = dict.fromkeys(column.origin for column in known.profile.inputs)
     wanted = {f"in.{name}": name for name in names}
     if answer is not None:
         wanted[f"out.{answer}"] = f"trimtab.{answer}"

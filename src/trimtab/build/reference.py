@@ -26,7 +26,7 @@ from trimtab.build.request import ReferenceData
 from trimtab.domain.names import Digest
 from trimtab.domain.release import DataManifest
 from trimtab.domain.signature import Column, Datatype
-from trimtab.stats.moments import moments
+from trimtab.stats.summary import summary
 
 MOST_CATEGORIES = 256
 _EMPTY_IS_MISSING = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
@@ -108,8 +108,8 @@ def watched(reference: Reference, rows: NDArray[np.int64]) -> dict[str, NDArray[
     for column in reference.columns:
         values = reference.inputs[column.name][rows]
         if column.shape:
-            summary = moments(values.reshape(len(values), -1))
-            found.update(zip(column.summary, summary, strict=True))
+            told = summary(values.reshape(len(values), -1))
+            found.update(zip(column.summary, told, strict=True))
         else:
             found[column.name] = values
     return found

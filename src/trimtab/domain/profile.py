@@ -35,7 +35,8 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     that takes few of them (a rounded measurement), empty when it takes many: a change of unit
     shows as values that were never seen. `strata` are the masses of each stratum of the week, empty
     where they say no more than the whole; `strata_spread` is then `spread` against the mixture of a
-    day's own hours.
+    day's own hours. A free text is watched by what can be seen of it: each `view` of the input
+    `source` is a column of its own.
     """
 
     name: str
@@ -53,6 +54,13 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[float, ...] = ()
     strata: tuple[tuple[float, ...], ...] = ()
     strata_spread: float | None = None
+    source: str = ""
+    view: Literal["", "length", "script", "word"] = ""
+
+    @property
+    def origin(self) -> str:
+        """The input whose values are looked at."""
+        return self.source or self.name
 
     @property
     def day_spread(self) -> float | None:
@@ -198,6 +206,32 @@ class GroupProfile(msgspec.Struct, frozen=True, kw_only=True):
         return " & ".join(f"{column}={value}" for column, value in self.values.items())
 
 
+class Pair(msgspec.Struct, frozen=True):
+    """Two columns that go together on the reference, by their places among the coarse columns.
+
+    `lift` says of each cell (bin of the first times bins of the second, row by row) how much more
+    often it comes than if they had nothing to do with each other: a logarithm, in thousandths.
+    `usual` is its mean over the reference.
+    """
+
+    first: int
+    second: int
+    lift: tuple[int, ...]
+    usual: float
+
+
+class MultivariateProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """How the columns of the reference go together, in pairs.
+
+    A row's score of a column is the sum of the lifts of its pairs: how usual the column's value is
+    beside the others. `scores` are the reference distributions of the columns that have any pair.
+    """
+
+    columns: tuple[Coarse, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    scores: tuple[ColumnProfile, ...] = ()
+
+
 class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the monitors compare live traffic with. Stored as a blob of the release."""
 
@@ -229,3 +263,5 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Columns that were profiled group by group; none in profiles from before there were groups."""
     groups: tuple[GroupProfile, ...] = ()
     """Values of these columns, and of two of them at once, that have rows enough."""
+    multivariate: MultivariateProfile | None = None
+    """None when the release was profiled before relations between columns were learned."""

@@ -10,8 +10,9 @@ MOST_LOGGED = 1024
 """Numbers of a row of a tensor up to which the request log keeps them all: as many as a wide table
 has. Of larger ones, such as images, it keeps the summary."""
 
-SUMMARY = ("mean", "std")
-"""What the log and the profile keep of each row of a tensor: columns `NAME.mean` and `NAME.std`."""
+SUMMARY = ("mean", "std", "p1", "p2", "p3", "p4")
+"""What the log and the profile keep of each row of a tensor, in the order of `stats.summary`:
+columns `NAME.mean`, `NAME.std`, and the projections on four fixed directions."""
 
 
 class Datatype(StrEnum):

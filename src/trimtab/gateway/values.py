@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trimtab.domain.signature import MOST_LOGGED
 from trimtab.gateway.plan import NUMPY_TYPES, OutputPlan, Plan
 from trimtab.ports.logsink import Texts
-from trimtab.stats.moments import moments
+from trimtab.stats.summary import summary
 from trimtab.worker.frames import Bytes, decode_texts, encode_texts
 
 _encode_json = msgspec.json.Encoder().encode
@@ -67,7 +67,7 @@ class TensorInputs(Inputs):
 
 
 def _tensor_log(values: NDArray[Any]) -> list[Any]:
-    kept: list[Any] = [each.tolist() for each in moments(values)]
+    kept: list[Any] = [each.tolist() for each in summary(values)]
     if values.shape[1] <= MOST_LOGGED:
         kept.append(values.astype("<f8").tobytes())
     return kept

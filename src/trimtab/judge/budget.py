@@ -39,6 +39,7 @@ GROUPS: dict[str, Group] = {
     "feedback": Group("ticket", 0.25),
     "parity": Group("ticket", 0.5),
     "input": Group("note", 1.0),
+    "multivariate": Group("note", 0.5),
 }
 """Every group of signals; the group of `input:temp` is `input`. Its streams share alike."""
 

@@ -25,6 +25,7 @@ KINDS = {
     "parity": "parity",
     "input": "drift",
     "callers": "callers",
+    "multivariate": "drift",
     "golden": "golden",
 }
 """Kind of the incident that a group of signals belongs to."""

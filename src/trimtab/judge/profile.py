@@ -1,10 +1,11 @@
 """What the reference looked like: the profile that goes into a release at build."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,12 +14,13 @@ from trimtab.domain.profile import (
     EstimateProfile,
     GroupProfile,
     Metric,
+    MultivariateProfile,
     QualityProfile,
     ReferenceProfile,
 )
 from trimtab.domain.records import CodedTexts, Floats, Ints, Texts
 from trimtab.domain.signature import Signature
-from trimtab.judge import strata
+from trimtab.judge import free_text, relations, strata
 from trimtab.judge.estimate_profile import LabelledRows, build_estimate
 from trimtab.judge.group_profile import Members, build_groups
 from trimtab.judge.groups import Loss
@@ -105,12 +107,18 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
     if reference.label is not None:
         known = np.array([label is not None for label in reference.label], dtype=np.bool_)
         labelled = reference.take(known)
+    views = free_text.views(reference.inputs, reference.segments)
+    reference, labelled = (
+        replace(each, inputs=free_text.expanded(each.inputs, views))
+        for each in (reference, labelled)
+    )
     rows = len(next(iter(reference.inputs.values())))
     week = when(reference.time, len(reference.inputs))
     gaps = _calibration(labelled)
     score = score_column(reference.signature, reference.outputs)
     one = partial(column_profile, week=week)
-    inputs = tuple(each(one, reference.inputs.keys(), reference.inputs.values()))
+    made = each(one, reference.inputs.keys(), reference.inputs.values())
+    inputs = tuple(_of_view(column, views.get(column.name)) for column in made)
     quality = _qualities(labelled)
     return ReferenceProfile(
         rows=rows,
@@ -130,6 +138,7 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
         estimate=_estimate(labelled, inputs, quality),
         group_columns=reference.groups,
         groups=_groups(reference, quality),
+        multivariate=_relations(reference.inputs, inputs, rows, week),
     )
 
 
@@ -180,6 +189,28 @@ def _estimate(
     day = day_index(labelled.time)
     rows = LabelledRows(labelled.inputs, labelled.outputs, labelled.label, day)
     return build_estimate(labelled.signature, inputs, quality, rows)
+
+
+def _of_view(column: ColumnProfile, view: free_text.Seen | None) -> ColumnProfile:
+    if view is None:
+        return column
+    return msgspec.structs.replace(column, source=view.source, view=view.view)
+
+
+def _relations(
+    values: Mapping[str, Column], inputs: tuple[ColumnProfile, ...], rows: int, week: When | None
+) -> MultivariateProfile:
+    if rows < relations.FEWEST_REFERENCE:
+        return MultivariateProfile()
+    some = np.linspace(0, rows - 1, min(rows, relations.MOST_ROWS)).round().astype(np.int64)
+    seen = {name: column[some] for name, column in values.items()}
+    # What goes with what changes little over the hours of the week: whole days are compared.
+    days = None if week is None else When(week.day[some], week.place[some], 0)
+    half = some % 2 == 1 if days is None else days.day > days.day.max() / 2
+    learned = relations.learned_relations(inputs, seen, half)
+    scores = relations.scores(relations.partners(learned), relations.lifts(learned, seen))
+    scored = tuple(column_profile(name, score, days) for name, score in scores.items())
+    return msgspec.structs.replace(learned, scores=scored)
 
 
 def day_index(time: Floats | None) -> Ints | None:

@@ -30,18 +30,20 @@ def stated(profile: ReferenceProfile) -> tuple[Tolerance, ...]:
     """The tolerances of a deployment that sets none of its own."""
     target = Target(DeploymentSpec("", ""), Signature((), ()), profile, "", 0.0)
     made = [_quality(profile, place) for place in range(len(profile.quality))]
-    scores = Calibration.of(target)
-    if scores is not None:
+    calibrated = Calibration.of(target)
+    if calibrated is not None:
         basis = f"{profile.calibration_rows:,} labels"
         days = basis if profile.calibration_spread is None else _days(profile)
-        made.append(Tolerance("calibration", profile.calibration, scores.width, days))
+        made.append(Tolerance("calibration", profile.calibration, calibrated.width, days))
     if profile.score is not None:
         made.append(_column(target, "prediction", profile.score))
     if profile.score is not None and profile.positive_rate is not None:
         zone = positive_zone(target, profile.score, profile.positive_rate)
         width = (zone.high or 0.0) - profile.positive_rate
         made.append(Tolerance("positive_rate", profile.positive_rate, width, _days(profile)))
-    return (*made, *(_column(target, f"input:{each.name}", each) for each in profile.inputs))
+    made += [_column(target, f"input:{each.name}", each) for each in profile.inputs]
+    scores = () if profile.multivariate is None else profile.multivariate.scores
+    return (*made, *(_column(target, f"multivariate:{each.name}", each) for each in scores))
 
 
 def _quality(profile: ReferenceProfile, place: int) -> Tolerance:

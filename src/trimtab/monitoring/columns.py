@@ -93,16 +93,17 @@ def roles_against(asked: Asked, profile: ReferenceProfile, live: pa.Schema) -> R
     """The roles where a release's profile is the reference. Raises `Usage` TT-910."""
     inputs: dict[str, Kind] = {}
     for column in profile.inputs:
-        _present(column.name, "live", live)
-        kind: Kind = "text" if column.kind == "categorical" else "number"
-        found = live.field(column.name).type
+        name = column.origin
+        _present(name, "live", live)
+        kind: Kind = "text" if column.view or column.kind == "categorical" else "number"
+        found = live.field(name).type
         if kind_of(found) != kind and not pa.types.is_null(found):
-            raise unusable("live", f"column {column.name!r} is of type {found}, not {kind}")
-        inputs[column.name] = kind
+            raise unusable("live", f"column {name!r} is of type {found}, not {kind}")
+        inputs[name] = kind
     answer = asked.score or asked.prediction
-    for name in (answer, asked.time):
-        if name is not None:
-            _present(name, "live", live)
+    for given in (answer, asked.time):
+        if given is not None:
+            _present(given, "live", live)
     target = asked.target if asked.target in live.names else None
     notes = [] if target == asked.target else [f"live has no column {asked.target!r}"]
     return Roles(

@@ -29,6 +29,7 @@ from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.labels import Labels
+from trimtab.judge.signals.multivariate import Multivariate, Related
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.service import Service
@@ -42,6 +43,9 @@ from trimtab.monitoring.lazy import Lazy, LazyRows, Maker
 from trimtab.monitoring.timeline import Part
 from trimtab.stats import edges
 from trimtab.stats.edges import Numbers
+
+SCORED = 1_024
+"""Rows of a part, at least, that are scored beside the other columns."""
 
 PARALLEL_ROWS = 4_096
 """Fewer rows than this are counted sooner than threads are woken."""
@@ -137,6 +141,8 @@ class Precount:
                 made = Cohort(predicted=len(part))
             case Calibration():
                 made = Matured(predicted=len(part))
+            case Multivariate():
+                return self._related(family, part)
             case Estimated() if seen.cells is not None and self._by_score is not None:
                 found = self._by_score.seen(part.columns, seen.cells, seen.columns)
                 made = Counted(found)
@@ -223,6 +229,13 @@ class Precount:
         if self._subject.signature.task != "binary" or self._subject.answer is None:
             return None
         return np.asarray(part.columns[self._subject.answer], dtype=np.float64)
+
+    def _related(self, family: Multivariate, part: Part) -> Mapping[int, Related]:
+        """Every so many rows of a part are scored, which costs more than counting them."""
+        if not family.streams:
+            return {}
+        some = part.every(max(len(part) // SCORED, 1))
+        return {part.number: family.scored(self.rows(some), len(part))}
 
     def rows(self, part: Part) -> Rows:
         """The part as rows of the request log."""

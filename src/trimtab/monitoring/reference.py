@@ -21,10 +21,6 @@ from trimtab.monitoring.columns import Kind, Roles, unusable
 from trimtab.monitoring.sources import Source
 from trimtab.monitoring.timeline import read_times
 
-NAMES_PER_ROW = 0.5
-FEWEST_NAMES = 100
-"""A text column whose values nearly all differ names rows: it has no distribution to compare."""
-
 MOST_CLASSES = 20
 TRUE = ("1", "true", "True", "yes")
 
@@ -57,25 +53,18 @@ def _read(source: Source, roles: Roles, meaning: Meaning, each: Callable[..., An
     time = None
     if roles.time is not None and roles.time in source.schema.names:
         time = read_times(_column(source, roles.time), "reference", roles.time)
-    inputs: dict[str, judged.Column] = {}
-    unwatched = dict(roles.unwatched)
     read_one = partial(_input, source)
     columns = each(read_one, roles.inputs.keys(), roles.inputs.values())
-    for name, made in zip(roles.inputs, columns, strict=True):
-        if isinstance(made, str):
-            unwatched[name] = made
-        else:
-            inputs[name] = made
+    inputs = dict(zip(roles.inputs, columns, strict=True))
     read = _answers(source, roles, meaning, inputs)
     groups = tuple(name for name in roles.groups if name in inputs)
     read = replace(read, time=time, segments=roles.segments, groups=groups)
     profile = judged.build_profile(read, each)
-    listed = [each for each in profile.inputs if each.name in inputs]
-    signature = msgspec.structs.replace(
-        read.signature, inputs=tuple(_described(each) for each in listed)
-    )
+    listed = [column for column in profile.inputs if column.origin in inputs]
+    described = {column.origin: _described(column) for column in listed}
+    signature = msgspec.structs.replace(read.signature, inputs=tuple(described.values()))
     profile = msgspec.structs.replace(profile, inputs=tuple(listed))
-    return Known(signature, profile, unwatched)
+    return Known(signature, profile, roles.unwatched)
 
 
 def _column(source: Source, name: str) -> Array:
@@ -84,15 +73,11 @@ def _column(source: Source, name: str) -> Array:
     return pa.Table.from_batches(batches).column(name).combine_chunks()
 
 
-def _input(source: Source, name: str, kind: Kind) -> judged.Column | str:
-    """The values of an input, or why it is not watched."""
+def _input(source: Source, name: str, kind: Kind) -> judged.Column:
     column = _column(source, name)
     if kind == "number":
         return floats(column)
     found = coded(column)
-    known = len(found.texts)
-    if known >= FEWEST_NAMES and known > NAMES_PER_ROW * len(column):
-        return f"its {known:,} texts nearly all differ: a name, not a category"
     # A dictionary of the caller's own may hold a text twice.
     different: Array = found.texts.unique()
     place: Array = pc.index_in(found.texts, value_set=different)
@@ -101,6 +86,8 @@ def _input(source: Source, name: str, kind: Kind) -> judged.Column | str:
 
 
 def _described(profile: ColumnProfile) -> Column:
+    if profile.view:
+        return Column(profile.source, Datatype.BYTES, nullable=profile.missing > 0.0)
     text = profile.kind == "categorical"
     return Column(
         profile.name,

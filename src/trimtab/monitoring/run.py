@@ -28,6 +28,7 @@ from trimtab.monitoring.report import Report
 from trimtab.monitoring.segments import FEWEST_TRIALS, Group, Sizes
 from trimtab.monitoring.sources import Source
 from trimtab.monitoring.timeline import Part, Timeline
+from trimtab.monitoring.viewing import with_views
 from trimtab.views.report import Clock, Size, Story, build_report
 
 Quality = Literal["auto", "none"] | Metric
@@ -142,7 +143,7 @@ class Case:
             parts = timeline.parts(self.live, line, self._kinds())
             for raw in parts if threads == 1 else sources.ahead(parts):
                 judging.close(raw.complete)
-                part, refused = self._cleaned(raw)
+                part, refused = self._cleaned(with_views(raw, profile.inputs))
                 invalid += refused
                 truth, segments = precount.truth(part), precount.segments(part)
                 judging.take(part.number, precount.count(part, segments, truth))
@@ -203,7 +204,8 @@ class Case:
         return line
 
     def _kinds(self) -> dict[str, Kind]:
-        kinds = {c.name: self.roles.inputs[c.name] for c in self.known.profile.inputs}
+        origins = [column.origin for column in self.known.profile.inputs]
+        kinds = {origin: self.roles.inputs[origin] for origin in origins}
         named = self.known.signature.task == "multiclass"
         numeric = self.known.signature.task == "regression"
         if self.roles.answer is not None:

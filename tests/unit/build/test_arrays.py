@@ -80,7 +80,7 @@ def test_profiles_see_the_summary_of_a_tensor(tmp_path: Path) -> None:
     reference = read_reference(stored(tmp_path)["npz"])
     seen = watched(reference, np.array([0, 3]))
     assert seen["image.mean"].tolist() == [2.5, 20.5]
-    assert list(seen) == ["image.mean", "image.std"]
+    assert list(seen) == [f"image.{name}" for name in ("mean", "std", "p1", "p2", "p3", "p4")]
 
 
 def test_the_golden_set_of_large_rows_is_small_and_has_the_extremes() -> None:

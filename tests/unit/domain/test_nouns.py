@@ -54,7 +54,8 @@ def test_only_numeric_columns_fit_a_matrix() -> None:
     assert not Signature((tensor,), ()).matrix_capable
     assert Signature((number, tensor), ()).tensors
     assert not Signature((number, text), ()).tensors
-    assert (tensor.width, tensor.summary) == (6, ("c.mean", "c.std"))
+    told = ("c.mean", "c.std", "c.p1", "c.p2", "c.p3", "c.p4")
+    assert (tensor.width, tensor.summary) == (6, told)
     assert (number.width, number.summary) == (1, ())
     assert Signature((number,), ()).column("a") is number
     assert Signature((number,), ()).column("z") is None

@@ -14,7 +14,7 @@ from tests.unit.gateway.harness import running
 from tests.unit.gateway.scenarios import run, socket_of, waiting
 from tests.unit.gateway.support import FakeWorker, digest, snapshot, target
 
-from trimtab.domain.signature import MOST_LOGGED, Column, Datatype, Output, Signature
+from trimtab.domain.signature import MOST_LOGGED, SUMMARY, Column, Datatype, Output, Signature
 from trimtab.gateway.binary import lone_tensor
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.json_inputs import inputs_of_json
@@ -189,8 +189,9 @@ def test_the_log_has_a_summary_of_every_tensor_and_the_small_ones_whole() -> Non
     large = plan(Column("big", Datatype.UINT8, shape=(MOST_LOGGED + 1,)), GRID)
     schema = large.log_schema("d", None)
     assert schema.inputs == (
-        *(("big.mean", "number"), ("big.std", "number")),
-        *(("grid.mean", "number"), ("grid.std", "number"), ("grid", "vector")),
+        *((f"big.{name}", "number") for name in SUMMARY),
+        *((f"grid.{name}", "number") for name in SUMMARY),
+        ("grid", "vector"),
     )
     width = MOST_LOGGED + 1
     raw = [
@@ -202,8 +203,8 @@ def test_the_log_has_a_summary_of_every_tensor_and_the_small_ones_whole() -> Non
     assert logged is inputs.logged
     assert isinstance(logged, list)
     assert logged[:2] == [[7.0, 7.0], [0.0, 0.0]]
-    assert logged[2] == [np.mean(FLAT[:6]), np.mean(FLAT[6:])]
-    assert np.frombuffer(logged[4]).tolist() == FLAT
+    assert logged[6] == [np.mean(FLAT[:6]), np.mean(FLAT[6:])]
+    assert np.frombuffer(logged[12]).tolist() == FLAT
 
 
 def numbered(frame: Frame) -> list[Tensor]:

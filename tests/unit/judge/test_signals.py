@@ -17,6 +17,7 @@ from tests.support.traffic import (
     changed,
     labelled,
     profile,
+    related_profile,
     rows,
     spec,
 )
@@ -33,7 +34,9 @@ from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.registry import FAMILIES
 
 FIRST = 20
-PROFILE = profile(groups=("side",))
+PROFILE = msgspec.structs.replace(
+    profile(groups=("side",)), multivariate=related_profile().multivariate
+)
 PLAN = spec(
     quality=("brier", "f1", "cost", "roc_auc"),
     costs={"1": {"0": 1.0}, "0": {"1": 5.0}},

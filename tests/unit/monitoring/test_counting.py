@@ -17,6 +17,7 @@ from tests.support.traffic import (
     changed,
     labelled,
     profile,
+    related_profile,
     rows,
     spec,
 )
@@ -38,7 +39,7 @@ from trimtab.monitoring.precount import Precount, Subject
 from trimtab.monitoring.sources import TableSource
 from trimtab.monitoring.timeline import Part
 
-PROFILE = profile()
+PROFILE = msgspec.structs.replace(profile(), multivariate=related_profile().multivariate)
 FIRST = 20
 SUBJECT = Subject(BINARY, PROFILE, STABLE.digest, "score", "label")
 KINDS: dict[str, Any] = {"level": "number", "side": "text", "score": "number", "label": "label"}

@@ -10,7 +10,7 @@ from trimtab.domain.verdicts import Cause, RuledOut, Verdict
 from trimtab.judge.causes.case import Calibration, Opinion, Strength, Suspicion, Trouble
 from trimtab.judge.describe import day, group
 
-MOVES = ("input", "prediction", "positive_rate")
+MOVES = ("input", "multivariate", "prediction", "positive_rate")
 _IN_BAND = "inputs and predictions are in their bands"
 _INTACT = "no column jumped against its recent past"
 

@@ -5,7 +5,7 @@ from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
 from trimtab.judge.describe import group
 from trimtab.judge.reports import Surroundings
 
-BEFORE = ("input", "upstream", "callers", "labels", "feedback", "parity")
+BEFORE = ("input", "multivariate", "upstream", "callers", "labels", "feedback", "parity")
 """Groups of signals that are decided before any worker is asked."""
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import Rows
+from trimtab.judge import free_text
 from trimtab.judge.profile import category_bins
 from trimtab.judge.quality import texts
 from trimtab.stats.edges import between
@@ -100,9 +101,15 @@ class Bins(msgspec.Struct, frozen=True):
 
 
 def values_of(rows: Rows, column: ColumnProfile) -> NDArray[Any]:
-    """The values of an input; all are missing where a torn segment lost the column or its type."""
+    """The values of an input, or of the view of one that a column is.
+
+    All are missing where a torn segment lost the column or its type.
+    """
     numeric = column.kind == "continuous"
     values = rows.inputs.get(column.name)
+    if values is None and column.view:
+        source = rows.inputs.get(column.source)
+        values = None if source is None else free_text.seen(column.view, source)
     if values is None or (values.dtype.kind == "f") != numeric:
         return np.full(len(rows), np.nan if numeric else None, dtype=float if numeric else object)
     return values

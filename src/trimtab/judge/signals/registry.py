@@ -10,6 +10,7 @@ from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.inputs import Inputs
 from trimtab.judge.signals.labels import Labels
+from trimtab.judge.signals.multivariate import Multivariate
 from trimtab.judge.signals.parity import Parity
 from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.quality import Quality
@@ -31,4 +32,5 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Parity,
     Prediction,
     Inputs,
+    Multivariate,
 )

@@ -1,0 +1,186 @@
+"""Inputs beside each other: whether columns still go together as on the reference.
+
+Each column that goes together with others has one stream: the distribution of its score, which says
+how usual its value is beside those of its partners (`judge.relations`).
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+from zlib import crc32
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import MultivariateProfile, ReferenceProfile
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import describe
+from trimtab.judge.describe import Subject
+from trimtab.judge.relations import FEWEST_REFERENCE, lifts, partners, scores
+from trimtab.judge.signals import columns
+from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, sums, values_of
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.watch import Watch
+
+SAMPLED = 4_096
+"""Rows of a block that are scored, at least, where blocks hold more."""
+
+SIZES = 7
+"""Blocks that tell how many rows the next one will hold."""
+
+
+class Related(msgspec.Struct, frozen=True):
+    """Counts of the rows that were scored: scores by column, and the sum of lifts by pair.
+
+    `rows` counts all rows, scored or not.
+    """
+
+    rows: int = 0
+    columns: dict[str, Bins] = {}
+    lifts: list[int] = []
+
+    def merge(self, other: "Related") -> "Related":
+        """The counts of both."""
+        return Related(
+            self.rows + other.rows,
+            merged(self.columns, other.columns),
+            sums(self.lifts, other.lifts),
+        )
+
+
+class State(msgspec.Struct):
+    """What changes while relations are watched. `sizes` are rows of the last blocks; `moved` is,
+    for each pair, mean lift minus that of the reference in the last block, in thousandths."""
+
+    watches: dict[str, Watch]
+    sizes: list[int] = []
+    moved: list[float] = []
+    blocks: Blocks[Related] = msgspec.field(default_factory=Blocks[Related])
+
+
+class Multivariate:
+    """One stream for each column that goes together with others."""
+
+    name: ClassVar[str] = "multivariate"
+
+    def __init__(self, target: Target, profile: ReferenceProfile) -> None:
+        self._target, self._reference = target, profile
+        self._profile = profile.multivariate or MultivariateProfile()
+        self._partners = partners(self._profile)
+        inputs = {column.name: column for column in profile.inputs}
+        self._inputs = [inputs[column.name] for column in self._profile.columns]
+        self._scores = {column.name: column for column in self._profile.scores}
+        streams = max(len(self._scores), 1)
+        self._limit = target.threshold("multivariate", target.block_seconds, streams)
+        self.state: State = State({name: self._watch(name) for name in self._scores})
+
+    @classmethod
+    def of(cls, target: Target) -> "Multivariate | None":
+        """Where columns go together, and where it is not known whether they do."""
+        profile = target.profile
+        if profile is None or sum(not columns.unfit(each) for each in profile.inputs) < 2:
+            return None
+        learned = profile.multivariate if profile.rows >= FEWEST_REFERENCE else None
+        return None if learned is not None and not learned.pairs else cls(target, profile)
+
+    @property
+    def streams(self) -> int:
+        """How many columns are watched."""
+        return len(self._scores)
+
+    def count(self, rows: Rows) -> Mapping[int, Related]:
+        """Score a sample of the rows, taken by their request ids."""
+        if not self.streams:
+            return {}
+        every = self._every
+        parts = by_block(rows, self._target.block_seconds)
+        return {n: self.scored(part.take(_sample(part, every)), len(part)) for n, part in parts}
+
+    @property
+    def _every(self) -> int:
+        """One of how many rows is scored."""
+        return max(self._usual // SAMPLED, 1)
+
+    @property
+    def _usual(self) -> int:
+        """Median of the rows of the last blocks; 0 before any."""
+        sizes = sorted(self.state.sizes) or [0]
+        return sizes[len(sizes) // 2]
+
+    def scored(self, rows: Rows, of: int) -> Related:
+        """Counts of `rows` of one block, which stand for `of` rows."""
+        values = {column.name: values_of(rows, column) for column in self._inputs}
+        found = lifts(self._profile, values)
+        bins = {
+            name: Bins.of(self._scores[name], each)
+            for name, each in scores(self._partners, found).items()
+        }
+        return Related(of, bins, [int(lift.sum()) for lift in found])
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Related]:
+        """Labels say nothing here."""
+        return {}
+
+    def take(self, counted: Mapping[int, Related]) -> None:
+        """Late rows count in the oldest open block."""
+        self.state.blocks.take(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge the columns that are not broken, nor any of their partners."""
+        state, seconds = self.state, self._target.block_seconds
+        for number in state.blocks.due(clock, seconds):
+            start, block, usual = number * seconds, state.blocks.pop(number), self._usual
+            state.sizes = [*state.sizes, block.rows][-SIZES:]
+            if not self._target.partial(start) and block.rows >= usual / 2.0:
+                self._judge(start, block, breaks.at(start))
+
+    def _judge(self, start: float, block: Related, broken: frozenset[str]) -> None:
+        state = self.state
+        for name, bins in block.columns.items():
+            watch = state.watches[name]
+            least = 1 if watch.spread is None else columns.FEWEST_ROWS
+            if bins.n >= least and not broken & {name, *self._partners[name]}:
+                watch.take(start, columns.totals(self._scores[name], bins), bins.n)
+                pairs = zip(block.lifts, self._profile.pairs, strict=True)
+                state.moved = [total / bins.n - pair.usual for total, pair in pairs]
+
+    def _watch(self, name: str) -> Watch:
+        stream = columns.Stream(self._target, self._scores[name], f"multivariate:{name}")
+        return stream.watch(self._limit)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """`multivariate:NAME` for each column that goes together with others, else why none is."""
+        made = tuple(self._verdict(name, watch) for name, watch in self.state.watches.items())
+        return made or (
+            describe.unknown("multivariate", self._target.release, self._limit, self._missing),
+        )
+
+    def _verdict(self, name: str, watch: Watch) -> Verdict:
+        apart = "" if watch.since is None else f"it goes least with {self._apart(name)} as it did"
+        subject = Subject("distance from the reference", None, apart, distance=True)
+        return describe.verdict(f"multivariate:{name}", watch, self._target.release, subject)
+
+    def _apart(self, name: str) -> str:
+        """The partner that a column has come apart from most."""
+        found = self._partners[name]
+        return min(found, key=lambda other: self.state.moved[found[other]])
+
+    @property
+    def _missing(self) -> str:
+        """Why no relation is watched."""
+        if self._reference.multivariate is None:
+            return (
+                "the release was built before relations between columns were learned: build it "
+                "again to have them watched"
+            )
+        return f"the reference holds {self._reference.rows} rows, {FEWEST_REFERENCE} are needed"
+
+
+def _sample(rows: Rows, every: int) -> NDArray[np.bool_]:
+    """One of `every` rows, the same ones whoever counts them."""
+    if every == 1:
+        return np.ones(len(rows), dtype=np.bool_)
+    ids = rows.fixed["request_id"].tolist()
+    codes = np.fromiter((crc32(each.encode()) for each in ids), np.int64, len(ids))
+    return np.asarray((codes + rows.fixed["row"]) % every == 0, dtype=np.bool_)
