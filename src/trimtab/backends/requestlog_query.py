@@ -157,7 +157,7 @@ def _matches_sql(served: Mapping[str, str], key_text: str) -> str:
     """SQL of the join; `served` are the SQL types of the inputs that are compared.
 
     Of several answers to one request the first received counts; of several answers of a key the
-    nearest, and none where they differ in nothing but their names.
+    nearest in time, and none where no time was told.
     """
     fixed = ", ".join(_quoted(name) for name, _ in FIXED_COLUMNS)
     inputs = "".join(

@@ -205,7 +205,7 @@ def test_trouble_that_skew_explains_has_it_as_its_first_cause(signal: str) -> No
     assert causes(updated)[0] is Cause.TRAINING_SERVING_SKEW
 
 
-@pytest.mark.parametrize("signal", ["input:y", "upstream:y", "errors", "labels"])
+@pytest.mark.parametrize("signal", ["input:y", "upstream:y", "errors", "labels", "callers"])
 def test_trouble_elsewhere_is_not_put_down_to_skew(signal: str) -> None:
     bad = verdict(signal) if ":" not in signal else of_column(signal)
     report = reconcile(case(), [bad, differing("x")], ())

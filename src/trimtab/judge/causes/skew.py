@@ -3,7 +3,7 @@
 from trimtab.domain.verdicts import Cause, Verdict
 from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
 
-APART = ("service", "labels")
+APART = ("service", "labels", "callers", "golden")
 """Kinds of trouble that no value of an input makes."""
 
 
