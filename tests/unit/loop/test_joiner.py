@@ -1,4 +1,4 @@
-"""What becomes of labels, as the joiner weighs them."""
+"""What becomes of labels: which predictions they find, and which are forgotten."""
 
 from tests.support.request_log import LABEL, ROW, table
 
@@ -28,3 +28,37 @@ def test_every_label_is_told_by_what_became_of_it() -> None:
     again = given(("r1", "1"), ("r1", "0"), ("r2", "1"))
     assert joiner.weigh(again).fate.tolist() == ["repeated", "contradicted", "fresh"]
     assert Joiner(Terms(horizon=10.0)).weigh(first).at.tolist() == first.fixed["at"].tolist()
+
+
+def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:
+    """The oldest labels go, and are counted; a label that comes for a prediction still counts."""
+    joiner = Joiner(Terms(horizon=10.0), capacity=50)
+    row = {**ROW, "request_id": "mine", "event_time": 1.0}
+    joiner.add(Segment("flights", "rows", "g0-1", 0, ""), to_rows(table([row], FIXED_COLUMNS)))
+    flood = [{**LABEL, "request_id": f"nobody{number}"} for number in range(500)]
+    assert joiner.learn(to_labels(table(flood, LABEL_COLUMNS)), 2.0) == []
+    assert (joiner.waiting, joiner.evicted) == (1, 450)
+    assert len(joiner.dump().labels) == 50
+    (known,) = joiner.learn(to_labels(table([{**LABEL, "request_id": "mine"}], LABEL_COLUMNS)), 3.0)
+    assert known.rows.fixed["request_id"].tolist() == ["mine"]
+
+
+def test_what_no_label_can_reach_is_forgotten() -> None:
+    joiner = Joiner(Terms(horizon=10.0), capacity=2)
+    for number, moment in enumerate((0.0, 5.0)):
+        row = {**ROW, "request_id": f"r{number}", "event_time": moment}
+        segment = Segment("flights", "rows", "g0-1", number, "")
+        joiner.add(segment, to_rows(table([row], FIXED_COLUMNS)))
+    joiner.expire(11.0)
+    assert joiner.waiting == 1
+    for number in range(2, 5):
+        row = {**ROW, "request_id": f"r{number}", "event_time": 11.0}
+        segment = Segment("flights", "rows", "g0-1", number, "")
+        joiner.add(segment, to_rows(table([row], FIXED_COLUMNS)))
+    assert (joiner.waiting, joiner.evicted) == (2, 2)
+    labels = [{**LABEL, "request_id": f"r{number}"} for number in range(9)]
+    known = joiner.learn(to_labels(table(labels, LABEL_COLUMNS)), 12.0)
+    assert [list(each.rows.fixed["request_id"]) for each in known] == [["r3", "r4"]]
+    joiner.expire(50.0)
+    assert joiner.dump().labels == ()
+    assert joiner.waiting == 0

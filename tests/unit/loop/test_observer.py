@@ -23,7 +23,6 @@ from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Incident
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.loop.evidence import Evidence
-from trimtab.loop.joiner import Joiner, Terms
 from trimtab.loop.observer import Judges, Observer, Sources
 from trimtab.loop.watermark import Watermark
 
@@ -373,52 +372,6 @@ def test_labels_bring_the_inputs_that_a_regressions_loss_is_expected_from(
     writer.labels({"request_id": "a"})
     observer.poll()
     assert bench.tapes.monitors.columns == [["level", "side"]]
-
-
-def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:
-    """The oldest labels go, and are counted; a label that comes for a prediction still counts."""
-    from tests.support.request_log import LABEL, ROW, table
-
-    from trimtab.backends.requestlog_files import to_labels, to_rows
-    from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
-    from trimtab.ports.requestlog import Segment
-
-    joiner = Joiner(Terms(horizon=10.0), capacity=50)
-    row = {**ROW, "request_id": "mine", "event_time": 1.0}
-    joiner.add(Segment("flights", "rows", "g0-1", 0, ""), to_rows(table([row], FIXED_COLUMNS)))
-    flood = [{**LABEL, "request_id": f"nobody{number}"} for number in range(500)]
-    assert joiner.learn(to_labels(table(flood, LABEL_COLUMNS)), 2.0) == []
-    assert (joiner.waiting, joiner.evicted) == (1, 450)
-    assert len(joiner.dump().labels) == 50
-    (known,) = joiner.learn(to_labels(table([{**LABEL, "request_id": "mine"}], LABEL_COLUMNS)), 3.0)
-    assert known.rows.fixed["request_id"].tolist() == ["mine"]
-
-
-def test_what_no_label_can_reach_is_forgotten() -> None:
-    from tests.support.request_log import LABEL, ROW, table
-
-    from trimtab.backends.requestlog_files import to_labels, to_rows
-    from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
-    from trimtab.ports.requestlog import Segment
-
-    joiner = Joiner(Terms(horizon=10.0), capacity=2)
-    for number, moment in enumerate((0.0, 5.0)):
-        row = {**ROW, "request_id": f"r{number}", "event_time": moment}
-        segment = Segment("flights", "rows", "g0-1", number, "")
-        joiner.add(segment, to_rows(table([row], FIXED_COLUMNS)))
-    joiner.expire(11.0)
-    assert joiner.waiting == 1
-    for number in range(2, 5):
-        row = {**ROW, "request_id": f"r{number}", "event_time": 11.0}
-        segment = Segment("flights", "rows", "g0-1", number, "")
-        joiner.add(segment, to_rows(table([row], FIXED_COLUMNS)))
-    assert (joiner.waiting, joiner.evicted) == (2, 2)
-    labels = [{**LABEL, "request_id": f"r{number}"} for number in range(9)]
-    known = joiner.learn(to_labels(table(labels, LABEL_COLUMNS)), 12.0)
-    assert [list(each.rows.fixed["request_id"]) for each in known] == [["r3", "r4"]]
-    joiner.expire(50.0)
-    assert joiner.dump().labels == ()
-    assert joiner.waiting == 0
 
 
 def test_the_event_clock_ignores_one_request_from_the_future(
