@@ -8,16 +8,20 @@ import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, labelled, profile, rows, spec
 
 from trimtab.domain.deployment import MonitorPlan, unpriced
+from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.signature import Datatype, Output
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
 from trimtab.judge.promised import lacking, named, promised
 from trimtab.judge.reports import Surroundings
-from trimtab.judge.signals.family import Target
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.quality import Quality
 
 FIRST = 20
 TIMED = profile()
 UNTIMED = profile(timed=False)
+BYTES = Datatype.BYTES
 COSTS = {"1": {"0": 2.0}, "0": {"1": 8.0}}
 
 
@@ -189,3 +193,44 @@ def test_names_of_signals_go_by_the_plan() -> None:
     target = Target(spec(**SEVERAL), BINARY, TIMED, STABLE.digest, 0.0)
     assert target.signal("quality", "f1") == "quality"
     assert target.signal("estimate", "error") == "estimate:error"
+
+
+def of_three(metrics: tuple[str, ...], flip: bool) -> dict[str, Verdict]:
+    """The verdicts of a model of three classes after some days; `flip` spoils the rarest class."""
+    signature = msgspec.structs.replace(
+        BINARY, task="multiclass", classes=("a", "b", "c"), outputs=(Output("label", BYTES),)
+    )
+    inputs = rows(6000, seed=1).inputs
+    rng = np.random.default_rng(2)
+    truth = rng.choice(np.array(["a", "b", "c"], dtype=object), 6000, p=(0.6, 0.3, 0.1))
+    said = np.where(rng.random(6000) < 0.1, "a", truth).astype(object)
+    known = build_profile(Reference(signature, inputs, {"label": said}, truth))
+    target = Target(
+        spec(block_seconds=DAY, quality=metrics), signature, known, STABLE.digest, FIRST * DAY
+    )
+    family = Quality.of(target)
+    assert family is not None
+    for day in range(FIRST, FIRST + 6):
+        part = rows(500, seed=day, start=day * DAY)
+        label = truth[:500].copy()
+        label[0] = "new"
+        spoilt = np.where((truth[:500] == "c") & flip, "a", said[:500]).astype(object)
+        told = Rows(part.fixed, part.inputs, {"label": spoilt})
+        family.take(family.count(told))
+        family.take(family.learn(Labelled(told, label, part.fixed["event_time"])))
+        family.close((day + 1) * DAY + 3600.0, Breaks())
+    return {verdict.signal: verdict for verdict in family.verdicts()}
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_rarest_class_counts_as_much_as_the_others(flip: bool) -> None:
+    found = of_three(("macro_recall", "error"), flip)
+    assert found["quality"].verdict == ("bad" if flip else "ok")
+    assert found["quality:error"].n == 3000
+    assert of_three(("error",), False)["quality"].verdict == "ok"
+
+
+def test_where_nothing_can_be_watched_labels_are_not_counted() -> None:
+    found = of_three(("f1",), False)
+    assert found["quality"].verdict == "unknown"
+    assert "f1 cannot be watched" in found["quality"].reason
