@@ -55,6 +55,18 @@ def test_a_ring_forgets_what_is_too_old_and_refuses_what_always_was() -> None:
     assert ring.before(100.0, 100.0).sum() == 0.0
 
 
+def test_a_ring_begins_anew_when_the_clock_goes_back_beyond_it() -> None:
+    ring = Ring(1.0, 4)
+    ring.turn(1000.0)
+    ring.add(np.array([1000.0]))
+    ring.turn(999.0)
+    assert ring.before(1000.0, 1.0).tolist() == [1.0]
+    assert ring.before(10.0, 4.0).tolist() == [0.0]
+    ring.turn(10.0)
+    ring.add(np.array([10.0]))
+    assert ring.before(10.0, 4.0).tolist() == [0.0, 1.0]
+
+
 def test_a_ring_goes_on_from_its_dump() -> None:
     ring, other = Ring(1.0, 4), Ring(1.0, 4)
     ring.turn(10.0)
@@ -116,6 +128,19 @@ def test_demand_ceases_when_calls_do() -> None:
 def test_before_any_call_nothing_is_asked_and_nothing_known() -> None:
     told = Arrivals(BEGIN).demand(BEGIN, 10.0, 300.0)
     assert (told.level, told.peak, told.last, told.busiest) == (0.0, 0.0, 0.0, None)
+
+
+def test_a_log_that_nobody_read_for_hours_has_no_peak() -> None:
+    told = demand(counted(evenly(10.0, 0.0, 60.0), now=30_000.0), 30_000.0)
+    assert (told.level, told.peak) == (0.0, 0.0)
+
+
+def test_after_the_clock_went_back_demand_is_that_of_now() -> None:
+    arrivals = counted(evenly(10.0, 90_000.0, 60.0), now=90_060.0)
+    later = evenly(30.0, 0.0, 120.0)
+    arrivals.count(later, np.ones(len(later), np.bool_), BEGIN + 120.0)
+    told = demand(arrivals, 120.0)
+    assert told.level == pytest.approx(30.0, rel=0.2)
 
 
 def test_times_of_the_future_and_of_long_ago_are_left_out() -> None:

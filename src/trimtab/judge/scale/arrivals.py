@@ -133,7 +133,9 @@ class Arrivals:
     def _head(self, now: float) -> float:
         """Up to when arrivals are known: to the newest, unless it is so old that calls ceased."""
         usual = 1.0 + 2.0 * self._delay
-        return self._newest if now - self._newest <= usual else now - self._delay
+        # A clock that has gone back knows of calls that have not come yet.
+        newest = min(self._newest, now)
+        return newest if now - newest <= usual else now - self._delay
 
     def _level(self, head: float) -> float:
         rates = []

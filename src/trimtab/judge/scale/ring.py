@@ -19,9 +19,14 @@ class Ring:
         self._held: NDArray[np.float64] = np.zeros((size, *shape))
 
     def turn(self, now: float) -> None:
-        """Let time pass up to `now`; times up to two seconds later may then be added."""
+        """Let time pass up to `now`; times up to two seconds later may then be added.
+
+        A clock that went back by more than is held begins anew: what it held has not been yet."""
         last = int((now + 2.0) / self.width)
-        if last > self.last:
+        if last <= self.last - self.size:
+            self._held[:] = 0.0
+            self.last = last
+        elif last > self.last:
             gone = np.arange(max(self.last, last - self.size) + 1, last + 1)
             self._held[gone % self.size] = 0.0
             self.last = last
@@ -35,10 +40,13 @@ class Ring:
         np.add.at(self._held, (slots[held] % self.size, *(each[held] for each in where)), value)
 
     def before(self, until: float, seconds: float) -> NDArray[np.float64]:
-        """The slots of the last `seconds` up to that of `until`, oldest first; at least one."""
+        """The slots of the last `seconds` up to that of `until`, oldest first; at least one.
+
+        Of a time so long ago that nothing is held of it, that one is empty."""
         last = int(until / self.width)
         first = last - max(1, int(seconds / self.width)) + 1
-        return self._held[np.arange(max(first, self.last - self.size + 1), last + 1) % self.size]
+        held = np.arange(max(first, self.last - self.size + 1), last + 1)
+        return self._held[held % self.size] if held.size else np.zeros_like(self._held[:1])
 
     def dump(self) -> tuple[int, tuple[float, ...]]:
         """The number of the newest slot, and all slots up to it, oldest first."""
