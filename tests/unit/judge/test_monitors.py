@@ -27,6 +27,7 @@ from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
 from trimtab.judge.reports import MonitorReport, Surroundings
+from trimtab.judge.signals.breaks import QUARANTINE
 from trimtab.judge.signals.quality import quality_zone
 
 TIMED = profile()
@@ -180,6 +181,39 @@ def test_a_new_text_everywhere_is_a_break_until_it_is_known() -> None:
     bad = [verdict for verdict in life.report.verdicts if verdict.verdict == "bad"]
     assert [verdict.signal for verdict in bad] == ["upstream:side"]
     assert "100% impossible or never seen (up)" in bad[0].reason
+
+
+def test_a_text_that_takes_longer_to_prove_than_to_learn_is_not_learned_meanwhile() -> None:
+    life = start().days([CALM] * 8)
+    for _ in range(QUARANTINE + 3):
+        texts_of_day(life, CALM, 180)
+    assert Cause.UPSTREAM_BREAK in life.causes()
+    assert "45% impossible or never seen (up)" in life.verdict("upstream:side").reason
+
+
+def test_a_number_that_no_longer_changes_is_a_break_until_it_does() -> None:
+    life = start().days([CALM] * 8)
+    stuck_day(life)
+    assert life.causes() == [Cause.UPSTREAM_BREAK]
+    assert "100% one and the same number" in life.verdict("upstream:level").reason
+    life.days([CALM] * 2)
+    assert not life.incidents
+
+
+def test_a_number_that_has_one_value_a_day_is_not_stuck() -> None:
+    life = start()
+    for _ in range(12):
+        stuck_day(life)
+    assert life.verdict("upstream").verdict == "ok"
+
+
+def stuck_day(life: Life) -> None:
+    """A day of 400 rows that all have the same level."""
+    part = rows(400, seed=life.day, start=life.day * DAY)
+    level = np.full(400, np.median(part.inputs["level"]))
+    life.monitors.observe(Rows(part.fixed, {**part.inputs, "level": level}, part.outputs))
+    life.day += 1
+    life.assess(life.day * DAY + 3600.0)
 
 
 def test_what_other_columns_bring_while_a_feed_is_broken_is_not_learned() -> None:

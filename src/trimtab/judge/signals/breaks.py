@@ -5,7 +5,8 @@ and over each segment) is compared with its own last blocks: the share of missin
 share of *strange* ones. A number is strange when it lies farther outside the range of the recent
 past than half of its width, or when the column takes only certain values (a rounded measurement)
 and this is none of them: a change of unit shows so at once. A text is strange when it was never
-seen.
+seen. A number that takes many values is *stuck* where a whole block holds a single one, as when a
+cache goes on answering whose source has stopped.
 """
 
 import math
@@ -21,7 +22,7 @@ from trimtab.domain.profile import ColumnProfile
 from trimtab.judge.quality import texts
 from trimtab.judge.watch import Bet
 
-Kind = Literal["missing", "strange"]
+Kind = Literal["missing", "strange", "stuck"]
 
 RECENT = 7
 """Blocks of the recent past."""
@@ -39,6 +40,9 @@ CLUSTERS = 24
 """At most this many rows of a block count as independent: feeds fail for hours, not for rows."""
 
 FEWEST_ROWS = 16
+FEWEST_CUTS = 8
+"""A number with as many cut points has no value so common that a block might hold no other."""
+
 LARGEST_KNOWN = 1024
 MENDED = 2.0
 """log10 of the evidence that ends a break."""
@@ -55,6 +59,12 @@ class Cell(msgspec.Struct, frozen=True):
     def of(cls, missing: NDArray[np.bool_], strange: NDArray[np.bool_]) -> "Cell":
         """Count rows."""
         return cls(missing.size, int(missing.sum()), int(strange.sum()))
+
+    def share(self, kind: Kind, seen: "Seen") -> float:
+        """Of its rows, at least one, those that are of this kind; `seen` is the column's."""
+        if kind == "stuck":
+            return float(seen.single and self.n - self.missing - self.strange >= FEWEST_ROWS)
+        return (self.missing if kind == "missing" else self.strange) / self.n
 
     def merge(self, other: "Cell") -> "Cell":
         """The counts of both."""
@@ -126,8 +136,12 @@ class Recent(msgspec.Struct):
 
     def quarantine(self) -> None:
         """A break began: what the last blocks brought is not to be learned."""
-        self.waiting, self.waiting_names = [], []
+        self.forget()
         self.stale += 1
+
+    def forget(self) -> None:
+        """What waits to be known is not to be learned."""
+        self.waiting, self.waiting_names = [], []
 
 
 def _limit(value: float | None) -> float:
@@ -157,6 +171,11 @@ class Seen(msgspec.Struct, frozen=True):
         if not ordinary.size:
             return cls(values=_least(new))
         return cls(float(ordinary.min()), float(ordinary.max()), _least(new))
+
+    @property
+    def single(self) -> bool:
+        """Whether all ordinary values were one and the same number."""
+        return self.low is not None and self.low == self.high
 
     def merge(self, other: "Seen") -> "Seen":
         """What both saw."""
@@ -206,8 +225,8 @@ class BreakWatch(msgspec.Struct):
         if self.back is not None:
             self._mend(self.back, trials)
             return
-        if self.segment and len(self.recent) < QUARANTINE:
-            # The reference knows no segments: they are judged by their own past only.
+        if (self.segment or self.kind == "stuck") and len(self.recent) < QUARANTINE:
+            # The reference knows neither segments nor blocks: these are judged by their own past.
             self.recent = [*self.recent, share]
             return
         # The newest block is left out: it may hold the first hours of a break.
@@ -220,7 +239,8 @@ class BreakWatch(msgspec.Struct):
         if self.evidence >= log10_threshold and share > self.bet.m:
             # Half-way back is enough: what a feed brings after a break need not be quite as before.
             self.since, self.back = self.started, Bet((self.bet.m + share) / 2.0, "below")
-        else:
+        elif not self.suspected:
+            # Were the past to take in what is above it, a break had to be proven in two blocks.
             self.recent = [*self.recent, share][-RECENT:]
 
     def _mend(self, back: Bet, trials: int) -> None:
@@ -236,6 +256,11 @@ class BreakWatch(msgspec.Struct):
         return f"{self.column}\n{self.segment}"
 
     @property
+    def suspected(self) -> bool:
+        """Whether the last block was above the border, though not yet proven to be a break."""
+        return self.started is not None
+
+    @property
     def broken(self) -> bool:
         """Whether the stream is broken and has not recovered."""
         return self.back is not None
@@ -249,8 +274,10 @@ def watches(profile: ColumnProfile, segments: list[str]) -> list[BreakWatch]:
     if profile.minimum is not None and profile.minimum == profile.maximum:
         # Beside a single number every other one is strange: a new year, a new version.
         del bases["strange"]
-    return [
+    made = [
         BreakWatch(profile.name, kind, segment, base)
         for segment in ["", *segments]
         for kind, base in bases.items()
     ]
+    varied = profile.kind == "continuous" and len(profile.cuts) >= FEWEST_CUTS
+    return [*made, BreakWatch(profile.name, "stuck", "", 0.0)] if varied else made

@@ -20,6 +20,13 @@ NAMED = 3
 """New categories that a verdict names, each shortened."""
 LONGEST_NAME = 40
 
+WORDS = {
+    "missing": "missing",
+    "strange": "impossible or never seen",
+    "stuck": "one and the same number",
+}
+"""What is said of the rows of a broken column, by the kind of break."""
+
 SEGMENT_MASS = 0.02
 """Segments of a smaller share of the reference have too few rows to tell a break by."""
 
@@ -50,7 +57,8 @@ class State(msgspec.Struct):
 
 
 class Upstream:
-    """Two streams (missing, strange) for each column, over all rows and for each segment.
+    """Two streams (missing, strange) for each column, over all rows and for each segment, and one
+    (stuck) over all rows for numbers that take many values.
 
     What is strange is read from the recent past: blocks that are counted in parallel must all be
     counted after the last block before them has closed.
@@ -108,6 +116,7 @@ class Upstream:
             breaks.columns[start] = self._judge(start, feeds)
             for name, seen in feeds.seen.items():
                 self._remember(name, seen, bool(breaks.columns[start]))
+            self._distrust()
         breaks.spans = self.state.spans
 
     def _remember(self, name: str, seen: Seen, broken: bool) -> None:
@@ -121,13 +130,20 @@ class Upstream:
         else:
             self.state.recent[name].close(seen)
 
+    def _distrust(self) -> None:
+        """What a column brings while it is suspected is not learned: evidence may need more blocks
+        than the quarantine has, and would never come about something known."""
+        for watch in self.state.watches:
+            if watch.suspected and not watch.broken:
+                self.state.recent[watch.column].forget()
+
     def _judge(self, start: float, feeds: Feeds) -> frozenset[str]:
         state = self.state
         for watch in state.watches:
             cell = feeds.cells[watch.key]
             if cell.n >= FEWEST_ROWS:
-                count = cell.missing if watch.kind == "missing" else cell.strange
-                watch.take(start, count / cell.n, cell.n, self._limit)
+                share = cell.share(watch.kind, feeds.seen[watch.column])
+                watch.take(start, share, cell.n, self._limit)
         broken = [watch for watch in state.watches if watch.broken]
         lasting = bool(state.spans) and state.spans[-1].until is None
         if broken and not lasting:
@@ -160,7 +176,7 @@ class Upstream:
         broken = [watch for watch in mine if watch.broken]
         worst = max(broken, key=lambda watch: (watch.evidence, watch.share))
         scope, where = _scope(column, mine)
-        what = "missing" if worst.kind == "missing" else "impossible or never seen"
+        what = WORDS[worst.kind]
         if worst.kind == "strange" and column in self.state.unseen:
             what += f" ({', '.join(self.state.unseen[column])})"
         since = min(watch.since or 0.0 for watch in broken)
