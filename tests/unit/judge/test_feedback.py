@@ -68,6 +68,11 @@ class Mail:
             del self.incidents[closed]
 
 
+def test_labels_of_another_clock_say_nothing_of_how_long_labels_take() -> None:
+    mail = Mail().live(8).live(3, delay=-2.0 * DAY)
+    assert mail.verdicts["feedback"].verdict == "ok"
+
+
 def test_labels_that_come_as_ever_are_fine_and_their_delay_is_told() -> None:
     mail = Mail().live(20, fate=Fate.UNKNOWN, share=0.1)
     assert mail.verdicts["feedback"].verdict == "ok"

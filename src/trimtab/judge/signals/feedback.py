@@ -29,6 +29,10 @@ DELAYS = 32
 TAIL = 0.05
 """What comes later, or sooner, than all but this share of the recent past is late, or early."""
 
+ASKEW = 60.0
+"""Seconds by which a label may be known before its prediction. Beyond that clocks disagree, and it
+is not known how long the label took."""
+
 SOURCES = 16
 """Senders of labels that are told apart."""
 
@@ -123,12 +127,12 @@ class Feedback:
 
     def learn(self, labelled: Labelled) -> Mapping[int, Told]:
         """Count labels by how long after the prediction they became known."""
-        took = np.maximum(labelled.labelled_at - labelled.rows.fixed["event_time"], 1.0)
-        bins = np.minimum(np.floor(np.log2(took)), DELAYS - 1).astype(np.int64)
-        numbers = self._numbers(labelled.labelled_at)
+        took = labelled.labelled_at - labelled.rows.fixed["event_time"]
+        bins = np.floor(np.log2(np.maximum(took, 1.0))).astype(np.int64).clip(max=DELAYS - 1)
+        numbers, timed = self._numbers(labelled.labelled_at), took >= -ASKEW
         return {
             n: Told(
-                delays=np.bincount(bins[numbers == n], minlength=DELAYS).tolist(),
+                delays=np.bincount(bins[(numbers == n) & timed], minlength=DELAYS).tolist(),
                 sources=self._by_source(labelled.take(numbers == n)),
             )
             for n in np.unique(numbers).tolist()
