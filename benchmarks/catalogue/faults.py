@@ -1,0 +1,107 @@
+"""The catalogue: each fault with its doses, its true cause, and whether anybody is harmed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from catalogue import effects as fx
+from trimtab.domain.verdicts import Cause
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One entry. `causes` are those that are right (empty: nothing should be told); where there
+    are two, `either` says why. Doses are drawn evenly on a logarithmic scale.
+
+    `harmful` is whether clients or decisions suffer.
+    """
+
+    name: str
+    effect: type[fx.Effect]
+    doses: tuple[float, float]
+    causes: tuple[Cause, ...] = ()
+    harmful: bool = True
+    either: str = ""
+
+    @property
+    def about(self) -> str:
+        """What happens, in a sentence."""
+        return (self.effect.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ")
+
+    @property
+    def null(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.causes
+
+    def dose(self, generator: np.random.Generator) -> float:
+        """How strong it is this time."""
+        low, high = self.doses
+        return float(low * (high / low) ** generator.random())
+
+
+_BREAK = (Cause.UPSTREAM_BREAK,)
+_RELEASE = (Cause.BAD_RELEASE,)
+_PLACE = (Cause.INFRASTRUCTURE,)
+_WORKER = (Cause.BAD_WORKER,)
+_CLIENT = (Cause.HOSTILE_CLIENT,)
+_LABELS = (Cause.LABEL_FAULT,)
+
+CATALOGUE: tuple[Fault, ...] = (
+    Fault("unit-change", fx.UnitChange, (4.0, 1000.0), _BREAK),
+    Fault("sentinel", fx.Sentinel, (0.4, 1.0), _BREAK),
+    Fault("stale-feed", fx.Frozen, (0.1, 0.9), _BREAK),
+    Fault("null-burst", fx.NullBurst, (0.6, 1.0), _BREAK),
+    Fault("category-rename", fx.Renamed, (0.9, 1.0), _BREAK),
+    Fault("covariate-harmless", fx.HarmlessShift, (0.7, 1.5), (Cause.DATA_DRIFT,), harmful=False),
+    Fault("covariate-harmful", fx.HarmfulShift, (5.0, 10.0), (Cause.DATA_DRIFT,)),
+    Fault(
+        "prior-shift",
+        fx.PriorShift,
+        (3.0, 8.0),
+        (Cause.CONCEPT_DRIFT, Cause.DATA_DRIFT),
+        either="more positives move the inputs, and what a score means",
+    ),
+    Fault("concept-flip", fx.ConceptFlip, (0.15, 0.4), (Cause.CONCEPT_DRIFT,)),
+    Fault("concept-flip-segment", fx.SegmentFlip, (0.5, 1.0), (Cause.CONCEPT_DRIFT,)),
+    Fault("labels-stop", fx.LabelsStop, (0.6, 1.0), _LABELS),
+    Fault("labels-late", fx.LabelsLate, (1.5, 4.0), _LABELS),
+    Fault("label-flood", fx.LabelFlood, (2.0, 10.0), _LABELS, harmful=False),
+    Fault(
+        "labels-forged",
+        fx.ForgedLabels,
+        (0.25, 0.6),
+        (Cause.LABEL_FAULT, Cause.HOSTILE_CLIENT),
+        either="the labels are false, and one sender is why",
+    ),
+    Fault("feature-mismatch", fx.OnlineFeature, (0.7, 1.5), (Cause.TRAINING_SERVING_SKEW,)),
+    Fault("library-upgrade", fx.Environment, (0.7, 2.0), (Cause.ENVIRONMENT_MISALIGNMENT,)),
+    Fault("library-upgrade-same", fx.SameLibrary, (1.0, 1.0), harmful=False),
+    Fault("blas-change", fx.OtherBlas, (1e-14, 1e-10), harmful=False),
+    Fault("node-fails", fx.WorkerFails, (0.1, 0.6), _WORKER),
+    Fault("node-slow", fx.WorkerSlow, (20.0, 60.0), _WORKER),
+    Fault(
+        "node-wrong",
+        fx.WorkerWrong,
+        (0.5, 1.0),
+        (Cause.BAD_WORKER, Cause.ENVIRONMENT_MISALIGNMENT),
+        either="the golden set fails on one worker only",
+    ),
+    Fault("memory-leak", fx.MemoryLeak, (0.05, 0.15), _PLACE),
+    Fault("cpu-starvation", fx.Starved, (10.0, 40.0), _PLACE),
+    Fault("slow-dependency", fx.SlowDependency, (0.06, 0.3), _PLACE),
+    Fault("batch-interference", fx.BatchInterference, (0.06, 0.3), _PLACE),
+    Fault("release-fails", fx.ReleaseFails, (0.05, 0.4), _RELEASE),
+    Fault("release-fails-at-once", fx.ReleaseFailsAtOnce, (0.05, 0.4), _RELEASE),
+    Fault("release-slow", fx.ReleaseSlow, (15.0, 40.0), _RELEASE),
+    Fault("release-worse", fx.ReleaseWorse, (0.35, 0.45), _RELEASE),
+    Fault("release-unfair", fx.ReleaseUnfair, (1.5, 3.0), _RELEASE),
+    Fault("release-good", fx.ReleaseGood, (1.0, 1.0), harmful=False),
+    Fault("client-garbage", fx.ClientGarbage, (0.3, 0.5), _CLIENT),
+    Fault("client-crashes", fx.ClientCrashes, (0.05, 0.4), _CLIENT),
+    Fault("clock-jump", fx.ClockJump, (12 * HOUR, 72 * HOUR), harmful=False),
+    Fault("nothing", fx.Nothing, (1.0, 1.0), harmful=False),
+)
+
+BY_NAME = {fault.name: fault for fault in CATALOGUE}
