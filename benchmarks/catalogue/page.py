@@ -47,11 +47,12 @@ another question.
 
 {data}
 
-*First* is the first cause of the incident that a person would look at: the loudest since the
-fault began, of these the oldest, as it stands {after} after the fault. *Told* is when the first
-message (page or ticket) went out; *right* when that incident first named a right cause first. A
-fault with two right causes says below why. Not a blind test: the catalogue and some of the causes
-were made side by side."""
+*First* (with a 95 % interval) is the first cause of the incident that a person would look at: the
+loudest since the fault began, of these the oldest, as it stands {after} after the fault. *Told* is
+when the first message (page or ticket) went out; *right* when that incident first named a right
+cause first. A fault with two right causes says below why. Not a blind test: the catalogue and some
+of the causes were made side by side.
+"""
 
 MATRIX = """
 ## Confusion
@@ -140,7 +141,7 @@ def _share(part: Sequence[Outcome], true: Callable[[Outcome], bool], interval: b
     hits = sum(map(true, part))
     if not interval:
         return f"{hits / len(part):.1%}"
-    low, high = clopper_pearson(hits, len(part), 0.05)
+    low, high = clopper_pearson(hits, len(part))
     return f"{hits / len(part):.1%} [{low:.1%}, {high:.1%}]"
 
 
@@ -245,4 +246,5 @@ def line(outcome: Outcome) -> str:
     """A run in a line, for who watches."""
     told = "–" if outcome.detected is None else f"{outcome.detected / DAY:.2f} d"
     word = "right" if outcome.named_first else "second" if outcome.named else "not right"
+    word = "nothing is wrong" if outcome.fault.null else word
     return f"{outcome.data} {outcome.fault.name}: told {told}, first {_first(outcome)} ({word})"

@@ -7,6 +7,7 @@ import numpy as np
 
 from catalogue.faults import BY_NAME, Fault
 from catalogue.life import Harm, Lived
+from catalogue.tables import MONDAY
 from trimtab.domain import events as e
 from trimtab.domain.verdicts import Cause, Incident
 
@@ -30,7 +31,7 @@ class Outcome:
     `lead` is the incident that a person would look at first when the run ends: the loudest, of
     these the oldest. `detected` is when the first message went out, `right` when the incident that
     was then the lead first named a right cause first. `false` are the tiers of incidents that
-    opened before the fault.
+    opened before the fault; in `quiet_seconds` of the run nothing was wrong.
     """
 
     fault: Fault
@@ -81,7 +82,7 @@ def judged(life: Lived) -> Outcome:
         None if right is None else right - life.began,
         tuple(false.values()),
         tuple(newest.values()),
-        life.ended - life.began if fault.null else life.began,
+        (life.ended if fault.null else life.began) - MONDAY,
         life.before,
         life.during,
     )
