@@ -107,7 +107,7 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
     if reference.label is not None:
         known = np.array([label is not None for label in reference.label], dtype=np.bool_)
         labelled = reference.take(known)
-    views = free_text.views(reference.inputs, reference.segments)
+    views = free_text.views(reference.inputs, {*reference.segments, *reference.groups})
     reference, labelled = (
         replace(each, inputs=free_text.expanded(each.inputs, views))
         for each in (reference, labelled)

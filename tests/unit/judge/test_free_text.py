@@ -51,6 +51,12 @@ def test_a_free_text_becomes_its_views_and_a_segment_stays() -> None:
     assert np.asarray(columns["note.length"])[0] == len(inputs["note"][0])
 
 
+def test_a_protected_group_stays_a_category_however_many_values_it_has() -> None:
+    inputs = {"place": notes(600, ENGLISH, 1)}
+    known = build_profile(Reference(BINARY, inputs, groups=("place",)))
+    assert [(column.name, column.view) for column in known.inputs] == [("place", "")]
+
+
 def test_missing_texts_are_missing_in_every_view() -> None:
     texts = np.array(["a b", None, ""], dtype=object)
     assert np.isnan(seen("length", texts)).tolist() == [False, True, False]
