@@ -98,7 +98,7 @@ def reconstruction(reference: Codes, scaled: Scaled, limit: float, kept: float) 
     left = vectors[:, order[int(np.searchsorted(explained, kept)) + 1 :]]
 
     def error(codes: Codes) -> Floats:
-        return ((scaled(codes) @ left) ** 2).sum(axis=1)
+        return np.asarray(((scaled(codes) @ left) ** 2).sum(axis=1), dtype=np.float64)
 
     profile: ColumnProfile = column_profile("error", error(reference), None)
     zones = columns.zones(profile, TOLERANCE, dkw_half_width(len(reference), 0.01))

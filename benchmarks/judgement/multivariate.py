@@ -10,7 +10,7 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ class Beside:
         self._scaled = alternatives.Scaled.of(self._reference, ordered)
         self._limit = log10_threshold("multivariate", 1, 12.0, DAY)
 
-    def codes(self, values: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    def codes(self, values: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
         """The bins of rows."""
         return np.column_stack([coarse_bins(each, values[each.name]) for each in self._columns])
 
@@ -167,7 +167,7 @@ def blocks(stream: Any, broken: Break, seed: int) -> Iterator[Rows]:
     for number, rows in stream.live.groupby("chunk"):
         given = broken(rows.reset_index(drop=True), rng)
         n = len(given)
-        times = (int(number) + 1) * DAY + np.arange(n) / n * DAY
+        times: NDArray[Any] = (int(number) + 1) * DAY + np.arange(n) / n * DAY
         if "timestamp" in given:
             times = (given["timestamp"] - pd.Timestamp(0)).dt.total_seconds().to_numpy()
         fixed = {
@@ -211,8 +211,9 @@ def lived(stream: Any, profile: ReferenceProfile, broken: Break, beside: Beside 
                 loudest = max(bad, key=lambda k: bad[k].log10_evidence)
                 found.first[name] = Alarm(found.rows, loudest)
             now[name] = set(bad)
+        codes = None if beside is None else beside.codes(rows.inputs)
         for name, detector in theirs.items():
-            if name not in found.first and detector.block(beside.codes(rows.inputs), number):  # type: ignore[union-attr]
+            if name not in found.first and detector.block(codes, number):
                 found.first[name] = Alarm(found.rows)
         if beside and (found.blocks >= SHOWN or len(found.first) == len(mine) + len(theirs)):
             break
