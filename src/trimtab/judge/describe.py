@@ -97,9 +97,9 @@ def scope(signal: str) -> dict[str, str]:
 
 
 def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdict:
-    bad = watch.since is not None
-    points = [p for p in watch.history if p.start >= (watch.since or 0.0)]
-    shown = points if bad else points[-LATELY:]
+    since, shown = watch.since, watch.history[-LATELY:]
+    if since is not None:
+        shown = [point for point in watch.history if point.start >= since]
     mean, lower, upper = interval(shown, grain(watch.spread))
     ends: tuple[float | None, float | None] = (lower, upper)
     seen = reach(watch, subject.reference)
@@ -108,7 +108,7 @@ def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdic
     return Verdict(
         signal=signal,
         tier=tier(group(signal)),
-        verdict="bad" if bad else "ok",
+        verdict="ok" if since is None else "bad",
         reason=_reason(watch, subject, shown, (mean, lower, upper)),
         release=release,
         scope=scope(signal),
@@ -119,8 +119,8 @@ def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdic
         upper=ends[1],
         reference=subject.reference,
         tolerance=_tolerance(watch.zones[0], subject.reference),
-        n=sum(p.n for p in points) if bad else watch.n,
-        since=watch.since,
+        n=watch.n if since is None else sum(p.n for p in shown),
+        since=since,
         detectable=None if seen is None else seen.effect,
         detectable_seconds=None if seen is None else seen.seconds,
     )
