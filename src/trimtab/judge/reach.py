@@ -51,7 +51,7 @@ def reach(watch: Watch, reference: float | None) -> Reach | None:
 
 def _effect(watch: Watch, reference: float | None, rows: int, blocks: int) -> float:
     """The change that shows across every border of the indicator; NaN where one never does."""
-    asked = _asked(watch.zones, watch.summed)
+    asked = _asked(watch.zones)
     needed = watch.log10_threshold * LN10 + math.log(asked.stakes)
     centre = asked.middle if reference is None else reference
     found = math.nan
@@ -74,8 +74,8 @@ class _Asked(NamedTuple):
 
 
 @lru_cache(PREPARED)
-def _asked(zones: tuple[Zone, ...], summed: bool) -> _Asked:
-    bets = stakes(zones, summed)
+def _asked(zones: tuple[Zone, ...]) -> _Asked:
+    bets = stakes(zones)
     middles = [_middle(zone) for zone in zones]
     chosen = min(range(len(zones)), key=lambda i: abs(middles[i] - 0.5))
     mine = np.flatnonzero(bets.indicator == chosen).tolist()

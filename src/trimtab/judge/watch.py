@@ -13,6 +13,9 @@ from trimtab.stats.bets import BetGrid, Side
 from trimtab.stats.logspace import LN10, log_mean_exp
 
 STAKES = 8
+BOLD = STAKES // 2
+"""The first of the bolder half of the stakes, which rise."""
+
 Z99 = 2.5758
 REMEMBERED = 60
 RECOVERED = 1.3
@@ -127,12 +130,12 @@ class Stakes(NamedTuple):
 
 
 @lru_cache(PREPARED)
-def stakes(zones: tuple[Zone, ...], summed: bool) -> Stakes:
+def stakes(zones: tuple[Zone, ...]) -> Stakes:
     """One bet for each border of each zone, with the stakes that `Bet` has."""
-    return _stakes(zones, zones, summed)
+    return _stakes(zones, zones)
 
 
-def _stakes(zones: tuple[Zone, ...], moved: tuple[Zone, ...], summed: bool) -> Stakes:
+def _stakes(zones: tuple[Zone, ...], moved: tuple[Zone, ...]) -> Stakes:
     """The bets of `zones`, on borders that have `moved`; what can no longer be crossed is not
     staked on."""
     borders = [
@@ -141,13 +144,12 @@ def _stakes(zones: tuple[Zone, ...], moved: tuple[Zone, ...], summed: bool) -> S
         for _, side in fixed.borders
     ]
     grids = [BetGrid(m, side, STAKES) for _, m, side in borders]
-    kept = slice(STAKES // 2 * summed, None)
-    shape = (len(grids), len(range(STAKES)[kept]))
+    shape = (len(grids), STAKES)
     return Stakes(
         np.array([i for i, _, _ in borders], dtype=np.int64),
         np.array([m for _, m, _ in borders], dtype=np.float64),
-        np.array([grid.on_one[kept] for grid in grids]).reshape(shape),
-        np.array([grid.on_zero[kept] for grid in grids]).reshape(shape),
+        np.array([grid.on_one for grid in grids]).reshape(shape),
+        np.array([grid.on_zero for grid in grids]).reshape(shape),
     )
 
 
@@ -171,9 +173,10 @@ class Watch(msgspec.Struct):
 
     `evidence` is the decimal logarithm of the average. `wealth` holds the natural logarithms of all
     stakes, as little-endian doubles in the order of `stakes`; it is empty before the first block.
-    It grows as that of `Bet` does, or, `summed`, by the Shiryaev–Roberts form, `M = exp(l) (1 +
-    M)`, which finds small and lasting changes sooner; that leaves out the timid half of the stakes,
-    which add up without saying anything.
+    It grows as that of `Bet` does. `summed`, the bolder half of the stakes grows by the
+    Shiryaev–Roberts form, `M = exp(l) (1 + M)`, which is sooner where a block is worth few rows.
+    The timid half would add up without saying anything, and is still needed: where rows are the
+    observations, a bold stake loses on a small change.
     """
 
     zones: tuple[Zone, ...]
@@ -265,8 +268,8 @@ class Block(NamedTuple):
     @property
     def stakes(self) -> Stakes:
         """The bets on it."""
-        fixed, summed = self.watch.zones, self.watch.summed
-        return stakes(fixed, summed) if self.zones is None else _stakes(fixed, self.zones, summed)
+        fixed = self.watch.zones
+        return stakes(fixed) if self.zones is None else _stakes(fixed, self.zones)
 
 
 def take_all(blocks: Sequence[Block]) -> None:
@@ -278,14 +281,12 @@ def take_all(blocks: Sequence[Block]) -> None:
         if block.watch.frozen is not None:
             block.watch.recover(block)
     staked = [(block, bets) for block in calm if (bets := block.stakes).m.size]
-    for summed in (False, True):
-        mine = [each for each in staked if each[0].watch.summed == summed]
-        if mine:
-            _bet([block for block, _ in mine], [bets for _, bets in mine], summed)
+    if staked:
+        _bet([block for block, _ in staked], [bets for _, bets in staked])
 
 
-def _bet(blocks: list[Block], bets: list[Stakes], summed: bool) -> None:
-    """Settle the bets of watches of one form, those of each watch side by side."""
+def _bet(blocks: list[Block], bets: list[Stakes]) -> None:
+    """Settle the bets of the watches, those of each side by side."""
     sizes = [each.m.size for each in bets]
     first = np.cumsum([0, *(len(block.totals) for block in blocks)])
     place = np.concatenate([each.indicator for each in bets]) + np.repeat(first[:-1], sizes)
@@ -299,10 +300,13 @@ def _bet(blocks: list[Block], bets: list[Stakes], summed: bool) -> None:
     )[:, None]
     on_one = np.concatenate([each.on_one for each in bets])
     grown = rows * (means * on_one + (1.0 - means) * np.concatenate([b.on_zero for b in bets]))
-    empty = np.full(on_one.shape[1], -np.inf).astype(WEALTH).tobytes()
+    empty = np.full(STAKES, -np.inf).astype(WEALTH).tobytes()
     held = [b.watch.wealth or empty * size for b, size in zip(blocks, sizes, strict=True)]
     wealth = np.frombuffer(b"".join(held), dtype=WEALTH).reshape(grown.shape)
-    grown += np.logaddexp(0.0, wealth) if summed else np.maximum(0.0, wealth)
+    summed = np.repeat([block.watch.summed for block in blocks], sizes)
+    kept = np.maximum(0.0, wealth)
+    kept[summed, BOLD:] = np.logaddexp(0.0, wealth[summed, BOLD:])
+    grown += kept
     _share_out(blocks, sizes, grown)
 
 

@@ -77,3 +77,14 @@ def test_a_verdict_is_made_again_when_its_watch_took_in_a_block_and_only_then() 
     third = described.verdict("errors", other, subject)
     assert third.n == 100
     assert described.verdict("errors", other, Subject("part", 0.1)) is not third
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_a_small_lasting_change_is_found_where_rows_are_the_observations(summed: bool) -> None:
+    """A stake three times the best one loses on it: the timid ones have to find it."""
+    watch = Watch((Zone(None, 0.17),), None, 3.3, summed)
+    blocks = 0
+    while watch.frozen is None and blocks < 100:
+        watch.take(3600.0 * blocks, [20.0], 100)
+        blocks += 1
+    assert blocks <= 40
