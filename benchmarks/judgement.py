@@ -1,0 +1,327 @@
+"""The judgement on real streams, beside other products, dummies, and the best there can be.
+
+Run: scripts/bench judgement [--only errors|tolerance|whole|tables ...] [--quick] [--write]
+
+Everything is seeded, so the same command gives the same figures. What other products said is kept in
+`.venv-peers/answers`. `--write` puts each part that was run into docs/benchmarks/judgement.md.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+# A small model is fitted and asked often; threads of it would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+from judgement import chunks, errors, faults, tolerance, whole
+from judgement.alarms import Delays, Rate, delay
+from judgement.streams import census
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "judgement.md"
+
+INTRO = """\
+# The judgement beside peers
+
+<!-- Written by `scripts/bench judgement --write`; each part by `--only PART --write`. -->
+
+How often monitors are wrong where nothing is, and how soon they see what is: on real rows, beside
+other products by their defaults and tuned to the same false alarms, beside dummies, and beside the
+best test there can be. Seeded: the same command gives the same figures. Speed is in
+[monitor](README.md), estimates without labels in [label-free](label-free.md).
+
+    scripts/bench judgement --write
+"""
+
+ERRORS = """\
+The errors of the census model (US Census employment, Massachusetts 2016–2018, {pool:,} rows, {value:.2%}
+wrong), drawn without their order, so that nothing ever changes; faults turn labels around from a
+random row on ({faults} of each dose). 100 rows make an hour, the block of the defaults; a year has
+{year:,} rows. trimtab is its family `quality` with tolerance zero, the border at the true error. Of
+the default budget (one page a month) quality may spend {promised:.2g} a year. *Tuned* is the quickest
+setting with no more than that on a null of {years:.3g} years; the alarms that are told are those on
+another null of as many. An alarm of a detector that also looks downwards counts only at a rise. The
+oracle is Page's test with the errors before and after known, on both nulls at as many false alarms as
+trimtab had by its defaults, or as granted; × is the median against the oracle of the same false
+alarms. Delays in rows, median / 90 %.
+"""
+
+TOLERANCE = """\
+The same errors in the order of the years, each year shuffled, against the 2015 of the model
+({value:.2%} on {rows:,} rows): years of {years}, which harm nobody. Alarms over {passes} passes, and
+delays of {dose:.0%} more errors put in at a random row of each.
+"""
+
+WHOLE = """\
+A model of our own on the census (fitted on half of 2015), sixteen inputs, score and labels, in hours
+of 250 rows; a year has {year:,} rows. trimtab watches everything by its defaults. Beside it {streams}
+streams of the same rows (error, score, age, the commonest categories), each with a detector of its
+own, tuned so that all of them together have no more alarms on a null than trimtab's budget of pages.
+*Null*: reference and live rows from the same years in random order. *Census*: 2015 against the years
+after it; the error moves by at most half a point, so every alarm there is one about nothing that
+harms.
+"""
+
+INJECTED = """\
+Each fault at {times} random times. *Harm* is what the fault does to the error, in points. Delays in
+rows, median / 90 %, with the missed share after {patience:,} rows; *named first / in three*: the
+column of the fault (or `error`) is the first that the alarms name, or among the first three.
+"""
+
+TABLES = """\
+Products that compare tables, by their defaults, on the census in chunks of {size:,} rows: alerts
+about columns (of {columns}), and about the realised accuracy. Then with 3 points more of errors from
+row {since:,} on.
+"""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; the first column is left, the others right."""
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def shown(delays: Delays) -> str:
+    """Median and 90 % quantile, and what was missed."""
+    return f"{delays}" + (f" ({delays.missed:.0%} missed)" if delays.missed else "")
+
+
+def part_errors(quick: bool) -> str:
+    """One stream."""
+    rows = census()[1]
+    pool = (rows["y_true"] != rows["y_pred"]).to_numpy()
+    plan = errors.QUICK if quick else errors.Plan()
+    race = errors.Race(pool, plan, 1)
+    lines = list(race.lines())
+    told = ERRORS.format(
+        pool=pool.size,
+        value=pool.mean(),
+        faults=plan.faults,
+        year=errors.YEARLY,
+        promised=errors.PROMISED,
+        years=race.years,
+    )
+    head = ["Detector", "Setting", "False alarms a year (95 %)"]
+    head += [f"+{dose:.0%}".replace("%", " points") for dose in plan.doses]
+    body = [
+        [line.name, line.setting, line.false, *cells(line, lines, plan.doses)] for line in lines
+    ]
+    return told + "\n" + table(head, body) + "\n"
+
+
+def cells(line: errors.Line, lines: Sequence[errors.Line], doses: Sequence[float]) -> Iterator[str]:
+    """Delays by dose; trimtab's also against the oracle of the same false alarms."""
+    oracles = [each for each in lines if each.name == errors.ORACLE]
+    against = oracles[0 if line.setting == "defaults" else 1]
+    for dose in doses:
+        if not line.delays:
+            yield "–"
+            continue
+        best = against.delays[dose].quantile(0.5)
+        times = f" × {line.delays[dose].quantile(0.5) / best:.2f}"
+        yield shown(line.delays[dose]) + (times if line.name == "trimtab" else "")
+
+
+def part_tolerance(quick: bool) -> str:
+    """What a tolerance costs."""
+    reference, live = census()
+    passes = 5 if quick else 20
+    by_year = (live["y_true"] != live["y_pred"]).groupby(live["year"]).mean()
+    told = TOLERANCE.format(
+        value=(reference["y_true"] != reference["y_pred"]).mean(),
+        rows=len(reference),
+        years=", ".join(f"{value:.2%}" for value in by_year),
+        passes=passes,
+        dose=tolerance.DOSE,
+    ).replace("3%", "3 points")
+    body = [
+        [
+            "default" if each.tolerance is None else f"{100 * each.tolerance:g} points",
+            f"{each.border:.2%}",
+            f"{each.alarms} in {each.rows:,} rows",
+            shown(each.delays),
+        ]
+        for each in tolerance.lines(passes)
+    ]
+    return told + "\n" + table(["Tolerance", "Border", "Alarms", "Delay"], body) + "\n"
+
+
+def settings(granted: float) -> list[whole.Setting]:
+    """The detectors of the fifty streams, by default and tuned on a null."""
+    rows = len(whole.null(1)[1])
+    few = granted * rows / whole.YEARLY
+    plain = [whole.Setting(name, "defaults", {}) for name in whole.QUIETER]
+    return plain + [whole.tuned(name, [1], few) for name in whole.QUIETER]
+
+
+def part_whole(quick: bool) -> str:
+    """A deployment."""
+    told = WHOLE.format(year=whole.YEARLY, streams=whole.STREAMS)
+    peers = settings(12.0)
+    nulls = [2] if quick else [2, 3]
+    quiet = [*zip(nulls, map(whole.null, nulls), strict=True)]
+    worlds = {
+        "null": [both for _, both in quiet],
+        "census": [whole.natural(seed) for seed in nulls[:1]],
+    }
+    head = ["Detector", "Setting", "Null: alarms a year (95 %)", "Census: alarms", "rows"]
+    body = [*ours_quiet(worlds), *(theirs_quiet(each, worlds) for each in peers)]
+    count = 4 if quick else 20
+    begun = INJECTED.format(times=count, patience=whole.PATIENCE)
+    return "\n".join([told, table(head, body), "", begun, injected(count, peers), ""])
+
+
+Worlds = dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]]
+
+
+def ours_quiet(worlds: Worlds) -> Iterator[list[object]]:
+    """What trimtab raises where nothing is wrong, by tier."""
+    raised = {
+        name: [
+            alarm
+            for reference, live in pairs
+            for alarm in whole.over(whole.Deployment(reference), live)
+        ]
+        for name, pairs in worlds.items()
+    }
+    for tier in ("page", "ticket", "note"):
+        counts = {name: sum(a.tier == tier for a in alarms) for name, alarms in raised.items()}
+        yield ["trimtab", f"defaults, {tier}s", *quiet_cells(counts, worlds)]
+
+
+def theirs_quiet(setting: whole.Setting, worlds: Worlds) -> list[object]:
+    """What fifty detectors raise."""
+    counts = {
+        name: sum(map(len, setting.watch([live for _, live in pairs])))
+        for name, pairs in worlds.items()
+    }
+    return [setting.name, setting.said, *quiet_cells(counts, worlds)]
+
+
+def quiet_cells(counts: dict[str, int], worlds: Worlds) -> list[object]:
+    """A rate on the nulls, a count on the census."""
+    rows = {name: sum(len(live) for _, live in pairs) for name, pairs in worlds.items()}
+    rate = Rate(counts["null"], rows["null"] / whole.YEARLY)
+    return [rate, counts["census"], f"{rows['census']:,}"]
+
+
+def injected(count: int, peers: Sequence[whole.Setting]) -> str:
+    """Every fault under every detector, and the precision of each detector's alarms."""
+    begins = whole.times(count, 1)
+    runs = {f.name: [whole.injected(f, since) for since in begins] for f in faults.FAULTS}
+    deployment = whole.Deployment(whole.null(0)[0])
+    mine = whole.broken(deployment, faults.FAULTS, begins)
+    made = []
+    for fault in faults.FAULTS:
+        found = whole.found(fault, runs[fault.name], mine[fault.name])
+        harm = f"{100 * found.harm:+.1f}"
+        first = f"{shown(found.first)}; page {shown(found.page)}"
+        made.append([fault.name, harm, "trimtab", first, named(found)])
+        for each in peers:
+            theirs = whole.found(fault, runs[fault.name], each.after(runs[fault.name]))
+            made.append(["", "", f"{each.name}, {each.said}", shown(theirs.first), named(theirs)])
+    head = ["Fault", "Harm", "Detector", "Delay", "Named first / in three"]
+    return table(head, made)
+
+
+def named(found: whole.Found) -> str:
+    """How often the right column was named."""
+    return f"{found.top:.0%} / {found.three:.0%}"
+
+
+def part_tables(quick: bool) -> str:
+    """Products that compare tables."""
+    reference, live = whole.known(), whole.natural(0)[1]
+    live = live.iloc[: 20_000 if quick else 100_000]
+    since = len(live) // 2
+    worse = live.copy()
+    generator = np.random.default_rng(5)
+    worse.iloc[since:] = faults.FAULTS[0].change(live.iloc[since:], generator)
+    told = TABLES.format(size=chunks.SIZE, columns=len(chunks.COLUMNS), since=since)
+    small = reference.sample(chunks.SMALL, random_state=0)
+    body = [
+        ["Evidently, reference of 1,000 rows", *evidently(small, live, worse, since)],
+        ["Evidently, reference of all rows", *evidently(reference, live, worse, since)],
+        ["NannyML, chunks of 5,000", *nannyml(reference, live, worse, since, chunks.SIZE)],
+        ["NannyML, its default of ten chunks", *nannyml(reference, live, worse, since, 0)],
+        ["trimtab", *trimtab(reference, live, worse, since)],
+    ]
+    head = ["Product", "Alerts about columns", "about accuracy", "rows to see 3 points"]
+    return told + "\n" + table(head, body) + "\n"
+
+
+def evidently(
+    reference: pd.DataFrame, live: pd.DataFrame, worse: pd.DataFrame, since: int
+) -> list[str]:
+    """Its row of the table."""
+    found = chunks.evidently(reference, live)
+    late = chunks.evidently(reference, worse)
+    ends = [(place + 1) * chunks.SIZE - 1 for place, each in enumerate(late) if each[2]]
+    return [chunks.told(found, 0), chunks.told(found, 2), rows_to_see(ends, since)]
+
+
+def nannyml(
+    reference: pd.DataFrame, live: pd.DataFrame, worse: pd.DataFrame, since: int, size: int
+) -> list[str]:
+    """Its row of the table."""
+    found = chunks.nannyml(reference, live, size)
+    ends = [each[2] for each in chunks.nannyml(reference, worse, size) if each[1]]
+    return [chunks.told(found, 0), chunks.told(found, 1), rows_to_see(ends, since)]
+
+
+def trimtab(
+    reference: pd.DataFrame, live: pd.DataFrame, worse: pd.DataFrame, since: int
+) -> list[str]:
+    """Ours: notes and tickets about columns, pages about quality."""
+    deployment = whole.Deployment(reference)
+    found = whole.over(deployment, live)
+    pages = [each for each in found if each.tier == "page"]
+    late = [each.row for each in whole.over(deployment, worse) if each.tier == "page"]
+    columns = f"{len(found) - len(pages)} tickets and notes"
+    return [columns, f"{len(pages)} pages", rows_to_see(late, since)]
+
+
+def rows_to_see(ends: Sequence[int], since: int) -> str:
+    """Rows from the fault to the first alert after it."""
+    rows = delay(ends, since)
+    return "never" if rows is None else f"{rows + 1:,}"
+
+
+PARTS: dict[str, tuple[str, Callable[[bool], str]]] = {
+    "errors": ("One stream: more errors", part_errors),
+    "tolerance": ("What a tolerance costs", part_tolerance),
+    "whole": ("A whole deployment", part_whole),
+    "tables": ("Products that compare tables", part_tables),
+}
+
+
+def written(page: str, name: str, text: str) -> str:
+    """The page with the text of a part in its place."""
+    sections = {title: "" for title, _ in PARTS.values()}
+    for each in page.split("\n## ")[1:]:
+        title, _, body = each.partition("\n\n")
+        sections[title] = body.strip()
+    sections[PARTS[name][0]] = text.strip()
+    kept = [f"## {title}\n\n{body}\n" for title, body in sections.items() if body]
+    return "\n".join([INTRO, *kept])
+
+
+def main() -> None:
+    """Print the parts, and with `--write` put them into the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", action="append", choices=PARTS, help="may be repeated")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    for name in given.only or PARTS:
+        text = PARTS[name][1](given.quick)
+        print(f"## {PARTS[name][0]}\n\n{text}", flush=True)
+        if given.write:
+            page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+            PAGE.write_text(written(page, name, text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Evidently's alerts over chunks of rows, by its defaults; run in the environment of its own lock.
+
+usage: python evidently_alerts.py FOLDER
+
+FOLDER holds `reference.parquet`, `live.parquet` and `told.json`: the columns and the rows of a
+chunk. Prints, for each chunk, how many columns drifted, whether the data set did, and whether the
+test of accuracy failed, as JSON.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore")
+
+import pandas as pd  # noqa: E402
+from evidently import BinaryClassification, DataDefinition, Dataset, Report  # noqa: E402
+from evidently.metrics import Accuracy  # noqa: E402
+from evidently.presets import DataDriftPreset  # noqa: E402
+
+
+def alerts(live: pd.DataFrame, reference: pd.DataFrame, columns: list[str]) -> list[int]:
+    """Columns that drifted, whether the data set did, whether accuracy failed its test."""
+    drift = Report([DataDriftPreset(columns=columns)], include_tests=True)
+    found = drift.run(live[columns], reference[columns]).dict()
+    failed = [test["status"] == "FAIL" for test in found["tests"]]
+    kind = BinaryClassification(target="y_true", prediction_labels="y_pred")
+    asked = DataDefinition(classification=[kind])
+    both = (Dataset.from_pandas(t[["y_true", "y_pred"]], asked) for t in (live, reference))
+    quality = Report([Accuracy()], include_tests=True).run(*both).dict()
+    lost = [test["status"] == "FAIL" for test in quality["tests"]]
+    return [sum(failed[1:]), int(failed[0]), sum(lost)]
+
+
+def main() -> None:
+    """Print the alerts of each chunk."""
+    folder = Path(sys.argv[1])
+    told = json.loads((folder / "told.json").read_text(encoding="utf-8"))
+    reference, live = (
+        pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "live")
+    )
+    size = told["rows"]
+    made = [
+        alerts(live.iloc[first : first + size], reference, told["columns"])
+        for first in range(0, len(live) - size + 1, size)
+    ]
+    sys.stdout.write("\n" + json.dumps(made) + "\n")
+
+
+if __name__ == "__main__":
+    main()

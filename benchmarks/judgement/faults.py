@@ -1,0 +1,92 @@
+"""What goes wrong with a deployment, in doses, and whether it does harm: by a model of our own.
+
+Each fault turns the rows from its beginning on into what would have arrived; the model then answers
+them, so that the loss which a fault really costs is known.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from judgement.streams import CENSUS, census
+
+HARM = 0.01
+"""A rise of the error that users would feel, for `precision by harm`."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A change of rows by a generator of its own; `column` is where it happens, if in one."""
+
+    name: str
+    change: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
+    column: str = ""
+
+
+def numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """The inputs as the model takes them."""
+    return rows[CENSUS].apply(pd.to_numeric, errors="coerce").astype(float)
+
+
+@cache
+def model() -> HistGradientBoostingClassifier:
+    """Fitted on every other row of 2015."""
+    rows = census()[0].iloc[::2]
+    made = HistGradientBoostingClassifier(max_iter=80, early_stopping=False, random_state=0)
+    return made.fit(numbers(rows), rows["y_true"])
+
+
+def answered(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with what the model answers on them."""
+    score = model().predict_proba(numbers(rows))[:, 1]
+    return rows.assign(score=score, y_pred=(score >= 0.5).astype(int))
+
+
+def _flip(
+    points: float, column: str = "", value: str = ""
+) -> Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]:
+    """Labels turned around, so that the error (of a group) rises by so much."""
+
+    def change(rows: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
+        mine = np.ones(len(rows), bool) if not column else (rows[column] == value).to_numpy()
+        wrong = float((rows["y_true"] != rows["y_pred"]).to_numpy()[mine].mean())
+        flip = mine & (generator.random(len(rows)) < points / (1.0 - 2.0 * wrong))
+        return rows.assign(y_true=np.where(flip, 1 - rows["y_true"], rows["y_true"]))
+
+    return change
+
+
+def _with(
+    column: str, new: Callable[[pd.Series, np.random.Generator], object]
+) -> Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]:
+    """Another column in the place of one."""
+    return lambda rows, generator: rows.assign(**{column: new(rows[column], generator)})
+
+
+FAULTS = (
+    Fault("labels: +3 points of error", _flip(0.03)),
+    Fault("labels: +25 points in one group of 6 %", _flip(0.25, "RAC1P", "6")),
+    Fault("age: half a standard deviation up", _with("AGEP", lambda x, _: x + 11.0), "AGEP"),
+    Fault("age: unit × 1000", _with("AGEP", lambda x, _: x * 1000.0), "AGEP"),
+    Fault("age: of other rows (stale)", _with("AGEP", lambda x, g: g.permutation(x)), "AGEP"),
+    Fault(
+        "marital status: two categories swapped",
+        _with("MAR", lambda x, _: x.map({"1": "5", "5": "1"}).fillna(x)),
+        "MAR",
+    ),
+    Fault(
+        "disability: missing in half of the rows",
+        _with("DIS", lambda x, g: x.where(g.random(len(x)) < 0.5, None)),
+        "DIS",
+    ),
+    Fault(
+        "relation: a category renamed",
+        _with("RELP", lambda x, _: x.replace("2", "child")),
+        "RELP",
+    ),
+)
+"""Injected at random times. A stale value keeps the distribution of its column."""

@@ -1,0 +1,51 @@
+"""NannyML's alerts over chunks of rows, by its defaults; run in the environment of its own lock.
+
+usage: python nannyml_alerts.py FOLDER
+
+FOLDER holds `reference.parquet`, `live.parquet` and `told.json`: the columns and the rows of a
+chunk (0: its default, ten chunks). Prints, for each chunk, how many columns drifted and whether
+realised accuracy did, and its last row, as JSON.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore")
+
+import nannyml  # noqa: E402  its own imports warn
+import pandas as pd  # noqa: E402
+
+
+def main() -> None:
+    """Print the alerts of each chunk."""
+    folder = Path(sys.argv[1])
+    told = json.loads((folder / "told.json").read_text(encoding="utf-8"))
+    reference, live = (
+        pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "live")
+    )
+    chunked = {"chunk_size": told["rows"]} if told["rows"] else {}
+    drift = nannyml.UnivariateDriftCalculator(column_names=told["columns"], **chunked)
+    quality = nannyml.PerformanceCalculator(
+        y_true="y_true",
+        y_pred="y_pred",
+        y_pred_proba="score",
+        problem_type="classification_binary",
+        metrics=["accuracy"],
+        **chunked,
+    )
+    found = [
+        each.fit(reference).calculate(live).filter(period="analysis").to_df()
+        for each in (drift, quality)
+    ]
+    moved, lost = ([name for name in table.columns if name[-1] == "alert"] for table in found)
+    ends = found[1][("chunk", "end_index")].tolist()
+    counts = found[0][moved].astype(bool).groupby(level=0, axis=1).any().sum(axis=1)
+    fell = found[1][lost].astype(bool).sum(axis=1)
+    made = [list(map(int, each)) for each in zip(counts, fell, ends, strict=True)]
+    sys.stdout.write("\n" + json.dumps(made) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Programs of other products, run in their own environments; what they said is kept.
+
+Answers are kept under `.venv-peers/answers` by a digest of the lock, the program and its input, so
+a second run asks only what has changed.
+"""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness.environments import ENVIRONMENTS, LOCKS, environment
+from numpy.typing import NDArray
+
+HERE = Path(__file__).resolve().parent
+ANSWERS = ENVIRONMENTS / "answers"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A detector of river on a stream. With `since` it ends at its first alarm from there on."""
+
+    detector: str
+    stream: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    since: int | None = None
+    rising: bool = True
+
+
+def river(jobs: Sequence[Job], streams: Mapping[str, NDArray[Any]]) -> list[list[int]]:
+    """The rows at which each job alarmed."""
+    order = sorted(range(len(jobs)), key=lambda place: jobs[place].stream)
+
+    def write(folder: Path) -> None:
+        asked = [vars(jobs[place]) for place in order]
+        (folder / "jobs.json").write_text(json.dumps(asked, default=dict), encoding="utf-8")
+        np.savez(folder / "streams.npz", **streams)
+
+    found = answer("river", "river_side", write)
+    return [rows for _, rows in sorted(zip(order, found, strict=True))]
+
+
+def answer(product: str, name: str, write: Callable[[Path], None]) -> Any:
+    """What the program of that name prints of the folder that `write` fills."""
+    python = environment(f"peers-{product}")
+    program = HERE / f"{name}.py"
+    with tempfile.TemporaryDirectory(prefix="judgement-") as made:
+        folder = Path(made)
+        write(folder)
+        parts = [LOCKS / f"peers-{product}.txt", program, *sorted(folder.iterdir())]
+        kept = ANSWERS / f"{name}-{digest(parts)}.json"
+        if not kept.exists():
+            done = subprocess.run(
+                [python, program, folder], check=False, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise RuntimeError(f"{program.name} failed: {done.stderr.strip()[-2000:]}")
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(done.stdout.strip().splitlines()[-1], encoding="utf-8")
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def digest(parts: Sequence[Path]) -> str:
+    """Of the files' names and contents."""
+    seen = hashlib.sha256()
+    for part in parts:
+        seen.update(part.name.encode())
+        seen.update(hashlib.sha256(part.read_bytes()).digest())
+    return seen.hexdigest()[:32]
