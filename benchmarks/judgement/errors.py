@@ -160,7 +160,7 @@ GRIDS: dict[str, tuple[dict[str, Any], ...]] = {
     "PageHinkley": tuple(
         {"mode": "up", "threshold": x} for x in (20, 30, 40, 50, 75, 100, 150, 200, 300, 500, 800)
     ),
-    "HDDM_W": tuple({"drift_confidence": 10.0**-x} for x in (3, 4, 5, 6, 7, 8, 10)),
+    "HDDM_W": tuple({"drift_confidence": 10.0**-x} for x in (3, 4, 5, 6)),
     "DDM": tuple({"drift_threshold": x} for x in (3.0, 3.5, 4.0, 4.5, 5.0, 6.0)),
 }
 """Settings of river's detectors, from the quickest to the quietest."""

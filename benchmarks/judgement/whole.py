@@ -30,7 +30,7 @@ from trimtab.judge.reports import Surroundings
 HOUR = 3600.0
 BLOCK = 250
 YEARLY = round(YEAR / HOUR) * BLOCK
-WARM, PATIENCE = 12_000, 10_000
+WARM, PATIENCE = 8_000, 8_000
 STREAMS = 50
 FEWEST = 0.02
 """Share of the rows that a category must have to be one of the fifty streams."""
@@ -167,21 +167,16 @@ def over(deployment: Deployment, live: pd.DataFrame) -> list[Raised]:
     return [each for _, raised in deployment.watch(deployment.begin(), live) for each in raised]
 
 
-def broken(
-    deployment: Deployment, faults: Sequence[Fault], begins: Sequence[int]
-) -> dict[str, list[list[Raised]]]:
-    """What is raised after each fault, up to the first page, by its name and in the order of times.
-
-    Rows count from the beginning of the fault."""
-    made: dict[str, list[list[Raised]]] = {fault.name: [] for fault in faults}
-    live = null(0)[1].iloc[: begins[-1]]
-    watched, left = deployment.begin(), list(begins)
+def broken(deployment: Deployment, faults: Sequence[Injected]) -> list[list[Raised]]:
+    """What is raised after each fault, up to the first page; rows count from its beginning."""
+    made: dict[int, list[Raised]] = {}
+    watched = deployment.begin()
+    live = null(0)[1].iloc[: max(fault.since for fault in faults)]
     for seen, _ in deployment.watch(watched, live):
-        if seen == left[0]:
-            for fault in faults:
-                made[fault.name].append(paged(deployment, watched.copy(), injected(fault, seen)))
-            left.pop(0)
-    return made
+        for place, fault in enumerate(faults):
+            if fault.since == seen:
+                made[place] = paged(deployment, watched.copy(), fault)
+    return [made[place] for place in range(len(faults))]
 
 
 def paged(deployment: Deployment, watched: Watched, injected: Injected) -> list[Raised]:
