@@ -14,8 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from judgement.alarms import Delays, delay
-from judgement.errors import GRIDS
-from judgement.faults import Fault, answered
+from judgement.faults import FAULTS, Fault, answered
 from judgement.label_free import inputs_of, labels_of, outputs_of
 from judgement.peers import Job, river
 from judgement.streams import CENSUS, Stream, census, shuffled
@@ -162,21 +161,23 @@ def _fixed(n: int, hours: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def over(deployment: Deployment, live: pd.DataFrame) -> list[Raised]:
-    """Everything raised over the live rows."""
+def over(pair: tuple[pd.DataFrame, pd.DataFrame]) -> list[Raised]:
+    """Everything raised over live rows against their reference."""
+    reference, live = pair
+    deployment = Deployment(reference)
     return [each for _, raised in deployment.watch(deployment.begin(), live) for each in raised]
 
 
-def broken(deployment: Deployment, faults: Sequence[Injected]) -> list[list[Raised]]:
-    """What is raised after each fault, up to the first page; rows count from its beginning."""
-    made: dict[int, list[Raised]] = {}
+def trial(since: int) -> list[list[Raised]]:
+    """What is raised after each fault that begins at a row, after `WARM` sound ones.
+
+    Rows count from the beginning of the fault, and end with the first page."""
+    reference, live = null(0)
+    deployment = Deployment(reference)
     watched = deployment.begin()
-    live = null(0)[1].iloc[: max(fault.since for fault in faults)]
-    for seen, _ in deployment.watch(watched, live):
-        for place, fault in enumerate(faults):
-            if fault.since == seen:
-                made[place] = paged(deployment, watched.copy(), fault)
-    return [made[place] for place in range(len(faults))]
+    for _ in deployment.watch(watched, live.iloc[since - WARM : since]):
+        pass
+    return [paged(deployment, watched.copy(), injected(fault, since)) for fault in FAULTS]
 
 
 def paged(deployment: Deployment, watched: Watched, injected: Injected) -> list[Raised]:
@@ -190,11 +191,14 @@ def paged(deployment: Deployment, watched: Watched, injected: Injected) -> list[
 
 
 def columns_of(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """Columns that stand out, by evidence over threshold; the labels' stream is `error`."""
+    """What stands out, by evidence over threshold: a column, or the name of another stream."""
     loud = sorted(verdicts, key=lambda v: v.threshold_log10 - v.evidence_log10)
-    return tuple(
-        dict.fromkeys(v.scope.get("column") or v.signal.partition(":")[2] or "error" for v in loud)
-    )
+    return tuple(dict.fromkeys(v.scope.get("column") or stream_of(v.signal) for v in loud))
+
+
+def stream_of(signal: str) -> str:
+    """The signals that read labels are about the stream `error`."""
+    return "error" if signal in ("quality", "calibration") else signal.rpartition(":")[2]
 
 
 def streams_of(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -239,10 +243,7 @@ class Setting:
             for name, values in streams_of(table, indicators()).items()
         }
         error = {name for name in streams if name.endswith(" error")}
-        jobs = [
-            Job(self.name, each, self.options | self._sides(each in error), since, each in error)
-            for each in streams
-        ]
+        jobs = [Job(self.name, each, self.options, since, each in error) for each in streams]
         made: list[list[Raised]] = [[] for _ in tables]
         for each, rows in zip(streams, river(jobs, streams), strict=True):
             place, _, name = each.partition(" ")
@@ -258,25 +259,17 @@ class Setting:
             for made in self.watch(tables, WARM)
         ]
 
-    def _sides(self, rising: bool) -> dict[str, Any]:
-        return {"mode": "up" if rising else "both"} if self.name == "PageHinkley" else {}
+
+DELTAS = (0.002, 1e-4, 1e-6, 1e-8)
+"""ADWIN's, from its default to the quietest."""
 
 
-def tuned(name: str, seeds: Sequence[int], granted: float) -> Setting:
-    """The quickest setting that has no more alarms on the nulls of these seeds than granted."""
-    settings = [Setting(name, "", dict(options)) for options in GRIDS[name]]
-    settings += [Setting(name, "", each) for each in QUIETER[name]]
-    for each in settings:
-        if sum(map(len, each.watch([null(seed)[1] for seed in seeds]))) <= granted:
-            break
-    said = ", ".join(f"{key} {value:g}" for key, value in each.options.items() if key != "mode")
-    return Setting(name, f"tuned: {said}", each.options)
-
-
-QUIETER: dict[str, tuple[dict[str, Any], ...]] = {
-    "ADWIN": tuple({"delta": 10.0**-x} for x in (4, 6, 8, 10)),
-    "PageHinkley": tuple({"threshold": x} for x in (1200, 2000)),
-}
+def tuned(seed: int, granted: float) -> Setting:
+    """ADWIN at the quickest setting with no more alarms on a null than granted."""
+    settings = [Setting("ADWIN", f"tuned: delta {each:g}", {"delta": each}) for each in DELTAS]
+    live = null(seed)[1]
+    few = (each for each in settings if len(each.watch([live])[0]) <= granted)
+    return next(few, settings[-1])
 
 
 @dataclass(frozen=True)
