@@ -36,6 +36,15 @@ best test there can be. Seeded: the same command gives the same figures. Speed i
 [monitor](README.md), estimates without labels in [label-free](label-free.md).
 
     scripts/bench judgement --write
+
+What it says of one stream: the promise holds with much to spare. By its defaults trimtab has as
+few false alarms as ADWIN has by its own, and sees every dose sooner, the smallest one five times
+as soon. Tuned to all that is granted, the two are level at 3 points and above, and trimtab is
+twice as soon at 1 point. Targets that are missed: 1.3 times the best possible holds from 2 points
+up by the defaults, not at 1 point, and not at 3 points when tuned, where ADWIN is 8 % sooner.
+Three things cost that: eight stakes share the evidence; the timid half of them may not sum up past
+blocks, so that a deployment at the border keeps quiet for longer than it must; and trimtab looks
+once an hour, the others after each row.
 """
 
 ERRORS = """\
@@ -161,13 +170,13 @@ def part_whole(quick: bool) -> str:
     begins = whole.times(4 if quick else 20, 1)
     # The model and its answers are there before, so that each process finds them.
     with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("fork")) as pool:
-        raised = list(pool.map(whole.over, worlds))
-        trials = list(pool.map(whole.trial, begins))
+        quiet, faulty = pool.map(whole.over, worlds), pool.map(whole.trial, begins)
+        raised, trials = list(quiet), list(faulty)
     head = ["Detector", "Setting", "Null: alarms a year (95 %)", "Census: alarms"]
     rows = [*ours_quiet(raised, worlds), *(theirs_quiet(each, worlds) for each in peers)]
     begun = INJECTED.format(times=len(begins), patience=whole.PATIENCE)
-    faulty = injected(begins, trials, peers)
-    return "\n".join([told, table(head, rows), "", begun, faulty, ""])
+    broken = injected(begins, trials, peers)
+    return "\n".join([told, table(head, rows), "", begun, broken, ""])
 
 
 Worlds = Sequence[tuple[pd.DataFrame, pd.DataFrame]]
