@@ -39,12 +39,12 @@ best test there can be. Seeded: the same command gives the same figures. Speed i
 
 What it says of one stream: the promise holds with much to spare. By its defaults trimtab has as
 few false alarms as ADWIN has by its own, and sees every dose sooner, the smallest one five times
-as soon. Tuned to all that is granted, the two are level at 3 points and above, and trimtab is
-twice as soon at 1 point. Targets that are missed: 1.3 times the best possible holds from 2 points
-up by the defaults, not at 1 point, and not at 3 points when tuned, where ADWIN is 8 % sooner.
-Three things cost that: eight stakes share the evidence; the timid half of them may not sum up past
-blocks, so that a deployment at the border keeps quiet for longer than it must; and trimtab looks
-once an hour, the others after each row.
+as soon. Tuned to all that is granted (3 and 2 false alarms a year came of it) the two are level
+from 2 points up, and trimtab is twice as soon at 1 point. Targets that are missed: 1.3 times the
+best possible holds from 2 points up by the defaults, not at 1 point, and not at 3 points when
+tuned, where ADWIN is also 8 % sooner. Three things cost that: eight stakes share the evidence; the
+timid half of them may not sum up past blocks, so that a deployment at the border keeps quiet for
+longer than it must; and trimtab looks once an hour, the others after each row.
 """
 
 ERRORS = """\
