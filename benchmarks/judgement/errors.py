@@ -94,18 +94,19 @@ def target(value: float, n: int, plan: MonitorPlan) -> Target:
 
 def trimtab(errors: Bits, watched: Target, since: int | None = None) -> list[int]:
     """Rows at which the family `quality` alarmed; re-armed at once, as if nobody did anything."""
-    family = Quality(watched, watched.profile.quality[0])  # type: ignore[union-attr]
+    family = Quality(watched)
+    (watch,) = family.state.watches.values()
     seconds = watched.block_seconds
     lost = errors[: errors.size // BLOCK * BLOCK].reshape(-1, BLOCK).sum(axis=1).tolist()
     found = []
     for number, wrong in enumerate(lost):
-        family.take({number: Cohort(BLOCK, BLOCK, loss=wrong * int(MICRO))})
+        family.take({number: Cohort(BLOCK, BLOCK, losses={"error": wrong * int(MICRO)})})
         family.close((number + 2) * seconds, Breaks())
-        if family.state.watch.frozen is not None:
+        if watch.frozen is not None:
             found.append((number + 1) * BLOCK - 1)
             if since is not None and found[-1] >= since:
                 break
-            family.state.watch.rearm()
+            watch.rearm()
     return found
 
 
