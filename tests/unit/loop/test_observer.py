@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 from tests.support.request_log import SegmentWriter
 
@@ -24,7 +23,6 @@ from trimtab.domain.verdicts import Incident
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.loop.evidence import Evidence
 from trimtab.loop.observer import Judges, Observer, Sources
-from trimtab.loop.watermark import Watermark
 
 OLD = Standing(Digest("sha256:aa"), "m@1", 1)
 NEW = Standing(Digest("sha256:bb"), "m@2", 2)
@@ -392,17 +390,6 @@ def test_the_event_clock_ignores_one_request_from_the_future(
     writer.rows(at("g", 30.0))
     observer.poll()
     assert observer.clock("flights") == START + 60.0
-
-
-def test_the_event_clock_jumps_as_far_as_two_requests_agree() -> None:
-    times, ids = np.array([START]), np.array(["a"], dtype=object)
-    first = Watermark().after(times, ids)
-    assert first.value == 0.0
-    second = first.after(times + 3.0, np.array(["b"], dtype=object))
-    assert second.value == START
-    quiet = second.after(times + 5 * DAY, ids).after(times + 9 * DAY, ids)
-    assert quiet.value == START + 5 * DAY
-    assert quiet.after(np.array([np.nan]), ids) == quiet
 
 
 def test_a_wall_clock_deployment_runs_on_the_hosts_clock(bench: Bench) -> None:
