@@ -204,8 +204,11 @@ def lived(scene: Scene, live: pd.DataFrame, profile: ReferenceProfile, plan: Mon
             measure, _, group = key.partition(" ")
             alarms.append((measure, group, seen))
         standing = bad
-    bad = [verdict for verdict in watched.verdicts() if verdict.verdict == "bad"]
-    named = {" & ".join(f"{k}={v}" for k, v in verdict.scope.items()) for verdict in bad}
+    named = {
+        " & ".join(f"{column}={value}" for column, value in verdict.scope.items())
+        for verdict in watched.verdicts()
+        if verdict.verdict == "bad"
+    }
     return Life(seen, total, alarms, named)
 
 
@@ -393,7 +396,7 @@ def covered_row(made: Covered) -> str:
 HARMS = (
     Harm("decisions", {"SEX": "2"}, 0.3),
     Harm("decisions", {"RAC1P": "2"}, 0.3),
-    Harm("decisions", {"RAC1P": "6", "SEX": "2"}, 0.3),
+    Harm("decisions", {"SEX": "2", "RAC1P": "6"}, 0.3),
     Harm("decisions", {"RAC1P": "2"}, 0.6),
     Harm("labels", {"SEX": "2"}, 0.2),
     Harm("labels", {"RAC1P": "2"}, 0.2),
@@ -419,7 +422,10 @@ nothing was done, how late they are where one group is harmed, and whether the i
   stop says whether the person is searched. Reference March to May, live from June on, by race and
   gender and both.
 
-Default budget (12 pages a year, of which bias has a seventh or less), daily blocks, labels at once.
+Default budget (12 pages a year, of which bias has 3/23), daily blocks, labels at once.
+
+    scripts/bench judgement/bias --runs 8 --write
+
 """
 
 
@@ -443,14 +449,15 @@ def report(runs: int) -> str:
             print(lines[-1], file=sys.stderr)
     lines += ["\n## Intervals\n", COVERED_HEAD]
     lines += [covered_row(each) for each in covered(scenes[0], 5 * runs, 30)]
-    return "\n".join(lines) + "\n" + READING
+    return "\n".join(lines) + "\n"
 
 
 HARM_HEAD = """\
 Done at random times, with 25,000 census rows or 8,000 stops still to come: the share of positive
 decisions of the group that is turned down, or of its labels that is turned around. Delay is the
 first alarm of any stream; *named*, of those found, is whether a verdict names just that group as
-the worst off in the end.
+the worst off in the end. Else it mostly names a part of it that is hit harder: of a group's
+positive decisions few are about its disabled, and `RAC1P=2 & DIS=2` is named for `RAC1P=2`.
 
 | Stream | Harm | Group | Its share | Dose | Missed | Delay, rows of the group: median | p90 \
 | All rows: median | Named |
@@ -463,8 +470,6 @@ after each of 30 days; at 95 % at least 95 % must.
 
 | Gap | Runs | Held at all times | Half-width at the end |
 |---|--:|--:|--:|"""
-
-READING = ""
 
 
 def main() -> None:
