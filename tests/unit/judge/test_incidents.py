@@ -70,12 +70,28 @@ def test_incidents_of_other_releases_and_of_the_loop_are_left_alone() -> None:
     assert reconcile(case(), [], (foreign,)).closed == ()
 
 
+def test_a_break_is_neither_why_other_columns_drift_nor_ruled_out() -> None:
+    report = reconcile(case(), [verdict("input:y"), verdict("upstream:x")], ())
+    (drift,) = (each for each in report.opened if "-drift-" in each.id)
+    assert Cause.UPSTREAM_BREAK not in causes(drift)
+    assert Cause.UPSTREAM_BREAK not in {each.cause for each in drift.ruled_out}
+
+
+def test_a_break_may_be_why_groups_are_apart() -> None:
+    report = reconcile(case(), [verdict("bias:selection"), verdict("upstream:x")], ())
+    (bias,) = (each for each in report.opened if "-bias-" in each.id)
+    assert causes(bias)[0] is Cause.UPSTREAM_BREAK
+
+
 def test_quality_that_was_open_before_a_break_stays_its_own_incident() -> None:
     quality = opened(reconcile(case(), [verdict("quality")], ()))
     both = [verdict("quality"), verdict("upstream:x")]
     report = reconcile(case(opened=1), both, (quality,))
     assert causes(opened(report)) == [Cause.UPSTREAM_BREAK]
     assert report.closed == ()
+    (known,) = report.updated
+    assert known.id == quality.id
+    assert causes(known)[0] is Cause.UPSTREAM_BREAK, "the feed was found broken after its effect"
     joined = opened(reconcile(case(), both, ()))
     assert joined.signals == ("upstream:x", "quality")
 

@@ -26,12 +26,14 @@ class Team:
 
     workers: int = 4
     known: bool = True
+    requests: int = 400
+    plan_seconds: float = BLOCK
     minute: int = 0
     incidents: dict[str, Incident] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        plan = msgspec.structs.replace(spec(block_seconds=BLOCK), clock="wall")
+        plan = msgspec.structs.replace(spec(block_seconds=self.plan_seconds), clock="wall")
         self.monitors = Monitors.start(
             plan, BINARY, KNOWN if self.known else None, STABLE.digest, START
         )
@@ -49,12 +51,13 @@ class Team:
         """Minutes in which the first worker, or every one, does badly in a share of requests."""
         for _ in range(minutes):
             start = START + self.minute * BLOCK
-            given = rows(400, seed=self.minute, start=start, seconds=BLOCK)
+            n = self.requests
+            given = rows(n, seed=self.minute, start=start, seconds=BLOCK)
             rng = np.random.default_rng(self.minute)
-            dealt = rng.integers(0, present or self.workers, 400)
+            dealt = rng.integers(0, present or self.workers, n)
             bad = (dealt == 0) | (not only)
-            failed = rng.random(400) < np.where(bad, fails, 0.01)
-            late = rng.random(400) < np.where(bad, slow, 0.01)
+            failed = rng.random(n) < np.where(bad, fails, 0.01)
+            late = rng.random(n) < np.where(bad, slow, 0.01)
             told = given.outputs["score"].copy()
             if score is not None:
                 told[bad] = score
@@ -107,6 +110,13 @@ def test_a_worker_that_does_worse_than_the_others_is_named_within_minutes(
     assert verdict.scope == {"worker": "w-0", "differs": "service"}
     assert [name for name in team.verdicts if name.startswith("workers")] == ["workers:w-0"]
     assert team.first_cause("service") is Cause.BAD_WORKER
+
+
+def test_where_few_requests_come_they_are_gathered_until_there_are_others_to_compare_with() -> None:
+    team = Team(requests=1, plan_seconds=3600.0).live(60).live(600, fails=0.9)
+    assert team.verdicts["workers:w-0"].verdict == "bad"
+    at_once = Team(requests=1).live(660, fails=0.9)
+    assert "workers:w-0" not in at_once.verdicts, "blocks of the plan are not outlasted"
 
 
 def test_a_worker_that_answers_otherwise_is_why_predictions_moved() -> None:

@@ -18,7 +18,7 @@ _INTACT = "no column jumped against its recent past"
 def upstream_break(trouble: Trouble) -> Opinion:
     """A column against its own recent past, and against the segments where it is intact."""
     if trouble.kind in ("quality", "drift", "bias"):
-        return RuledOut(Cause.UPSTREAM_BREAK, _INTACT)
+        return _break_beside(trouble)
     if trouble.kind != "upstream":
         return None
     breaks = [verdict for verdict in trouble.bad if group(verdict.signal) == "upstream"]
@@ -29,6 +29,17 @@ def upstream_break(trouble: Trouble) -> Opinion:
         f"{columns - len(breaks)} of {columns} columns did not jump at that time",
         *(f"only {text} is affected, the others are not" for text in local),
     )
+    return Suspicion(Cause.UPSTREAM_BREAK, Strength.LIKELY, evidence)
+
+
+def _break_beside(trouble: Trouble) -> Opinion:
+    """A feed that was found broken only after what it does to quality or to groups."""
+    broken = trouble.found("upstream")
+    if not broken:
+        return RuledOut(Cause.UPSTREAM_BREAK, _INTACT)
+    if trouble.kind == "drift":
+        return None
+    evidence = tuple(verdict.reason for verdict in broken)
     return Suspicion(Cause.UPSTREAM_BREAK, Strength.LIKELY, evidence)
 
 

@@ -28,6 +28,10 @@ from trimtab.judge.watch import Watch, Zone
 LONGEST_BLOCK = 60.0
 """Seconds of a block on the host's clock; on a clock of events blocks are those of the plan."""
 
+FEWEST = 20
+"""Requests that are compared at once; where fewer come, they are gathered for up to a block of the
+plan, since a single request has no other to be compared with."""
+
 RATIO = 2.0
 """A worker may fail or be slow so many times as often as the others."""
 
@@ -142,10 +146,13 @@ class Versus(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """What changes while workers are compared; `unseen` counts the last blocks without a worker."""
+    """What changes while workers are compared; `unseen` counts the last blocks without a worker.
+    `gathered` are requests of closed blocks, from `since` on, that are too few to compare."""
 
     pairs: dict[str, Versus] = {}
     unseen: dict[str, int] = {}
+    gathered: Deal = Deal()
+    since: float = 0.0
     blocks: Blocks[Deal] = msgspec.field(default_factory=Blocks[Deal])
 
 
@@ -212,10 +219,22 @@ class Workers:
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over; a broken feed breaks for every worker alike."""
         for number in self.state.blocks.due(clock, self._seconds):
-            deal = self.state.blocks.pop(number).workers
-            for end in range(self._ends):
-                self._compare(number * self._seconds, end, deal)
-            self._forget(deal)
+            self._gather(number * self._seconds, self.state.blocks.pop(number))
+
+    def _gather(self, start: float, deal: Deal) -> None:
+        """Compare once enough has come. How much has, says nothing of how it ended."""
+        state = self.state
+        if not state.gathered.workers:
+            state.since = start
+        state.gathered = state.gathered.merge(deal)
+        requests = sum(each.n for each in state.gathered.workers.values())
+        latest = state.since + self._target.spec.monitor.block_seconds
+        if requests < FEWEST and start + self._seconds < latest:
+            return
+        workers, state.gathered = state.gathered.workers, Deal()
+        for end in range(self._ends):
+            self._compare(state.since, end, workers)
+        self._forget(workers)
 
     def _compare(self, start: float, end: int, deal: Mapping[str, Dealt]) -> None:
         """Each worker against those that are not themselves in alarm."""
