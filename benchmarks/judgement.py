@@ -47,8 +47,9 @@ timid half of them may not sum up past blocks, so that a deployment at the borde
 longer than it must; and trimtab looks once an hour, the others after each row.
 
 Of the harmless census: no page, ticket or note, where Evidently against 1,000 rows alerts in every
-chunk, and NannyML too. Three points more of errors, which Evidently's defaults never show, are found;
-by the defaults of trimtab later than by NannyML, because `auto` watches the AUC, with .02 of tolerance.
+chunk, and NannyML too. Three points more of errors, which Evidently's defaults never show, are
+found; by the defaults of trimtab later than by NannyML, because `auto` watches the AUC, with .02
+of tolerance.
 """
 
 ERRORS = """\
