@@ -53,7 +53,7 @@ are not paged within 8,000 rows; the fifty ADWINs miss one of four, with 24 fals
 That target (half of the best peer's delay over a whole deployment) is missed: with `quality =
 "error"` and a tolerance of half a point the same fault is seen as the table of tolerances says.
 Large harm pages within an hour to half a day of rows; a column of which half goes missing is only
-noted; and harm to a group of 6 % is seen by nobody.
+noted; and harm to a group of 6 % is hardly seen by anyone (no group was declared to trimtab).
 """
 
 ERRORS = """\
