@@ -50,8 +50,8 @@ Of the harmless census: no page, ticket or note, where Evidently against 1,000 r
 chunk, NannyML too, and fifty ADWINs eight times. The price is paid at small harm: by the defaults
 `auto` watches the AUC, with .02 of tolerance, so four of five times three points more of errors
 are not paged within 8,000 rows; the fifty ADWINs miss one of four, with 24 false alarms a year.
-That target (half of the best peer's delay over a whole deployment) is missed: with `quality =
-"error"` and a tolerance of half a point the same fault is seen as the table of tolerances says.
+That target (half of the best peer's delay over a whole deployment) is missed; what
+`quality = "error"` with a tolerance of half a point would do there is not measured.
 Large harm pages within an hour to half a day of rows; a column of which half goes missing is only
 noted; and harm to a group of 6 % is hardly seen by anyone (no group was declared to trimtab).
 """
