@@ -15,7 +15,11 @@ from trimtab.domain.verdicts import Verdict
 from trimtab.judge.describe import group
 from trimtab.judge.profile import category_bins, score_column
 from trimtab.judge.quality import TELLING, losses, texts
+from trimtab.judge.signals.callers import GROUPS
 from trimtab.judge.signals.counts import missing_values
+
+COLUMNS = ("input", "upstream", "prediction", "positive_rate", "estimate")
+"""Groups of signals that are about the values of one column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,15 @@ def shown(verdict: Verdict, rows: Rows, label: Texts, known: Known, most: int) -
         found = _failed(part, most)
     elif kind == "latency":
         found = _slow(part, known.objective, most)
+    elif kind in ("workers", "callers"):
+        failed = bool((part.fixed["outcome"] == Outcome.FAILED).any())
+        found = _failed(part, most) if failed else _slow(part, known.objective, most)
     elif kind in ("quality", "calibration"):
         found = _worst(part, truth, known.signature, most)
-    else:
+    elif kind in COLUMNS:
         found = _odd(verdict, part, known, most)
+    else:
+        found = _UNTOLD
     said, column, of, share, chosen, values = found
     places = tuple(mine[chosen].tolist())
     return Shown(verdict.signal, said, column, of, share, places, values)
@@ -69,13 +78,19 @@ def shown(verdict: Verdict, rows: Rows, label: Texts, known: Known, most: int) -
 
 Found = tuple[str, str, int, float | None, NDArray[np.int64], tuple[str, ...]]
 _NONE = np.empty(0, dtype=np.int64)
+_UNTOLD: Found = ("not told by single rows", "", 0, None, _NONE, ())
 
 
 def _in_scope(rows: Rows, scope: dict[str, str]) -> NDArray[np.int64]:
-    """Positions of the rows of a segment; `column` says which column is meant, not which rows."""
+    """Positions of the rows of a segment, of a worker or of a group of callers; `column` says which
+    column is meant, not which rows."""
     held = np.ones(len(rows), dtype=np.bool_)
     for name, value in scope.items():
-        if name != "column" and name in rows.inputs:
+        if name == "worker":
+            held &= rows.fixed["worker"] == value
+        elif name == "callers":
+            held &= rows.fixed["unit"] % np.uint64(GROUPS) == np.uint64(value.split()[0])
+        elif name != "column" and name in rows.inputs:
             held &= texts(rows.inputs[name]) == value
     return np.flatnonzero(held)
 
@@ -119,7 +134,7 @@ def _odd(verdict: Verdict, rows: Rows, known: Known, most: int) -> Found:
     places = np.flatnonzero(rows.fixed["outcome"] == Outcome.OK)
     column, values = _column(verdict, rows.take(places), known)
     if column is None or values is None or not len(places):
-        return "not told by single rows", "", len(places), None, _NONE, ()
+        return _UNTOLD
     bins, names = _bins(column, values)
     live = np.bincount(bins, minlength=len(names)) / len(bins)
     more = live - _reference(column)

@@ -1,5 +1,6 @@
 """What a bad verdict looks like in the rows of the request log."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -27,6 +28,10 @@ def verdict(signal: str, **scope: str) -> Verdict:
 def live(**change: Any) -> Rows:
     reasons = np.full(N, "boom", dtype=object)
     return changed(rows(N, seed=3, start=30 * DAY, error=reasons), Change(**change), 3)
+
+
+def with_fixed(given: Rows, **columns: Any) -> Rows:
+    return replace(given, fixed={**given.fixed, **columns})
 
 
 def seen(signal: str, given: Rows, known: Known = KNOWN, **scope: str) -> Shown:
@@ -92,6 +97,33 @@ def test_a_segment_shows_its_own_rows() -> None:
     assert (given.inputs["side"][list(found.places)] == "left").all()
     assert found.share == pytest.approx(1.0)
     assert found.of == int((given.inputs["side"] == "left").sum())
+
+
+def test_a_worker_shows_what_it_failed_or_else_what_it_was_slow_with() -> None:
+    worker = np.where(np.arange(N) % 2 == 0, "w-0", "w-1").astype(object)
+    given = with_fixed(live(failed=0.2), worker=worker)
+    found = seen("workers:w-1", given, worker="w-1", differs="service")
+    assert found.said == "failed"
+    assert found.of == N // 2
+    assert all(place % 2 for place in found.places)
+    slow = with_fixed(live(slow=0.1), worker=worker)
+    found = seen("workers:w-1", slow, worker="w-1", differs="service")
+    assert found.column == "total_seconds"
+    assert all(place % 2 for place in found.places)
+
+
+def test_a_group_of_callers_shows_its_own_rows() -> None:
+    given = with_fixed(live(failed=0.5), unit=(np.arange(N) % 3 + 256).astype(np.uint64))
+    found = seen("callers:2", given, callers="2 of 256")
+    assert found.of == sum(at % 3 == 2 for at in range(N))
+    assert all(place % 3 == 2 for place in found.places)
+
+
+@pytest.mark.parametrize(
+    "signal", ["multivariate:level", "bias:selection", "parity:level", "labels"]
+)
+def test_what_is_of_many_rows_at_once_is_shown_by_none(signal: str) -> None:
+    assert seen(signal, live(shift=5.0)).said == "not told by single rows"
 
 
 def test_a_score_that_moved_shows_the_scores() -> None:
