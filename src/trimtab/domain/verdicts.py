@@ -93,4 +93,6 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     ruled_out: tuple[RuledOut, ...] = ()
     action: str = ""
     undo: str = ""
+    bound: str = ""
+    """How often an incident like this one may be a false alarm."""
     verdicts: tuple[Verdict, ...] = ()

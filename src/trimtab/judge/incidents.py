@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from trimtab.domain.names import short
 from trimtab.domain.verdicts import Incident, Tier, Verdict
+from trimtab.judge.budget import TIMES
 from trimtab.judge.causes.case import Case, Trouble, began
 from trimtab.judge.describe import group
 from trimtab.judge.diagnose import diagnose
@@ -88,12 +89,13 @@ def _incident(
     name = f"{case.deployment}-{short(case.release)}-{kind}"
     first = began(bad, case)
     tiers = [verdict.tier for verdict in bad] + ([] if known is None else [known.tier])
+    tier = min(tiers, key=ORDER.index)
     loudest = max(bad, key=lambda verdict: verdict.evidence_log10 - verdict.threshold_log10)
     return Incident(
         id=f"{name}-{case.opened + earlier + 1}" if known is None else known.id,
         deployment=case.deployment,
         release=case.release,
-        tier=min(tiers, key=ORDER.index),
+        tier=tier,
         opened_at=case.clock if known is None else known.opened_at,
         first_evidence_at=first if known is None else min(first, known.first_evidence_at),
         signals=_signals(kind, bad, known),
@@ -102,7 +104,16 @@ def _incident(
         ruled_out=diagnosis.ruled_out,
         action="" if known is None else known.action,
         undo="" if known is None else known.undo,
+        bound=_bound(tier, case),
         verdicts=tuple(bad),
+    )
+
+
+def _bound(tier: Tier, case: Case) -> str:
+    """What the alarm budget promises of the tier."""
+    tolerated = TIMES[tier] * case.false_alarms
+    return (
+        f"at most {tolerated:.3g} {tier}s a year of {case.deployment} are false alarms, on average"
     )
 
 

@@ -185,6 +185,7 @@ class Monitors:
             calibration=None if quality is None else self._calibration(quality),
             labels="labels are not watched" if quality is None else quality.labels,
             opened=self._opened,
+            false_alarms=target.spec.monitor.false_alarms_per_year,
         )
 
     def _quality(self) -> Quality | None:

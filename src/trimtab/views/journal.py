@@ -215,6 +215,7 @@ def build_incident(incident: Incident, names: Mapping[str, str]) -> IncidentView
         ruled_out=tuple(RuledOutView(r.cause, r.by) for r in incident.ruled_out),
         action=incident.action,
         undo=incident.undo,
+        bound=incident.bound,
         verdicts=tuple(build_verdict(verdict, names) for verdict in incident.verdicts),
     )
 

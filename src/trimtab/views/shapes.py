@@ -234,6 +234,7 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     ruled_out: tuple[RuledOutView, ...]
     action: str
     undo: str
+    bound: str = ""
     verdicts: tuple[VerdictView, ...] = ()
 
 

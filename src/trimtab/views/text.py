@@ -224,6 +224,8 @@ def _incident(view: s.IncidentView) -> Tree:
         tree.add(Text(f"action: {view.action}"))
     if view.undo:
         tree.add(Text(f"undo: {view.undo}"))
+    if view.bound:
+        tree.add(quiet(view.bound))
     tree.add(quiet(f"requests that show it: trimtab samples {view.id}"))
     return tree
 

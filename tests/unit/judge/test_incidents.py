@@ -26,6 +26,7 @@ def case(**changed: Any) -> Case:
         "calibration": None,
         "labels": "labels for 97%",
         "opened": 0,
+        "false_alarms": 12.0,
     }
     return Case(**(given | changed))
 
@@ -68,6 +69,13 @@ def test_incidents_of_other_releases_and_of_the_loop_are_left_alone() -> None:
     own = opened(reconcile(case(), [verdict("errors")], ()))
     foreign = msgspec.structs.replace(own, signals=("worker",))
     assert reconcile(case(), [], (foreign,)).closed == ()
+
+
+def test_an_incident_says_how_often_one_like_it_may_be_a_false_alarm() -> None:
+    page = opened(reconcile(case(), [verdict("errors")], ()))
+    note = opened(reconcile(case(), [verdict("input:x")], ()))
+    assert page.bound == "at most 12 pages a year of d are false alarms, on average"
+    assert note.bound.startswith("at most 48 notes a year")
 
 
 def test_a_break_is_neither_why_other_columns_drift_nor_ruled_out() -> None:

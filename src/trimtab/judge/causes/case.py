@@ -30,7 +30,8 @@ class Case:
     """What is known about a deployment when its verdicts are put together.
 
     `started` is the deployment's clock when the release began to be watched, `opened` how many
-    incidents these monitors have opened, `labels` how complete the labels are, in words.
+    incidents these monitors have opened, `labels` how complete the labels are, in words, and
+    `false_alarms` how many false pages a year are tolerated.
     """
 
     deployment: str
@@ -42,6 +43,7 @@ class Case:
     calibration: Calibration | None
     labels: str
     opened: int
+    false_alarms: float
 
     def at_boundary(self, since: float) -> bool:
         """Whether trouble began with the release, as far as blocks can tell."""
