@@ -1,6 +1,8 @@
 """What may be lost is counted from nothing on, so that the first loss is an increase."""
 
 import asyncio
+import struct
+import zlib
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -68,7 +70,7 @@ def test_a_spool_that_no_segment_can_be_made_of_is_shown(tmp_path: Path) -> None
             assert (await it.infer(request())).status_code == 200
             await it.gateway.recorder.flush()
             (spool,) = (tmp_path / "spool").glob("*.log")
-            spool.write_bytes(bytes(16))
+            spool.write_bytes(struct.pack("<II", 1, zlib.crc32(b"?")) + b"?")
             await it.publish()
             assert (await samples(it))["trimtab_log_unreadable_spools"] == {(): 1.0}
 
