@@ -31,11 +31,11 @@ _RATE = re.compile(
 )
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+GAPS = ("selection", "score", "tpr", "fpr", "error", "calibration")
 _TOLERATED = re.compile(
     r"errors|latency|prediction|positive_rate|calibration|quality:.+|(input|multivariate):.+|"
-    r"parity(:.+)?|bias:(?:selection|score|tpr|fpr|error|calibration)"
+    rf"parity(:.+)?|bias:(?:{'|'.join(GAPS)})"
 )
-GAPS = ("selection", "score", "tpr", "fpr", "error", "calibration")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 
 

@@ -55,7 +55,7 @@ def shown(verdict: Verdict, rows: Rows, label: Texts, known: Known, most: int) -
     `rows` are attempts of the release in the time in question, `label` their truth, "" where it is
     not known.
     """
-    mine = _in_scope(rows, verdict.scope)
+    mine = _in_scope(rows, verdict)
     part, truth = rows.take(mine), label[mine]
     kind = group(verdict.signal)
     if kind == "errors":
@@ -81,15 +81,16 @@ _NONE = np.empty(0, dtype=np.int64)
 _UNTOLD: Found = ("not told by single rows", "", 0, None, _NONE, ())
 
 
-def _in_scope(rows: Rows, scope: dict[str, str]) -> NDArray[np.int64]:
+def _in_scope(rows: Rows, verdict: Verdict) -> NDArray[np.int64]:
     """Positions of the rows of a segment, of a worker or of a group of callers; `column` says which
     column is meant, not which rows."""
     held = np.ones(len(rows), dtype=np.bool_)
-    for name, value in scope.items():
+    for name, value in verdict.scope.items():
         if name == "worker":
             held &= rows.fixed["worker"] == value
         elif name == "callers":
-            held &= rows.fixed["unit"] % np.uint64(GROUPS) == np.uint64(value.split()[0])
+            number = np.uint64(verdict.signal.partition(":")[2])
+            held &= rows.fixed["unit"] % np.uint64(GROUPS) == number
         elif name != "column" and name in rows.inputs:
             held &= texts(rows.inputs[name]) == value
     return np.flatnonzero(held)

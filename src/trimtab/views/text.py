@@ -226,7 +226,8 @@ def _incident(view: s.IncidentView) -> Tree:
         tree.add(Text(f"undo: {view.undo}"))
     if view.bound:
         tree.add(quiet(view.bound))
-    tree.add(quiet(f"requests that show it: trimtab samples {view.id}"))
+    if view.verdicts:
+        tree.add(quiet(f"requests that show it: trimtab samples {view.id}"))
     return tree
 
 
