@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trimtab import errors
+from trimtab.agent import niceness
 from trimtab.app.projects import project_at
 from trimtab.app.runs import RunOrder, carry_out
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(option, required=True)
     parser.add_argument("--until", type=float, default=None)
     given = parser.parse_args(arguments)
+    niceness.yield_by(niceness.JOB)
     order = RunOrder(given.run, given.model, given.deployment, given.until)
     try:
         carry_out(project_at(given.project, given.home), order, _log, sys.stderr)

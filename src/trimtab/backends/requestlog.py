@@ -71,7 +71,7 @@ class FolderRequestLog:
         return (segment for _, segment in found)
 
     def _unread(self, deployment: str, kind: Kind, after: Cursor) -> Iterator[tuple[int, Segment]]:
-        fresh, rolls, _ = files.visible(self._folder(deployment, kind))
+        fresh, rolls, _ = files.visible(self._folder(deployment, kind), _seen(after, kind))
         for roll in rolls:
             name = _writer(roll.writer, kind)
             if roll.last > after.seen.get(name, -1):
@@ -132,7 +132,7 @@ class FolderRequestLog:
     def _rolled(self, segment: Segment) -> pa.Table:
         """The segment's slice of the Parquet file that replaced it."""
         folder = self._folder(segment.deployment, segment.kind)
-        writer = segment.writer.removesuffix(f":{segment.kind}")
+        writer = _plain(segment.writer, segment.kind)
         for roll in files.list_rolls(folder):
             if roll.writer == writer and roll.first <= segment.sequence <= roll.last:
                 start = 0
@@ -246,6 +246,20 @@ def _empty(kind: Kind) -> pa.Table:
 
 def _writer(writer: str, kind: Kind) -> str:
     return writer if kind == "rows" else f"{writer}:{kind}"
+
+
+def _seen(after: Cursor, kind: Kind) -> dict[str, int]:
+    """The last sequences of this kind, by writer."""
+    return {
+        _plain(name, kind): last
+        for name, last in after.seen.items()
+        if _writer(_plain(name, kind), kind) == name
+    }
+
+
+def _plain(name: str, kind: Kind) -> str:
+    """What `_writer` made `name` of, if it was of this kind."""
+    return name if kind == "rows" else name.removesuffix(f":{kind}")
 
 
 def _same(last: tuple[files.Piece, pa.Table], piece: files.Piece, table: pa.Table) -> bool:

@@ -58,41 +58,50 @@ class Roll:
         return self.writer == piece.writer and self.first <= piece.sequence <= self.last
 
 
-def parse_piece(path: Path) -> tuple[str, int] | None:
+def parse_piece(name: str) -> tuple[str, int] | None:
     """Writer and sequence of `<writer>-<sequence>.arrow`, None for any other name."""
-    writer, _, sequence = path.name.removesuffix(".arrow").rpartition("-")
-    if path.suffix != ".arrow" or not writer or not sequence.isdigit():
+    stem = name.removesuffix(".arrow")
+    writer, _, sequence = stem.rpartition("-")
+    if stem == name or not writer or not sequence.isdigit():
         return None
     return writer, int(sequence)
 
 
-def list_pieces(folder: Path) -> list[Piece]:
+def list_pieces(folder: Path, after: Mapping[str, int] | None = None) -> list[Piece]:
     """Arrow segments in `folder`, by writer and sequence, with no hole inside a writer.
+
+    Those up to the sequence that `after` has for their writer are left out: a reader that comes
+    back often does not look at each of them again.
 
     A listing that runs while files appear may show a later one and miss an earlier one. Every
     file older than one that the first listing showed is in the second, so what the second adds
     beyond the first is left for the next time.
     """
+    known = after or {}
     newest: dict[str, int] = {}
-    for writer, sequence, _ in _scan(folder):
+    for writer, sequence, _ in _scan(folder, known):
         newest[writer] = max(sequence, newest.get(writer, -1))
     if not newest:
         return []
     found = [
         Piece(writer, sequence, entry.stat().st_mtime_ns, Path(entry.path))
-        for writer, sequence, entry in _scan(folder)
+        for writer, sequence, entry in _scan(folder, known)
         if sequence <= newest.get(writer, -1)
     ]
     return _in_order(found)
 
 
-def _scan(folder: Path) -> list[tuple[str, int, os.DirEntry[str]]]:
+def _scan(folder: Path, after: Mapping[str, int]) -> list[tuple[str, int, os.DirEntry[str]]]:
     try:
         with os.scandir(folder) as entries:
-            named = [(parse_piece(Path(entry.name)), entry) for entry in entries]
+            named = [(parse_piece(entry.name), entry) for entry in entries]
     except FileNotFoundError:
         return []
-    return [(*name, entry) for name, entry in named if name is not None]
+    return [
+        (*name, entry)
+        for name, entry in named
+        if name is not None and name[1] > after.get(name[0], -1)
+    ]
 
 
 def _in_order(pieces: Iterable[Piece]) -> list[Piece]:
@@ -115,13 +124,17 @@ def list_rolls(folder: Path) -> list[Roll]:
     return sorted(rolls)
 
 
-def visible(folder: Path) -> tuple[list[Piece], list[Roll], list[Piece]]:
+def visible(
+    folder: Path, after: Mapping[str, int] | None = None
+) -> tuple[list[Piece], list[Roll], list[Piece]]:
     """What counts now: Arrow segments, Parquet files, and Arrow segments that were rolled already.
+
+    Of the Arrow segments only those beyond the sequence that `after` has for their writer.
 
     Segments are listed before Parquet files: one that is rolled in between is then seen twice and
     left out once, never the other way round.
     """
-    pieces = list_pieces(folder)
+    pieces = list_pieces(folder, after)
     rolls = list_rolls(folder)
     by_writer: dict[str, list[Roll]] = {}
     for roll in rolls:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from trimtab import errors
+from trimtab.agent import niceness
 from trimtab.app.control import ControlRoom, control_room
 from trimtab.domain import layout
 from trimtab.judge.draft import Author
@@ -24,10 +25,6 @@ from trimtab.web.server import create_app, serve
 from trimtab.web.source import RoomSource
 
 ROLL_SECONDS = 60.0
-NICENESS = 5
-"""On processors that are all busy, reading the log yields to answering requests: it comes in bursts
-that would otherwise show in their latency. It still gets a seventh of a processor against two
-others, and more than it needs."""
 COLLECT_EVERY = (50_000, 20, 100)
 """Allocations and generations between two runs of the collector."""
 log = logging.getLogger("trimtab.controller")
@@ -43,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.chdir(given.home)
-    os.nice(NICENESS)
+    niceness.yield_by(niceness.CONTROLLER)
     try:
         room = control_room(given.home, given.project)
         return asyncio.run(_run(room, given.fd, given.parent_fd))
