@@ -57,11 +57,13 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """Seconds: between ticks while something is in progress and otherwise, until a worker is
-    stopped although a gateway did not acknowledge, and between dumps of the evidence."""
+    """Seconds: between ticks while something is in progress and otherwise, between looks at the log
+    then, until a worker is stopped although a gateway did not acknowledge, and between dumps of the
+    evidence."""
 
     busy: float = 0.1
     idle: float = 0.25
+    look: float = 0.5
     patience: float = 5.0
     dump: float = 5.0
 
@@ -90,6 +92,7 @@ class Controller:
         self._reached = False
         self._blind = False
         self._dumped_at = parts.clock.monotonic()
+        self._looked_at = float("-inf")
 
     def lead(self, holder: str) -> None:
         """Take over from whoever led before. Raises `Permanent` TT-503."""
@@ -142,8 +145,7 @@ class Controller:
         await self._place(routed)
         self._dump()
         self.ticked_at = self._parts.clock.now()
-        moving = any(state.rollout or state.run for state in self.store.deployments.values())
-        return moving or left or not routed or self._retirement.waiting
+        return self._moving or left or not routed or self._retirement.waiting
 
     async def _look(self) -> None:
         """An agent that does not answer leaves its last status: workers outlive it."""
@@ -153,14 +155,24 @@ class Controller:
         except Unavailable as error:
             self._reached = False
             log.warning("the node agent does not answer: %s", error)
+        now = self._parts.clock.monotonic()
+        if self._moving or now - self._looked_at >= self._tempo.look:
+            self._looked_at = now
+            await self._read()
+        self._capacity.look(self.health.status, self.store.deployments, now)
+
+    async def _read(self) -> None:
         try:
             await self._parts.evidence.refresh()
             self._blind = False
         except (TrimtabError, OSError) as error:
             log.warning("no evidence can be read: %s", error)
             self._blind = True
-        now = self._parts.clock.monotonic()
-        self._capacity.look(self.health.status, self.store.deployments, now)
+
+    @property
+    def _moving(self) -> bool:
+        """Whether a rollout or a run is in progress."""
+        return any(state.rollout or state.run for state in self.store.deployments.values())
 
     def _decide(self, name: str) -> None:
         """Decide about one deployment; what cannot be recorded did not happen, and comes again."""
