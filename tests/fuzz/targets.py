@@ -176,6 +176,7 @@ class _Answered:
     """An `Exchange` that only wants to be answered once."""
 
     abandoned = False
+    came_at = 0.0
     due = None
     trace = None
 

@@ -31,6 +31,11 @@ class Caller(Protocol):
         """Whether nobody waits for the answer any more."""
         ...
 
+    @property
+    def came_at(self) -> float:
+        """When the question was whole, of the monotonic clock."""
+        ...
+
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
         """The values as a release takes them; raises a 400 `Fault`."""
         ...

@@ -14,6 +14,7 @@ from functools import partial
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
 from trimtab.gateway.assign import goes_to_canary, goes_to_shadow
+from trimtab.gateway.backlog import Backlog
 from trimtab.gateway.batch import Batch, Timing
 from trimtab.gateway.call import ANY_COMPANY, Call
 from trimtab.gateway.deadlines import Deadlines
@@ -21,7 +22,7 @@ from trimtab.gateway.faults import Fault, hopeless, internal, late, shed, unavai
 from trimtab.gateway.layers import Layers
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
-from trimtab.gateway.pacing import Pacer
+from trimtab.gateway.pacing import RATE, RATE_BEHIND, Pacer
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.pool import Pool, Pools
 from trimtab.gateway.record import Ended, Recorder
@@ -36,6 +37,10 @@ CANARY_SHARE = 0.5
 MOST_READ_AT_ONCE = 2
 """Large requests that are read in turns at a time, because of the memory that it takes."""
 
+MOST_AGE = 0.5
+"""Share of its time after which a request that could not be read before is refused: what is before
+it takes about as long again until it is answered."""
+
 MOST_UNREAD = 1024
 """Requests of the batch lane whose values are not read yet."""
 
@@ -45,14 +50,14 @@ class Dispatcher:
 
     pools: Pools
 
-    def __init__(self, recorder: Recorder, meter: Meter, log: Log) -> None:
+    def __init__(self, recorder: Recorder, backlog: Backlog, meter: Meter, log: Log) -> None:
         self._recorder = recorder
         self._meter = meter
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self.expire)
         self._layers = Layers(meter)
-        self._pacer = Pacer()
+        self._pacer = Pacer(lambda: RATE_BEHIND if len(backlog) else RATE)
         self._unread: deque[Call] = deque()
         self._readers: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Semaphore(MOST_READ_AT_ONCE)
@@ -76,7 +81,7 @@ class Dispatcher:
             call.plan = canary if chosen and canary is not None else route.stable
             call.mode = "canary" if chosen else "stable"
         pool = self.pools.get(call.plan.release)
-        refusal = None if pool is None else pool.turned_away(call)
+        refusal = _aged(call) or (None if pool is None else pool.turned_away(call))
         if refusal is not None:
             self._refused(call, refusal)
         elif call.lane == "batch":
@@ -419,3 +424,11 @@ class Dispatcher:
         if pool is None or not pool.connected or pool.offer(copy, "shadow") is not None:
             self._deadlines.clear(copy)
             self._meter.count(telemetry.SHADOW_DROPPED, (copy.route.name,))
+
+
+def _aged(call: Call) -> Refusal | None:
+    """A refusal of a call that waited too long for its turn to be read."""
+    waited = call.parsed_at - call.started_at
+    if waited <= MOST_AGE * (call.deadline - call.started_at):
+        return None
+    return Refusal(Shed.DEADLINE, waited)

@@ -82,7 +82,9 @@ class Front:
         }
 
     def handle(self, exchange: Exchange) -> None:
-        """Answer an exchange, now or later."""
+        """Answer an exchange, now or later, unless its client has gone."""
+        if exchange.abandoned:
+            return
         try:
             self._route(exchange)
         except Fault as fault:

@@ -29,6 +29,11 @@ class GrpcCaller:
         """Whether the client cancelled the call or closed its connection."""
         return self._exchange.abandoned
 
+    @property
+    def came_at(self) -> float:
+        """When the message was whole, of the monotonic clock."""
+        return self._exchange.came_at
+
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
         """The values as a release takes them; raises a 400 `Fault`."""
         return inputs_of(self._request.tensors, RAW, plan, key)

@@ -5,6 +5,7 @@ Source: the gRPC document "PROTOCOL-HTTP2".
 
 import asyncio
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -52,6 +53,11 @@ class Exchange(Protocol):
     @property
     def due(self) -> float | None:
         """When the client stops waiting, of the monotonic clock."""
+        ...
+
+    @property
+    def came_at(self) -> float:
+        """When the question was whole, of the monotonic clock."""
         ...
 
     @property
@@ -144,13 +150,14 @@ class Inbox:
 class Unary:
     """`Receiver` of the one message of a call, and its `Exchange`."""
 
-    __slots__ = ("_handler", "_inbox", "_messages", "_stream", "due")
+    __slots__ = ("_handler", "_inbox", "_messages", "_stream", "came_at", "due")
 
     def __init__(self, stream: Stream, handler: Handler, due: float | None) -> None:
         self._stream = stream
         self._handler = handler
         self._inbox = Inbox(stream)
         self._messages: list[bytes] = []
+        self.came_at = 0.0
         self.due = due
 
     @property
@@ -178,6 +185,7 @@ class Unary:
             self.refuse(_not_one())
             return
         self._inbox.forget()
+        self.came_at = time.monotonic()
         self._handler(self, self._messages.pop())
 
     def late(self) -> None:
@@ -305,11 +313,12 @@ class Dialogue:
 class Turn:
     """One question of a dialogue, as an `Exchange`; a refusal ends the dialogue."""
 
-    __slots__ = ("_dialogue", "reply", "size")
+    __slots__ = ("_dialogue", "came_at", "reply", "size")
 
     def __init__(self, dialogue: Dialogue, size: int) -> None:
         self._dialogue = dialogue
         self.size = size
+        self.came_at = time.monotonic()
         self.reply: bytes | None = None
 
     @property

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from trimtab.gateway.asked import asked
+from trimtab.gateway.backlog import Backlog
 from trimtab.gateway.directory import Directory, answering_plan, explicit_plan
 from trimtab.gateway.faults import Fault, internal
 from trimtab.gateway.grpc_call import GrpcCaller
@@ -46,8 +48,9 @@ Open = Callable[[Stream, float | None], Receiver]
 class GrpcFront:
     """Routes streams. Everything that goes wrong becomes a status here."""
 
-    def __init__(self, directory: Directory, intake: Intake, log: Log) -> None:
+    def __init__(self, directory: Directory, intake: Intake, backlog: Backlog, log: Log) -> None:
         self._directory = directory
+        self._backlog = backlog
         self._intake = intake
         self._log = log
         self.health = Health(directory)
@@ -96,7 +99,9 @@ class GrpcFront:
         return lambda stream, due: Dialogue(stream, handler, due, turn)
 
     def _guarded(self, answer: Answer) -> Answer:
-        def handle(exchange: Exchange, message: bytes) -> None:
+        def begin(exchange: Exchange, message: bytes) -> None:
+            if exchange.abandoned:
+                return
             try:
                 answer(exchange, message)
             except Fault as fault:
@@ -106,7 +111,10 @@ class GrpcFront:
                 self._log.error("request.failed", request_id=request_id, error=repr(error))
                 exchange.refuse(internal(request_id))
 
-        return handle
+        def take(exchange: Exchange, message: bytes) -> None:
+            self._backlog.give(partial(begin, exchange, message), len(message))
+
+        return take
 
     def _infer(self, exchange: Exchange, message: bytes) -> None:
         request = parse_infer(message)

@@ -5,6 +5,7 @@ What a request means is decided by the handler given to `Connection`; it answers
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,9 +65,21 @@ class Head:
 
 
 class Exchange:
-    """One request and the place of its answer."""
+    """One request and the place of its answer.
 
-    __slots__ = ("_answer", "_connection", "body", "headers", "keep_alive", "method", "path")
+    `came_at`, of the monotonic clock, is when the request was whole.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_connection",
+        "body",
+        "came_at",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+    )
 
     def __init__(self, connection: "Connection", head: Head | None = None) -> None:
         self._connection = connection
@@ -76,6 +89,7 @@ class Exchange:
         self.headers = head.headers if head else Headers()
         self.body = b""
         self.keep_alive = True
+        self.came_at = 0.0
 
     @property
     def abandoned(self) -> bool:
@@ -393,6 +407,7 @@ class Connection(asyncio.Protocol):
         self._take(exchange, body)
 
     def _take(self, exchange: Exchange, body: bytes) -> None:
+        exchange.came_at = time.monotonic()
         self._pending.append(exchange)
         if len(self._pending) >= MAX_PIPELINED:
             self._pause(True)

@@ -52,8 +52,9 @@ class Intake:
         if route.asleep:
             self._waker.wake(route.name)
         call = Call(caller, route, plan)
-        call.received_at = call.event_time = time.time()
-        call.started_at = time.monotonic()
+        call.started_at = caller.came_at
+        waited = time.monotonic() - call.started_at
+        call.received_at = call.event_time = time.time() - waited
         call.deadline = call.started_at + route.deadline
         if trace is not None or self._tracer.begins:
             call.trace = self._tracer.begin(trace)

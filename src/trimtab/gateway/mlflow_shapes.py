@@ -115,6 +115,11 @@ class MlflowCaller:
         return self._params
 
     @property
+    def came_at(self) -> float:
+        """When the request was whole, of the monotonic clock."""
+        return self._exchange.came_at
+
+    @property
     def gone(self) -> bool:
         """Whether the client has closed its connection."""
         return self._exchange.abandoned

@@ -3,7 +3,7 @@
 To read a request and refuse it costs about half of what it costs to answer it. Whoever asks again
 at once when it is refused – or asks from thousands of connections – could so take all of the
 gateway's time for refusals. Beyond a rate they therefore wait for their turn, and a connection
-whose refusal waits asks nothing else.
+whose refusal waits asks nothing else. The rate is lower while the gateway itself is behind.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 RATE = 3000.0
 """Refusals a second; about a tenth of a core."""
+RATE_BEHIND = 1000.0
+"""Refusals a second while requests wait for the gateway, which has nothing to spare."""
 BURST = 300.0
 """Refusals that leave at once after a time without any."""
 TICK_SECONDS = 0.01
@@ -21,9 +23,11 @@ Leave = Callable[[], None]
 
 
 class Pacer:
-    """Calls each `leave` it is given once, in order, at most `rate` a second beyond a burst."""
+    """Calls each `leave` it is given once, in order, beyond a burst at a rate.
 
-    def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
+    `rate` tells how many a second may leave at present."""
+
+    def __init__(self, rate: Callable[[], float], burst: float = BURST) -> None:
         self._rate = rate
         self._burst = burst
         self._left = burst
@@ -46,7 +50,7 @@ class Pacer:
     def _take(self) -> bool:
         if self._left < 1.0:
             now = time.monotonic()
-            self._left = min(self._left + (now - self._filled_at) * self._rate, self._burst)
+            self._left = min(self._left + (now - self._filled_at) * self._rate(), self._burst)
             self._filled_at = now
             if self._left < 1.0:
                 return False

@@ -58,6 +58,11 @@ class RestCaller:
         """Whether the client has closed its connection."""
         return self._exchange.abandoned
 
+    @property
+    def came_at(self) -> float:
+        """When the request was whole, of the monotonic clock."""
+        return self._exchange.came_at
+
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
         """The values as a release takes them; raises a `Fault` (400, 413), or `Lengthy`."""
         if self._in_turns is not None:

@@ -311,6 +311,9 @@ class Schedule:
         return seconds / workers / (1 - min(self._realtime_share(now, workers), _MOST_REALTIME))
 
     def _drain_realtime(self, requests: int, rows: int, left: float) -> float:
+        whole = self.cost.seconds(rows)
+        if requests <= self._limits.batch_requests and whole <= left * _BATCH_SHARE:
+            return whole
         batches = max(requests / self._limits.batch_requests, rows / self._rows_in(left), 1.0)
         return batches * self.cost.seconds(rows / batches)
 

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from tests.unit.gateway.harness import Harness, running
 from tests.unit.gateway.scenarios import STABLE, run, times, waiting, worker
 from tests.unit.gateway.support import request, until
 
+from trimtab.gateway.backlog import Backlog, Begin
 from trimtab.gateway.schedule import FIRST_ROWS, Limits
 
 WARM = 10
@@ -37,6 +39,26 @@ def test_work_that_cannot_meet_its_deadline_is_refused_at_once(tmp_path: Path) -
             one.gate.set()
             assert {(await task).status_code for task in tasks} == {200}
             assert sorted((await it.rows())["outcome"]) == ["ok"] * (WARM + 40) + ["shed"]
+            assert await shed(it, "realtime", "deadline")
+
+    run(scenario)
+
+
+def test_what_had_no_turn_for_half_of_its_time_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(_: Backlog, begin: Begin, size: int) -> None:
+        asyncio.get_running_loop().call_later(0.04, begin)
+
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, times(1))
+        async with running(tmp_path, STABLE) as it:
+            monkeypatch.setattr(Backlog, "give", late)
+            refused = await it.infer(request(parameters={"timeout": 60_000}))
+            assert refused.status_code == 429
+            assert refused.headers["retry-after"] == "1"
+            assert one.sizes == []
+            assert (await it.infer(request())).status_code == 200
             assert await shed(it, "realtime", "deadline")
 
     run(scenario)

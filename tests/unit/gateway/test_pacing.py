@@ -13,7 +13,7 @@ from trimtab.gateway.pacing import Pacer
 def test_a_burst_leaves_at_once_and_the_rest_in_order_at_the_rate() -> None:
     async def scenario() -> None:
         left: list[int] = []
-        pacer = Pacer(rate=500.0, burst=10.0)
+        pacer = Pacer(lambda: 500.0, burst=10.0)
         begun = time.monotonic()
         for number in range(40):
             pacer.give(partial(left.append, number))
@@ -37,11 +37,26 @@ def test_one_that_cannot_leave_does_not_keep_the_others() -> None:
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: told.append(context["exception"])
         )
-        pacer = Pacer(rate=1000.0, burst=1.0)
+        pacer = Pacer(lambda: 1000.0, burst=1.0)
         pacer.give(partial(left.append, 0))
         pacer.give(broken)
         pacer.give(partial(left.append, 1))
         await until(lambda: left == [0, 1])
         assert len(told) == 1
+
+    run(scenario)
+
+
+def test_the_rate_is_the_present_one() -> None:
+    async def scenario() -> None:
+        left: list[int] = []
+        rate = 0.0
+        pacer = Pacer(lambda: rate, burst=1.0)
+        for number in range(3):
+            pacer.give(partial(left.append, number))
+        await asyncio.sleep(0.05)
+        assert left == [0]
+        rate = 1000.0
+        await until(lambda: left == [0, 1, 2])
 
     run(scenario)
