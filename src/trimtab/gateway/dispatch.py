@@ -34,9 +34,6 @@ from trimtab.gateway.values import OutputValues
 CANARY_SHARE = 0.5
 """Of the time left, how much an attempt at a canary may use before stable is asked."""
 
-MOST_READ_AT_ONCE = 2
-"""Large requests that are read in turns at a time, because of the memory that it takes."""
-
 MOST_AGE = 0.5
 """Share of its time after which a request that could not be read before is refused: what is before
 it takes about as long again until it is answered."""
@@ -60,7 +57,7 @@ class Dispatcher:
         self._pacer = Pacer(lambda: RATE_BEHIND if len(backlog) else RATE)
         self._unread: deque[Call] = deque()
         self._readers: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Semaphore(MOST_READ_AT_ONCE)
+        self._turn = asyncio.Lock()
 
     def submit(self, call: Call, explicit: Plan | None) -> None:
         """Assign a call, read its values for the assigned release, and queue it.
@@ -232,7 +229,10 @@ class Dispatcher:
         task.add_done_callback(self._readers.discard)
 
     async def _take_turns(self, call: Call, reading: Lengthy) -> None:
-        """Read a call's values little by little, as long as its client waits; then attempt it."""
+        """Read a call's values little by little, as long as its client waits; then attempt it.
+
+        One call has its turns at a time: others would make each pass of the event loop longer.
+        """
         try:
             async with asyncio.timeout(call.deadline - time.monotonic()), self._turn:
                 for _ in reading.turns:

@@ -1,6 +1,7 @@
 """One worker's socket: connect, check who answers, one batch at a time, reconnect."""
 
 import asyncio
+import socket
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -13,6 +14,9 @@ LAST_BACKOFF = 0.5
 BACKOFF_GROWTH = 1.2
 """A worker that comes back is found late by at most a fifth of the time that it was away."""
 HELLO_SECONDS = 5.0
+SEND_BUFFER = 4 * 1024 * 1024
+"""Bytes on the way to a worker. The usual 200 KB hold no part of a thousand rows: it was sent over
+several turns of the event loop, while its worker waited. The system may grant less."""
 
 
 class Owner(Protocol):
@@ -83,6 +87,8 @@ class Link(asyncio.Protocol):
         # uvloop's transports have asyncio's methods but not its base classes.
         transport = cast(asyncio.Transport, transport)
         self._transport = transport
+        line = transport.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._decoder = Decoder(loads=msgspec.json.decode)
         self._leaving = False
         self._reason = "the worker's connection ended"
