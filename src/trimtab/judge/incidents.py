@@ -44,6 +44,9 @@ def reconcile(
     opened: list[Incident] = []
     updated: list[Incident] = []
     for kind, bad in wanted.items():
+        if kind in known and not any(KINDS[group(verdict.signal)] == kind for verdict in bad):
+            # What is left of an incident keeps it open, and says nothing new of it.
+            continue
         made = _incident(kind, case, bad, verdicts, known.get(kind), len(opened))
         if kind not in known:
             opened.append(made)
@@ -65,12 +68,14 @@ def _grouped(verdicts: Sequence[Verdict], known: dict[str, Incident]) -> dict[st
     for verdict in verdicts:
         if verdict.verdict == "bad":
             wanted.setdefault(KINDS[group(verdict.signal)], []).append(verdict)
-    if "quality" in wanted and "drift" in wanted:
+    before = known["quality"].signals if "quality" in known else ()
+    if "drift" in wanted and ("quality" in wanted or "calibration" in before):
         # Scores that no longer come true are why quality fell, not a second incident.
         drift = wanted.pop("drift")
-        wanted["quality"] += [verdict for verdict in drift if verdict.signal == "calibration"]
+        beside = [verdict for verdict in drift if verdict.signal == "calibration"]
         rest = [verdict for verdict in drift if verdict.signal != "calibration"]
-        wanted |= {"drift": rest} if rest else {}
+        both = [*wanted.get("quality", []), *beside]
+        wanted |= ({"quality": both} if both else {}) | ({"drift": rest} if rest else {})
     for kind in ("parity", "upstream"):
         if kind in wanted and "quality" in wanted and "quality" not in known:
             wanted[kind] += wanted.pop("quality")

@@ -14,8 +14,17 @@ def named(plan: MonitorPlan, profile: ReferenceProfile | None) -> tuple[str, ...
     if plan.quality == "none" or profile is None or not profile.quality:
         return ()
     if plan.quality == "auto":
-        return ("cost",) if plan.costs else (profile.quality[0].metric,)
+        return ("cost",) if plan.costs else _auto(profile)
     return (plan.quality,) if isinstance(plan.quality, str) else plan.quality
+
+
+def _auto(profile: ReferenceProfile) -> tuple[str, ...]:
+    """The first metric of the release and, where it decides between classes, the error.
+
+    An AUC sees harm where one class is rare, and all that is predicted is the other; the error
+    sees it sooner where classes are even."""
+    known = [quality.metric for quality in profile.quality]
+    return tuple(metric for metric in known if metric in (known[0], "error"))
 
 
 def promised(

@@ -19,7 +19,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     "regression": ("squared_error", "absolute_error"),
     "other": (),
 }
-"""Metrics of each task; the first is what `auto` watches."""
+"""Metrics of each task; `auto` watches the first, and the error."""
 
 TELLING: dict[str, Metric] = {
     "binary": "brier",

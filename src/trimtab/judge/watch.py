@@ -114,10 +114,19 @@ class Zone(msgspec.Struct, frozen=True):
         below: list[tuple[float, Side]] = [(self.border("below"), "below")]
         return [each for each in above if each[0] < 1.0] + [each for each in below if each[0] > 0.0]
 
-    def return_bets(self) -> list[Bet]:
-        """The same borders, from the other side: is the mean back inside?"""
+    def return_bets(self, level: float | None = None) -> list[Bet]:
+        """The same borders, from the other side: is the mean back inside?
+
+        Of a harm with a `level`, the border that it crossed lies half way to it.
+        """
         sides: dict[Side, Side] = {"above": "below", "below": "above"}
-        return [Bet(m, sides[side]) for m, side in self.borders]
+        return [Bet(_half_way(m, side, level), sides[side]) for m, side in self.borders]
+
+
+def _half_way(m: float, side: Side, level: float | None) -> float:
+    if level is None or (level > m) != (side == "above"):
+        return m
+    return (m + level) / 2.0
 
 
 class Stakes(NamedTuple):
@@ -177,12 +186,17 @@ class Watch(msgspec.Struct):
     Shiryaev–Roberts form, `M = exp(l) (1 + M)`, which is sooner where a block is worth few rows.
     The timid half would add up without saying anything, and is still needed: where rows are the
     observations, a bold stake loses on a small change.
+
+    `eased`, an alarm of a single indicator ends when more than half of its harm is refuted and what
+    shows that is inside the zone as a whole. In a narrow zone to refute all harm takes many times
+    as long as to find it: the mean that is back lies close to the border.
     """
 
     zones: tuple[Zone, ...]
     spread: float | None
     log10_threshold: float
     summed: bool = False
+    eased: bool = False
     wealth: bytes = b""
     evidence: float = 0.0
     history: list[Point] = []
@@ -211,19 +225,35 @@ class Watch(msgspec.Struct):
         self.wealth, self.evidence = wealth, log10_evidence
         if log10_evidence >= self.log10_threshold:
             self.frozen, self.since = log10_evidence, excursion(self.history)
-            alone = len(self.zones) == 1
-            self.back = self.zones[0].return_bets() if alone else [Bet(LINGERING, "below")]
+            self.back = self._return_bets()
+
+    def _return_bets(self) -> list[Bet]:
+        if len(self.zones) > 1:
+            return [Bet(LINGERING, "below")]
+        if not self.eased:
+            return self.zones[0].return_bets()
+        harmed = [point for point in self.history if point.start >= (self.since or 0.0)]
+        level = sum(p.mean * p.n for p in harmed) / sum(p.n for p in harmed)
+        return self.zones[0].return_bets(level)
 
     def recover(self, block: "Block") -> None:
         """Take in a block while in alarm, and end the alarm on evidence."""
         for bet in self.back:
-            if len(self.zones) == 1:
-                bet.m = block.here[0].border("below" if bet.side == "above" else "above")
-                bet.take(min(block.means[0], 1.0), worth(bet.m, self.spread, block.n))
-            else:
+            if len(self.zones) > 1:
                 bet.take(float(block.excess > 0.0), 1)
-        if min(bet.log10_evidence for bet in self.back) >= RECOVERED:
+                continue
+            if not self.eased:
+                bet.m = block.here[0].border("below" if bet.side == "above" else "above")
+            bet.take(min(block.means[0], 1.0), worth(bet.m, self.spread, block.n))
+        proven = min(bet.log10_evidence for bet in self.back) >= RECOVERED
+        if proven and (not self.eased or self._inside()):
             self.rearm()
+
+    def _inside(self) -> bool:
+        """Whether the blocks up to now that say most against half of the harm are inside."""
+        half = max(self.zones[0].excess(bet.m) for bet in self.back)
+        since = _outlying([(p.start, (half - p.excess) * p.n) for p in self.history])
+        return sum(p.excess * p.n for p in self.history if p.start >= since) <= 0.0
 
     def rearm(self) -> None:
         """Forget all evidence; the zone stays what it is."""
@@ -339,8 +369,13 @@ def worth(m: float, spread: float | None, n: int) -> float:
 
 def excursion(history: list[Point]) -> float:
     """Start of the stretch up to now whose excess, weighted by rows, sums to the most."""
-    sums = np.cumsum([point.excess * point.n for point in reversed(history)])
-    return history[len(history) - 1 - int(np.argmax(sums))].start
+    return _outlying([(point.start, point.excess * point.n) for point in history])
+
+
+def _outlying(sums: list[tuple[float, float]]) -> float:
+    """Start of the stretch up to now that sums to the most; each part has its start."""
+    running = np.cumsum([each for _, each in reversed(sums)])
+    return sums[len(sums) - 1 - int(np.argmax(running))][0]
 
 
 def interval(points: list[Point], unit: Grain) -> tuple[float, float, float]:

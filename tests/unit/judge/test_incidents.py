@@ -104,6 +104,24 @@ def test_quality_that_was_open_before_a_break_stays_its_own_incident() -> None:
     assert joined.signals == ("upstream:x", "quality")
 
 
+def test_calibration_that_recovers_last_keeps_the_incident_of_its_quality_open() -> None:
+    both = [verdict("quality"), verdict("calibration")]
+    first = opened(reconcile(case(), both, ()))
+    left = [verdict("quality", "ok"), verdict("calibration"), verdict("input:x")]
+    report = reconcile(case(opened=1), left, (first,))
+    assert [incident.signals for incident in report.opened] == [("input:x",)]
+    assert (report.updated, report.closed) == ((), ())
+    over = reconcile(case(opened=1), [verdict("calibration", "ok")], (first,))
+    assert over.closed == (first.id,)
+
+
+def test_calibration_that_was_no_part_of_an_incident_of_quality_is_one_of_its_own() -> None:
+    first = opened(reconcile(case(), [verdict("quality")], ()))
+    report = reconcile(case(opened=1), [verdict("calibration")], (first,))
+    assert opened(report).signals == ("calibration",)
+    assert report.closed == (first.id,)
+
+
 def test_a_golden_set_that_fails_comes_first_whatever_else_is_seen() -> None:
     around = Surroundings(golden_failures=("w1",))
     incident = opened(reconcile(case(surroundings=around), [verdict("quality")], ()))

@@ -20,7 +20,7 @@ from tests.support.traffic import (
     spec,
 )
 
-from trimtab.domain.profile import QualityProfile, ReferenceProfile
+from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.signature import Datatype, Output, Signature
 from trimtab.domain.verdicts import Cause, Incident, Verdict
@@ -28,7 +28,8 @@ from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
 from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.signals.breaks import QUARANTINE
-from trimtab.judge.signals.quality import quality_zone
+from trimtab.judge.signals.quality import learned_tolerance, quality_zone
+from trimtab.judge.watch import Z99
 
 TIMED = profile()
 UNTIMED = profile(timed=False)
@@ -328,6 +329,43 @@ def test_a_tolerance_of_the_users_own_counts_from_the_value() -> None:
     assert quality_zone(auc, None).low == pytest.approx(0.6)
     assert quality_zone(loss, 0.05).high == pytest.approx(0.25)
     assert quality_zone(loss, None).high == pytest.approx(0.3)
+
+
+def of_reference(metric: Metric, value: float, spread: float | None = None) -> QualityProfile:
+    """A metric that the reference knows exactly."""
+    return QualityProfile(
+        metric=metric, value=value, lower=value, upper=value, n=9000, spread=spread
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "width"),
+    [
+        ("error", 0.1, 0.005),
+        ("error", 0.3, 0.009),
+        ("log_loss", 0.05, 0.0025),
+        ("log_loss", 0.2, 0.006),
+        ("roc_auc", 0.9, 0.01),
+        ("recall", 0.5, 0.01),
+    ],
+)
+def test_a_tolerance_that_nobody_set_is_a_floor_or_a_share_of_a_loss(
+    metric: Metric, value: float, width: float
+) -> None:
+    known = of_reference(metric, value)
+    assert learned_tolerance(known) == pytest.approx(width)
+    zone = quality_zone(known, None)
+    assert zone.excess(value) == pytest.approx(-width)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "error"])
+def test_a_tolerance_that_nobody_set_is_no_less_than_what_an_ordinary_week_differs_by(
+    metric: Metric,
+) -> None:
+    deviation = 0.1
+    known = of_reference(metric, 0.3, spread=Z99 * deviation)
+    assert learned_tolerance(known) == pytest.approx(deviation / 7**0.5)
+    assert learned_tolerance(of_reference(metric, 0.3, 0.01)) >= 0.009
 
 
 def test_a_day_on_which_everything_failed_says_nothing_of_scores() -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, labelled, profile, rows, spec
 
 from trimtab.domain.deployment import MonitorPlan, unpriced
+from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.signature import Datatype, Output
 from trimtab.domain.verdicts import Verdict
@@ -30,12 +31,22 @@ def plan(**given: Any) -> MonitorPlan:
     return MonitorPlan(**given)
 
 
-def test_auto_is_the_first_metric_of_the_release_or_the_cost_where_costs_are_set() -> None:
-    assert named(plan(), TIMED) == ("roc_auc",)
+def test_auto_is_the_first_metric_of_the_release_and_the_error_or_the_cost() -> None:
+    assert named(plan(), TIMED) == ("roc_auc", "error")
+    assert named(plan(), of_metrics("error", "log_loss", "macro_recall")) == ("error",)
+    assert named(plan(), of_metrics("squared_error", "absolute_error")) == ("squared_error",)
     assert named(plan(costs=COSTS), TIMED) == ("cost",)
     assert named(plan(quality="none"), TIMED) == ()
     assert named(plan(quality=("f1", "recall")), TIMED) == ("f1", "recall")
     assert named(plan(quality="f1"), None) == ()
+
+
+def of_metrics(*metrics: Metric) -> ReferenceProfile:
+    """A release that knows these metrics."""
+    known = [
+        QualityProfile(metric=each, value=0.2, lower=0.1, upper=0.3, n=900) for each in metrics
+    ]
+    return ReferenceProfile(rows=900, inputs=(), quality=tuple(known))
 
 
 @pytest.mark.parametrize("known", [TIMED, UNTIMED], ids=["timed", "untimed"])

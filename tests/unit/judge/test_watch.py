@@ -42,7 +42,7 @@ def watches() -> list[Watch]:
     return [
         Watch((Zone(None, 0.2),), None, 2.0),
         Watch((Zone(0.1, 0.3),), 0.1, 2.0),
-        Watch((Zone(None, 0.2),), None, 2.0, summed=True),
+        Watch((Zone(None, 0.2),), None, 2.0, summed=True, eased=True),
         Watch((Zone(None, 1.0),), None, 2.0),
         Watch((Zone(0.1, 0.3), Zone(None, 0.5)), 0.05, 2.0),
     ]
@@ -88,3 +88,53 @@ def test_a_small_lasting_change_is_found_where_rows_are_the_observations(summed:
         watch.take(3600.0 * blocks, [20.0], 100)
         blocks += 1
     assert blocks <= 40
+
+
+def in_alarm(zone: Zone, share: float) -> Watch:
+    """A watch of rows whose alarm ends when half of the harm is refuted."""
+    watch = Watch((zone,), None, 3.3, eased=True)
+    while watch.frozen is None:
+        block(watch, share)
+    return watch
+
+
+def block(watch: Watch, share: float) -> None:
+    """A block of 250 rows."""
+    watch.take(3600.0 * len(watch.history), [250 * share], 250)
+
+
+@pytest.mark.parametrize(
+    ("zone", "share", "half"),
+    [
+        (Zone(None, 0.18), 0.22, [0.2]),
+        (Zone(0.88, None), 0.84, [0.86]),
+        (Zone(0.1, 0.3), 0.4, [0.35, 0.1]),
+        (Zone(0.1, 0.3), 0.06, [0.3, 0.08]),
+    ],
+)
+def test_an_eased_alarm_ends_on_half_of_the_way_to_what_the_harm_was(
+    zone: Zone, share: float, half: list[float]
+) -> None:
+    assert [bet.m for bet in in_alarm(zone, share).back] == pytest.approx(half)
+
+
+def test_an_eased_alarm_ends_as_soon_as_it_came() -> None:
+    """Against the border itself a mean that is five thousandths inside takes 30,000 rows."""
+    watch = in_alarm(Zone(None, 0.175), 0.21)
+    blocks = 0
+    while watch.frozen is not None:
+        block(watch, 0.17)
+        blocks += 1
+    assert blocks <= 20
+    assert (watch.since, watch.back, watch.log10_evidence) == (None, [], 0.0)
+
+
+def test_an_eased_alarm_goes_on_while_the_mean_is_less_harm_and_not_inside() -> None:
+    watch = in_alarm(Zone(None, 0.175), 0.25)
+    for _ in range(200):
+        block(watch, 0.18)
+    assert watch.frozen is not None
+    assert min(bet.log10_evidence for bet in watch.back) > 2.0
+    for _ in range(60):
+        block(watch, 0.17)
+    assert watch.frozen is None

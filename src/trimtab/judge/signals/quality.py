@@ -1,5 +1,6 @@
 """Realised quality: what predictions were worth once their labels are known."""
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -24,17 +25,18 @@ from trimtab.judge.quality import (
 )
 from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block, sums
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.watch import REMEMBERED, Watch, Zone
+from trimtab.judge.watch import REMEMBERED, Z99, Watch, Zone
 
 FEWEST_ROWS = 30
 """Labelled rows of a day that is judged as one observation."""
 
-TOLERANCES = {"log_loss": 0.005}
-"""Of a loss in [0, 1]: least tolerance, where it is not .01. The log loss of a good model is a
-small part of its bound."""
+FLOORS = {"log_loss": 0.0025, **dict.fromkeys(RISING, 0.01)}
+"""Least tolerance of a metric in [0, 1], where it is not .005. The log loss of a good model is a
+small part of its bound; what counts pairs, or only rows of a class, has fewer trials."""
 
-QUALITY_TOLERANCE = 0.01
-RISING_TOLERANCE = 0.02
+FLOOR = 0.005
+RELATIVE = 0.03
+WEEK = 7.0
 
 
 class Cohort(msgspec.Struct, frozen=True):
@@ -180,7 +182,9 @@ class Quality:
         self._limit = limit
         self.state: State = State(
             {
-                metric: Watch((target_zone(target, quality),), quality.spread, limit, summed=True)
+                metric: Watch(
+                    (target_zone(target, quality),), quality.spread, limit, summed=True, eased=True
+                )
                 for metric, quality in self._qualities.items()
             }
         )
@@ -299,10 +303,22 @@ def quality_zone(quality: QualityProfile, tolerance: float | None) -> Zone:
 
     A tolerance of the user's own counts from the value, and nothing is added to it.
     """
+    width = learned_tolerance(quality) if tolerance is None else tolerance
+    known = tolerance is None
     if quality.metric in RISING:
-        floor = quality.value - (RISING_TOLERANCE if tolerance is None else tolerance)
-        return Zone(floor if tolerance is not None else min(floor, quality.lower), None)
-    least = TOLERANCES.get(quality.metric, QUALITY_TOLERANCE)
-    own = max(least, 0.05 * quality.value) if tolerance is None else tolerance
-    top = quality.value + own
-    return Zone(None, top if tolerance is not None else max(top, quality.upper))
+        low = quality.value - width
+        return Zone(min(low, quality.lower) if known else low, None)
+    high = quality.value + width
+    return Zone(None, max(high, quality.upper) if known else high)
+
+
+def learned_tolerance(quality: QualityProfile) -> float:
+    """How far from the reference is harmless: a floor, or what an ordinary week differs by.
+
+    The latter is the standard deviation of the mean of seven days, as days of the reference differ;
+    it keeps a long reference, whose mean is known well, from taking each bad week for harm.
+    """
+    least = FLOORS.get(quality.metric, FLOOR)
+    if quality.metric not in RISING:
+        least = max(least, RELATIVE * quality.value)
+    return max(least, (quality.spread or 0.0) / Z99 / math.sqrt(WEEK))
