@@ -4,6 +4,7 @@ Beside it fifty streams of the same rows under detectors that know nothing of ea
 250 an hour; labels come within the hour.
 """
 
+import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,6 +31,7 @@ HOUR = 3600.0
 BLOCK = 250
 YEARLY = round(YEAR / HOUR) * BLOCK
 WARM, PATIENCE = 8_000, 8_000
+BUDGET = 12.0
 STREAMS = 50
 FEWEST = 0.02
 """Share of the rows that a category must have to be one of the fifty streams."""
@@ -99,9 +101,10 @@ def wrong(rows: pd.DataFrame) -> float:
 
 
 class Deployment:
-    """trimtab by its defaults against a reference."""
+    """trimtab by its defaults against a reference, at a budget of false pages a year."""
 
-    def __init__(self, reference: pd.DataFrame) -> None:
+    def __init__(self, reference: pd.DataFrame, budget: float = BUDGET) -> None:
+        self._plan = MonitorPlan(false_alarms_per_year=budget)
         self._stream = Stream("", "", "binary", tuple(CENSUS), reference, reference.iloc[:0])
         inputs, outputs = inputs_of(self._stream, reference), outputs_of(self._stream, reference)
         given = Reference(self._stream.signature, inputs, outputs, labels_of(reference))
@@ -109,7 +112,7 @@ class Deployment:
 
     def begin(self) -> "Watched":
         """Begin to watch."""
-        spec = DeploymentSpec(name="d", model="m", clock="event", monitor=MonitorPlan())
+        spec = DeploymentSpec(name="d", model="m", clock="event", monitor=self._plan)
         return Watched(Monitors.start(spec, self._stream.signature, self._profile, "r", 0.0))
 
     def watch(self, watched: "Watched", live: pd.DataFrame) -> Iterator[tuple[int, list[Raised]]]:
@@ -161,19 +164,19 @@ def _fixed(n: int, hours: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def over(pair: tuple[pd.DataFrame, pd.DataFrame]) -> list[Raised]:
+def over(pair: tuple[pd.DataFrame, pd.DataFrame], budget: float = BUDGET) -> list[Raised]:
     """Everything raised over live rows against their reference."""
     reference, live = pair
-    deployment = Deployment(reference)
+    deployment = Deployment(reference, budget)
     return [each for _, raised in deployment.watch(deployment.begin(), live) for each in raised]
 
 
-def trial(since: int) -> list[list[Raised]]:
+def trial(since: int, budget: float = BUDGET) -> list[list[Raised]]:
     """What is raised after each fault that begins at a row, after `WARM` sound ones.
 
     Rows count from the beginning of the fault, and end with the first page."""
     reference, live = null(0)
-    deployment = Deployment(reference)
+    deployment = Deployment(reference, budget)
     watched = deployment.begin()
     for _ in deployment.watch(watched, live.iloc[since - WARM : since]):
         pass
@@ -188,6 +191,17 @@ def paged(deployment: Deployment, watched: Watched, injected: Injected) -> list[
         if any(each.tier == "page" for each in raised):
             break
     return made
+
+
+TIMES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""Budgets of trimtab, in multiples of its default."""
+
+
+def tuned_budget(seed: int, granted: float) -> float:
+    """trimtab's largest budget with no more alarms of any tier on a null than granted."""
+    pair = null(seed)
+    quiet = bisect.bisect(TIMES, granted, key=lambda times: len(over(pair, times * BUDGET)))
+    return TIMES[max(quiet - 1, 0)] * BUDGET
 
 
 def columns_of(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
@@ -276,22 +290,18 @@ def tuned(seed: int, granted: float) -> Setting:
 class Found:
     """What became of one fault: delays of the first alarm, of the first page, and its columns."""
 
-    fault: Fault
-    harm: float
     first: Delays
     page: Delays
     top: float
     three: float
 
 
-def found(fault: Fault, runs: Sequence[Injected], raised: Sequence[list[Raised]]) -> Found:
+def found(fault: Fault, raised: Sequence[list[Raised]]) -> Found:
     """Delays from the beginning of the fault."""
     first = [delay([each.row for each in alarms], 0) for alarms in raised]
     page = [delay([each.row for each in alarms if each.tier == "page"], 0) for alarms in raised]
     ranks = [rank(alarms, fault.column or "error") for alarms in raised]
     return Found(
-        fault,
-        float(np.mean([run.harm for run in runs])),
         Delays(tuple(first)),
         Delays(tuple(page)),
         float(np.mean([each == 1 for each in ranks])),

@@ -13,8 +13,6 @@ from trimtab.stats.bets import BetGrid, Side
 from trimtab.stats.logspace import LN10, log_mean_exp
 
 STAKES = 8
-BOLD = STAKES // 2
-"""The first of the bolder half of the stakes, which rise."""
 
 Z99 = 2.5758
 REMEMBERED = 60
@@ -130,12 +128,14 @@ def _half_way(m: float, side: Side, level: float | None) -> float:
 
 
 class Stakes(NamedTuple):
-    """The bets of a watch, a row each: the indicator bet on, its border, what a stake gains."""
+    """The bets of a watch, a row each: the indicator bet on, its border, what a stake gains on a
+    one, on a zero, and on a row of the mean that it is best for."""
 
     indicator: NDArray[np.int64]
     m: NDArray[np.float64]
     on_one: NDArray[np.float64]
     on_zero: NDArray[np.float64]
+    at_best: NDArray[np.float64]
 
 
 @lru_cache(PREPARED)
@@ -154,12 +154,13 @@ def _stakes(zones: tuple[Zone, ...], moved: tuple[Zone, ...]) -> Stakes:
     ]
     grids = [BetGrid(m, side, STAKES) for _, m, side in borders]
     shape = (len(grids), STAKES)
-    return Stakes(
-        np.array([i for i, _, _ in borders], dtype=np.int64),
-        np.array([m for _, m, _ in borders], dtype=np.float64),
-        np.array([grid.on_one for grid in grids]).reshape(shape),
-        np.array([grid.on_zero for grid in grids]).reshape(shape),
-    )
+    m = np.array([m for _, m, _ in borders], dtype=np.float64)
+    on_one = np.array([grid.on_one for grid in grids]).reshape(shape)
+    on_zero = np.array([grid.on_zero for grid in grids]).reshape(shape)
+    # A stake is best for the mean q where 1 + stake (X - m) is the likelihood ratio of q and m.
+    best = m[:, None] * np.exp(on_one)
+    at_best = best * on_one + (1.0 - best) * on_zero
+    return Stakes(np.array([i for i, _, _ in borders], dtype=np.int64), m, on_one, on_zero, at_best)
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -182,10 +183,9 @@ class Watch(msgspec.Struct):
 
     `evidence` is the decimal logarithm of the average. `wealth` holds the natural logarithms of all
     stakes, as little-endian doubles in the order of `stakes`; it is empty before the first block.
-    It grows as that of `Bet` does. `summed`, the bolder half of the stakes grows by the
-    Shiryaev–Roberts form, `M = exp(l) (1 + M)`, which is sooner where a block is worth few rows.
-    The timid half would add up without saying anything, and is still needed: where rows are the
-    observations, a bold stake loses on a small change.
+    It grows as that of `Bet` does. `summed`, a stake grows by the Shiryaev–Roberts form,
+    `M = exp(l) (1 + M)`, which is sooner, where the change that it is best for shows within as many
+    blocks as the threshold promises. A more timid one would add up without saying anything.
 
     `eased`, an alarm of a single indicator ends when more than half of its harm is refuted and what
     shows that is inside the zone as a whole. In a narrow zone to refute all harm takes many times
@@ -333,11 +333,31 @@ def _bet(blocks: list[Block], bets: list[Stakes]) -> None:
     empty = np.full(STAKES, -np.inf).astype(WEALTH).tobytes()
     held = [b.watch.wealth or empty * size for b, size in zip(blocks, sizes, strict=True)]
     wealth = np.frombuffer(b"".join(held), dtype=WEALTH).reshape(grown.shape)
-    summed = np.repeat([block.watch.summed for block in blocks], sizes)
-    kept = np.maximum(0.0, wealth)
-    kept[summed, BOLD:] = np.logaddexp(0.0, wealth[summed, BOLD:])
-    grown += kept
+    summed = _summed(blocks, bets, rows)
+    grown += np.maximum(0.0, wealth)
+    # What log(1 + M) is above log max(1, M).
+    grown[summed] += np.log1p(np.exp(-np.abs(wealth[summed])))
     _share_out(blocks, sizes, grown)
+
+
+def _summed(
+    blocks: list[Block], bets: list[Stakes], rows: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which stakes sum up past blocks: those that show what they are best for in time."""
+    sizes = [each.m.size for each in bets]
+    needed = [
+        _needed(block.watch, STAKES * size) for block, size in zip(blocks, sizes, strict=True)
+    ]
+    gains = rows * np.concatenate([each.at_best for each in bets])
+    return np.asarray(gains >= np.repeat(needed, sizes)[:, None])
+
+
+def _needed(watch: Watch, count: int) -> float:
+    """What a block must gain, in nats, for one of `count` stakes to alarm within the run length."""
+    if not watch.summed:
+        return math.inf
+    limit = watch.log10_threshold * LN10
+    return (limit + math.log(count)) * math.exp(-limit)
 
 
 def _share_out(blocks: list[Block], sizes: list[int], grown: NDArray[np.float64]) -> None:
