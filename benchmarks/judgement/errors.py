@@ -19,10 +19,10 @@ from trimtab.domain.deployment import DeploymentSpec, MonitorPlan
 from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge.budget import YEAR, share
-from trimtab.judge.signals.counts import MICRO
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.stats.confidence import clopper_pearson
+from trimtab.stats.fixed_point import MICRO
 
 Bits = NDArray[np.bool_]
 

@@ -21,7 +21,7 @@ from trimtab.judge.signals.breaks import Cell, Seen
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.callers import Brought, Callers, Crowd
 from trimtab.judge.signals.columns import error, tolerance, zones
-from trimtab.judge.signals.counts import MICRO, Bins, Tally
+from trimtab.judge.signals.counts import Bins, Tally
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.feedback import DELAYS, Feedback, Told
@@ -44,6 +44,7 @@ from trimtab.judge.signals.workers import (
     Workers,
 )
 from trimtab.judge.watch import Z99, Watch
+from trimtab.stats.fixed_point import MICRO
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from trimtab.judge.gaps import Block, Expected, GapWatch, gap_watch
-from trimtab.judge.groups import MICRO, Shown
+from trimtab.judge.groups import Shown
 from trimtab.judge.watch import Zone
+from trimtab.stats.fixed_point import MICRO
 
 pytestmark = pytest.mark.slow
 

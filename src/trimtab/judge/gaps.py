@@ -6,10 +6,11 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from trimtab.judge.groups import MICRO, Shown
+from trimtab.judge.groups import Shown
 from trimtab.judge.reach import HORIZONS, LATELY, Reach
 from trimtab.judge.watch import RECOVERED, WEALTH, Point, Watch, Zone
 from trimtab.stats.bets import Side
+from trimtab.stats.fixed_point import MICRO
 from trimtab.stats.gaps import STAKES, Centre, Growth, Sample, growth, mean_gap, variance
 from trimtab.stats.logspace import LN10, log_mean_exp
 from trimtab.stats.sequences import Interval

@@ -13,9 +13,7 @@ from trimtab.domain.profile import GroupProfile, Metric, QualityProfile
 from trimtab.domain.records import Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge.quality import Outputs, losses, positives, texts
-
-MICRO = 2.0**20
-"""Sums of real numbers are kept as whole multiples of 2**-20: exact, in any order."""
+from trimtab.stats.fixed_point import MICRO
 
 MOST_VALUES = 16
 """Values of a column that make groups; of more the most frequent."""

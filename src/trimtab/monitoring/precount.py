@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Floats, Ints, Labelled, Outcome, Rows, Texts
 from trimtab.domain.signature import Signature
+from trimtab.judge.labelled_part import Outcomes
 from trimtab.judge.monitors import Counted as Taken
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.quality import Told
-from trimtab.judge.sample import Outcomes
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.columns import hours_of

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from trimtab.judge.gaps import Block, Expected, GapWatch, gap_watch
-from trimtab.judge.groups import MICRO, Shown
+from trimtab.judge.groups import Shown
 from trimtab.judge.watch import Zone
+from trimtab.stats.fixed_point import MICRO
 
 DAY = 86_400.0
 ZONE = Zone(-0.05, 0.05)

@@ -17,7 +17,6 @@ from trimtab.judge.groups import (
     BEFORE_LABELS,
     LABELS,
     MEASURES,
-    MICRO,
     WIDTH,
     Cell,
     Loss,
@@ -35,6 +34,7 @@ from trimtab.judge.reach import LATELY
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, merged, values_of
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Zone
+from trimtab.stats.fixed_point import MICRO
 from trimtab.stats.gaps import Centre, variance
 
 TOLERANCE = 0.05

@@ -12,9 +12,10 @@ from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.quality import FEWEST_LABELS, Told
 from trimtab.judge.reach import LATELY
-from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block
+from trimtab.judge.signals.counts import Blocks, block_numbers, by_block
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch, Zone
+from trimtab.stats.fixed_point import MICRO
 
 TOLERANCE = 0.02
 """Mean of label minus score that may move without harm."""

@@ -14,9 +14,6 @@ from trimtab.judge.profile import category_bins
 from trimtab.judge.quality import texts
 from trimtab.stats.edges import between
 
-MICRO = 2.0**20
-"""Sums of real numbers are kept as whole multiples of 2**-20: exact, in any order."""
-
 MOST_OPEN = 1024
 """Blocks open at once. Rows may carry any event time, so the farthest are given up."""
 

@@ -37,15 +37,16 @@ from trimtab.judge.estimate import (
     wobble_of,
 )
 from trimtab.judge.estimate_profile import outcomes
+from trimtab.judge.labelled_part import FEWEST, Audited, Outcomes, Powered, Priced, powered
 from trimtab.judge.profile import DAY
 from trimtab.judge.quality import FEWEST_LABELS
-from trimtab.judge.sample import FEWEST, Audited, Outcomes, Powered, Priced, powered
-from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block, values_of
+from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, values_of
 from trimtab.judge.signals.family import COVERED, Breaks, Target
 from trimtab.judge.signals.quality import target_zone
 from trimtab.judge.trust import Told, Trust, spread_of
 from trimtab.judge.watch import Z99, Watch
 from trimtab.stats.combined import jackknife_variance
+from trimtab.stats.fixed_point import MICRO
 
 
 class Counted(msgspec.Struct, frozen=True):

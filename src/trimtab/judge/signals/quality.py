@@ -23,9 +23,10 @@ from trimtab.judge.quality import (
     scaled_losses,
     score_bins,
 )
-from trimtab.judge.signals.counts import MICRO, Blocks, block_numbers, by_block, sums
+from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, sums
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import REMEMBERED, Z99, Watch, Zone
+from trimtab.stats.fixed_point import MICRO
 
 FEWEST_ROWS = 30
 """Labelled rows of a day that is judged as one observation."""

@@ -8,9 +8,10 @@ import numpy as np
 
 from trimtab.domain.records import Floats, Ints
 from trimtab.judge.describe import day
-from trimtab.judge.signals.counts import MICRO, sums
+from trimtab.judge.signals.counts import sums
 from trimtab.stats.audits import AuditedCells, AuditSequence
 from trimtab.stats.combined import Part, combined_interval
+from trimtab.stats.fixed_point import MICRO
 from trimtab.stats.prediction_powered import Audit
 
 FEWEST = 30

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.judge.audit import asked
-from trimtab.judge.sample import Audited, Outcomes, Priced, powered
-from trimtab.judge.signals.counts import MICRO
+from trimtab.judge.labelled_part import Audited, Outcomes, Priced, powered
+from trimtab.stats.fixed_point import MICRO
 
 IDS = [f"id-{number}" for number in range(20_000)]
 
