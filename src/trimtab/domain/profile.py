@@ -19,6 +19,9 @@ Metric = Literal[
 ]
 """What a prediction is worth, in one number; all but `cost` are measured at build."""
 
+Measure = Literal["selection", "score", "tpr", "fpr", "error", "calibration"]
+"""What is compared between groups."""
+
 RISING: frozenset[str] = frozenset({"roc_auc", "precision", "recall", "f1", "macro_recall"})
 """Metrics of which more is better."""
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, get_args
 
 from trimtab.domain.otel import is_url
-from trimtab.domain.profile import Metric
+from trimtab.domain.profile import Measure, Metric
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 PERIODS = {
@@ -31,7 +31,7 @@ _RATE = re.compile(
 )
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-GAPS = ("selection", "score", "tpr", "fpr", "error", "calibration")
+GAPS: tuple[str, ...] = get_args(Measure)
 _TOLERATED = re.compile(
     r"errors|latency|prediction|positive_rate|calibration|quality:.+|(input|multivariate):.+|"
     rf"parity(:.+)?|bias:(?:{'|'.join(GAPS)})"

@@ -72,6 +72,7 @@ class Intake:
         if asked.timeout is not None:
             call.deadline = min(call.deadline, call.started_at + asked.timeout)
         call.lane = asked.lane
+        # A unit is kept without a rollout too: by it the observer tells callers apart.
         if call.route.assigns or asked.unit is not None:
             call.unit = unit_hash(call.route.rollout, asked.unit or call.request_id)
         self._dispatcher.submit(call, explicit)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.profile import GapProfile, GroupProfile
+from trimtab.domain.profile import GapProfile, GroupProfile, Measure
 from trimtab.domain.records import Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge.groups import (
@@ -22,7 +22,6 @@ from trimtab.judge.groups import (
     Basis,
     Cell,
     Loss,
-    Measure,
     alone,
     answer_counts,
     code,

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.profile import GroupProfile, Metric, QualityProfile
+from trimtab.domain.profile import GroupProfile, Measure, Metric, QualityProfile
 from trimtab.domain.records import Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge.quality import Outputs, losses, positives, texts
@@ -24,10 +24,8 @@ MOST_GROUPS = 256
 FEWEST_MEMBERS = 100
 """Reference rows of a group that is watched."""
 
-Measure = Literal["selection", "score", "tpr", "fpr", "error", "calibration"]
-
 MEASURES: dict[str, tuple[Measure, ...]] = {
-    "binary": ("selection", "score", "tpr", "fpr", "error", "calibration"),
+    "binary": get_args(Measure),
     "multiclass": ("error",),
     "regression": ("error",),
     "other": (),

@@ -1,11 +1,13 @@
 """The monitors led through the blocks of a table: judged after each, as the control loop does."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import msgspec
 
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.judge.describe import group
 from trimtab.judge.monitors import Counted, Monitors
 from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.bias import Bias, Reading
@@ -13,6 +15,7 @@ from trimtab.judge.signals.counts import GRACE, LONGEST_GRACE, Bins, merged
 from trimtab.judge.signals.inputs import Columns
 from trimtab.judge.signals.prediction import Answers
 from trimtab.judge.signals.quality import Cohort
+from trimtab.judge.signals.registry import SERVED
 from trimtab.monitoring.precount import Subject
 from trimtab.views.report import Moment
 
@@ -40,9 +43,8 @@ class Seen:
         self.cohorts = merged(self.cohorts, cohorts)
 
 
-UNJUDGED = ("labels", "feedback", "parity", "workers", "callers")
-"""Signals of which a table says nothing: it tells neither how its labels came nor who asked or
-answered, and has no second value to compare with."""
+UNTOLD = frozenset(chain.from_iterable(SERVED.values()))
+"""Groups of signals of which a table says nothing."""
 
 
 class Judging:
@@ -95,7 +97,7 @@ class Judging:
         for name in report.closed:
             over = self._open.pop(name)
             self._over.append(msgspec.structs.replace(over, closed_at=end))
-        self.verdicts = tuple(v for v in report.verdicts if v.signal not in UNJUDGED)
+        self.verdicts = tuple(v for v in report.verdicts if group(v.signal) not in UNTOLD)
         said = {v.signal: (v.evidence_log10, v.threshold_log10) for v in self.verdicts}
         self.moments.append(Moment(end, said))
 

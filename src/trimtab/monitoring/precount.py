@@ -21,20 +21,16 @@ from trimtab.judge.monitors import Counted as Taken
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.quality import Told
 from trimtab.judge.signals.calibration import Calibration, Matured
-from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.columns import hours_of
 from trimtab.judge.signals.counts import Tally, merged
 from trimtab.judge.signals.estimate import Counted, Estimated
 from trimtab.judge.signals.family import Family
-from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.inputs import Columns, Inputs
-from trimtab.judge.signals.labels import Labels
 from trimtab.judge.signals.multivariate import Multivariate, Related
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
-from trimtab.judge.signals.service import Service
+from trimtab.judge.signals.registry import SERVED
 from trimtab.judge.signals.upstream import Feeds, Upstream
-from trimtab.judge.signals.workers import Workers
 from trimtab.monitoring import counting, kernels
 from trimtab.monitoring.arrays import Coded
 from trimtab.monitoring.counting import ColumnCounts, Mask, Segments, Vocabulary
@@ -93,9 +89,7 @@ class Precount:
 
     def __init__(self, monitors: Monitors, subject: Subject, threads: int = 1) -> None:
         self._subject = subject
-        # A table does not tell how requests ended, who asked or answered, or how labels came.
-        unseen = Service | Workers | Callers | Labels | Feedback
-        self._families = [each for each in monitors.families if not isinstance(each, unseen)]
+        self._families = [each for each in monitors.families if not isinstance(each, tuple(SERVED))]
         self._upstream = next((f for f in self._families if isinstance(f, Upstream)), None)
         profile = subject.profile
         self._inputs = {column.name: column for column in profile.inputs}

@@ -23,9 +23,6 @@ from trimtab.views.seen import moment
 from trimtab.views.shapes import CauseView, RuledOutView
 from trimtab.views.words import plain
 
-SERVED_ONLY = frozenset({"errors", "latency", "workers", "callers", "feedback"})
-"""Signals of a service: a table of answers has none of them."""
-
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
 """How `judge.describe.day` writes a moment."""
 
@@ -155,11 +152,7 @@ def word_of(verdict: Verdict) -> s.StreamWord:
 
 def _streams(story: Story) -> tuple[s.StreamView, ...]:
     """The gravest first; what is not watched is unknown, with its reason."""
-    made = [
-        _stream(storable(verdict), story.clock)
-        for verdict in story.verdicts
-        if group(verdict.signal) not in SERVED_ONLY
-    ]
+    made = [_stream(storable(verdict), story.clock) for verdict in story.verdicts]
     made += [_unwatched(signal, reason) for signal, reason in story.unwatched.items()]
     return tuple(sorted(made, key=_gravity))
 
@@ -252,11 +245,7 @@ def _finding(incident: Incident, clock: Clock) -> s.FindingView:
 
 def _evidence(story: Story) -> tuple[s.EvidenceLine, ...]:
     signals = dict.fromkeys(name for moment in story.moments for name in moment.evidence)
-    return tuple(
-        s.EvidenceLine(signal, tuple(_steps(signal, story)))
-        for signal in signals
-        if group(signal) not in SERVED_ONLY
-    )
+    return tuple(s.EvidenceLine(signal, tuple(_steps(signal, story))) for signal in signals)
 
 
 def _steps(signal: str, story: Story) -> list[s.EvidenceStep]:

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 import numpy as np
 
-from trimtab.domain.profile import GapProfile, GroupProfile, ReferenceProfile
+from trimtab.domain.profile import GapProfile, GroupProfile, Measure, ReferenceProfile
 from trimtab.domain.records import Ints, Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict, Word
 from trimtab.judge import budget, describe
@@ -20,7 +20,6 @@ from trimtab.judge.groups import (
     WIDTH,
     Cell,
     Loss,
-    Measure,
     alone,
     answer_counts,
     code,

@@ -34,3 +34,14 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Inputs,
     Multivariate,
 )
+
+SERVED: dict[type[Family[Any, Any]], tuple[str, ...]] = {
+    Callers: ("callers",),
+    Service: ("errors", "latency"),
+    Workers: ("workers",),
+    Labels: ("labels",),
+    Feedback: ("feedback",),
+    Parity: ("parity",),
+}
+"""Families of which a table says nothing, and their groups of signals: it does not tell how
+requests ended, who asked or answered, or how labels came, and has no second value to compare."""
