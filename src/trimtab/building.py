@@ -17,6 +17,7 @@ from trimtab.app.releases import build_release
 from trimtab.build.arrays import table_of
 from trimtab.build.request import BuildRequest, ReferenceData
 from trimtab.domain.release import EngineChoice, Format
+from trimtab.judge.own_loss import OwnLoss
 
 if TYPE_CHECKING:
     from trimtab.views.shapes import BuildView
@@ -48,6 +49,8 @@ class Asked:
     key: str | None = None
     segments: str = ""
     groups: str = ""
+    loss: str | None = None
+    loss_bound: float = 1.0
     requirements: Path | None = None
     trust: str | None = None
     engine: EngineChoice | None = None
@@ -72,6 +75,8 @@ class BuildOptions(TypedDict, total=False):
     key: str
     segments: tuple[str, ...]
     groups: tuple[str, ...]
+    loss: str
+    loss_bound: float
     requirements: str | Path
     trust: str
     engine: EngineChoice
@@ -103,6 +108,8 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
             key=options.get("key"),
             segments=",".join(options.get("segments", ())),
             groups=",".join(options.get("groups", ())),
+            loss=options.get("loss"),
+            loss_bound=options.get("loss_bound", 1.0),
             requirements=Path(requirements) if requirements else None,
             trust=options.get("trust"),
             engine=options.get("engine"),
@@ -200,6 +207,7 @@ def _reference(asked: Asked, folder: Path) -> ReferenceData | None:
         key=asked.key,
         segments=_listed(asked.segments),
         groups=_listed(asked.groups),
+        loss=None if asked.loss is None else OwnLoss(asked.loss, asked.loss_bound),
     )
 
 

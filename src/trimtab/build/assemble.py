@@ -44,6 +44,7 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
         tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
     with tempfile.TemporaryDirectory(dir=_scratch(tools), prefix="build-") as scratch:
         stage = _staged(request, reference, Path(scratch) / "files", tools)
+        _check_loss(reference, stage.signature)
         outputs = _scored(stage, reference, tools)
         profile = _profiled(reference, stage.signature, outputs, tools)
         gold = _golden(stage, reference, tools)
@@ -61,6 +62,25 @@ def _check_trust(request: BuildRequest) -> None:
             f"the format {request.format} runs its author's code when it is loaded",
             unchanged="no release was made and the file was not opened",
             hint="if you trust where the file comes from: add --trust code",
+        )
+
+
+def _check_loss(reference: Reference | None, signature: Signature) -> None:
+    """Raises `Usage` TT-102 for a loss that cannot be calculated of the reference."""
+    loss = None if reference is None else reference.loss
+    if reference is None or loss is None:
+        return
+    problem = loss.unfit(signature)
+    if reference.labels is None:
+        problem = "there are no labels to calculate it from: add --target COLUMN"
+    if problem:
+        raise errors.Usage(
+            errors.BAD_VALUE,
+            "build",
+            "loss",
+            problem,
+            unchanged="no release was made",
+            hint='--loss "abs(label - prediction)" --loss-bound 60',
         )
 
 
@@ -246,6 +266,7 @@ def _profiled(
         None if reference.times is None else reference.times[positions],
         reference.segments,
         reference.groups,
+        reference.loss,
     )
     profile = judged.build_profile(seen)
     for quality in profile.quality:

@@ -26,6 +26,7 @@ from trimtab.build.request import ReferenceData
 from trimtab.domain.names import Digest
 from trimtab.domain.release import DataManifest
 from trimtab.domain.signature import Column, Datatype
+from trimtab.judge.own_loss import OwnLoss
 from trimtab.stats.summary import summary
 
 MOST_CATEGORIES = 256
@@ -51,6 +52,7 @@ class Reference:
     segments: tuple[str, ...]
     manifest: DataManifest
     groups: tuple[str, ...] = ()
+    loss: OwnLoss | None = None
 
     @property
     def rows(self) -> int:
@@ -88,6 +90,7 @@ def read_reference(data: ReferenceData) -> Reference:
         data.segments,
         _manifest(data, table),
         _groups(data, columns),
+        data.loss,
     )
 
 

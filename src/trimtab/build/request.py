@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from trimtab.domain.release import EngineChoice, EnvironmentLock, Format
+from trimtab.judge.own_loss import OwnLoss
 from trimtab.ports.blobs import Blobs
 from trimtab.ports.environments import Environments
 
@@ -24,6 +25,7 @@ class ReferenceData:
     key: str | None = None
     segments: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    loss: OwnLoss | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from trimtab.build.requirements import requirement_lines
 from trimtab.domain.deployment import PipelineSpec
 from trimtab.domain.names import Digest
 from trimtab.domain.release import EnvironmentLock
+from trimtab.judge.own_loss import OwnLoss
 
 STATUS = "status.json"
 
@@ -132,6 +133,7 @@ def _request(job: RunJob, lock: EnvironmentLock) -> BuildRequest:
         key=spec.key,
         segments=spec.segments,
         groups=spec.groups,
+        loss=OwnLoss(spec.loss, spec.loss_bound) if spec.loss else None,
     )
     file = output / spec.model_file
     return BuildRequest(

@@ -12,7 +12,8 @@ from trimtab.domain.deployment import (
     PipelineSpec,
     ProjectConfig,
     ServerSpec,
-    unpriced,
+    misread,
+    unfounded,
 )
 from trimtab.domain.names import checked_name
 from trimtab.domain.otel import (
@@ -23,7 +24,7 @@ from trimtab.domain.otel import (
     exporting,
     standard_settings,
 )
-from trimtab.domain.settings import DEPLOYMENT, MODEL, SERVER, TABLES, TELEMETRY, Setting
+from trimtab.domain.settings import DEPLOYMENT, LOSS, MODEL, SERVER, TABLES, TELEMETRY, Setting
 
 _OPERATION = "read trimtab.toml"
 
@@ -91,11 +92,18 @@ def _deployment(name: str, table: Mapping[str, Any]) -> DeploymentSpec:
         objective["latency_seconds"] = objective.pop(key)
     named = {"name": checked_name(name, "deployment"), "model": name}
     spec = msgspec.convert({**named, **values}, DeploymentSpec)
-    unfit = unpriced(spec.monitor)
+    _check_loss(f"deployment.{name}.monitor.loss", spec.monitor.loss)
+    unfit = unfounded(spec.monitor)
     if unfit:
         hint = 'for example: quality = ["cost", "recall"], costs = { yes = { no = 1 } }'
         raise _wrong(f"deployment.{name}.monitor.quality", unfit, hint)
     return spec
+
+
+def _check_loss(path: str, loss: str) -> None:
+    problem = misread(loss)
+    if problem:
+        raise _wrong(path, problem, f"for example: loss = {LOSS.example}")
 
 
 def _pipeline(name: str, table: Mapping[str, Any]) -> PipelineSpec:
@@ -104,7 +112,9 @@ def _pipeline(name: str, table: Mapping[str, Any]) -> PipelineSpec:
     for key, field in (("pipeline", "module"), ("steps", "steps"), ("requirements",) * 2):
         if field not in values:
             raise _wrong(f"{path}.{key}", "it is required", f"add {key} to [{path}]")
-    return msgspec.convert({"model": checked_name(name, "model"), **values}, PipelineSpec)
+    spec = msgspec.convert({"model": checked_name(name, "model"), **values}, PipelineSpec)
+    _check_loss(f"{path}.loss", spec.loss)
+    return spec
 
 
 def _values(path: str, table: Mapping[str, Any], settings: tuple[Setting, ...]) -> dict[str, Any]:

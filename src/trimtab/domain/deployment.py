@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from trimtab.domain.formula import Unreadable, formula
 from trimtab.domain.otel import Export
 from trimtab.domain.processes import WorkerLimits
 from trimtab.domain.profile import Metric
@@ -70,9 +71,13 @@ class MonitorPlan(msgspec.Struct, frozen=True):
     segments: tuple[str, ...] = ()
     quality: Literal["auto", "none"] | Metric | tuple[Metric, ...] = "auto"
     """The metrics that are promised, the one that stands for all first. `auto` is the first of the
-    release, or `cost` where there are `costs`."""
+    release, or `cost` where there are `costs`, or `loss` where there is one."""
     costs: dict[str, dict[str, float]] = {}
     """What a decision costs by the truth, `costs[decision][truth]`, 0 where nothing is said."""
+    loss: str = ""
+    """A formula for the loss of a row, for the metric `loss`; the release must have been built with
+    it. Losses are clipped to 0 up to `loss_bound`."""
+    loss_bound: float = 1.0
     quality_tolerance: float | None = None
     """Harm-free zone of the quality signal; None takes the one learned into the profile."""
     input_tolerance: float = 0.05
@@ -88,13 +93,28 @@ class MonitorPlan(msgspec.Struct, frozen=True):
     """Share of predictions, chosen by a hash, whose labels are asked for; None asks for none."""
 
 
-def unpriced(plan: MonitorPlan) -> str:
-    """Why the plan's costs cannot be watched as it asks for, empty if they can."""
-    asked = "cost" in ((plan.quality,) if isinstance(plan.quality, str) else plan.quality)
-    if asked and not plan.costs:
+def unfounded(plan: MonitorPlan) -> str:
+    """Why costs or a loss of the plan's own cannot be watched as it asks for, empty if they can."""
+    asked = (plan.quality,) if isinstance(plan.quality, str) else plan.quality
+    if "cost" in asked and not plan.costs:
         return "cost is asked for, and nothing says what a decision costs"
-    if plan.costs and not asked and plan.quality != "auto":
+    if "loss" in asked and not plan.loss:
+        return "loss is asked for, and nothing says how it is calculated"
+    if plan.quality == "auto":
+        return "costs and a loss are set: which stands for all?" if plan.costs and plan.loss else ""
+    if plan.costs and "cost" not in asked:
         return "costs are set, and cost is not among the metrics"
+    if plan.loss and "loss" not in asked:
+        return "a loss is set, and loss is not among the metrics"
+    return ""
+
+
+def misread(loss: str) -> str:
+    """Why a loss is no formula, empty if it is one, or there is none."""
+    try:
+        formula(loss or "label")
+    except Unreadable as error:
+        return str(error)
     return ""
 
 
@@ -147,6 +167,8 @@ class PipelineSpec(msgspec.Struct, frozen=True):
     key: str | None = None
     segments: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    loss: str = ""
+    loss_bound: float = 1.0
     trust: Literal["none", "code"] = "none"
     engine: EngineChoice = "auto"
     params: dict[str, str] = {}

@@ -16,8 +16,10 @@ Metric = Literal[
     "squared_error",
     "absolute_error",
     "cost",
+    "loss",
 ]
-"""What a prediction is worth, in one number; all but `cost` are measured at build."""
+"""What a prediction is worth, in one number; all but `cost` are measured at build, `loss` (one of
+the user's own) if the build is told it."""
 
 Measure = Literal["selection", "score", "tpr", "fpr", "error", "calibration"]
 """What is compared between groups."""
@@ -84,6 +86,10 @@ class QualityProfile(msgspec.Struct, frozen=True, kw_only=True):
     spread: float | None = None
     scale: float = 1.0
     """Losses are divided by this and clipped to [0, 1]."""
+    formula: str = ""
+    """Of `loss`: how it is calculated. `scale` is then its bound."""
+    clipped: float = 0.0
+    """Of `loss`: share of the rows whose loss was outside 0 to the bound."""
     costs: tuple[tuple[float, ...], ...] = ()
     """Of `cost`: what each decision costs by the truth, both in the order of the classes, divided
     by the largest. Stated by a deployment, so never part of a release."""

@@ -244,6 +244,7 @@ STEPS = Kind(
     "rising shares of the traffic", '["1%", "10%", "50%"]', _steps, pattern=_PERCENT.pattern
 )
 TEXT = Kind("a text", '"name"', _text)
+LOSS = Kind("a text", '"where(label > prediction, 3, 1) * abs(label - prediction) / 60"', _text)
 TEXTS = Kind("a list of texts", '["name"]', _texts)
 COUNT = Kind("a whole number", "1", _count)
 POSITIVE = Kind("a whole number above 0", "1", _positive)
@@ -360,6 +361,18 @@ DEPLOYMENT: tuple[Setting, ...] = (
         "What a decision costs by the truth, for the metric `cost`; what is not named costs 0.",
     ),
     Setting(
+        "monitor.loss",
+        "monitor.loss",
+        LOSS,
+        "A loss of your own, for the metric `loss`; the release must be built with it.",
+    ),
+    Setting(
+        "monitor.loss_bound",
+        "monitor.loss_bound",
+        AMOUNT,
+        "The largest loss: what is above counts as it, what is below 0 as 0.",
+    ),
+    Setting(
         "monitor.tolerance",
         "monitor.quality_tolerance",
         RATIO,
@@ -422,6 +435,8 @@ MODEL: tuple[Setting, ...] = (
     Setting("key", "key", TEXT, "Column of the reference that names the row."),
     Setting("segments", "segments", TEXTS, "Columns to profile group by group."),
     Setting("groups", "groups", TEXTS, "Protected columns to profile, alone and two at once."),
+    Setting("loss", "loss", LOSS, "A loss of your own, to be known of the reference."),
+    Setting("loss_bound", "loss_bound", AMOUNT, "The largest loss."),
     Setting("trust", "trust", choice("none", "code"), "`code` allows formats that run code."),
     Setting(
         "engine",

@@ -32,6 +32,7 @@ from trimtab.judge.measured import (
     of_rows,
     of_trials,
 )
+from trimtab.judge.own_loss import Clipped, Losing, Row
 from trimtab.judge.quality import (
     AUC_BINS,
     LOG_LOSS_BOUND,
@@ -80,6 +81,7 @@ class Reference:
     time: Floats | None = None
     segments: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    loss: Losing | None = None
 
     def take(self, rows: NDArray[np.bool_]) -> "Reference":
         """The rows where the mask is true."""
@@ -93,6 +95,7 @@ class Reference:
             None if self.time is None else self.time[rows],
             self.segments,
             self.groups,
+            self.loss,
         )
 
 
@@ -107,6 +110,7 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
     if reference.label is not None:
         known = np.array([label is not None for label in reference.label], dtype=np.bool_)
         labelled = reference.take(known)
+    own = _own_quality(labelled)
     views = free_text.views(reference.inputs, {*reference.segments, *reference.groups})
     reference, labelled = (
         replace(each, inputs=free_text.expanded(each.inputs, views))
@@ -119,7 +123,7 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
     one = partial(column_profile, week=week)
     made = each(one, reference.inputs.keys(), reference.inputs.values())
     inputs = tuple(_of_view(column, views.get(column.name)) for column in made)
-    quality = _qualities(labelled)
+    quality = (*_qualities(labelled), *own)
     return ReferenceProfile(
         rows=rows,
         inputs=inputs,
@@ -418,6 +422,26 @@ def _qualities(reference: Reference) -> tuple[QualityProfile, ...]:
     return tuple(quality for quality in made if quality is not None)
 
 
+def _own_quality(reference: Reference) -> tuple[QualityProfile, ...]:
+    """A loss of the user's own, over the rows that have one, and that other metrics could use."""
+    signature, outputs, wanted = reference.signature, reference.outputs, reference.loss
+    if wanted is None or reference.label is None or not reference.label.size or not outputs:
+        return ()
+    inputs = {name: _spelled(column) for name, column in reference.inputs.items()}
+    raw = wanted.of(signature, Row(inputs, outputs, reference.label))
+    first = losses(METRICS[signature.task][0], signature, outputs, reference.label)
+    usable = ~np.isnan(raw) & ~np.isnan(first)
+    if not usable.any():
+        return ()
+    loss, outside = Clipped.of(raw[usable])
+    day = day_index(None if reference.time is None else reference.time[usable])
+    daily = [] if day is None else [float(loss[rows].mean()) for rows in _rows_of_days(day)]
+    made = of_days(daily) or of_rows(float(loss.mean()), float(loss.std()), loss.size)
+    stated = _stated("loss", made, loss.size, wanted.bound)
+    clipped = outside / loss.size
+    return (msgspec.structs.replace(stated, formula=wanted.text, clipped=clipped),)
+
+
 def _quality(metric: Metric, reference: Reference) -> QualityProfile | None:
     """Quality over the rows whose score and label can be used; None when there is none, or it is
     not defined."""
@@ -436,14 +460,16 @@ def _quality(metric: Metric, reference: Reference) -> QualityProfile | None:
         made = of_days([None if each is None else each[0] for each in daily])
     if made is None:
         made = _whole(metric, loss, measure(np.arange(loss.size)))
-    if made is None:
-        return None
+    return None if made is None else _stated(metric, made, label.size, scale)
+
+
+def _stated(metric: Metric, made: Measured, n: int, scale: float) -> QualityProfile:
     return QualityProfile(
         metric=metric,
         value=made.value,
         lower=max(made.lower, 0.0),
         upper=min(made.upper, 1.0),
-        n=label.size,
+        n=n,
         spread=made.spread,
         scale=scale,
     )

@@ -7,6 +7,7 @@ from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.domain.records import Floats
 from trimtab.domain.signature import Signature
 from trimtab.judge.measured import Measured, of_days, of_rows
+from trimtab.judge.own_loss import same
 
 
 def named(plan: MonitorPlan, profile: ReferenceProfile | None) -> tuple[str, ...]:
@@ -14,7 +15,8 @@ def named(plan: MonitorPlan, profile: ReferenceProfile | None) -> tuple[str, ...
     if plan.quality == "none" or profile is None or not profile.quality:
         return ()
     if plan.quality == "auto":
-        return ("cost",) if plan.costs else _auto(profile)
+        stated = "cost" if plan.costs else "loss" if plan.loss else None
+        return (stated,) if stated else _auto(profile)
     return (plan.quality,) if isinstance(plan.quality, str) else plan.quality
 
 
@@ -33,11 +35,7 @@ def promised(
     """The qualities that are watched; none when quality is off or the profile has none."""
     if profile is None:
         return ()
-    known: dict[str, QualityProfile] = {each.metric: each for each in profile.quality}
-    made = [
-        cost_quality(plan, profile, signature) if metric == "cost" else known.get(metric)
-        for metric in named(plan, profile)
-    ]
+    made = [_quality(metric, plan, profile, signature) for metric in named(plan, profile)]
     return tuple(quality for quality in made if isinstance(quality, QualityProfile))
 
 
@@ -47,16 +45,37 @@ def lacking(
     """Metrics that are asked for and cannot be watched, and why."""
     if profile is None:
         return {}
-    known = {quality.metric for quality in profile.quality}
-    found: dict[str, str] = {}
-    for metric in named(plan, profile):
-        if metric == "cost":
-            made = cost_quality(plan, profile, signature)
-            found |= {} if isinstance(made, QualityProfile) else {metric: made}
-        elif metric not in known:
-            found[metric] = "the release does not know its own: it has another task, or was built "
-            found[metric] += "before this could be measured"
-    return found
+    made = {metric: _quality(metric, plan, profile, signature) for metric in named(plan, profile)}
+    return {metric: why for metric, why in made.items() if isinstance(why, str)}
+
+
+def _quality(
+    metric: str, plan: MonitorPlan, profile: ReferenceProfile, signature: Signature
+) -> QualityProfile | str:
+    """What the release was worth by a metric, or why this cannot be told."""
+    if metric == "cost":
+        return cost_quality(plan, profile, signature)
+    known = next((each for each in profile.quality if each.metric == metric), None)
+    if metric == "loss":
+        return _own_quality(plan, known)
+    return known or (
+        "the release does not know its own: it has another task, or was built "
+        "before this could be measured"
+    )
+
+
+def _own_quality(plan: MonitorPlan, known: QualityProfile | None) -> QualityProfile | str:
+    """The loss of the user's own on the reference; rows of it are needed, and no release keeps
+    them, so it must have been known at the build."""
+    if not plan.loss:
+        return "nothing says how the loss is calculated"
+    if known is not None and same(known.formula, plan.loss) and known.scale == plan.loss_bound:
+        return known
+    other = f" with another one, {known.formula} up to {known.scale:g}" if known else " without it"
+    return (
+        f"the release was built{other}, and keeps no rows to calculate it from: build it again "
+        "with --loss and --loss-bound"
+    )
 
 
 def cost_quality(

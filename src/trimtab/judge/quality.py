@@ -87,6 +87,10 @@ class Told(NamedTuple):
         rows = ~np.isnan(self.score)
         return self if rows.all() else self.take(rows)
 
+    def where(self, usable: NDArray[np.bool_]) -> "Told":
+        """The same rows, of which others than these cannot be used."""
+        return Told(np.where(usable, self.score, np.nan), self.positive)
+
     def take(self, rows: NDArray[np.bool_]) -> "Told":
         """The rows where the mask is true."""
         return Told(self.score[rows], self.positive[rows])

@@ -25,6 +25,7 @@ from trimtab.errors import (
 from trimtab.judge import schedule
 from trimtab.judge.decide import advance, end, revert, start
 from trimtab.judge.draft import Author, Decision, Draft, Observation
+from trimtab.judge.own_loss import OwnLoss
 from trimtab.judge.response import inputs_broken, request_run, skewed
 
 _SAME = "what serves is as it was"
@@ -110,6 +111,22 @@ def check_fit(spec: DeploymentSpec, model: str, candidate: Standing) -> None:
         f"deployment {spec.name} serves releases of {spec.model}",
         unchanged=_SAME,
         hint=f"trimtab releases --model {spec.model}",
+    )
+
+
+def check_loss(spec: DeploymentSpec, candidate: Standing, signature: Signature) -> None:
+    """Raises `Refused` TT-609 when the deployment's own loss asks for what the release has not."""
+    wanted = spec.monitor.loss
+    problem = OwnLoss(wanted).unfit(signature) if wanted else ""
+    if not problem:
+        return
+    raise Refused(
+        INCOMPATIBLE,
+        "deploy",
+        candidate.name,
+        f"the loss of deployment {spec.name} cannot be calculated of it: {problem}",
+        unchanged=_SAME,
+        hint=f"change monitor.loss in [deployment.{spec.name}], and restart trimtab up",
     )
 
 

@@ -26,6 +26,7 @@ from trimtab.domain.rollout import Phase, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Incident
+from trimtab.judge.own_loss import OwnLoss
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.judge.scale.arrivals import Demand
 from trimtab.judge.scale.service import Work
@@ -302,14 +303,15 @@ class Observer:
         return msgspec.json.decode(self._sources.blobs.get(digest), type=ReferenceProfile)
 
     def _terms(self, state: DeploymentState) -> Terms:
-        """How labels find predictions, and the inputs that judging a label asks for: segments, and
-        what the loss of a regression is expected from."""
+        """How labels find predictions, and the inputs that judging a label asks for: segments, what
+        a loss of the user's own names, and what the loss of a regression is expected from."""
         plan, stable = state.spec.monitor, state.stable
+        named = OwnLoss(plan.loss).columns if plan.loss else ()
         needed = () if stable is None else self._loss_columns(stable.digest)
         return Terms(
             horizon=plan.maturity_seconds + plan.block_seconds,
             key=plan.key,
-            inputs=tuple(dict.fromkeys([*plan.segments, *plan.groups, *needed])),
+            inputs=tuple(dict.fromkeys([*plan.segments, *plan.groups, *named, *needed])),
             time="event_time" if state.spec.clock == "event" else "received_at",
         )
 

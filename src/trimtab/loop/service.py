@@ -87,6 +87,7 @@ class Control:
         found = self._store.find(ReleaseRef.parse(release))
         candidate = standing(found)
         verbs.check_fit(state.spec, found.model, candidate)
+        verbs.check_loss(state.spec, candidate, found.manifest.signature)
         if state.stable is not None and strategy != "now":
             old = self._store.releases[state.stable.digest].manifest.signature
             verbs.check_callers(candidate, found.manifest.signature, old)

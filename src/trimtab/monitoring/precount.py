@@ -19,6 +19,7 @@ from trimtab.domain.signature import Signature
 from trimtab.judge.labelled_part import Outcomes
 from trimtab.judge.monitors import Counted as Taken
 from trimtab.judge.monitors import Monitors
+from trimtab.judge.own_loss import Losing, Row
 from trimtab.judge.quality import Told
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.columns import hours_of
@@ -57,11 +58,17 @@ class Truth:
     mask: NDArray[np.bool_]
     told: Told | None
     _made: Callable[[], Labelled]
+    _lost: Callable[[Labelled], Floats] | None = None
 
     @cached_property
     def known(self) -> Labelled:
         """The rows with their labels as text, made when somebody asks."""
         return self._made()
+
+    @cached_property
+    def lost(self) -> Floats | None:
+        """What the rows lose by a loss of the user's own, in units of its bound."""
+        return None if self._lost is None else self._lost(self.known)
 
 
 class Looked(NamedTuple):
@@ -82,6 +89,8 @@ class Subject:
     release: str
     answer: str | None
     target: str | None
+    loss: Losing | None = None
+    """A loss of the user's own, if it is watched."""
 
 
 class Precount:
@@ -152,8 +161,10 @@ class Precount:
         match family:
             case Inputs() | Upstream() | Prediction():
                 return {}
+            case Quality() if truth.lost is not None:
+                made: Any = Cohort.of(family.qualities, signature, truth.known, truth.lost)
             case Quality() if told is not None and family.qualities:
-                made: Any = Cohort.told(family.qualities, signature.threshold, told)
+                made = Cohort.told(family.qualities, signature.threshold, told)
             case Calibration() if told is not None:
                 made = Matured.told(told)
             case Estimated() if told is not None and self._by_score is not None:
@@ -272,7 +283,9 @@ class Precount:
         if not mask.any():
             return None
         told = self._told(part, values, mask) if isinstance(values, Coded) else None
-        return Truth(mask, told, partial(self._labelled, part, values, mask))
+        loss, signature = self._subject.loss, self._subject.signature
+        lost = None if loss is None else lambda known: loss.of(signature, Row.of(known))
+        return Truth(mask, told, partial(self._labelled, part, values, mask), lost)
 
     def _told(self, part: Part, values: Coded, mask: Mask) -> Told | None:
         score = self.score(part)

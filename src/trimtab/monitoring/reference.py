@@ -16,7 +16,9 @@ from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.records import CodedTexts, Floats, Texts
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge import profile as judged
+from trimtab.judge.own_loss import OwnLoss
 from trimtab.monitoring.arrays import Array, coded, floats
+from trimtab.monitoring.called_loss import CalledLoss
 from trimtab.monitoring.columns import Kind, Roles, unusable
 from trimtab.monitoring.sources import Source
 from trimtab.monitoring.timeline import read_times
@@ -41,6 +43,7 @@ class Meaning:
     binary: bool = False
     positive: str | None = None
     threshold: float = 0.5
+    loss: OwnLoss | CalledLoss | None = None
 
 
 def read_known(source: Source, roles: Roles, meaning: Meaning, threads: int = 1) -> Known:
@@ -58,13 +61,29 @@ def _read(source: Source, roles: Roles, meaning: Meaning, each: Callable[..., An
     inputs = dict(zip(roles.inputs, columns, strict=True))
     read = _answers(source, roles, meaning, inputs)
     groups = tuple(name for name in roles.groups if name in inputs)
-    read = replace(read, time=time, segments=roles.segments, groups=groups)
+    read = replace(read, time=time, segments=roles.segments, groups=groups, loss=meaning.loss)
+    read = replace(read, signature=_with_inputs(read.signature, roles))
+    if meaning.loss is not None and read.label is not None:
+        _check_loss(meaning.loss, read.signature)
     profile = judged.build_profile(read, each)
     listed = [column for column in profile.inputs if column.origin in inputs]
     described = {column.origin: _described(column) for column in listed}
     signature = msgspec.structs.replace(read.signature, inputs=tuple(described.values()))
     profile = msgspec.structs.replace(profile, inputs=tuple(listed))
     return Known(signature, profile, roles.unwatched)
+
+
+def _with_inputs(signature: Signature, roles: Roles) -> Signature:
+    """The signature with inputs as they are read, before they are described."""
+    kinds = {"number": Datatype.FP64, "text": Datatype.BYTES, "label": Datatype.BYTES}
+    inputs = tuple(Column(name, kinds[kind]) for name, kind in roles.inputs.items())
+    return msgspec.structs.replace(signature, inputs=inputs)
+
+
+def _check_loss(loss: OwnLoss | CalledLoss, signature: Signature) -> None:
+    problem = loss.unfit(signature)
+    if problem:
+        raise unusable("loss", problem)
 
 
 def _column(source: Source, name: str) -> Array:

@@ -11,15 +11,17 @@ import msgspec
 import numpy as np
 
 from trimtab import __version__, errors
-from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, ScalePlan, unpriced
+from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, ScalePlan, misread, unfounded
 from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
 from trimtab.domain.records import label_text
-from trimtab.domain.settings import DEPLOYMENT, DURATION, POSITIVE
+from trimtab.domain.settings import AMOUNT, DEPLOYMENT, DURATION, LOSS, POSITIVE
 from trimtab.domain.settings import Kind as SettingKind
 from trimtab.judge.measured import FEWEST_DAYS
+from trimtab.judge.own_loss import OwnLoss
 from trimtab.judge.profile import DAY
 from trimtab.judge.promised import lacking, promised
 from trimtab.monitoring import columns, sources, timeline
+from trimtab.monitoring.called_loss import CalledLoss, own_loss
 from trimtab.monitoring.columns import Asked, Kind, Roles, unusable
 from trimtab.monitoring.judging import Judging
 from trimtab.monitoring.precount import Precount, Subject
@@ -43,8 +45,9 @@ class MonitorOptions(TypedDict, total=False):
     meaning), `ignore`. `positive` is the label that a score is of, `threshold` where it is decided.
 
     How to judge: `false_alarms` ("1 per month"), `block` (a duration, or rows where there is no
-    `time`), `input_tolerance`, `bias`, `quality`, `costs`, `quality_tolerance`, as in
-    `trimtab.toml`.
+    `time`), `input_tolerance`, `bias`, `quality`, `costs`, `loss`, `loss_bound`,
+    `quality_tolerance`, as in `trimtab.toml`; `loss` may be a function too, whose parameters name
+    the columns that it is given.
 
     `release` (`model@1`) stands for a reference, found in the project of `folder`.
 
@@ -67,6 +70,8 @@ class MonitorOptions(TypedDict, total=False):
     bias: dict[str, float]
     quality: Quality | list[Metric] | tuple[Metric, ...]
     costs: dict[str, dict[str, float]]
+    loss: str | Callable[..., Any]
+    loss_bound: float
     quality_tolerance: float
     release: str
     folder: str | Path
@@ -96,7 +101,7 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
         name, known = known_of(release, options.get("folder"))
         roles = columns.roles_against(_asked(options), known.profile, source.schema)
         title = options.get("name", "live data")
-        case = Case(title, source, roles, known, _plan(options), name)
+        case = Case(title, source, roles, known, _plan(options), name, _loss(options))
     else:
         raise _wrong("release", "a reference was given too, and both is one too many", "give one")
     options.get("narrate", _nothing)(f"judging {source.rows:,} rows")
@@ -108,7 +113,8 @@ def _against_data(reference: Any, live: Source, options: MonitorOptions, threads
     roles = columns.roles(_asked(options), source.schema, live.schema)
     options.get("narrate", _nothing)(f"reading {source.rows:,} rows of reference")
     known = read_known(source, roles, _meaning(options), threads)
-    return Case(options.get("name", "live data"), live, roles, known, _plan(options))
+    title, plan, loss = options.get("name", "live data"), _plan(options), _loss(options)
+    return Case(title, live, roles, known, plan, loss=loss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,7 @@ class Case:
     known: Known
     plan: MonitorPlan
     release: str | None = None
+    loss: OwnLoss | CalledLoss | None = None
 
     def story(self, block: str | float | None, threads: int) -> Story:
         """Count and judge every block in order. Raises `Usage` TT-102, TT-910."""
@@ -131,11 +138,17 @@ class Case:
             name=self.name, model=self.name, clock="event", scale=ScalePlan(max=1), monitor=plan
         )
         signature, profile = self.known.signature, self._profile()
+        qualities = promised(plan, profile, signature)
         subject = Subject(
-            signature, profile, self.release or "", self.roles.answer, self.roles.target
+            signature,
+            profile,
+            self.release or "",
+            self.roles.answer,
+            self.roles.target,
+            self.loss if any(each.metric == "loss" for each in qualities) else None,
         )
         judging = Judging(spec, subject, line.since)
-        quality = next(iter(promised(plan, profile, signature)), None)
+        quality = next(iter(qualities), None)
         sizes = Sizes(signature, quality)
         precount = Precount(judging.monitors, subject, threads)
         invalid = 0
@@ -282,6 +295,7 @@ def _meaning(options: MonitorOptions) -> Meaning:
         binary=options.get("score") is not None,
         positive=None if positive is None else label_text(positive),
         threshold=options.get("threshold", 0.5),
+        loss=_loss(options),
     )
 
 
@@ -294,16 +308,29 @@ def _plan(options: MonitorOptions) -> MonitorPlan:
         "segments": tuple(options.get("segments", ())),
         "groups": tuple(options.get("groups", ())),
     }
+    loss = _loss(options)
+    given["loss"] = "" if loss is None else loss.text
     for setting in DEPLOYMENT:
         name = OPTIONS.get(setting.key)
         if name is not None and options.get(name) is not None:
             field = setting.field.removeprefix("monitor.")
             given[field] = _parsed(name, setting.kind, options.get(name))
     plan = MonitorPlan(**given)
-    unfit = unpriced(plan)
+    unfit = unfounded(plan)
     if unfit:
         raise _wrong("quality", unfit, 'costs={"yes": {"no": 1}, "no": {"yes": 5}}')
     return plan
+
+
+def _loss(options: MonitorOptions) -> OwnLoss | CalledLoss | None:
+    """A loss of the user's own. Raises `Usage` TT-102."""
+    given = options.get("loss")
+    if given is None:
+        return None
+    problem = misread(given) if isinstance(given, str) else ""
+    if problem:
+        raise _wrong("loss", problem, f"loss={LOSS.example}")
+    return own_loss(given, _parsed("loss_bound", AMOUNT, options.get("loss_bound", 1.0)))
 
 
 OPTIONS = {
@@ -311,6 +338,7 @@ OPTIONS = {
     "monitor.bias": "bias",
     "monitor.quality": "quality",
     "monitor.costs": "costs",
+    "monitor.loss_bound": "loss_bound",
     "monitor.tolerance": "quality_tolerance",
     "monitor.input_tolerance": "input_tolerance",
 }

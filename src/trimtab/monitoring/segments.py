@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import QualityProfile
 from trimtab.domain.records import Floats, Ints
 from trimtab.domain.signature import Signature
+from trimtab.judge.own_loss import Clipped
 from trimtab.judge.quality import (
     AUC_BINS,
     RATIOS,
@@ -85,7 +86,7 @@ class Sizes:
         loss = self._losses(truth, quality)
         usable = ~np.isnan(loss)
         loss = loss[usable]
-        told = None if truth.told is None else truth.told.usable
+        told = None if truth.told is None else truth.told.take(usable)
         decided: tuple[Ints, Ints] | None = None
         if quality.metric in RATIOS:
             places = self._decisions(truth)
@@ -106,6 +107,8 @@ class Sizes:
                 self._add_decisions(names, mine, decided)
 
     def _losses(self, truth: Truth, quality: QualityProfile) -> Floats:
+        if quality.metric == "loss" and truth.lost is not None:
+            return Clipped.of(truth.lost).loss
         if truth.told is not None:
             return truth.told.scaled(quality, self._signature.threshold)
         known = truth.known

@@ -7,6 +7,8 @@ import msgspec
 
 from trimtab.app.monitoring import LABEL, TIME, Logged, reference_of
 from trimtab.app.projects import project_or_folder
+from trimtab.domain.deployment import MonitorPlan
+from trimtab.judge.own_loss import OwnLoss
 from trimtab.monitoring import columns
 from trimtab.monitoring.columns import Asked
 from trimtab.monitoring.reference import Known
@@ -35,6 +37,11 @@ def monitor_deployment(logged: Logged, block: str | None = None) -> Report:
         Known(known.signature, known.profile, {}),
         msgspec.structs.replace(logged.spec.monitor, maturity_seconds=0.0, audit=None),
         known.release,
+        _loss(logged.spec.monitor),
     )
     seconds = block or logged.spec.monitor.block_seconds
     return Report(build_report(case.story(seconds, len(os.sched_getaffinity(0)))))
+
+
+def _loss(plan: MonitorPlan) -> OwnLoss | None:
+    return OwnLoss(plan.loss, plan.loss_bound) if plan.loss else None

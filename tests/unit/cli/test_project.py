@@ -15,6 +15,7 @@ from trimtab.cli.group import trimtab
 from trimtab.cli.labels import read_labels
 from trimtab.cli.screen import exit_code, told
 from trimtab.domain.config import parse_config
+from trimtab.judge.own_loss import OwnLoss
 
 
 @pytest.fixture
@@ -168,6 +169,8 @@ def test_reference_options_reach_the_request(tmp_path: Path) -> None:
         target="late",
         segments="a,b",
         groups="c",
+        loss="score",
+        loss_bound=2.0,
         requirements=Path("req.txt"),
         trust="code",
     )
@@ -175,6 +178,7 @@ def test_reference_options_reach_the_request(tmp_path: Path) -> None:
     assert made.reference is not None
     assert (made.reference.target, made.reference.segments) == ("late", ("a", "b"))
     assert made.reference.groups == ("c",)
+    assert made.reference.loss == OwnLoss("score", 2.0)
     assert (made.trust, made.requirements) == ("code", tmp_path / "req.txt")
 
 

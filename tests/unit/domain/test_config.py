@@ -106,6 +106,19 @@ def test_quality_is_one_metric_or_several_and_costs_go_with_them() -> None:
     assert monitor("audit = 0.02").audit == 0.02
 
 
+def test_a_loss_is_a_formula_with_its_bound() -> None:
+    found = parsed(
+        "[deployment.x]\nmonitor = { loss = 'abs(label - prediction)', loss_bound = 60 }"
+    )
+    plan = found.deployments[0].monitor
+    assert (plan.loss, plan.loss_bound) == ("abs(label - prediction)", 60.0)
+    made = parsed(
+        "[model.m]\npipeline = 'p.py'\nsteps = ['a']\nrequirements = 'r.txt'\n"
+        "loss = 'score'\nloss_bound = 2"
+    ).pipelines[0]
+    assert (made.loss, made.loss_bound) == ("score", 2.0)
+
+
 def monitor(text: str) -> MonitorPlan:
     """The monitor plan of a deployment that sets one key."""
     return parsed(f"[deployment.x]\nmonitor.{text}").deployments[0].monitor
@@ -164,6 +177,15 @@ def test_the_environment_goes_over_the_file() -> None:
         ("[deployment.x]\nmonitor.costs = { yes = { no = 0 } }", errors.BAD_VALUE, "yes = "),
         ("[deployment.x]\nmonitor.costs = { yes = 1 }", errors.BAD_VALUE, "yes = "),
         ("[deployment.x]\nmonitor.costs = { yes = { no = true } }", errors.BAD_VALUE, "yes = "),
+        ("[deployment.x]\nmonitor.loss = 'label +* 2'", errors.BAD_VALUE, "where(label > pred"),
+        ("[deployment.x]\nmonitor.loss = 7", errors.BAD_VALUE, "where(label > pred"),
+        ("[deployment.x]\nmonitor = { loss_bound = 0 }", errors.BAD_VALUE, "1.5"),
+        ("[deployment.x]\nmonitor.quality = 'loss'", errors.BAD_VALUE, "costs = "),
+        (
+            "[model.m]\npipeline = 'p'\nsteps = ['a']\nrequirements = 'r'\nloss = 'open(label)'",
+            errors.BAD_VALUE,
+            "where(label > pred",
+        ),
         ("[deployment.x]\nmonitor.audit = 0", errors.BAD_VALUE, "audit = 0.01"),
         ("[deployment.x]\nretrain = { when = ['rain'] }", errors.BAD_VALUE, "quality"),
         ("[deployment.x]\nslo = { availability = 2 }", errors.BAD_VALUE, "0.999"),

@@ -84,6 +84,16 @@ def test_release_of_another_model_does_not_fit() -> None:
     verbs.check_fit(spec(), "m", release(2))
 
 
+def test_a_release_that_the_loss_of_the_deployment_asks_too_much_of_does_not_fit() -> None:
+    given = Signature((Column("a", Datatype.FP64),), (), "regression")
+    plan = msgspec.structs.replace(spec().monitor, loss="abs(label - prediction) * b")
+    priced = msgspec.structs.replace(spec(), monitor=plan)
+    refused(errors.INCOMPATIBLE, lambda: verbs.check_loss(priced, release(2), given))
+    verbs.check_loss(spec(), release(2), given)
+    fitting = msgspec.structs.replace(given, inputs=(*given.inputs, Column("b", Datatype.INT8)))
+    verbs.check_loss(priced, release(2), fitting)
+
+
 def test_release_that_present_callers_cannot_call_does_not_fit() -> None:
     old = Signature((Column("a", Datatype.FP64), Column("b", Datatype.BYTES)), ())
     fits = Signature((Column("a", Datatype.INT64), Column("c", Datatype.FP64, nullable=True)), ())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, labelled, profile, rows, spec
 
-from trimtab.domain.deployment import MonitorPlan, unpriced
+from trimtab.domain.deployment import MonitorPlan, unfounded
 from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.signature import Datatype, Output
@@ -105,11 +105,11 @@ def test_decisions_are_kept_by_day_as_long_as_there_is_room() -> None:
 
 
 def test_costs_and_the_metric_that_goes_by_them_belong_together() -> None:
-    assert "nothing says" in unpriced(plan(quality=("cost", "f1")))
-    assert "cost is not among" in unpriced(plan(quality="f1", costs=COSTS))
-    assert unpriced(plan(quality=("f1", "cost"), costs=COSTS)) == ""
-    assert unpriced(plan(costs=COSTS)) == ""
-    assert unpriced(plan()) == ""
+    assert "nothing says" in unfounded(plan(quality=("cost", "f1")))
+    assert "cost is not among" in unfounded(plan(quality="f1", costs=COSTS))
+    assert unfounded(plan(quality=("f1", "cost"), costs=COSTS)) == ""
+    assert unfounded(plan(costs=COSTS)) == ""
+    assert unfounded(plan()) == ""
 
 
 def judged(days: int, flip: float, **monitor: Any) -> dict[str, Verdict]:

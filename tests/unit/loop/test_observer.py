@@ -372,6 +372,18 @@ def test_labels_bring_the_inputs_that_a_regressions_loss_is_expected_from(
     assert bench.tapes.monitors.columns == [["level", "side"]]
 
 
+def test_labels_come_with_the_columns_that_a_loss_of_the_users_own_names(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    plan = msgspec.structs.replace(SPEC.monitor, loss='column("level") * score + number(side)')
+    observer.follow(stable(msgspec.structs.replace(SPEC, monitor=plan)), {})
+    writer.rows(at("a", in_level=1.0, in_side="left", in_other=2.0))
+    writer.labels({"request_id": "a"})
+    observer.poll()
+    assert bench.tapes.monitors.columns == [["level", "side"]]
+
+
 def test_the_event_clock_ignores_one_request_from_the_future(
     bench: Bench, writer: SegmentWriter
 ) -> None:

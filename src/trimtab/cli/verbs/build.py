@@ -25,6 +25,14 @@ _FILE = click.Path(path_type=Path)
 @click.option("--key", metavar="COLUMN", help="Column that labels may be keyed by.")
 @click.option("--segments", default="", metavar="a,b", help="Columns to profile by group.")
 @click.option("--groups", default="", metavar="a,b", help="Protected columns, to watch for bias.")
+@click.option("--loss", metavar="FORMULA", help="A loss of your own, to know it of the reference.")
+@click.option(
+    "--loss-bound",
+    type=click.FloatRange(0.0, min_open=True),
+    default=1.0,
+    help="The largest loss.",
+    show_default=True,
+)
 @click.option("--requirements", type=_FILE, help="Requirements of the environment.")
 @click.option("--trust", type=click.Choice(["code"]), help="Allow formats that run code.")
 @click.option(

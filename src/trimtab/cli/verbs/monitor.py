@@ -11,7 +11,8 @@ from trimtab import errors
 from trimtab.cli.names import deployments
 from trimtab.cli.screen import DONE, FAILED, Screen, verb
 
-TEXTS = ("target", "score", "prediction", "time", "positive", "false_alarms", "block")
+SAID = ("target", "score", "prediction", "time", "positive", "false_alarms", "block")
+LOSS = ("loss", "loss_bound")
 LISTS = ("segments", "groups", "ignore", "quality")
 
 
@@ -36,6 +37,8 @@ LISTS = ("segments", "groups", "ignore", "quality")
 @click.option("--false-alarms", help='False pages that are tolerated, such as "1 per month".')
 @click.option("--block", help="Length of a block: a duration, or rows where there is no time.")
 @click.option("--quality", default="", help="Metrics to judge, by comma: roc_auc, recall, …; none.")
+@click.option("--loss", metavar="FORMULA", help="A loss of your own, for the metric loss.")
+@click.option("--loss-bound", type=float, help="The largest loss; 1 if nothing is said.")
 def command(screen: Screen, deployment: str | None, html: Path | None, **given: Any) -> None:
     """Judge a deployment's log, or live files against a reference.
 
@@ -72,7 +75,7 @@ def _of_files(screen: Screen, given: dict[str, Any]) -> Any:
 
     if not given["live"]:
         raise _wrong("--reference needs --live")
-    options = {name: given[name] for name in TEXTS if given[name] is not None}
+    options = {name: given[name] for name in (*SAID, *LOSS) if given[name] is not None}
     options |= {name: _listed(given[name]) for name in LISTS if given[name]}
     if str(options.get("block", "")).isdigit():
         options["block"] = int(options["block"])

@@ -12,6 +12,7 @@ from trimtab.domain.records import Floats, Labelled, Outcome, Rows
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
+from trimtab.judge.own_loss import Clipped, OwnLoss, Row
 from trimtab.judge.quality import (
     AUC_BINS,
     FEWEST_LABELS,
@@ -44,7 +45,8 @@ class Cohort(msgspec.Struct, frozen=True):
     """Predictions made in one block, and what their labels said so far.
 
     `unusable` counts labels of rows without a usable output; `losses` (by metric) and `gap` (label
-    minus score) are in units of 2**-20; `up` and `down` count positives and negatives by score,
+    minus score) are in units of 2**-20; `clipped` losses of the user's own were outside their
+    bounds; `up` and `down` count positives and negatives by score,
     `right` and `wrong` decisions by class of the truth.
     """
 
@@ -57,22 +59,37 @@ class Cohort(msgspec.Struct, frozen=True):
     down: list[int] = []
     right: list[int] = []
     wrong: list[int] = []
+    clipped: int = 0
 
     @classmethod
     def of(
-        cls, qualities: tuple[QualityProfile, ...], signature: Signature, known: Labelled
+        cls,
+        qualities: tuple[QualityProfile, ...],
+        signature: Signature,
+        known: Labelled,
+        own: Floats | None = None,
     ) -> "Cohort":
-        """Count labelled rows; one that any of the metrics cannot use is used for none."""
+        """Count labelled rows; one that any of the metrics cannot use is used for none.
+
+        `own` are losses of the user's own, in units of their bound, where they are among the
+        metrics and were not calculated by their formula."""
         outputs, label = known.rows.outputs, known.label
+        own = _own_losses(qualities, signature, known) if own is None else own
         if signature.task == "binary":
             told = Told.of(signature, outputs["score"], label)
-            return cls.told(qualities, signature.threshold, told)
-        given = [scaled_losses(quality, signature, outputs, label) for quality in qualities]
+            return cls.told(qualities, signature.threshold, told, own)
+        given = [
+            scaled_losses(each, signature, outputs, label)
+            if own is None or each.metric != "loss"
+            else own
+            for each in qualities
+        ]
         usable = ~np.isnan(np.sum(given, axis=0))
         cohort = cls(
             labelled=int(usable.sum()),
             unusable=int((~usable).sum()),
             losses=_losses(qualities, [loss[usable] for loss in given]),
+            clipped=0 if own is None else Clipped.of(own[usable]).outside,
         )
         if not _asks_for_decisions(qualities):
             return cohort
@@ -81,8 +98,17 @@ class Cohort(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(cohort, right=found.right, wrong=found.wrong)
 
     @classmethod
-    def told(cls, qualities: tuple[QualityProfile, ...], threshold: float, told: Told) -> "Cohort":
-        """Count labelled rows of a binary task."""
+    def told(
+        cls,
+        qualities: tuple[QualityProfile, ...],
+        threshold: float,
+        told: Told,
+        own: Floats | None = None,
+    ) -> "Cohort":
+        """Count labelled rows of a binary task; `own` as above."""
+        if own is not None:
+            told = told.where(~np.isnan(own))
+            own = own[~np.isnan(told.score)]
         score, truth = usable = told.usable
         bins = score_bins(score)
         every = np.bincount(bins, minlength=AUC_BINS)
@@ -90,10 +116,17 @@ class Cohort(msgspec.Struct, frozen=True):
         cohort = cls(
             labelled=score.size,
             unusable=told.score.size - score.size,
-            losses=_losses(qualities, [usable.scaled(each, threshold) for each in qualities]),
+            losses=_losses(
+                qualities,
+                [
+                    usable.scaled(each, threshold) if own is None or each.metric != "loss" else own
+                    for each in qualities
+                ],
+            ),
             gap=int(np.rint((truth - score) * MICRO).sum()),
             up=up.tolist(),
             down=(every - up).tolist(),
+            clipped=0 if own is None else Clipped.of(own).outside,
         )
         if not _asks_for_decisions(qualities):
             return cohort
@@ -113,6 +146,7 @@ class Cohort(msgspec.Struct, frozen=True):
             sums(self.down, other.down),
             sums(self.right, other.right),
             sums(self.wrong, other.wrong),
+            self.clipped + other.clipped,
         )
 
     def measured(self, metric: str) -> tuple[float, int] | None:
@@ -135,9 +169,19 @@ class Cohort(msgspec.Struct, frozen=True):
 
 def _losses(qualities: tuple[QualityProfile, ...], given: list[Floats]) -> dict[str, int]:
     return {
-        quality.metric: int(np.rint(loss * MICRO).sum())
+        quality.metric: int(np.rint(Clipped.of(loss).loss * MICRO).sum())
         for quality, loss in zip(qualities, given, strict=True)
     }
+
+
+def _own_losses(
+    qualities: tuple[QualityProfile, ...], signature: Signature, known: Labelled
+) -> Floats | None:
+    """What rows lose by a formula that is among the metrics."""
+    quality = next((each for each in qualities if each.formula), None)
+    if quality is None:
+        return None
+    return OwnLoss(quality.formula, quality.scale).of(signature, Row.of(known))
 
 
 def _asks_for_decisions(qualities: tuple[QualityProfile, ...]) -> bool:
@@ -163,6 +207,7 @@ class State(msgspec.Struct):
     unusable: int = 0
     predicted: int = 0
     labelled: int = 0
+    clipped: int = 0
     blocks: Blocks[Cohort] = msgspec.field(default_factory=Blocks[Cohort])
 
 
@@ -241,6 +286,7 @@ class Quality:
             return
         state.predicted += cohort.predicted
         state.labelled += cohort.labelled
+        state.clipped += cohort.clipped
         gap = Gap(start, cohort.labelled, cohort.gap / MICRO / cohort.labelled)
         state.gaps = [*state.gaps, gap][-REMEMBERED:]
         for metric, (total, trials) in measured.items():
@@ -259,8 +305,19 @@ class Quality:
         if quality.n < FEWEST_LABELS:
             reason = f"the reference has {quality.n} labels, {FEWEST_LABELS} are needed"
             return describe.unknown(signal, release, self._limit, reason)
-        subject = describe.Subject(metric, quality.value, note=self.labels)
+        note = f"{self.labels}{self._outside(quality)}"
+        subject = describe.Subject(metric, quality.value, note=note)
         return describe.verdict(signal, self.state.watches[metric], release, subject)
+
+    def _outside(self, quality: QualityProfile) -> str:
+        """How many losses of the user's own were clipped, in words."""
+        share = self.state.clipped / max(self.state.labelled, 1)
+        if not quality.formula or not share:
+            return ""
+        return (
+            f", {share:.1%} of the losses were outside 0 to {quality.scale:g}, "
+            f"{quality.clipped:.1%} on the reference"
+        )
 
     @property
     def labels(self) -> str:
