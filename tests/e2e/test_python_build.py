@@ -1,7 +1,9 @@
 """`trimtab.build(...)` makes the release that `trimtab build` would make."""
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +14,11 @@ from sklearn.naive_bayes import GaussianNB
 
 import trimtab
 from trimtab import errors
+from trimtab.app.monitoring import reference_of
 from trimtab.app.projects import project_or_folder
 from trimtab.app.releases import find_release, reproduce_release
 from trimtab.build import acceptance
+from trimtab.judge.tolerances import stated
 
 pytestmark = pytest.mark.e2e
 
@@ -68,6 +72,44 @@ def test_a_fitted_model_and_a_data_frame_become_a_release_with_a_proven_engine(
     assert made.compiled.difference <= 1e-12 < made.compiled.tolerance
     assert made.compiled.rows > len(rows)
     assert made.compiled.speeds[0].times_ratio > 1.2
+
+
+MISSED = 'where(label == "1", 4, 1) * abs(number(label) - score)'
+
+
+def test_a_release_knows_what_it_lost_by_a_loss_of_the_users_own(folder: Path) -> None:
+    rows = table()
+    made = trimtab.build(
+        "priced",
+        fitted(rows),
+        reference=rows,
+        target="y",
+        folder=folder,
+        loss=MISSED,
+        loss_bound=4.0,
+    )
+    known = reference_of(project_or_folder(folder, os.environ), made.release).profile
+    tolerances = {each.signal: each for each in stated(known)}
+    truth, score = rows["y"], fitted(rows).predict_proba(rows[["a", "b"]])[:, 1]
+    lost = np.where(truth == 1, 4.0, 1.0) * np.abs(truth - score) / 4.0
+    assert tolerances["quality (loss)"].reference == pytest.approx(lost.mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target": "y", "loss": "abs(c - score)"}, "there is no column 'c'"),
+        ({"target": "y", "loss": "abs(label - score)"}, "number(…) reads it as one"),
+        ({"loss": "abs(a)"}, "there are no labels"),
+    ],
+)
+def test_a_loss_that_the_reference_cannot_tell_makes_no_release(
+    folder: Path, options: dict[str, Any], words: str
+) -> None:
+    rows = table()
+    given: dict[str, Any] = {"reference": rows[["a", "b", "y"][: 2 + ("target" in options)]]}
+    with pytest.raises(errors.Usage, match=re.escape(words)):
+        trimtab.build("unpriced", fitted(rows), folder=folder, **given, **options)
 
 
 def test_the_same_model_is_the_same_release_and_both_of_its_engines_are_reproduced(

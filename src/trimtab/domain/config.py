@@ -96,11 +96,13 @@ def _deployment(name: str, table: Mapping[str, Any]) -> DeploymentSpec:
     unfit = unfounded(spec.monitor)
     if unfit:
         hint = 'for example: quality = ["cost", "recall"], costs = { yes = { no = 1 } }'
+        if "loss" in unfit:
+            hint = f'for example: quality = ["loss", "error"], loss = {LOSS.example}'
         raise _wrong(f"deployment.{name}.monitor.quality", unfit, hint)
     return spec
 
 
-def _check_loss(path: str, loss: str) -> None:
+def _check_loss(path: str, loss: str | None) -> None:
     problem = misread(loss)
     if problem:
         raise _wrong(path, problem, f"for example: loss = {LOSS.example}")

@@ -74,7 +74,7 @@ class MonitorPlan(msgspec.Struct, frozen=True):
     release, or `cost` where there are `costs`, or `loss` where there is one."""
     costs: dict[str, dict[str, float]] = {}
     """What a decision costs by the truth, `costs[decision][truth]`, 0 where nothing is said."""
-    loss: str = ""
+    loss: str | None = None
     """A formula for the loss of a row, for the metric `loss`; the release must have been built with
     it. Losses are clipped to 0 up to `loss_bound`."""
     loss_bound: float = 1.0
@@ -109,7 +109,7 @@ def unfounded(plan: MonitorPlan) -> str:
     return ""
 
 
-def misread(loss: str) -> str:
+def misread(loss: str | None) -> str:
     """Why a loss is no formula, empty if it is one, or there is none."""
     try:
         formula(loss or "label")
@@ -167,7 +167,7 @@ class PipelineSpec(msgspec.Struct, frozen=True):
     key: str | None = None
     segments: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
-    loss: str = ""
+    loss: str | None = None
     loss_bound: float = 1.0
     trust: Literal["none", "code"] = "none"
     engine: EngineChoice = "auto"

@@ -244,7 +244,7 @@ STEPS = Kind(
     "rising shares of the traffic", '["1%", "10%", "50%"]', _steps, pattern=_PERCENT.pattern
 )
 TEXT = Kind("a text", '"name"', _text)
-LOSS = Kind("a text", '"where(label > prediction, 3, 1) * abs(label - prediction) / 60"', _text)
+LOSS = Kind("a formula", '"where(label > prediction, 3, 1) * abs(label - prediction) / 60"', _text)
 TEXTS = Kind("a list of texts", '["name"]', _texts)
 COUNT = Kind("a whole number", "1", _count)
 POSITIVE = Kind("a whole number above 0", "1", _positive)

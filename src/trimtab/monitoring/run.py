@@ -139,14 +139,7 @@ class Case:
         )
         signature, profile = self.known.signature, self._profile()
         qualities = promised(plan, profile, signature)
-        subject = Subject(
-            signature,
-            profile,
-            self.release or "",
-            self.roles.answer,
-            self.roles.target,
-            self.loss if any(each.metric == "loss" for each in qualities) else None,
-        )
+        subject = self._subject(profile, qualities)
         judging = Judging(spec, subject, line.since)
         quality = next(iter(qualities), None)
         sizes = Sizes(signature, quality)
@@ -189,6 +182,17 @@ class Case:
             unwatched=self._unwatched(lacking(plan, profile, signature), quality),
             notes=self._notes(line, invalid),
             release=self.release,
+        )
+
+    def _subject(self, profile: ReferenceProfile, qualities: tuple[QualityProfile, ...]) -> Subject:
+        watched = any(each.metric == "loss" for each in qualities)
+        return Subject(
+            self.known.signature,
+            profile,
+            self.release or "",
+            self.roles.answer,
+            self.roles.target,
+            self.loss if watched else None,
         )
 
     def _profile(self) -> ReferenceProfile:
@@ -309,7 +313,7 @@ def _plan(options: MonitorOptions) -> MonitorPlan:
         "groups": tuple(options.get("groups", ())),
     }
     loss = _loss(options)
-    given["loss"] = "" if loss is None else loss.text
+    given["loss"] = None if loss is None else loss.text
     for setting in DEPLOYMENT:
         name = OPTIONS.get(setting.key)
         if name is not None and options.get(name) is not None:

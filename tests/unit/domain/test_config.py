@@ -180,7 +180,7 @@ def test_the_environment_goes_over_the_file() -> None:
         ("[deployment.x]\nmonitor.loss = 'label +* 2'", errors.BAD_VALUE, "where(label > pred"),
         ("[deployment.x]\nmonitor.loss = 7", errors.BAD_VALUE, "where(label > pred"),
         ("[deployment.x]\nmonitor = { loss_bound = 0 }", errors.BAD_VALUE, "1.5"),
-        ("[deployment.x]\nmonitor.quality = 'loss'", errors.BAD_VALUE, "costs = "),
+        ("[deployment.x]\nmonitor.quality = 'loss'", errors.BAD_VALUE, "loss = "),
         (
             "[model.m]\npipeline = 'p'\nsteps = ['a']\nrequirements = 'r'\nloss = 'open(label)'",
             errors.BAD_VALUE,

@@ -372,9 +372,7 @@ def test_labels_bring_the_inputs_that_a_regressions_loss_is_expected_from(
     assert bench.tapes.monitors.columns == [["level", "side"]]
 
 
-def test_labels_come_with_the_columns_that_a_loss_of_the_users_own_names(
-    bench: Bench, writer: SegmentWriter
-) -> None:
+def test_labels_come_with_what_a_loss_names(bench: Bench, writer: SegmentWriter) -> None:
     observer = bench.observer()
     plan = msgspec.structs.replace(SPEC.monitor, loss='column("level") * score + number(side)')
     observer.follow(stable(msgspec.structs.replace(SPEC, monitor=plan)), {})
