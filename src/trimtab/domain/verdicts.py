@@ -77,6 +77,23 @@ class Diagnosis(msgspec.Struct, frozen=True):
     ruled_out: tuple[RuledOut, ...] = ()
 
 
+class Concentration(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that holds most of an excess of harm: rows whose `column` is `value`, in words.
+
+    `share` of the excess is theirs, with a 95 % interval, and `rows` of all rows; their mean harm
+    was `before` and is `since`.
+    """
+
+    column: str
+    value: str
+    share: float
+    lower: float
+    upper: float
+    rows: float
+    before: float
+    since: float
+
+
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Verdicts that belong together. Times are event-time epoch seconds; None while open."""
 
