@@ -1,5 +1,6 @@
 """The reference profile of a release: what its inputs, predictions and quality looked like."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -212,7 +213,12 @@ class GroupProfile(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """As people read it: `race=Black & sex=F`."""
-        return " & ".join(f"{column}={value}" for column, value in self.values.items())
+        return group_name(self.values)
+
+
+def group_name(values: Mapping[str, str]) -> str:
+    """The name of the group that has these values in its columns."""
+    return " & ".join(f"{column}={value}" for column, value in values.items())
 
 
 class Pair(msgspec.Struct, frozen=True):

@@ -9,8 +9,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.profile import GroupProfile, Measure, Metric, QualityProfile
-from trimtab.domain.records import Ints, Texts
+from trimtab.domain.profile import (
+    GroupProfile,
+    Measure,
+    Metric,
+    QualityProfile,
+    ReferenceProfile,
+    group_name,
+)
+from trimtab.domain.records import Ints, Rows, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge.quality import Outputs, losses, positives, texts
 from trimtab.stats.fixed_point import MICRO
@@ -227,3 +234,55 @@ def single_values(
             ((column, value),) = group.values.items()
             values[column] = (*values[column], value)
     return values
+
+
+class Division(msgspec.Struct, frozen=True):
+    """The groups of protected columns that are told apart in rows.
+
+    `values` are, by column, those that are groups by themselves; `groups` are all, each by its
+    values, pairs included; `numbers` are the columns of numbers.
+    """
+
+    values: dict[str, tuple[str, ...]] = {}
+    groups: tuple[dict[str, str], ...] = ()
+    numbers: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, wanted: Sequence[str], profile: ReferenceProfile | None) -> "Division":
+        """The groups of the wanted columns that the profile knows."""
+        if profile is None:
+            return cls()
+        groups = [each for each in profile.groups if set(each.values) <= set(wanted)]
+        names = [name for name in profile.group_columns if name in wanted]
+        values = {name: told for name, told in single_values(names, groups).items() if told}
+        continuous = {each.name for each in profile.inputs if each.kind == "continuous"}
+        numbers = tuple(name for name in values if name in continuous)
+        return cls(values, tuple(each.values for each in groups), numbers)
+
+    @property
+    def bases(self) -> list[Basis]:
+        """The columns that make groups, alone and two at a time."""
+        return [*alone(self.values), *crossed(self.values)]
+
+    def places(self, rows: Rows) -> dict[str, Ints]:
+        """The cell of each row, by the name of the basis."""
+        codes = {name: self._code(name, rows) for name in self.values}
+        return {basis.name: basis.places(codes) for basis in self.bases}
+
+    def _code(self, name: str, rows: Rows) -> Ints:
+        """Missing where a torn segment lost the column or its type."""
+        values = rows.inputs.get(name)
+        if values is None or (values.dtype.kind == "f") != (name in self.numbers):
+            return np.full(len(rows), -1, dtype=np.int64)
+        return code(values, self.values[name])
+
+    def cells(self, places: Mapping[str, Ints], counts: Ints) -> dict[str, Cell]:
+        """Sums of the rows of each group by its name, and of those of each basis by its own."""
+        cells: dict[str, Cell] = {}
+        for basis in self.bases:
+            table = tabulated(places[basis.name], basis.size, counts)
+            cells[basis.name] = Cell(*table.sum(axis=0).tolist())
+            for values in self.groups:
+                if list(values) == list(basis.values):
+                    cells[group_name(values)] = Cell(*table[basis.place(values)].tolist())
+        return cells

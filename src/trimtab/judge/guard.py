@@ -5,7 +5,8 @@ of its signals is worse beyond doubt (`alpha` for the whole rollout, split over 
 advances only when every signal is positively not worse (`beta`): either its bad rate is below the
 step's multiple of stable's, or it is below an absolute limit that is harmless by itself. Only first
 attempts of requests that were assigned by chance count, and a unit counts as bad once in ten
-seconds, so that one client that retries cannot decide.
+seconds, so that one client that retries cannot decide. Where a deployment names protected columns,
+groups are compared too (`judge.treatment`).
 """
 
 import math
@@ -15,20 +16,25 @@ import msgspec
 import numpy as np
 
 from trimtab.domain.deployment import DeploymentSpec, RolloutPlan
-from trimtab.domain.profile import Metric
+from trimtab.domain.profile import Metric, ReferenceProfile
 from trimtab.domain.records import Floats, Labelled, Outcome, Rows
 from trimtab.domain.rollout import Phase, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Verdict, Word
+from trimtab.judge.groups import Division, Loss
 from trimtab.judge.quality import TELLING, losses
 from trimtab.judge.reports import GuardReport
+from trimtab.judge.treatment import Judged, Terms, Treated, Treatment
 from trimtab.judge.trial import Arm, Compared, Paired, frozen_quantiles
 
 MARGINS = (5.0, 3.0, 2.0, 1.5, 1.5)
 """How many times stable's bad rate must be excluded, by step; the last holds for later steps."""
 
 SHARES = {"errors": 0.40, "attempts": 0.15, "latency": 0.125, "paired": 0.10, "quality": 0.10}
-"""Parts of alpha. `latency` counts twice, for p90 and p99; the sum is at most 1."""
+"""Parts of alpha. `latency` counts twice, for p90 and p99; the sum is 1."""
+
+GROUPS = 0.15
+"""What groups count beside the others, where there are any: all are then parts of 1.15."""
 
 SLOWER = 2.0
 """A candidate that exceeds stable's quantile up to twice as often is not worse by latency."""
@@ -57,6 +63,7 @@ class Trial(msgspec.Struct):
     every: Arm = msgspec.field(default_factory=Arm)
     slo: Arm = msgspec.field(default_factory=Arm)
     paired: Paired = msgspec.field(default_factory=lambda: Paired(0.0))
+    treatment: Treatment = msgspec.field(default_factory=Treatment)
     first: list[bool] = []
     first_units: list[str] = []
     seconds: list[float] = []
@@ -79,6 +86,8 @@ class Saved(msgspec.Struct, frozen=True):
     stable: Standing
     signature: Signature
     trial: Trial
+    division: Division = Division()
+    loss: Loss = Loss("error")
 
 
 class Guard:
@@ -90,6 +99,7 @@ class Guard:
         self._trial, self._plan = saved.trial, saved.plan
         lost = 1.0 - saved.spec.objective.availability
         self._limit = max(2.0 * lost, HARMLESS)
+        self._treated = _treated(saved) if saved.spec.monitor.groups else None
 
     @classmethod
     def start(
@@ -98,11 +108,15 @@ class Guard:
         spec: DeploymentSpec,
         candidate: Standing,
         stable: Standing,
-        signature: Signature,
+        told: tuple[Signature, ReferenceProfile | None],
     ) -> "Guard":
-        """Begin to guard a rollout of `candidate` against `stable`."""
+        """Begin to guard a rollout of `candidate` against `stable`; `told` is what the candidate
+        says of itself."""
+        signature, profile = told
         trial = Trial(paired=Paired(plan.quality_margin))
-        return cls(Saved(plan, spec, candidate, stable, signature, trial))
+        division = Division.of(spec.monitor.groups, profile)
+        loss = Loss.of(signature, () if profile is None else profile.quality)
+        return cls(Saved(plan, spec, candidate, stable, signature, trial, division, loss))
 
     @classmethod
     def load(cls, saved: bytes) -> "Guard":
@@ -121,10 +135,14 @@ class Guard:
         keep &= fixed["mode"] != "explicit"
         for place in np.flatnonzero(np.asarray(keep, dtype=np.bool_)).tolist():
             self._count({name: column[place] for name, column in fixed.items()})
+        if self._treated is not None:
+            self._treated.observe(rows)
 
     def learn(self, labelled: Labelled) -> None:
         """Count labels: pairs of a shadow copy with its answer, and decisions of both arms."""
         metric = self._metric
+        if self._treated is not None:
+            self._treated.learn(labelled)
         if metric is None or not len(labelled.rows):
             return
         signature, fixed = self._saved.signature, labelled.rows.fixed
@@ -143,9 +161,12 @@ class Guard:
             trial.phase, trial.step, trial.since = phase, step, clock
             trial.rows_before = trial.errors.candidate.n
         margin = MARGINS[min(step, len(MARGINS) - 1)] if phase == "canary" else MARGINS[-1]
-        verdicts = [self._errors(margin), *self._latency(margin, phase), *self._quality(margin)]
+        groups = self._groups(margin, phase)
+        told = [self._errors(margin), *self._latency(margin, phase), *self._quality(margin)]
+        verdicts = [*told, *(each.verdict for each in groups)]
         words = [verdict.verdict for verdict in verdicts]
-        missing = [v.reason for v in verdicts if v.verdict == "unknown"] + self._short_of(phase)
+        awaited = [*told, *(each.verdict for each in groups if each.awaited)]
+        missing = [v.reason for v in awaited if v.verdict == "unknown"] + self._short_of(phase)
         bad = "bad" in words
         word: Word = "bad" if bad else "unknown" if missing else "ok"
         return GuardReport(
@@ -263,7 +284,8 @@ class Guard:
 
     def _alpha(self, part: str) -> float:
         """log10 of the evidence at which this part of alpha is spent."""
-        return -math.log10(self._plan.alpha * SHARES[part])
+        whole = 1.0 if self._treated is None else 1.0 + GROUPS
+        return -math.log10(self._plan.alpha * {**SHARES, "groups": GROUPS}[part] / whole)
 
     @property
     def _beta(self) -> float:
@@ -308,6 +330,22 @@ class Guard:
             reason = f"loss is {paired.mean or 0.0:+.4f} on {paired.rows} rows both answered"
             return [self._verdict("quality", "bad", reason, worse, threshold=limit)]
         return [self._compare("quality", trial.wrong, (WRONG, max(margin, WRONG)), carried)]
+
+    def _groups(self, margin: float, phase: Phase) -> list[Judged]:
+        """Rows are compared while chance assigns them; in bake there is nothing left to wait for,
+        and copies in shadow share their rows with stable's."""
+        if self._treated is None or phase in ("preparing", "shadow"):
+            return []
+        return self._treated.judged(
+            Terms(
+                release=self._saved.candidate.name,
+                since=self._trial.since,
+                limit=self._alpha("groups"),
+                proof=self._beta,
+                margin=margin,
+                held=phase == "canary",
+            )
+        )
 
     def _compare(
         self, name: str, signal: Compared, ratios: tuple[float, float], absolute: float
@@ -381,6 +419,17 @@ class Guard:
         """Requests still needed over those seen, if every further one is good."""
         gained = self._trial.every.below(self._limit)
         return self._beta / gained - 1.0 if gained > 0.0 else 1.0
+
+
+def _treated(saved: Saved) -> Treated:
+    return Treated(
+        saved.spec.monitor,
+        saved.signature,
+        saved.division,
+        saved.loss,
+        saved.candidate.digest,
+        saved.trial.treatment,
+    )
 
 
 NAMES = {

@@ -96,7 +96,10 @@ class GuardLike(Watching, Protocol):
 StartMonitors = Callable[
     [DeploymentSpec, Signature, ReferenceProfile | None, str, float], MonitorsLike
 ]
-StartGuard = Callable[[RolloutPlan, DeploymentSpec, Standing, Standing, Signature], GuardLike]
+StartGuard = Callable[
+    [RolloutPlan, DeploymentSpec, Standing, Standing, tuple[Signature, ReferenceProfile | None]],
+    GuardLike,
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,13 +290,13 @@ class Observer:
         if rollout is None or rollout.previous is None:
             watched.guard, watched.guarded = None, None
         elif rollout.id != watched.guarded:
-            signature = self._sources.catalog.get(rollout.candidate.digest).manifest.signature
+            manifest = self._sources.catalog.get(rollout.candidate.digest).manifest
             watched.guard = self._judges.start_guard(
                 state.spec.rollout,
                 state.spec,
                 rollout.candidate,
                 rollout.previous,
-                signature,
+                (manifest.signature, self._profile(manifest.profile)),
             )
             watched.guarded = rollout.id
 

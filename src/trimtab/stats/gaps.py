@@ -20,6 +20,7 @@ NeurIPS 2023 (arXiv 2305.17570); Howard et al., Annals of Statistics 2021 (arXiv
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +43,15 @@ class Sample(NamedTuple):
 
     total: float
     n: int
+
+
+class Term(NamedTuple):
+    """A sample, the rate that is expected of it, known before the block, and the sign (1 or -1) of
+    its rate in what is bet on."""
+
+    sample: Sample
+    rate: float
+    sign: float
 
 
 class Centre(NamedTuple):
@@ -95,20 +105,36 @@ def growth(group: Sample, others: Sample, centre: Centre) -> Growth:
     >>> round(block.weight, 1), round(float(block.above.max()), 2)
     (200.0, 4.03)
     """
-    for sample in (group, others):
+    return settle((Term(group, centre.group, 1.0), Term(others, centre.others, -1.0)))
+
+
+def settle(terms: Sequence[Term]) -> Growth:
+    """Settle a block of samples whose rates add up, each with its sign, to what is bet on: two make
+    a gap, four the difference of two gaps. The same inequality holds for any number of them.
+
+    Raises ``ValueError`` unless 0 <= total <= n and n >= 1 in each.
+
+    >>> here = Term(Sample(60.0, 100), 0.5, 1.0), Term(Sample(40.0, 100), 0.5, -1.0)
+    >>> there = Term(Sample(40.0, 100), 0.5, -1.0), Term(Sample(40.0, 100), 0.5, 1.0)
+    >>> block = settle((*here, *there))
+    >>> round(block.weight, 1), round(float(block.above.max()), 2)
+    (100.0, 2.03)
+    """
+    for sample, _, _ in terms:
         if not (sample.n >= 1 and 0.0 <= sample.total <= sample.n):
             raise ValueError(f"need 0 <= total <= n and n >= 1, not {sample}")
-    a, b = clipped(centre.group), clipped(centre.others)
+    known = [(sample, clipped(rate), sign) for sample, rate, sign in terms]
     largest = SAFE / float(STAKES[-1])
     weight = min(
-        1.0 / variance(centre, group.n, others.n),
-        group.n * largest / max(a, 1.0 - a),
-        others.n * largest / max(b, 1.0 - b),
+        1.0 / sum(rate * (1.0 - rate) / sample.n for sample, rate, _ in known),
+        *(sample.n * largest / max(rate, 1.0 - rate) for sample, rate, _ in known),
     )
-    own, other = STAKES * weight / group.n, STAKES * weight / others.n
-    offset = STAKES * weight * (a - b)
-    above = _settled(group, own, a) + _settled(others, -other, b) + offset
-    below = _settled(group, -own, a) + _settled(others, other, b) - offset
+    offset = STAKES * weight * sum(sign * rate for _, rate, sign in known)
+    above, below = offset, -offset
+    for sample, rate, sign in known:
+        stakes = sign * STAKES * weight / sample.n
+        above = above + _settled(sample, stakes, rate)
+        below = below + _settled(sample, -stakes, rate)
     return Growth(above, below, weight)
 
 

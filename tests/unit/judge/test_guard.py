@@ -18,7 +18,8 @@ REGRESSION = Signature((), (Output("prediction", Datatype.FP64),), task="regress
 
 def guard(quality: str = "none", signature: Signature = BINARY, **plan: Any) -> Guard:
     given: DeploymentSpec = spec(quality=quality)
-    return Guard.start(RolloutPlan(shadow_rows=400, **plan), given, CANDIDATE, STABLE, signature)
+    told = signature, None
+    return Guard.start(RolloutPlan(shadow_rows=400, **plan), given, CANDIDATE, STABLE, told)
 
 
 def split(n: int, weight: int, *, seed: int = 0, start: float = 0.0, **bad: float) -> Rows:

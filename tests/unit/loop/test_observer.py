@@ -116,8 +116,9 @@ class Tapes:
         spec: DeploymentSpec,
         candidate: Standing,
         stable: Standing,
-        signature: Signature,
+        told: tuple[Signature, ReferenceProfile | None],
     ) -> TapeGuard:
+        assert told[1] == self.profile
         self.guard = TapeGuard(f"{candidate.name} against {stable.name}")
         return self.guard
 

@@ -19,18 +19,14 @@ from trimtab.judge.groups import (
     MEASURES,
     WIDTH,
     Cell,
+    Division,
     Loss,
-    alone,
     answer_counts,
-    code,
-    crossed,
     label_counts,
     shown,
-    single_values,
-    tabulated,
 )
 from trimtab.judge.reach import LATELY
-from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, merged, values_of
+from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, merged
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Zone
 from trimtab.stats.fixed_point import MICRO
@@ -147,9 +143,7 @@ class Bias:
         groups = () if profile is None else profile.groups
         self._groups = [group for group in groups if set(group.values) <= set(wanted)]
         self._measures = MEASURES[target.signature.task]
-        values = single_values([name for name in known if name in wanted], self._groups)
-        self._values = {name: known for name, known in values.items() if known}
-        self._bases = [*alone(values), *crossed(values)]
+        self._division = Division.of(wanted, profile)
         self._loss = Loss.of(target.signature, () if profile is None else profile.quality)
         self._streams = [self._stream(m, g) for m in self._measures for g in self._groups]
         count = max(sum(not stream.unfit for stream in self._streams), 1)
@@ -220,24 +214,7 @@ class Bias:
         return made
 
     def _cells(self, rows: Rows, counts: Ints) -> dict[str, Cell]:
-        codes = self._codes(rows)
-        cells: dict[str, Cell] = {}
-        for basis in self._bases:
-            table = tabulated(basis.places(codes), basis.size, counts)
-            cells[basis.name] = Cell(*table.sum(axis=0).tolist())
-            for group in self._groups:
-                if list(group.values) == list(basis.values):
-                    row = table[basis.place(group.values)]
-                    cells[group.name] = Cell(*row.tolist())
-        return cells
-
-    def _codes(self, rows: Rows) -> dict[str, Ints]:
-        columns = () if self._profile is None else self._profile.inputs
-        return {
-            column.name: code(values_of(rows, column), self._values[column.name])
-            for column in columns
-            if column.name in self._values
-        }
+        return self._division.cells(self._division.places(rows), counts)
 
     def take(self, counted: Mapping[int, Groups]) -> None:
         """Late answers count in the oldest open block; late labels are dropped."""
@@ -256,7 +233,9 @@ class Bias:
             start, block = number * seconds, state.blocks.pop(number)
             if not breaks.at(start) and not self._target.partial(start):
                 state.answers = start
-                state.unplaced = {name: self._unplaced(name, block) for name in self._values}
+                state.unplaced = {
+                    name: self._unplaced(name, block) for name in self._division.values
+                }
                 self._judge(start, block, before_labels=True)
 
     def _close_cohorts(self, clock: float, breaks: Breaks) -> None:
@@ -271,7 +250,7 @@ class Bias:
                 self._judge(start, cohort, before_labels=False)
 
     def _unplaced(self, name: str, block: Groups) -> tuple[float, float]:
-        placed = sum(block.cells[f"{name}={value}"].rows for value in self._values[name])
+        placed = sum(block.cells[f"{name}={value}"].rows for value in self._division.values[name])
         known = block.cells[name].rows
         return 1.0 - known / block.predicted, (known - placed) / block.predicted
 
