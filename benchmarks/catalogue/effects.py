@@ -56,6 +56,8 @@ class Effect:
     """Nothing happens. The order of the methods is the way of a request."""
 
     strategy: ClassVar[str] = "canary"
+    groups: ClassVar[bool] = False
+    """Whether the deployment names a protected column."""
 
     def release(self, scene: Scene) -> Build | None:
         """A release that is deployed when the fault begins."""
@@ -431,6 +433,8 @@ class ReleaseWorse(Effect):
 
 class ReleaseUnfair(Effect):
     """A release that answers otherwise for one group."""
+
+    groups = True
 
     def release(self, scene: Scene) -> Build | None:
         """See `Effect`."""

@@ -113,8 +113,9 @@ class Lived:
     during: Harm
 
 
-def spec_of(data: DataSet) -> DeploymentSpec:
-    """Two retraining causes, four workers, and a canary as fast as the traffic allows."""
+def spec_of(data: DataSet, groups: bool = False) -> DeploymentSpec:
+    """Two retraining causes, four workers, and a canary as fast as the traffic allows; with
+    `groups`, bias is watched."""
     pace = data.pace
     return DeploymentSpec(
         NAME,
@@ -133,6 +134,7 @@ def spec_of(data: DataSet) -> DeploymentSpec:
             block_seconds=pace.step,
             maturity_seconds=pace.maturity,
             segments=(data.roles.segment,),
+            groups=(data.roles.group,) if groups else (),
         ),
         retrain=RetrainPlan(when=("quality", "drift")),
     )
@@ -214,7 +216,7 @@ class Life:
 
     async def _begin(self) -> None:
         """The older release is proven and resident; the newer one has just taken over."""
-        control, spec = self._control, spec_of(self._stage.data)
+        control, spec = self._control, spec_of(self._stage.data, self._effect.groups)
         self._controller.lead("catalogue")
         pipeline = PipelineSpec(MODEL, "pipeline.py", ("fit",), "requirements.txt")
         await control.apply(ProjectConfig(deployments=(spec,), pipelines=(pipeline,)), OPERATOR)

@@ -140,6 +140,7 @@ def profiled(data: DataSet, build: Build) -> ReferenceProfile:
             outputs_of(build.scores(rows.inputs)),
             words_of(rows.truth),
             data.times,
+            groups=(data.roles.group,),
         )
     )
 
