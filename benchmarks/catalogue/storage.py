@@ -75,6 +75,20 @@ class MemoryLog:
         assert isinstance(part, Paired)
         return part
 
+    def rows_between(self, deployment: str, since: float, until: float) -> Iterator[Rows]:
+        """See `ports.RequestLog`."""
+        for _, part in reversed(self.pieces):
+            if isinstance(part, Rows):
+                at = part.fixed["event_time"]
+                yield part.take((at >= since) & (at <= until))
+
+    def labels_since(self, deployment: str, since: float) -> Iterator[Labels]:
+        """See `ports.RequestLog`."""
+        for _, part in reversed(self.pieces):
+            if isinstance(part, Labels):
+                inside = part.fixed["at"] >= since
+                yield Labels({name: column[inside] for name, column in part.fixed.items()})
+
     def compare(self, deployment: str, told: Told, within: float) -> Comparison:
         """Pairs are written as such in a run."""
         raise _absent("pairing")

@@ -15,7 +15,7 @@ from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Tree
 from trimtab.domain.rollout import Standing
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.domain.state import DeploymentState, apply
-from trimtab.domain.verdicts import Cause, Incident, RankedCause, Tier, Verdict
+from trimtab.domain.verdicts import Cause, Incident, RankedCause, Sample, Shown, Tier, Verdict
 from trimtab.judge.decide import decide
 from trimtab.judge.draft import Author, Decision, Observation, WorkerFailure
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
@@ -91,7 +91,10 @@ def verdict(word: str = "bad", **changes: object) -> Verdict:
 
 
 GOOD = GuardReport("ok", "ok", (verdict("ok"),))
-BAD = GuardReport("bad", "unknown", (verdict("bad", since=5.0), verdict("ok")))
+SEEN = Shown(
+    signal="errors", said="failed", of=9, share=0.5, samples=(Sample("q", 0, 4.0, "boom"),)
+)
+BAD = GuardReport("bad", "unknown", (verdict("bad", since=5.0), verdict("ok")), shown=(SEEN,))
 HARMLESS = GuardReport("ok", "unknown", (), "1,000 more rows")
 UNKNOWN = GuardReport("unknown", "unknown", ())
 

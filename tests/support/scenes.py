@@ -23,7 +23,16 @@ from trimtab.domain.rollout import Standing
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.domain.state import DeploymentState, SystemState, evolve
 from trimtab.domain.telling import Telling
-from trimtab.domain.verdicts import Cause, Incident, RankedCause, RuledOut, Verdict
+from trimtab.domain.verdicts import (
+    Cause,
+    Concentration,
+    Incident,
+    RankedCause,
+    RuledOut,
+    Sample,
+    Shown,
+    Verdict,
+)
 from trimtab.judge import verbs
 from trimtab.judge.decide import advance, end
 from trimtab.judge.draft import Author, Decision, Draft, Observation
@@ -97,6 +106,28 @@ def verdict(signal: str = "error", **changes: object) -> Verdict:
         "n": 1834,
     }
     return Verdict(**{**values, **changes})  # type: ignore[arg-type]
+
+
+SEEN = Shown(
+    signal="input:temp",
+    said="missing: 40.0% of the rows, 1.0% of the reference",
+    column="temp",
+    of=1200,
+    share=0.39,
+    samples=(Sample("req-<7>", 0, NOW - 60, "missing"), Sample("req-8", 3, NOW - 50, "missing")),
+    cut=True,
+)
+PLACE = Concentration(
+    column="origin",
+    value="'JFK'",
+    share=0.97,
+    lower=0.9,
+    upper=1.0,
+    rows=0.33,
+    before=0.01,
+    since=0.9,
+)
+"""What an incident looks like in rows, and where most of the harm lies."""
 
 
 def incident(number: int = 1, **changes: object) -> Incident:

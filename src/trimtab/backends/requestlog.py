@@ -105,6 +105,27 @@ class FolderRequestLog:
         """The pairs of a segment. Raises `Permanent` TT-802 when it is torn or gone."""
         return files.to_paired(self._table(segment))
 
+    def rows_between(self, deployment: str, since: float, until: float) -> Iterator[Rows]:
+        """See the port."""
+        for table in self._newest(deployment, "rows", files.Span("event_time", since, until)):
+            yield files.to_rows(table)
+
+    def labels_since(self, deployment: str, since: float) -> Iterator[Labels]:
+        """See the port."""
+        for table in self._newest(deployment, "labels", files.Span("at", since)):
+            yield files.to_labels(table)
+
+    def _newest(self, deployment: str, kind: Kind, span: files.Span) -> Iterator[pa.Table]:
+        """Tables of the rows inside a span, segments first, then groups of rows of Parquet files,
+        each time those first that became visible last."""
+        fresh, rolls, _ = files.visible(self._folder(deployment, kind))
+        for piece in sorted(fresh, key=lambda each: -each.time):
+            table = self._readable(deployment, kind, piece)
+            if table is not None:
+                yield from span.filled(table)
+        for roll in sorted(rolls, key=lambda each: each.path.stat().st_mtime, reverse=True):
+            yield from files.newest_groups(roll, span)
+
     def compare(self, deployment: str, told: Told, within: float) -> Comparison:
         """See the port. Duplicated answers of a request count once, the first one received.
 

@@ -7,8 +7,9 @@ name is the whole manifest, so one rename both shows the Parquet file and hides 
 
 import datetime
 import json
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Paired,
 INPUT = "in."
 OUTPUT = "out."
 TOLD = "told."
+GROUP_ROWS = 131_072
+"""Rows of a Parquet file that are read at once, at most."""
 ROLLED = b"trimtab.segments"
 """Key in a Parquet file's metadata: JSON list of [sequence, rows, time in ns] of what it holds."""
 
@@ -151,6 +154,45 @@ def held_by(roll: Roll) -> list[tuple[int, int, int]]:
     """(sequence, rows, time in ns) of each segment inside a Parquet file, in order."""
     metadata = pq.read_schema(roll.path).metadata or {}
     return [(int(s), int(n), int(t)) for s, n, t in json.loads(metadata.get(ROLLED, b"[]"))]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows whose `column` is from `since` to `until`."""
+
+    column: str
+    since: float
+    until: float = math.inf
+
+    def filled(self, table: pa.Table) -> Iterator[pa.Table]:
+        """The rows of a table that are inside, if there are any."""
+        values = table.column(self.column).to_numpy()
+        inside = (values >= self.since) & (values <= self.until)
+        if inside.all() and len(table):
+            yield table
+        elif inside.any():
+            yield table.filter(pa.array(inside))
+
+    def misses(self, group: pq.RowGroupMetaData, place: int) -> bool:
+        """Whether a group of rows, whose column is at `place`, is known to have none inside."""
+        known: Any = group.column(place).statistics
+        if known is None or not known.has_min_max:
+            return False
+        return bool(known.max < self.since or known.min > self.until)
+
+
+def newest_groups(roll: Roll, span: Span) -> Iterator[pa.Table]:
+    """The rows of a Parquet file inside a span, group by group from its end; nothing of a file that
+    retention has deleted."""
+    try:
+        file = pq.ParquetFile(roll.path)
+    except FileNotFoundError:
+        return
+    with file:
+        place = file.schema_arrow.names.index(span.column)
+        for number in reversed(range(file.num_row_groups)):
+            if not span.misses(file.metadata.row_group(number), place):
+                yield from span.filled(file.read_row_group(number))
 
 
 def read_arrow(path: Path) -> pa.Table:
@@ -281,7 +323,7 @@ def write_roll(folder: Path, pieces: list[tuple[Piece, pa.Table]], steps: Steps)
     path = target / f"{first.writer}-{first.sequence}-{last.sequence}.parquet"
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("wb") as sink:
-        pq.write_table(table, sink, compression="zstd")
+        pq.write_table(table, sink, compression="zstd", row_group_size=GROUP_ROWS)
         sink.flush()
         os.fsync(sink.fileno())
     steps.rename(unfinished, path)

@@ -1,6 +1,6 @@
 """Rows of the request log and labels, as columns: what gateways write and monitors read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -109,6 +109,42 @@ class Rows:
             {name: column[index] for name, column in self.inputs.items()},
             {name: column[index] for name, column in self.outputs.items()},
         )
+
+
+def no_rows() -> Rows:
+    """Rows of which there is none, without inputs and outputs."""
+    kinds = {name: object if kind == "string" else kind for name, kind in FIXED_COLUMNS}
+    return Rows({name: np.empty(0, dtype=kind) for name, kind in kinds.items()}, {}, {})
+
+
+def together(parts: Sequence[Rows]) -> Rows:
+    """Rows of several parts as one. A column that a part lacks, or has of another type than the
+    first that has it, is missing there."""
+    if not parts:
+        return no_rows()
+    if len(parts) == 1:
+        return parts[0]
+    sizes = [len(part) for part in parts]
+    return Rows(
+        {name: np.concatenate([part.fixed[name] for part in parts]) for name in parts[0].fixed},
+        _columns([part.inputs for part in parts], sizes),
+        _columns([part.outputs for part in parts], sizes),
+    )
+
+
+def _columns(
+    parts: Sequence[Mapping[str, NDArray[Any]]], sizes: Sequence[int]
+) -> dict[str, NDArray[Any]]:
+    kinds = {name: values.dtype for part in reversed(parts) for name, values in part.items()}
+    made = {}
+    for name, kind in kinds.items():
+        missing: Any = np.nan if kind.kind == "f" else None
+        pieces = [
+            part[name] if name in part and part[name].dtype == kind else np.full(n, missing, kind)
+            for part, n in zip(parts, sizes, strict=True)
+        ]
+        made[name] = np.concatenate(pieces)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,32 @@ class Diagnosis(msgspec.Struct, frozen=True):
     ruled_out: tuple[RuledOut, ...] = ()
 
 
+class Sample(msgspec.Struct, frozen=True):
+    """A row of the request log that shows what a signal is about: `value` is what it holds."""
+
+    request_id: str
+    row: int
+    at: float
+    value: str
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bad signal looks like in rows.
+
+    `share` of the `of` rows are concerned, None where that cannot be told of single rows; `column`
+    names what the samples hold, the most telling first. `cut` says that there are more rows, of
+    which only the newest were looked at.
+    """
+
+    signal: str
+    said: str
+    column: str = ""
+    of: int = 0
+    share: float | None = None
+    samples: tuple[Sample, ...] = ()
+    cut: bool = False
+
+
 class Concentration(msgspec.Struct, frozen=True, kw_only=True):
     """A segment that holds most of an excess of harm: rows whose `column` is `value`, in words.
 
@@ -113,3 +139,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     bound: str = ""
     """How often an incident like this one may be a false alarm."""
     verdicts: tuple[Verdict, ...] = ()
+    shown: tuple[Shown, ...] = ()
+    """The loudest signals in rows of the request log, as they were when they were last news."""
+    concentration: Concentration | None = None
+    """The segment that most of the harm lies in; None where it is not known to lie in one."""

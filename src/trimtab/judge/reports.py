@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trimtab.domain.verdicts import Incident, Verdict, Word
+from trimtab.domain.verdicts import Incident, Shown, Verdict, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +12,14 @@ class GuardReport:
     `verdict` `bad` means roll back now; `advance` `ok` means there is positive evidence that the
     candidate is not worse by this step's margin, `unknown` means hold. `waiting_for` says in one
     sentence which evidence is missing and, when traffic allows an estimate, how long it takes.
+    `shown` is what bad verdicts look like in rows of the log, where somebody looked.
     """
 
     verdict: Word
     advance: Word
     verdicts: tuple[Verdict, ...]
     waiting_for: str = ""
+    shown: tuple[Shown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,6 +266,7 @@ def _found(draft: Draft, key: str, left: Standing, why: str) -> Incident:
         severity=why,
         causes=(RankedCause(cause, 1, (why,)),),
         verdicts=bad,
+        shown=seen.guard.shown if seen.guard else (),
     )
 
 

@@ -1,25 +1,30 @@
 """Requests that show what a bad verdict is about, and the share of all that it concerns."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.deployment import Objective
-from trimtab.domain.profile import ColumnProfile, ReferenceProfile
-from trimtab.domain.records import Outcome, Rows, Texts
+from trimtab.domain.profile import ColumnProfile, Metric, ReferenceProfile
+from trimtab.domain.records import Floats, Outcome, Rows, Texts
 from trimtab.domain.signature import Signature
-from trimtab.domain.verdicts import Verdict
+from trimtab.domain.verdicts import Sample, Shown, Verdict
 from trimtab.judge.describe import group
-from trimtab.judge.profile import category_bins, score_column
+from trimtab.judge.profile import score_column
 from trimtab.judge.quality import TELLING, losses, texts
+from trimtab.judge.segments import Parting
 from trimtab.judge.signals.callers import GROUPS
-from trimtab.judge.signals.counts import missing_values
+from trimtab.judge.signals.counts import values_of
 
 COLUMNS = ("input", "upstream", "prediction", "positive_rate", "estimate")
 """Groups of signals that are about the values of one column."""
+
+LABELLED = ("quality", "calibration")
+"""Groups of signals that rows show once their label is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,49 +36,48 @@ class Known:
     profile: ReferenceProfile | None
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a verdict looks like in rows.
-
-    `share` of the `of` rows are concerned; None where that cannot be told of single rows. `places`
-    are positions of rows that show it, the most telling first, `values` what they hold, and
-    `column` names it.
-    """
-
-    signal: str
-    said: str
-    column: str
-    of: int
-    share: float | None = None
-    places: tuple[int, ...] = ()
-    values: tuple[str, ...] = ()
-
-
 def shown(verdict: Verdict, rows: Rows, label: Texts, known: Known, most: int) -> Shown:
     """Up to `most` rows that show why `verdict` is bad, of those it speaks of.
 
-    `rows` are attempts of the release in the time in question, `label` their truth, "" where it is
-    not known.
+    `rows` are attempts of the release in the time in question, oldest first, `label` their truth,
+    "" where it is not known.
     """
     mine = _in_scope(rows, verdict)
     part, truth = rows.take(mine), label[mine]
     kind = group(verdict.signal)
     if kind == "errors":
         found = _failed(part, most)
-    elif kind == "latency":
+    elif kind.startswith("latency"):
         found = _slow(part, known.objective, most)
     elif kind in ("workers", "callers"):
         failed = bool((part.fixed["outcome"] == Outcome.FAILED).any())
         found = _failed(part, most) if failed else _slow(part, known.objective, most)
-    elif kind in ("quality", "calibration"):
+    elif kind in LABELLED:
         found = _worst(part, truth, known.signature, most)
     elif kind in COLUMNS:
         found = _odd(verdict, part, known, most)
+    elif kind == "bias" and verdict.scope:
+        found = _members(verdict, part, len(rows), known, most)
     else:
         found = _UNTOLD
     said, column, of, share, chosen, values = found
-    places = tuple(mine[chosen].tolist())
-    return Shown(verdict.signal, said, column, of, share, places, values)
+    return Shown(
+        signal=verdict.signal,
+        said=said,
+        column=column,
+        of=of,
+        share=share,
+        samples=_samples(part.take(chosen), values),
+    )
+
+
+def _samples(rows: Rows, values: Sequence[str]) -> tuple[Sample, ...]:
+    fixed = rows.fixed
+    columns = (fixed[name].tolist() for name in ("request_id", "row", "event_time"))
+    return tuple(
+        Sample(str(request), int(row), float(at), value)
+        for request, row, at, value in zip(*columns, values, strict=True)
+    )
 
 
 Found = tuple[str, str, int, float | None, NDArray[np.int64], tuple[str, ...]]
@@ -130,76 +134,120 @@ def _worst(rows: Rows, label: Texts, signature: Signature, most: int) -> Found:
     return "the answers furthest from the truth", "answer", len(places), None, places[order], values
 
 
+def _members(verdict: Verdict, part: Rows, every: int, known: Known, most: int) -> Found:
+    """The newest rows of the group that a gap is about, with what was answered."""
+    chosen = np.flatnonzero(part.fixed["outcome"] == Outcome.OK)[::-1][:most]
+    named = " & ".join(f"{name}={value}" for name, value in verdict.scope.items())
+    answers = score_column(known.signature, part.take(chosen).outputs)
+    told = np.full(len(chosen), "", dtype=object) if answers is None else texts(answers)
+    share = len(part) / every if every else None
+    return f"rows of {named}", "answer", every, share, chosen, tuple(told.tolist())
+
+
 def _odd(verdict: Verdict, rows: Rows, known: Known, most: int) -> Found:
     """The rows of the bin that has grown most against the reference."""
     places = np.flatnonzero(rows.fixed["outcome"] == Outcome.OK)
-    column, values = _column(verdict, rows.take(places), known)
-    if column is None or values is None or not len(places):
+    answered = rows.take(places)
+    grown = _grown(verdict, answered, known)
+    if grown is None:
         return _UNTOLD
-    bins, names = _bins(column, values)
-    live = np.bincount(bins, minlength=len(names)) / len(bins)
-    more = live - _reference(column)
-    most_grown = int(more.argmax())
-    chosen = np.flatnonzero(bins == most_grown)[::-1][:most] if more[most_grown] > 0.0 else _NONE
-    said = (
-        f"{names[most_grown]}: {live[most_grown]:.1%} of the rows, "
-        f"{_reference(column)[most_grown]:.1%} of the reference"
-    )
-    share = float(np.clip(more, 0.0, None).sum())
-    told = tuple(each or "missing" for each in texts(values[chosen]))
-    return said, column.name, len(places), share, places[chosen], told
+    live, usual = grown.live[grown.place], grown.parting.reference[grown.place]
+    inside = grown.inside(answered) if live > usual else np.zeros(len(places), dtype=np.bool_)
+    chosen = np.flatnonzero(inside)[::-1][:most]
+    name = grown.parting.name(range(grown.place, grown.place + 1))
+    said = f"{name}: {live:.1%} of the rows, {usual:.1%} of the reference"
+    share = float(np.clip(grown.live - grown.parting.reference, 0.0, None).sum())
+    values = grown.values(answered.take(chosen))
+    told = tuple(each or "missing" for each in texts(values))
+    column = grown.parting.column.name
+    return said, column, len(places), share, places[chosen], told
 
 
-def _column(
-    verdict: Verdict, rows: Rows, known: Known
-) -> tuple[ColumnProfile | None, NDArray[Any] | None]:
-    """The column that a verdict is about, as it was and as it is."""
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """The bin of a verdict's column that has grown most, and the share of rows in each."""
+
+    verdict: Verdict
+    known: Known
+    parting: Parting
+    live: Floats
+    place: int
+
+    def values(self, rows: Rows) -> NDArray[Any]:
+        """What rows hold."""
+        return _values(self.verdict, self.parting.column, rows, self.known)
+
+    def inside(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows are in that bin."""
+        return np.asarray(self.parting.places(self.values(rows)) == self.place, dtype=np.bool_)
+
+
+def _grown(verdict: Verdict, rows: Rows, known: Known) -> _Grown | None:
+    column = _column(verdict, known)
+    if column is None or not len(rows):
+        return None
+    parting = Parting(column)
+    bins = parting.places(_values(verdict, column, rows, known))
+    live = np.bincount(bins, minlength=parting.size) / len(bins)
+    place = int((live - parting.reference).argmax())
+    return _Grown(verdict, known, parting, live, place)
+
+
+Harm = Callable[[Rows, Texts], Floats]
+"""What each of some rows shows of a trouble, with their labels: NaN where it cannot be told."""
+
+
+def harm_of(verdict: Verdict, rows: Rows, known: Known) -> Harm | None:
+    """How rows show the harm of a verdict about quality or the values of a column, which is told by
+    `rows` of the trouble; None for other verdicts."""
+    kind, metric = group(verdict.signal), TELLING.get(known.signature.task)
+    if kind in LABELLED and metric is not None:
+        return partial(_loss, metric, known.signature)
+    grown = None
+    if kind in COLUMNS:
+        answered = rows.fixed["outcome"] == Outcome.OK
+        grown = _grown(verdict, rows.take(np.asarray(answered, dtype=np.bool_)), known)
+    return None if grown is None else partial(_moved, grown)
+
+
+def _loss(metric: Metric, signature: Signature, rows: Rows, label: Texts) -> Floats:
+    told = (rows.fixed["outcome"] == Outcome.OK) & (label != "")
+    harm = np.full(len(rows), np.nan)
+    places = np.flatnonzero(np.asarray(told, dtype=np.bool_))
+    if places.size:
+        harm[places] = losses(metric, signature, rows.take(places).outputs, label[places])
+    return harm
+
+
+def _moved(grown: _Grown, rows: Rows, label: Texts) -> Floats:
+    answered = rows.fixed["outcome"] == Outcome.OK
+    return np.where(answered, grown.inside(rows), np.nan)
+
+
+def about(verdict: Verdict) -> str:
+    """The column that a verdict is about; "" for answers."""
+    return verdict.scope.get("column", verdict.signal.partition(":")[2])
+
+
+def _column(verdict: Verdict, known: Known) -> ColumnProfile | None:
+    """The column that a verdict is about, as it was on the reference."""
     if known.profile is None:
-        return None, None
-    name = verdict.scope.get("column", verdict.signal.partition(":")[2])
+        return None
+    name = about(verdict)
     if not name:
-        return known.profile.score, score_column(known.signature, rows.outputs)
-    by_name = {column.name: column for column in known.profile.inputs}
-    return by_name.get(name), rows.inputs.get(name)
+        return known.profile.score
+    return next((column for column in known.profile.inputs if column.name == name), None)
 
 
-def _bins(column: ColumnProfile, values: NDArray[Any]) -> tuple[NDArray[np.int64], list[str]]:
-    """The bin of each value, and what each bin is called: those of the profile, then missing
-    values, then those below and above all of the reference."""
-    missing = missing_values(values)
-    count = len(column.masses)
-    bins = np.full(len(values), count, dtype=np.int64)
-    if column.kind == "categorical":
-        bins[~missing] = category_bins(column.categories, texts(values[~missing]))
-        called = [repr(category) for category in column.categories]
-        names = [*called, "texts that are not in the profile"][:count]
-    else:
-        numbers = values[~missing]
-        placed = np.searchsorted(np.array(column.cuts), numbers, side="left").astype(np.int64)
-        if column.minimum is not None and column.maximum is not None:
-            placed[numbers < column.minimum] = count + 1
-            placed[numbers > column.maximum] = count + 2
-        bins[~missing] = placed
-        ends = ["", *(f"{cut:g}" for cut in column.cuts), ""]
-        names = [_between(low, high) for low, high in pairwise(ends)]
-    least, largest = column.minimum, column.maximum
-    return bins, [
-        *names,
-        "missing",
-        f"less than ever before ({least:g})" if least is not None else "less than ever before",
-        f"more than ever before ({largest:g})" if largest is not None else "more than ever before",
-    ]
-
-
-def _between(low: str, high: str) -> str:
-    if low and high:
-        return f"above {low} up to {high}"
-    return f"above {low}" if low else f"up to {high}" if high else "any number"
-
-
-def _reference(column: ColumnProfile) -> NDArray[np.float64]:
-    masses = np.array(column.masses) * (1.0 - column.missing)
-    return np.concatenate([masses, [column.missing, 0.0, 0.0]])
+def _values(verdict: Verdict, column: ColumnProfile, rows: Rows, known: Known) -> NDArray[Any]:
+    """As they are; answers that a torn segment lost are missing."""
+    if about(verdict):
+        return values_of(rows, column)
+    answers = score_column(known.signature, rows.outputs)
+    if answers is not None:
+        return answers
+    numeric = column.kind == "continuous"
+    return np.full(len(rows), np.nan if numeric else None, dtype=float if numeric else object)
 
 
 def _share(some: NDArray[Any], of: NDArray[Any]) -> float | None:

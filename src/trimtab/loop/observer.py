@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
@@ -22,16 +22,18 @@ from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Heard, Labelled, Paired, Rows
-from trimtab.domain.rollout import Phase, Standing
+from trimtab.domain.rollout import Phase, Rollout, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState
-from trimtab.domain.verdicts import Incident
+from trimtab.domain.verdicts import Incident, Shown, Verdict
 from trimtab.judge.own_loss import OwnLoss
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.judge.samples import Known
 from trimtab.judge.scale.arrivals import Demand
 from trimtab.judge.scale.service import Work
 from trimtab.loop.demand import Demands, SavedDemand
 from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
+from trimtab.loop.samples import QUICK, Told, Trouble, told
 from trimtab.loop.traffic import Traffic, TrafficReport
 from trimtab.loop.watermark import Watermark
 from trimtab.ports.blobs import Blobs
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 SEGMENTS_PER_POLL = 20
 """Bound of one `poll` per deployment: other work of the loop runs between polls."""
 POLLS_PER_REFRESH = 50
+SAMPLES = 5
+"""Requests that an incident keeps for each signal."""
 
 
 class Watching(Protocol):
@@ -181,6 +185,7 @@ class _Watched:
     unsettled: Unsettled = field(default_factory=Unsettled)
     surroundings: Surroundings = field(default_factory=Surroundings)
     latest: float = 0.0
+    shown: tuple[str, tuple[Shown, ...]] | None = None
 
 
 class Observer:
@@ -213,7 +218,15 @@ class Observer:
         rollout = watched.state.rollout
         if rollout is None:
             return None
-        return watched.guard.assess(rollout.phase, rollout.step, self.clock(deployment))
+        report = watched.guard.assess(rollout.phase, rollout.step, self.clock(deployment))
+        return self._shown(watched, rollout, report) if report.verdict == "bad" else report
+
+    def _shown(self, watched: _Watched, rollout: Rollout, report: GuardReport) -> GuardReport:
+        """The report with requests that show why the candidate is bad, read once a rollout."""
+        if watched.shown is None or watched.shown[0] != rollout.id:
+            told = self._told(watched, rollout.candidate.digest, report.verdicts, copies=True)
+            watched.shown = rollout.id, told.shown
+        return replace(report, shown=watched.shown[1])
 
     def monitors(self, deployment: str) -> MonitorReport | None:
         """The monitors' report on the stable release; None without one.
@@ -223,10 +236,47 @@ class Observer:
         if watched is None or watched.monitors is None or watched.state is None:
             return None
         incidents = watched.unsettled.applied_to(watched.state.incidents)
-        report = watched.monitors.assess(self.clock(deployment), incidents, watched.surroundings)
+        found = watched.monitors.assess(self.clock(deployment), incidents, watched.surroundings)
+        report = replace(
+            found,
+            opened=tuple(self._illustrated(watched, each) for each in found.opened),
+            updated=tuple(self._illustrated(watched, each) for each in found.updated),
+        )
         watched.unsettled = waiting = watched.unsettled.with_report(report)
         opened, updated = tuple(waiting.opened.values()), tuple(waiting.updated.values())
         return MonitorReport(report.verdicts, opened, updated, waiting.closed)
+
+    def _illustrated(self, watched: _Watched, incident: Incident) -> Incident:
+        """An incident with requests that show it, as the log has them when it is news."""
+        told = self._told(watched, incident.release, incident.verdicts)
+        return msgspec.structs.replace(incident, shown=told.shown, concentration=told.concentration)
+
+    def _told(
+        self, watched: _Watched, release: str, verdicts: tuple[Verdict, ...], copies: bool = False
+    ) -> Told:
+        """What rows say of bad verdicts on a release; nothing when the log cannot be read, for an
+        incident is news without them as well."""
+        assert watched.state is not None
+        spec, clock = watched.state.spec, self.clock(watched.state.spec.name)
+        since = [
+            each.since for each in verdicts if each.verdict == "bad" and each.since is not None
+        ]
+        trouble = Trouble(
+            spec.name,
+            release,
+            verdicts,
+            min(since, default=clock),
+            clock,
+            copies=copies,
+            key=spec.monitor.key,
+        )
+        try:
+            manifest = self._sources.catalog.get(Digest(release)).manifest
+            known = Known(spec.objective, manifest.signature, self._profile(manifest.profile))
+            return told(self._sources.log, trouble, known, QUICK, SAMPLES)
+        except (errors.TrimtabError, OSError) as error:
+            log.warning("%s: no requests can be shown: %s", spec.name, error)
+            return Told()
 
     def settled(self, deployment: str) -> None:
         """What `monitors` last reported is in the journal."""

@@ -66,6 +66,17 @@ class RequestLog(Protocol):
         """The pairs of a segment of kind `parity`."""
         ...
 
+    def rows_between(self, deployment: str, since: float, until: float) -> Iterator[Rows]:
+        """The rows with an event time from `since` to `until`, in parts, the newest parts first.
+
+        A part is what is read at once, at most about a hundred thousand rows; empty ones, and what
+        cannot be read, are left out."""
+        ...
+
+    def labels_since(self, deployment: str, since: float) -> Iterator[Labels]:
+        """The labels that became known at `since` or later, in parts as `rows_between`."""
+        ...
+
     def compare(self, deployment: str, told: Told, within: float) -> Comparison:
         """Join told values with the answers that they are about, and keep the pairs durably.
 

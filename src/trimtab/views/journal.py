@@ -10,7 +10,8 @@ from trimtab.domain import events as e
 from trimtab.domain.names import short
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.domain.state import DeploymentState, SystemState, evolve
-from trimtab.domain.verdicts import Incident
+from trimtab.domain.verdicts import Concentration, Incident, Shown
+from trimtab.views.sample_shapes import ConcentrationView, SampleView, SignalSamplesView
 from trimtab.views.seen import begun, maybe, moment, named
 from trimtab.views.shapes import (
     CauseView,
@@ -217,6 +218,40 @@ def build_incident(incident: Incident, names: Mapping[str, str]) -> IncidentView
         undo=incident.undo,
         bound=incident.bound,
         verdicts=tuple(build_verdict(verdict, names) for verdict in incident.verdicts),
+        shown=tuple(build_shown(shown) for shown in incident.shown),
+        concentration=build_concentration(incident.concentration),
+    )
+
+
+def build_shown(shown: Shown) -> SignalSamplesView:
+    """A bad signal in rows."""
+    return SignalSamplesView(
+        signal=shown.signal,
+        said=shown.said,
+        column=shown.column,
+        of=shown.of,
+        share=shown.share,
+        samples=tuple(
+            SampleView(each.request_id, each.row, moment(each.at), each.value)
+            for each in shown.samples
+        ),
+        cut=shown.cut,
+    )
+
+
+def build_concentration(found: Concentration | None) -> ConcentrationView | None:
+    """The segment that most of the harm lies in."""
+    if found is None:
+        return None
+    return ConcentrationView(
+        column=found.column,
+        value=found.value,
+        share=found.share,
+        lower=found.lower,
+        upper=found.upper,
+        rows_ratio=found.rows,
+        before=found.before,
+        since=found.since,
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Cause, Tier, Word
 from trimtab.errors import Report
+from trimtab.views.sample_shapes import ConcentrationView, SignalSamplesView
 
 Health = Literal["healthy", "progressing", "paused", "degraded", "down"]
 Fact = str | int | float | bool | None
@@ -219,7 +220,8 @@ class RuledOutView(msgspec.Struct, frozen=True):
 
 
 class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident. `closed_at` is null while it is open."""
+    """An incident. `closed_at` is null while it is open. `shown` are its loudest signals in rows of
+    the log, `concentration` is null where the harm is not known to lie in one segment."""
 
     id: str
     deployment: str
@@ -236,6 +238,8 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     undo: str
     bound: str = ""
     verdicts: tuple[VerdictView, ...] = ()
+    shown: tuple[SignalSamplesView, ...] = ()
+    concentration: ConcentrationView | None = None
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):

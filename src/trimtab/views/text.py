@@ -218,6 +218,8 @@ def _incident(view: s.IncidentView) -> Tree:
         branch = tree.add(Text(f"{cause.rank}. {words.plain(cause.cause)}", style="bold"))
         for sentence in cause.evidence:
             branch.add(Text(sentence))
+    for sentence in words.in_rows(view.concentration, view.shown):
+        tree.add(Text(sentence))
     for excluded in view.ruled_out:
         tree.add(quiet(f"not {words.plain(excluded.cause)}: {excluded.by}"))
     if view.action:
@@ -227,7 +229,7 @@ def _incident(view: s.IncidentView) -> Tree:
     if view.bound:
         tree.add(quiet(view.bound))
     if view.verdicts:
-        tree.add(quiet(f"requests that show it: trimtab samples {view.id}"))
+        tree.add(quiet(f"more requests that show it: trimtab samples {view.id}"))
     return tree
 
 

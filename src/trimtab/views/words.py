@@ -1,9 +1,11 @@
 """How states are said: an icon, a word and a tone, so that colour is never alone."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from trimtab.domain import durations
+from trimtab.views.sample_shapes import ConcentrationView, SignalSamplesView
 
 span = durations.span
 
@@ -90,3 +92,37 @@ def interval(lower: float | None, upper: float | None) -> str:
     if lower is None and upper is None:
         return ""
     return f"[{number(lower)}, {number(upper)}]"
+
+
+def concerned(view: SignalSamplesView) -> str:
+    """How many rows a signal is about: `12 % of 400 rows`."""
+    share = "" if view.share is None else f"{percent(view.share)} of "
+    cut = "; there are more, the newest were looked at" if view.cut else ""
+    return f"{share}{view.of:,} rows{cut}"
+
+
+def in_rows(
+    concentration: ConcentrationView | None, shown: Iterable[SignalSamplesView]
+) -> list[str]:
+    """What an incident looks like in rows, in sentences; none where rows cannot show it."""
+    where = [] if concentration is None else [concentrated(concentration)]
+    return [*where, *(_requests(each) for each in shown if each.of)]
+
+
+def _requests(view: SignalSamplesView) -> str:
+    named = (
+        f"{each.request_id}{f' row {each.row}' if each.row else ''} ({each.value})"
+        for each in view.samples
+    )
+    samples = f", such as {', '.join(named)}" if view.samples else ""
+    return f"{view.signal}: {view.said}, {concerned(view)}{samples}"
+
+
+def concentrated(view: ConcentrationView) -> str:
+    """The segment that most of the harm lies in, in a sentence."""
+    sure = f"[{percent(view.lower)}, {percent(view.upper)}]"
+    return (
+        f"{percent(view.share)} {sure} of the harm lies in {view.column} {view.value}, which is "
+        f"{percent(view.rows_ratio)} of the rows: a row's mean there was {number(view.before)} and "
+        f"is {number(view.since)}"
+    )

@@ -311,3 +311,49 @@ def test_segments_from_before_there_were_traces_are_read_queried_and_rolled(
         answer = log.query("flights", "SELECT trace_id FROM rows ORDER BY request_id")
         assert answer.column("trace_id").to_pylist() == [None, "t"]
         log.roll("flights")
+
+
+def between(log: FolderRequestLog, since: float, until: float) -> list[list[str]]:
+    """Request ids of the parts between two times, as they are read."""
+    parts = log.rows_between("flights", since, until)
+    return [list(part.fixed["request_id"]) for part in parts]
+
+
+def test_rows_between_two_times_are_read_newest_first_rolled_or_not(
+    log: FolderRequestLog, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimtab.backends.requestlog_files.GROUP_ROWS", 2)
+    for day in range(3):
+        writer.rows(
+            *({"request_id": f"{day}{hour}", "event_time": day * 10.0 + hour} for hour in range(3))
+        )
+    fresh = [["20", "21"], ["10", "11", "12"], ["02"]]
+    assert between(log, 2.0, 21.0) == fresh
+    assert log.roll("flights") == 3
+    writer.rows({"request_id": "30", "event_time": 21.0})
+    assert between(log, 2.0, 21.0) == [["30"], ["20", "21"], ["11", "12"], ["02", "10"]]
+    assert between(log, 99.0, 999.0) == []
+
+
+def test_labels_since_a_time_are_read_newest_first(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    writer.labels({"request_id": "a", "at": 1.0}, {"request_id": "b", "at": 5.0})
+    assert log.roll("flights") == 1
+    writer.labels({"request_id": "c", "at": 6.0})
+    found = [list(part.fixed["request_id"]) for part in log.labels_since("flights", 5.0)]
+    assert found == [["c"], ["b"]]
+
+
+def test_what_cannot_be_read_of_a_time_is_left_out(
+    log: FolderRequestLog, writer: SegmentWriter, tmp_path: Path
+) -> None:
+    writer.rows({"request_id": "a", "event_time": 1.0})
+    log.roll("flights")
+    torn = writer.rows({"request_id": "b", "event_time": 1.0})
+    torn.write_bytes(torn.read_bytes()[:200])
+    assert between(log, 0.0, 9.0) == [["a"]]
+    parts = log.rows_between("flights", 0.0, 9.0)
+    gone = FolderRequestLog(tmp_path / "elsewhere")
+    assert between(gone, 0.0, 9.0) == []
+    assert len(list(parts)) == 1

@@ -113,6 +113,7 @@ def test_guard_takes_a_bad_candidate_out_in_every_phase_also_paused(
     assert isinstance(opened, e.IncidentOpened)
     assert opened.incident.action == "rolled back to m@1"
     assert opened.incident.first_evidence_at == 5.0
+    assert opened.incident.shown == BAD.shown
     assert [effect.id for effect in story.last.effects] == ["notify:d-r2-rolled-back:closed"]
 
 

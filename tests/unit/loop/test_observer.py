@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
 from trimtab.domain.rollout import Phase, Rollout, Standing
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.domain.state import DeploymentState
-from trimtab.domain.verdicts import Incident
+from trimtab.domain.verdicts import Incident, Shown, Verdict
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.loop.evidence import Evidence
 from trimtab.loop.observer import Judges, Observer, Sources
@@ -76,9 +77,11 @@ class TapeMonitors(Tape):
 
 
 class TapeGuard(Tape):
+    says = GuardReport("ok", "unknown", ())
+
     def assess(self, phase: Phase, step: int, clock: float) -> GuardReport:
         self.seen.append((phase, step, clock))
-        return GuardReport("ok", "unknown", ())
+        return self.says
 
 
 class Tapes:
@@ -599,3 +602,74 @@ def _poll_some(observer: Observer, segments: int) -> None:
 def test_the_observer_is_the_evidence_of_the_loop(bench: Bench) -> None:
     evidence: Evidence = bench.observer()
     assert evidence.guard("flights") is None
+
+
+def failing(since: float | None = START) -> Verdict:
+    return Verdict(
+        signal="errors",
+        tier="page",
+        verdict="bad",
+        reason="requests fail",
+        release=OLD.digest,
+        since=since,
+    )
+
+
+def shown_ids(shown: tuple[Shown, ...]) -> list[list[str]]:
+    return [[sample.request_id for sample in each.samples] for each in shown]
+
+
+def test_an_incident_that_is_news_brings_requests_that_show_it(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    observer.follow(stable(), {})
+    bad = {"outcome": "failed", "error": "boom"}
+    names = [at(f"r{n}", n, **bad) for n in range(8)]
+    writer.rows(*names, at("fine", 9.0), at("other", 9.0, release="sha256:bb", **bad))
+    observer.poll()
+    found = msgspec.structs.replace(incident("i1"), verdicts=(failing(),))
+    bench.tapes.monitors.reports = [
+        MonitorReport((), opened=(found,)),
+        MonitorReport((), updated=(found,)),
+    ]
+    report = observer.monitors("flights")
+    assert report is not None
+    (opened,) = report.opened
+    assert shown_ids(opened.shown) == [["r7", "r6", "r5", "r4", "r3"]]
+    assert opened.shown[0].share == pytest.approx(8 / 9)
+    assert observer.monitors("flights") == report
+    bench.tapes.monitors.reports = [
+        MonitorReport((), opened=(msgspec.structs.replace(found, verdicts=(failing(None),)),))
+    ]
+    assert observer.monitors("flights") != report
+
+
+def test_a_log_that_cannot_be_read_keeps_no_incident_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(*asked: object) -> Iterator[Rows]:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(FolderRequestLog, "rows_between", torn)
+    observer = bench.observer()
+    observer.follow(stable(), {})
+    found = msgspec.structs.replace(incident("i1"), verdicts=(failing(),))
+    bench.tapes.monitors.reports = [MonitorReport((), opened=(found,))]
+    assert observer.monitors("flights") == MonitorReport((), opened=(found,))
+
+
+def test_a_guard_that_condemns_shows_requests_and_reads_them_once(
+    bench: Bench, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = bench.observer()
+    observer.follow(canary(), {})
+    mine: dict[str, Any] = {"rollout": "ro-1", "release": "sha256:bb", "outcome": "failed"}
+    writer.rows(at("a", mode="canary", **mine), at("b", mode="shadow", **mine), at("c"))
+    observer.poll()
+    bench.tapes.guard.says = GuardReport("bad", "unknown", (failing(),))
+    report = observer.guard("flights")
+    assert report is not None
+    assert shown_ids(report.shown) == [["b", "a"]]
+    monkeypatch.delattr(FolderRequestLog, "rows_between")
+    assert observer.guard("flights") == report

@@ -10,6 +10,8 @@ from rich.console import Console
 from tests.support.scenes import (
     NAME,
     NOW,
+    PLACE,
+    SEEN,
     MemorySystem,
     configured,
     digest,
@@ -26,13 +28,16 @@ from tests.support.traffic import profile
 from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.reproduction import Reproduction
+from trimtab.views import samples as _samples  # noqa: F401, so that the screen knows the view
 from trimtab.views import sent_shapes as sent
 from trimtab.views import shapes as s
 from trimtab.views import svg, text, words
 from trimtab.views.encode import to_json
 from trimtab.views.journal import (
+    build_concentration,
     build_history,
     build_runs,
+    build_shown,
     build_traffic,
     build_why,
     kind_of,
@@ -41,6 +46,7 @@ from trimtab.views.journal import (
 from trimtab.views.orders import build_order
 from trimtab.views.releases import build_releases, build_show
 from trimtab.views.reproduction import build_reproduction
+from trimtab.views.sample_shapes import SamplesView
 from trimtab.views.seen import moment
 from trimtab.views.status import build_status
 
@@ -146,6 +152,47 @@ def test_an_incident_is_shown_as_it_was_last_recorded() -> None:
     assert told.closed_at == datetime.fromtimestamp(NOW, UTC)
     with pytest.raises(errors.NotFound, match="no incident"):
         build_why(system.journal, only="i9")
+
+
+def as_text(view: object) -> str:
+    console = Console(width=250, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(text.render(view))
+    return capture.get()
+
+
+def test_an_incident_shows_requests_their_share_and_the_segment() -> None:
+    system = serving()
+    unseen = msgspec.structs.replace(SEEN, signal="labels", of=0, share=None, samples=())
+    system.tell(e.IncidentOpened(incident(shown=(SEEN, unseen), concentration=PLACE)))
+    view = build_why(system.journal)
+    (told,) = view.incidents
+    assert told.concentration is not None
+    assert told.concentration.rows_ratio == 0.33
+    assert [each.request_id for each in told.shown[0].samples] == ["req-<7>", "req-8"]
+    seen = as_text(view)
+    assert "97 % [90 %, 100 %] of the harm lies in origin 'JFK', which is 33 % of the rows" in seen
+    assert "39 % of 1,200 rows; there are more, the newest were looked at" in seen
+    assert "such as req-<7> (missing), req-8 row 3 (missing)" in seen
+    assert "labels: " not in seen
+
+
+def test_samples_of_an_incident_are_a_table_for_each_signal() -> None:
+    found = SamplesView(
+        incident="i1",
+        deployment=NAME,
+        release=f"{NAME}@1",
+        since=moment(NOW - 60),
+        until=None,
+        signals=(build_shown(SEEN), build_shown(msgspec.structs.replace(SEEN, samples=()))),
+        concentration=build_concentration(PLACE),
+    )
+    seen = as_text(found)
+    assert "to now (UTC)" in seen
+    assert seen.count("req-8") == 1
+    assert "of the harm lies in origin" in seen
+    alone = as_text(msgspec.structs.replace(found, until=moment(NOW), concentration=None))
+    assert "of the harm" not in alone
 
 
 def test_runs_are_told_by_how_they_ended() -> None:

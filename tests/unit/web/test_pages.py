@@ -12,6 +12,8 @@ from tests.support.browser import Browser
 from tests.support.scenes import (
     NAME,
     NOW,
+    PLACE,
+    SEEN,
     SPEC,
     MemorySystem,
     configured,
@@ -111,6 +113,16 @@ def test_the_overview_has_one_row_for_each_deployment_and_open_incidents_on_top(
     text = Page(Browser(troubled()).get("/").text).text
     assert text.index("1 open incident") < text.index("12,408")
     assert "trimtab status" in text
+
+
+def test_an_incident_shows_requests_their_share_and_the_segment() -> None:
+    system = serving()
+    system.tell(e.IncidentOpened(incident(shown=(SEEN,), concentration=PLACE)))
+    page = Browser(system).get(f"/deployments/{NAME}").text
+    assert "req-&lt;7&gt; (missing)" in page
+    text = Page(page).text
+    assert "39 % of 1,200 rows" in text
+    assert "of the harm lies in origin 'JFK'" in text
 
 
 def test_an_empty_system_teaches_the_first_commands() -> None:
