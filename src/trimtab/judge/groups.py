@@ -276,13 +276,17 @@ class Division(msgspec.Struct, frozen=True):
             return np.full(len(rows), -1, dtype=np.int64)
         return code(values, self.values[name])
 
-    def cells(self, places: Mapping[str, Ints], counts: Ints) -> dict[str, Cell]:
+    def sums(self, places: Mapping[str, Ints], counts: Ints) -> dict[str, Ints]:
         """Sums of the rows of each group by its name, and of those of each basis by its own."""
-        cells: dict[str, Cell] = {}
+        made: dict[str, Ints] = {}
         for basis in self.bases:
             table = tabulated(places[basis.name], basis.size, counts)
-            cells[basis.name] = Cell(*table.sum(axis=0).tolist())
+            made[basis.name] = table.sum(axis=0)
             for values in self.groups:
                 if list(values) == list(basis.values):
-                    cells[group_name(values)] = Cell(*table[basis.place(values)].tolist())
-        return cells
+                    made[group_name(values)] = table[basis.place(values)]
+        return made
+
+    def cells(self, places: Mapping[str, Ints], counts: Ints) -> dict[str, Cell]:
+        """The counts of each group and of each basis, by their names."""
+        return {name: Cell(*sums.tolist()) for name, sums in self.sums(places, counts).items()}

@@ -332,9 +332,9 @@ class Guard:
         return [self._compare("quality", trial.wrong, (WRONG, max(margin, WRONG)), carried)]
 
     def _groups(self, margin: float, phase: Phase) -> list[Judged]:
-        """Rows are compared while chance assigns them; in bake there is nothing left to wait for,
-        and copies in shadow share their rows with stable's."""
-        if self._treated is None or phase in ("preparing", "shadow"):
+        """Rows are compared in shadow and while chance assigns them: in bake there is nothing left
+        to wait for."""
+        if self._treated is None or phase == "preparing":
             return []
         return self._treated.judged(
             Terms(
@@ -343,7 +343,7 @@ class Guard:
                 limit=self._alpha("groups"),
                 proof=self._beta,
                 margin=margin,
-                held=phase == "canary",
+                held=phase != "bake",
             )
         )
 

@@ -2,10 +2,12 @@
 
 A gap of the candidate is worse when it lies farther from none, and farther from stable's, than is
 harmless: it may vanish, but neither grow nor turn around. So two things are bet on, the candidate's
-gap and the difference of both gaps, and on each side only what both of them show counts. Rows are
-those that were assigned by chance, at the same time and with the same weight, so that what the
-world does to a group happens to both gaps and cancels. They wait until every side has some, for
-such a block is decided by numbers of rows and not by what the rows hold.
+gap and the difference of both gaps, and on each side only what both of them show counts.
+
+In shadow both releases decide about the same rows, and only rows that they decide differently tell
+anything. In canary rows are assigned by chance, at the same time and with the same weight, so that
+what the world does to a group happens to both gaps and cancels. Rows wait until every side has
+some: a block is closed by numbers of rows and not by what the rows hold.
 """
 
 import math
@@ -39,7 +41,17 @@ from trimtab.judge.groups import (
 )
 from trimtab.judge.signals.bias import MEANT, TOLERANCE
 from trimtab.stats.fixed_point import MICRO
-from trimtab.stats.gaps import STAKES, Growth, Sample, Term, mean_gap, settle
+from trimtab.stats.gaps import (
+    STAKES,
+    Centre,
+    Growth,
+    Sample,
+    Signs,
+    Term,
+    mean_gap,
+    settle,
+    settle_pairs,
+)
 from trimtab.stats.logspace import LN10, log_mean_exp
 
 GUARDED: tuple[Measure, ...] = ("selection", "tpr", "fpr", "error")
@@ -63,6 +75,9 @@ WINDOW = 10.0
 MOST_UNITS = 5000
 """Units whose last window is remembered."""
 
+MOST_WAITING = 5000
+"""Answers that wait for the other release's to the same row."""
+
 SIGNS = (1.0, -1.0, -1.0, 1.0)
 """Of the candidate's group and others, and of stable's, in the difference of both gaps."""
 
@@ -76,6 +91,36 @@ class Pile(msgspec.Struct, frozen=True):
     def add(self, totals: Sequence[int], rows: Sequence[int]) -> "Pile":
         """With more rows."""
         return Pile(_sums(self.totals, totals), _sums(self.rows, rows))
+
+
+class Pairs(msgspec.Struct, frozen=True):
+    """Rows that both releases decided about: their number, those that the candidate decided
+    positive, and those that it alone, and stable alone, did."""
+
+    n: int = 0
+    selected: int = 0
+    gained: int = 0
+    lost: int = 0
+
+    def add(self, other: "Pairs") -> "Pairs":
+        """Those of both."""
+        mine, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return Pairs(*_sums(mine, theirs))
+
+    @property
+    def stables(self) -> int:
+        """Those that stable decided positive."""
+        return self.selected - self.gained + self.lost
+
+    @property
+    def signs(self) -> Signs:
+        """The differences, candidate minus stable."""
+        return Signs(self.gained, self.lost, self.n)
+
+    @property
+    def differing(self) -> float:
+        """The share of rows that are decided differently, as it is expected of the next ones."""
+        return (self.gained + self.lost + 1.0) / (self.n + 10.0)
 
 
 class Stretch(msgspec.Struct):
@@ -119,12 +164,14 @@ class Stretch(msgspec.Struct):
 class Contest(msgspec.Struct):
     """One measure of one group under both releases.
 
-    `seen` are rows of the group and of the others, `units` the first two units of the group under
-    the candidate, `piles` wait by the candidate's weight, `known` are all rows that were bet on.
+    `seen` are rows of the group and of the others, `piles` wait by the candidate's weight, `pairs`
+    and `paired` are those that wait and those that were bet on, and `known` are all rows that were.
     """
 
     seen: tuple[int, int] = (0, 0)
     piles: dict[int, Pile] = {}
+    pairs: tuple[Pairs, Pairs] = (Pairs(), Pairs())
+    paired: tuple[Pairs, Pairs] = (Pairs(), Pairs())
     known: Pile = Pile()
     own: Stretch = msgspec.field(default_factory=Stretch)
     more: Stretch = msgspec.field(default_factory=Stretch)
@@ -145,18 +192,41 @@ class Contest(msgspec.Struct):
         else:
             self.piles[weight] = pile
 
-    def _settle(self, pile: Pile) -> None:
-        """Bet on a block around the rates of all rows before it."""
-        terms = [
+    def pair(self, group: Pairs, others: Pairs) -> None:
+        """Count rows that both releases decided about."""
+        self.seen = self.seen[0] + group.n, self.seen[1] + others.n
+        self.pairs = self.pairs[0].add(group), self.pairs[1].add(others)
+        if min(each.n for each in self.pairs) >= WAITING:
+            self._settle_pairs(*self.pairs)
+            self.pairs = Pairs(), Pairs()
+
+    def _terms(self, pile: Pile) -> list[Term]:
+        """A block around the rates of all rows before it."""
+        return [
             Term(Sample(total / MICRO, n), (known / MICRO + 1.0) / (before + 2.0), sign)
             for total, n, known, before, sign in zip(
                 pile.totals, pile.rows, self.known.totals, self.known.rows, SIGNS, strict=True
             )
         ]
+
+    def _settle(self, pile: Pile) -> None:
+        terms = self._terms(pile)
         rates = [term.sample.total / term.sample.n for term in terms]
         own = rates[0] - rates[1]
         self.own.take(settle(terms[:2]), own)
         self.more.take(settle(terms), own - rates[2] + rates[3])
+        self.known = self.known.add(pile.totals, pile.rows)
+
+    def _settle_pairs(self, group: Pairs, others: Pairs) -> None:
+        totals = (group.selected, others.selected, group.stables, others.stables)
+        rows = (group.n, others.n, group.n, others.n)
+        pile = Pile(tuple(int(total * MICRO) for total in totals), rows)
+        own = group.selected / group.n - others.selected / others.n
+        gain = [(each.gained - each.lost) / each.n for each in (group, others)]
+        differing = Centre(*(each.differing for each in self.paired))
+        self.own.take(settle(self._terms(pile)[:2]), own)
+        self.more.take(settle_pairs(group.signs, others.signs, differing), gain[0] - gain[1])
+        self.paired = self.paired[0].add(group), self.paired[1].add(others)
         self.known = self.known.add(pile.totals, pile.rows)
 
     def worse(self, harmless: "Harmless") -> float:
@@ -211,11 +281,13 @@ class Judged(NamedTuple):
 
 class Treatment(msgspec.Struct):
     """What changes while groups are compared. `contests` are by `MEASURE GROUP`, `units` are the
-    first two of each group under the candidate, `windows` those in which each unit counted last."""
+    first two of each group under the candidate, `windows` those in which each unit counted last,
+    `waiting` the decisions about rows that one release made, with whether it was in shadow."""
 
     contests: dict[str, Contest] = {}
     units: dict[str, list[int]] = {}
     windows: dict[str, int] = {}
+    waiting: dict[str, tuple[bool, bool]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +314,55 @@ class Treated:
             counts[:, ANSWERS] = answer_counts(self.signature, part.outputs, len(part))
             cells = self._cells(part, counts, candidate)
             self._add(cells, weight, candidate, before_labels=True)
+        if "selection" in self.measures:
+            self._pair(rows)
+
+    def _pair(self, rows: Rows) -> None:
+        """Bring together a shadow copy and the answer to the same row, whichever comes first."""
+        fixed = rows.fixed
+        shadow = fixed["mode"] == "shadow"
+        both = shadow | ((fixed["mode"] == "stable") & (fixed["weight"] == 0))
+        both &= (fixed["outcome"] == Outcome.OK) & (fixed["row"] == 0)
+        places = np.flatnonzero(np.asarray(both, dtype=np.bool_))
+        part = rows.take(places)
+        counts = answer_counts(self.signature, part.outputs, len(part))
+        found, made = [], []
+        for at in np.flatnonzero(counts[:, 1]).tolist():
+            copy, chosen = bool(shadow[places[at]]), bool(counts[at, 2])
+            other = self._met(str(part.fixed["request_id"][at]), copy, chosen)
+            if other is not None:
+                mine, stable = (chosen, other) if copy else (other, chosen)
+                found.append(at)
+                made.append((1, mine, mine and not stable, stable and not mine))
+        if found:
+            self._add_pairs(part.take(np.array(found)), np.array(made, dtype=np.int64))
+
+    def _met(self, request: str, copy: bool, chosen: bool) -> bool | None:
+        """The other release's decision; None while it has not come."""
+        waiting = self.state.waiting
+        other = waiting.pop(request, None)
+        if other is not None and other[0] != copy:
+            return other[1]
+        waiting[request] = copy, chosen
+        if len(waiting) > MOST_WAITING:
+            del waiting[next(iter(waiting))]
+        return None
+
+    def _add_pairs(self, rows: Rows, counts: Ints) -> None:
+        fresh = self._fresh(rows, "p")
+        rows, counts = rows.take(np.flatnonzero(fresh)), counts[fresh]
+        places = self.division.places(rows)
+        self._meet(rows.fixed["unit"], places)
+        sums = self.division.sums(places, counts)
+        for values in self.division.groups:
+            name = group_name(values)
+            group = Pairs(*sums[name].tolist())
+            others = Pairs(*(sums[" & ".join(values)] - sums[name]).tolist())
+            if group.n or others.n:
+                self._contest("selection", name).pair(group, others)
+
+    def _contest(self, measure: Measure, name: str) -> Contest:
+        return self.state.contests.setdefault(f"{measure} {name}", Contest())
 
     def learn(self, labelled: Labelled) -> None:
         """Count labels."""
@@ -307,8 +428,7 @@ class Treated:
             for measure in measures:
                 group, rest = shown(measure, cell), shown(measure, others)
                 if group.n or rest.n:
-                    contest = self.state.contests.setdefault(f"{measure} {name}", Contest())
-                    contest.add(weight, candidate, group, rest)
+                    self._contest(measure, name).add(weight, candidate, group, rest)
 
     def harmless(self, measure: Measure) -> Harmless:
         """A tolerance beyond none and beyond stable's gap; or beyond a bound that the user states,

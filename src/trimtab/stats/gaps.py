@@ -138,6 +138,41 @@ def settle(terms: Sequence[Term]) -> Growth:
     return Growth(above, below, weight)
 
 
+class Signs(NamedTuple):
+    """Pairs of one group by the difference of their values, 1, -1 or 0: how many are 1, how many
+    -1, and all, at least one."""
+
+    plus: int
+    minus: int
+    n: int
+
+
+def settle_pairs(group: Signs, others: Signs, differing: Centre) -> Growth:
+    """Settle a block of pairs: what is bet on is the mean difference of the group less that of the
+    others. ``differing`` are the shares of pairs that are expected to differ, known before.
+
+    Pairs that do not differ cost nothing, so few rows tell that hardly any do. Raises
+    ``ValueError`` unless the signs are at most as many as the pairs, and there is one of each.
+
+    >>> block = settle_pairs(Signs(1, 0, 100), Signs(0, 1, 100), Centre(0.02, 0.02))
+    >>> round(block.weight, 1), round(float(block.above.max()), 2)
+    (450.0, 1.28)
+    """
+    for signs in (group, others):
+        if not (signs.n >= 1 and min(signs[:2]) >= 0 and signs.plus + signs.minus <= signs.n):
+            raise ValueError(f"need plus + minus <= n and n >= 1, not {signs}")
+    a, b = clipped(differing.group), clipped(differing.others)
+    largest = SAFE / float(STAKES[-1])
+    weight = min(1.0 / (a / group.n + b / others.n), group.n * largest, others.n * largest)
+    own, other = STAKES * weight / group.n, STAKES * weight / others.n
+    above = _signed(group, own) + _signed(others, -other)
+    return Growth(above, _signed(group, -own) + _signed(others, other), weight)
+
+
+def _signed(signs: Signs, stakes: FloatArray) -> FloatArray:
+    return np.asarray(signs.plus * np.log1p(stakes) + signs.minus * np.log1p(-stakes))
+
+
 def mean_gap(above: FloatArray, below: FloatArray, weight: float, alpha: float = 0.05) -> Interval:
     """Return the interval for the mean gap of many blocks, weighted by their weights.
 

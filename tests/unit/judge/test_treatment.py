@@ -161,14 +161,68 @@ def test_without_groups_nothing_is_compared_and_nothing_is_spent() -> None:
     assert spent[0] == pytest.approx(1.15 * spent[1])
 
 
-def test_copies_in_shadow_are_not_compared_and_bake_waits_for_nothing() -> None:
+def test_bake_waits_for_nothing() -> None:
     watching = guard()
     watching.observe(split(200))
-    shadow = watching.assess("shadow", 0, DAY)
-    assert all(not each.signal.startswith("bias") for each in shadow.verdicts)
     bake = watching.assess("bake", 3, DAY)
     assert told(bake).verdict == "unknown"
     assert told(bake).reason not in bake.waiting_for
+    preparing = watching.assess("preparing", 0, DAY)
+    assert all(not each.signal.startswith("bias") for each in preparing.verdicts)
+
+
+def copied(n: int, lost: float, seed: int = 0) -> tuple[Rows, Rows]:
+    """Stable's answers and the candidate's copies, which on the left turn a share of the positive
+    decisions into negative ones."""
+    answers = split(n, seed=seed, weight=0)
+    fixed = {**answers.fixed, "release": np.full(n, CANDIDATE.digest, dtype=object)}
+    fixed["mode"] = np.full(n, "shadow", dtype=object)
+    left = np.asarray(answers.inputs["side"] == "left")
+    turned = left & (np.random.default_rng(seed + 9).random(n) < lost)
+    score = np.where(turned, 0.1, answers.outputs["score"])
+    return answers, Rows(fixed, answers.inputs, {"score": score})
+
+
+@pytest.mark.parametrize("copies_first", [False, True])
+def test_in_shadow_pairs_of_decisions_tell_before_any_exposure(copies_first: bool) -> None:
+    answers, copies = copied(1000, 0.5)
+    parts = (copies, answers) if copies_first else (answers, copies)
+    verdict = told(judged(guard(), *parts, phase="shadow", step=0))
+    assert verdict.verdict == "bad"
+    assert abs(verdict.estimate or 0.0) == pytest.approx(0.25, abs=0.06)
+
+
+def test_in_shadow_the_same_decisions_about_few_rows_prove_that_nobody_is_harmed() -> None:
+    report = judged(guard(), *copied(400, 0.0), phase="shadow", step=0)
+    assert told(report).verdict == "ok"
+    few = judged(guard(), *copied(100, 0.0), phase="shadow", step=0)
+    assert told(few).verdict == "unknown"
+    assert told(few).reason in few.waiting_for
+
+
+def test_a_row_is_paired_once_and_only_with_the_other_release() -> None:
+    answers, copies = copied(60, 0.0)
+    watching = guard()
+    for part in (answers, answers, copies, copies):
+        watching.observe(part)
+    contest = watching._trial.treatment.contests[f"selection {HERE}"]
+    assert sum(contest.seen) == 60
+    few = guard()
+    for part in copied(12, 0.0):
+        few.observe(part)
+    assert few._trial.treatment.contests[f"selection {HERE}"].n == 0
+    lost = guard()
+    lost.observe(answers)
+    lost.observe(Rows(copies.fixed, {}, copies.outputs))
+    assert lost._trial.treatment.contests == {}
+
+
+def test_a_task_without_measures_has_nothing_to_compare() -> None:
+    other = msgspec.structs.replace(BINARY, task="other", classes=())
+    given = spec(quality="none", groups=("side",))
+    watching = Guard.start(RolloutPlan(), given, CANDIDATE, STABLE, (other, PROFILE))
+    report = judged(watching, split(100), *copied(100, 0.0))
+    assert all(not each.signal.startswith("bias") for each in report.verdicts)
 
 
 def test_one_client_alone_rolls_nothing_back() -> None:
@@ -224,9 +278,12 @@ def test_rare_groups_are_watched_and_not_waited_for(monkeypatch: pytest.MonkeyPa
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(treatment, "MOST_UNITS", 20)
+    monkeypatch.setattr(treatment, "MOST_WAITING", 30)
     watching = guard()
     watching.observe(split(500))
+    watching.observe(split(500, weight=0))
     assert len(watching._trial.treatment.windows) == 20
+    assert len(watching._trial.treatment.waiting) == 30
 
 
 def test_what_was_saved_resumes_bit_for_bit() -> None:

@@ -11,8 +11,12 @@ from trimtab.stats.gaps import (
     Centre,
     Growth,
     Sample,
+    Signs,
+    Term,
     growth,
     mean_gap,
+    settle,
+    settle_pairs,
     variance,
     variance_between,
 )
@@ -117,3 +121,33 @@ def test_samples_that_cannot_be_are_refused(sample: Sample) -> None:
 def test_an_impossible_alpha_is_refused(alpha: float) -> None:
     with pytest.raises(ValueError, match="alpha"):
         mean_gap(np.zeros(STAKES.size), np.zeros(STAKES.size), 1.0, alpha)
+
+
+@pytest.mark.parametrize("wrong", [Signs(0, 0, 0), Signs(3, 2, 4), Signs(-1, 0, 4)])
+def test_signs_that_cannot_be_are_refused(wrong: Signs) -> None:
+    fine = Signs(1, 1, 9)
+    for group, others in ((wrong, fine), (fine, wrong)):
+        with pytest.raises(ValueError, match="need plus"):
+            settle_pairs(group, others, Centre(0.1, 0.1))
+
+
+def test_pairs_are_bet_on_within_the_law_of_the_mean_difference() -> None:
+    """The expected evidence of a block at its own difference is at most one, whatever the odds."""
+    n, chance = 4, np.array([0.2, 0.7, 0.1])
+    total = np.zeros(STAKES.size)
+    for outcome in product((1, 0, -1), repeat=n):
+        own, rest = outcome[:2], outcome[2:]
+        signs = [Signs(each.count(1), each.count(-1), len(each)) for each in (own, rest)]
+        grown = settle_pairs(*signs, Centre(0.3, 0.3))
+        weight = np.prod([chance[1 - each] for each in outcome])
+        total += weight * np.exp(grown.above)
+    assert (total <= 1.0 + 1e-12).all()
+
+
+def test_four_samples_make_the_difference_of_two_gaps() -> None:
+    quarters = [Sample(6.0, 10), Sample(4.0, 10), Sample(5.0, 10), Sample(5.0, 10)]
+    signs = (1.0, -1.0, -1.0, 1.0)
+    grown = settle([Term(each, 0.5, sign) for each, sign in zip(quarters, signs, strict=True)])
+    turned = settle([Term(each, 0.5, -sign) for each, sign in zip(quarters, signs, strict=True)])
+    assert grown.above == pytest.approx(turned.below)
+    assert grown.weight == pytest.approx(10.0)
