@@ -463,7 +463,7 @@ class ClientGarbage(Effect):
                 roles.text: np.where(hit, "'; --", requests.rows.inputs[roles.text]),
             }
         )
-        return replace(made, unit=_by(requests, hit))
+        return replace(made, unit=by_caller(requests, hit))
 
 
 class ClientCrashes(Effect):
@@ -471,7 +471,7 @@ class ClientCrashes(Effect):
 
     def feed(self, scene: Scene, requests: Requests) -> Requests:
         """See `Effect`."""
-        return replace(requests, unit=_by(requests, scene.share(len(requests))))
+        return replace(requests, unit=by_caller(requests, scene.share(len(requests))))
 
     def serve(self, scene: Scene, answers: Answers) -> None:
         """See `Effect`."""
@@ -481,7 +481,8 @@ class ClientCrashes(Effect):
 HOSTILE = np.uint64(666)
 
 
-def _by(requests: Requests, hit: NDArray[Any]) -> NDArray[np.uint64]:
+def by_caller(requests: Requests, hit: NDArray[Any]) -> NDArray[np.uint64]:
+    """Units of the requests, `hit` being those of one caller alone."""
     return np.where(hit, HOSTILE, requests.unit).astype(np.uint64)
 
 

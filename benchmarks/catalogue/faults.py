@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalogue import effects as fx
+from catalogue import unseen
 from trimtab.domain.verdicts import Cause
 
 HOUR = 3600.0
@@ -15,7 +16,8 @@ class Fault:
     """One entry. `causes` are those that are right (empty: nothing should be told); where there
     are two, `either` says why. Doses are drawn evenly on a logarithmic scale.
 
-    `harmful` is whether clients or decisions suffer.
+    `harmful` is whether clients or decisions suffer, `blind` whether the fault was added after the
+    causes were made.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Fault:
     causes: tuple[Cause, ...] = ()
     harmful: bool = True
     either: str = ""
+    blind: bool = False
 
     @property
     def about(self) -> str:
@@ -47,6 +50,7 @@ _PLACE = (Cause.INFRASTRUCTURE,)
 _WORKER = (Cause.BAD_WORKER,)
 _CLIENT = (Cause.HOSTILE_CLIENT,)
 _LABELS = (Cause.LABEL_FAULT,)
+_SKEW = (Cause.TRAINING_SERVING_SKEW,)
 
 CATALOGUE: tuple[Fault, ...] = (
     Fault("unit-change", fx.UnitChange, (4.0, 1000.0), _BREAK),
@@ -75,7 +79,7 @@ CATALOGUE: tuple[Fault, ...] = (
         (Cause.LABEL_FAULT, Cause.HOSTILE_CLIENT),
         either="the labels are false, and one sender is why",
     ),
-    Fault("feature-mismatch", fx.OnlineFeature, (0.7, 1.5), (Cause.TRAINING_SERVING_SKEW,)),
+    Fault("feature-mismatch", fx.OnlineFeature, (0.7, 1.5), _SKEW),
     Fault("library-upgrade", fx.Environment, (0.7, 2.0), (Cause.ENVIRONMENT_MISALIGNMENT,)),
     Fault("library-upgrade-same", fx.SameLibrary, (1.0, 1.0), harmful=False),
     Fault("blas-change", fx.OtherBlas, (1e-14, 1e-10), harmful=False),
@@ -102,6 +106,14 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("client-crashes", fx.ClientCrashes, (0.05, 0.4), _CLIENT),
     Fault("clock-jump", fx.ClockJump, (12 * HOUR, 72 * HOUR), harmful=False),
     Fault("nothing", fx.Nothing, (1.0, 1.0), harmful=False),
+    Fault("unit-in-segment", unseen.UnitInSegment, (4.0, 1000.0), _BREAK, blind=True),
+    Fault("column-lost", unseen.ColumnLost, (0.4, 1.0), _BREAK, blind=True),
+    Fault("joined-wrongly", unseen.JoinedWrongly, (0.4, 1.0), _SKEW, blind=True),
+    Fault("concept-moves", unseen.ConceptMoves, (0.5, 1.0), (Cause.CONCEPT_DRIFT,), blind=True),
+    Fault("node-of-two", unseen.NodeFails, (0.1, 0.6), _WORKER, blind=True),
+    Fault("disk-stalls", unseen.DiskStalls, (0.06, 0.3), _PLACE, blind=True),
+    Fault("client-empty", unseen.ClientEmpty, (0.1, 0.4), _CLIENT, blind=True),
+    Fault("labels-taken-back", unseen.LabelsTakenBack, (0.3, 0.6), _LABELS, blind=True),
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}
