@@ -16,8 +16,8 @@ class Fault:
     """One entry. `causes` are those that are right (empty: nothing should be told); where there
     are two, `either` says why. Doses are drawn evenly on a logarithmic scale.
 
-    `harmful` is whether clients or decisions suffer, `blind` whether the fault was added after the
-    causes were made.
+    `harmful` is whether clients or decisions suffer, `blind` whether the fault was let loose only
+    when all causes were made.
     """
 
     name: str
@@ -112,7 +112,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("concept-moves", unseen.ConceptMoves, (0.5, 1.0), (Cause.CONCEPT_DRIFT,), blind=True),
     Fault("node-of-two", unseen.NodeFails, (0.1, 0.6), _WORKER, blind=True),
     Fault("disk-stalls", unseen.DiskStalls, (0.06, 0.3), _PLACE, blind=True),
-    Fault("client-empty", unseen.ClientEmpty, (0.1, 0.4), _CLIENT, blind=True),
+    Fault("client-undefined", unseen.ClientUndefined, (0.1, 0.4), _CLIENT, blind=True),
     Fault("labels-taken-back", unseen.LabelsTakenBack, (0.3, 0.6), _LABELS, blind=True),
 )
 

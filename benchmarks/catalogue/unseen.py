@@ -1,7 +1,7 @@
-"""Faults that were written after the causes, and before anybody looked at what becomes of them.
+"""Faults that were written before the causes were last changed, and let loose only after that.
 
-Where a fault is about a column, a category or workers, these are drawn by the run's seed: no role of
-the data set says beforehand which.
+Where a fault is about a column or a category, these are drawn by the run's seed: no role of the data
+set says beforehand which.
 """
 
 from dataclasses import replace
@@ -125,7 +125,7 @@ class DiskStalls(Effect):
         scene.host.waiting["io"] = 0.8
 
 
-class ClientEmpty(Drawn):
+class ClientUndefined(Drawn):
     """One caller sends a word that nobody ever sent, in a column of texts."""
 
     def feed(self, scene: Scene, requests: Requests) -> Requests:

@@ -18,8 +18,10 @@ from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Incident
 from trimtab.judge import incidents, replays
 from trimtab.judge.causes.case import Calibration, Case
+from trimtab.judge.explained import Explained
 from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.signals.callers import Callers
+from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.parity import Parity
@@ -182,6 +184,7 @@ class Monitors:
             block_seconds=target.block_seconds,
             started=target.started,
             surroundings=surroundings,
+            explained=None if quality is None else self._explained(quality),
             calibration=None if quality is None else self._calibration(quality),
             labels="labels are not watched" if quality is None else quality.labels,
             opened=self._opened,
@@ -190,6 +193,12 @@ class Monitors:
 
     def _quality(self) -> Quality | None:
         return next((each for each in self._families if isinstance(each, Quality)), None)
+
+    def _explained(self, quality: Quality) -> Explained | None:
+        """How much of the fall of the first metric that fell the inputs explain."""
+        expected = next((each for each in self._families if isinstance(each, Estimated)), None)
+        told = [expected.explained(*each) for each in quality.fell.items()] if expected else []
+        return next((each for each in told if each is not None), None)
 
     def _calibration(self, quality: Quality) -> Calibration | None:
         """Label minus score since quality fell, against the reference."""

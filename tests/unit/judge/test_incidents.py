@@ -23,6 +23,7 @@ def case(**changed: Any) -> Case:
         "block_seconds": DAY,
         "started": 0.0,
         "surroundings": Surroundings(),
+        "explained": None,
         "calibration": None,
         "labels": "labels for 97%",
         "opened": 0,

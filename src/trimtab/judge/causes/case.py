@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from trimtab.domain.verdicts import Cause, RuledOut, Verdict
 from trimtab.judge.describe import group
+from trimtab.judge.explained import Explained
 from trimtab.judge.reports import Surroundings
 
 MISCALIBRATED = 0.02
@@ -31,7 +32,8 @@ class Case:
 
     `started` is the deployment's clock when the release began to be watched, `opened` how many
     incidents these monitors have opened, `labels` how complete the labels are, in words, and
-    `false_alarms` how many false pages a year are tolerated.
+    `false_alarms` how many false pages a year are tolerated. `explained` is how much of the fall of
+    quality the inputs explain; `calibration` stands for it where nothing can be expected of them.
     """
 
     deployment: str
@@ -40,6 +42,7 @@ class Case:
     block_seconds: float
     started: float
     surroundings: Surroundings
+    explained: Explained | None
     calibration: Calibration | None
     labels: str
     opened: int

@@ -1,7 +1,8 @@
 """Causes in the data: a feed that broke, inputs that moved, a world that answers differently.
 
-The calibration of the scores separates inputs that got harder (the model still knows how unsure
-to be) from a relation that changed.
+What is expected of the rows that came separates inputs that got harder (quality is as low as could
+be expected of them) from a relation that changed (it is lower). Where nothing can be expected, the
+calibration of the scores does.
 """
 
 from collections.abc import Sequence
@@ -64,7 +65,12 @@ def concept_drift(trouble: Trouble) -> Opinion:
 
 def _concept_by_quality(trouble: Trouble) -> Opinion:
     calibration, moved = trouble.case.calibration, trouble.found(*MOVES)
-    fallen = _fallen(trouble)
+    fallen, told = _fallen(trouble), trouble.case.explained
+    if told is not None and not told.changed:
+        return Suspicion(Cause.CONCEPT_DRIFT, Strength.POSSIBLE, (str(told),))
+    if told is not None:
+        parts = (fallen, f"{told}: they come true otherwise", *(() if moved else (_IN_BAND,)))
+        return Suspicion(Cause.CONCEPT_DRIFT, Strength.LIKELY, (*parts, *_estimated(trouble)))
     if calibration is None:
         if moved:
             return None
@@ -106,9 +112,16 @@ def data_drift(trouble: Trouble) -> Opinion:
 
 def _data_by_quality(trouble: Trouble) -> Opinion:
     calibration, moved = trouble.case.calibration, trouble.found(*MOVES)
+    told = trouble.case.explained
+    if told is not None and not told.changed:
+        harder = f"{told}: the inputs became harder"
+        parts = (_fallen(trouble), harder, *((_moved(moved),) if moved else ()))
+        return Suspicion(Cause.DATA_DRIFT, Strength.LIKELY, (*parts, *_estimated(trouble)))
     if not moved:
         return RuledOut(Cause.DATA_DRIFT, _IN_BAND)
     inputs = _moved(moved)
+    if told is not None:
+        return Suspicion(Cause.DATA_DRIFT, Strength.FITTING, (inputs, str(told)))
     if calibration is None:
         asked = "without scores it cannot be told whether the relation itself changed"
         evidence = (_fallen(trouble), inputs, asked)

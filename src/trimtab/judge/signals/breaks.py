@@ -4,9 +4,9 @@ Drift is slow against the recent past, a broken feed is not. So each stream (a c
 and over each segment) is compared with its own last blocks: the share of missing values, and the
 share of *strange* ones. A number is strange when it lies farther outside the range of the recent
 past than half of its width, or when the column takes only certain values (a rounded measurement)
-and this is none of them: a change of unit shows so at once. A text is strange when it was never
-seen. A number that takes many values is *stuck* where a whole block holds a single one, as when a
-cache goes on answering whose source has stopped.
+and it lies between two neighbours among them: a change of unit shows so at once. A text is strange
+when it was never seen. A number that takes many values is *stuck* where a whole block holds a
+single one, as when a cache goes on answering whose source has stopped.
 """
 
 import math
@@ -35,6 +35,9 @@ QUARANTINE = 3
 
 JUMP = 0.25
 """A share may rise by this much over its recent past without being called a break."""
+
+NEIGHBOURS = 0.9
+"""Share of the gaps between known values that are ordinary; the others are wider."""
 
 CLUSTERS = 24
 """At most this many rows of a block count as independent: feeds fail for hours, not for rows."""
@@ -101,10 +104,20 @@ class Recent(msgspec.Struct):
             return ~np.isin(found.astype(np.str_), ["", *self.names])
         low, high = self.ordinary(profile)
         outside = (values < low) | (values > high)
-        if not self.known:
+        if len(self.known) < 2:
             return np.asarray(outside)
-        among = (values >= self.known[0]) & (values <= self.known[-1])
-        return np.asarray(outside | (among & ~np.isin(values, self.known)))
+        return np.asarray(outside | self._missed(values))
+
+    def _missed(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which values lie between two that are known, as near to each other as neighbours
+        usually are: had the column taken such values, it would have been seen. Where known values
+        are rare, as far from the middle, one between them is no wonder."""
+        known = np.array(self.known)
+        place = np.searchsorted(known, values).clip(1, known.size - 1)
+        among = (values > known[place - 1]) & (values < known[place])
+        gaps = np.diff(known)
+        near = gaps <= np.quantile(gaps, NEIGHBOURS, method="higher")
+        return np.asarray(among & near[place - 1])
 
     def ordinary(self, profile: ColumnProfile) -> tuple[float, float]:
         """Between which numbers none is strange for its size."""

@@ -59,11 +59,20 @@ class Crowd(msgspec.Struct, frozen=True):
         return Crowd(dict(sorted(merged(self.groups, other.groups).items())))
 
 
+class Gathered(msgspec.Struct, frozen=True):
+    """What a group brought since the block that began at `since`."""
+
+    since: float
+    brought: Brought = Brought()
+
+
 class State(msgspec.Struct):
     """What changes while callers are watched. `others` is the share of bad rows of the groups that
-    are not in alarm, in the last block; `samples` name a bad request of those that are."""
+    are not in alarm, in the last block; `samples` name a bad request of those that are. `gathered`
+    are rows of groups that have brought too few to be judged by."""
 
     watches: dict[int, BreakWatch] = {}
+    gathered: dict[int, Gathered] = {}
     samples: dict[int, str] = {}
     others: float = 0.0
     n: int = 0
@@ -138,17 +147,27 @@ class Callers:
         state = self.state
         state.n = sum(each.n for each in groups.values())
         for number, brought in sorted(groups.items()):
-            if brought.n < FEWEST_ROWS or brought.n > LARGEST * state.n:
-                continue
-            watch = state.watches.setdefault(number, BreakWatch("", "strange", "", USUAL))
-            watch.take(start, brought.bad / brought.n, brought.n, self._limit)
-            if brought.sample:
-                state.samples[number] = brought.sample
+            if brought.n <= LARGEST * state.n:
+                self._gather(start, number, brought)
         broken = self._broken()
         rest = [brought for number, brought in groups.items() if number not in broken]
         if n := sum(each.n for each in rest):
             state.others = sum(each.bad for each in rest) / n
         state.samples = {number: state.samples[number] for number in broken}
+
+    def _gather(self, start: float, number: int, brought: Brought) -> None:
+        """Judge a group once it has brought enough. How much has come, says nothing of how good it
+        is, so a caller of few requests is found as surely, only later."""
+        state = self.state
+        before = state.gathered.pop(number, Gathered(start))
+        brought = before.brought.merge(brought)
+        if brought.n < FEWEST_ROWS:
+            state.gathered[number] = Gathered(before.since, brought)
+            return
+        watch = state.watches.setdefault(number, BreakWatch("", "strange", "", USUAL))
+        watch.take(before.since, brought.bad / brought.n, brought.n, self._limit)
+        if brought.sample:
+            state.samples[number] = brought.sample
 
     def _broken(self) -> list[int]:
         return [number for number, watch in self.state.watches.items() if watch.broken]

@@ -37,6 +37,7 @@ from trimtab.judge.estimate import (
     wobble_of,
 )
 from trimtab.judge.estimate_profile import outcomes
+from trimtab.judge.explained import Explained, Split, explained, split
 from trimtab.judge.labelled_part import FEWEST, Audited, Outcomes, Powered, Priced, powered
 from trimtab.judge.profile import DAY
 from trimtab.judge.quality import FEWEST_LABELS
@@ -44,7 +45,7 @@ from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, values
 from trimtab.judge.signals.family import COVERED, Breaks, Target
 from trimtab.judge.signals.quality import target_zone
 from trimtab.judge.trust import Told, Trust, spread_of
-from trimtab.judge.watch import Z99, Watch
+from trimtab.judge.watch import REMEMBERED, Z99, Watch
 from trimtab.stats.combined import jackknife_variance
 from trimtab.stats.fixed_point import MICRO
 
@@ -85,6 +86,7 @@ class Stream(msgspec.Struct):
     watch: Watch
     shown: Shown | None = None
     powered: Powered | None = None
+    splits: list[Split] = []
 
 
 class State(msgspec.Struct):
@@ -246,6 +248,7 @@ class Estimated:
     def _compare(self, learned: Learned, start: float, cohort: Counted) -> None:
         n, state = cohort.told.n, self.state
         trusted = state.trust.since is None
+        self._split(learned, start, cohort)
         if n >= FEWEST:
             state.trust.take(start, self._streams(learned, cohort), self._limit)
         priced = self._priced(learned, cohort)
@@ -263,6 +266,23 @@ class Estimated:
             return
         for metric, stream in state.streams.items():
             stream.powered = found.get(metric)
+
+    def _split(self, learned: Learned, start: float, cohort: Counted) -> None:
+        """What was expected of the cohort, beside what came of it."""
+        if cohort.told.n < FEWEST:
+            return
+        rows, hits = np.array(cohort.told.labelled, dtype=np.float64), cohort.told.hits
+        counted = cohort.seen, rows, np.array(hits) / MICRO
+        for metric, stream in self.state.streams.items():
+            made = split(learned, metric, start, counted)
+            stream.splits = [*stream.splits, *([] if made is None else [made])][-REMEMBERED:]
+
+    def explained(self, metric: str, since: float) -> Explained | None:
+        """How much of what became of a metric since a time the inputs explain; None where that is
+        not known."""
+        stream = self.state.streams.get(metric)
+        splits = [] if stream is None else [s for s in stream.splits if s.start >= since]
+        return explained(self._qualities[metric], splits) if splits else None
 
     def _priced(self, learned: Learned, cohort: Counted) -> dict[str, Priced]:
         """The cells of a cohort by each metric that is a mean loss."""

@@ -335,9 +335,15 @@ class Quality:
         return ", ".join(parts)
 
     @property
+    def fell(self) -> dict[str, float]:
+        """The metrics that are in alarm, and since when."""
+        watches = self.state.watches.items()
+        return {metric: watch.since for metric, watch in watches if watch.since is not None}
+
+    @property
     def gap(self) -> float | None:
         """Mean of label minus score since quality fell; None while it has not."""
-        fell = [watch.since for watch in self.state.watches.values() if watch.since is not None]
+        fell = self.fell.values()
         gaps = [gap for gap in self.state.gaps if fell and gap.start >= min(fell)]
         if not gaps:
             return None
