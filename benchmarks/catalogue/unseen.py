@@ -1,7 +1,7 @@
 """Faults that were written before the causes were last changed, and let loose only after that.
 
-Where a fault is about a column or a category, these are drawn by the run's seed: no role of the data
-set says beforehand which.
+Where a fault is about a column or a category, these are drawn by the run's seed: no role of the
+data set says beforehand which.
 """
 
 from dataclasses import replace

@@ -65,7 +65,9 @@ def split(
     learned: Learned, metric: str, start: float, counted: tuple[Seen, Floats, Floats]
 ) -> Split | None:
     """Split a matured block, given as the rows seen and, per cell, the labelled rows and what
-    became of them. None where the metric is not defined for these rows."""
+    became of them. None where the metric cannot be expected, or is not defined for these rows."""
+    if metric not in learned.profile.metrics:
+        return None
     seen, rows, hits = counted
     real = expected(learned.profile, rows, _realised(learned.profile, rows, hits), metric)
     told = estimate(learned, seen, metric)

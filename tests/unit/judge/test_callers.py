@@ -83,6 +83,14 @@ def test_a_caller_that_brings_what_the_others_do_not_is_named_with_a_request(fau
     assert Cause.HOSTILE_CLIENT in town.causes()
 
 
+def test_a_caller_of_few_requests_is_found_once_it_has_brought_enough() -> None:
+    town = Town(200).live(5).live(4, fails=1.0)
+    assert town.verdicts["callers"].verdict == "ok"
+    town.live(6, fails=1.0)
+    assert "100% of the rows of one caller" in town.verdicts["callers:1"].reason
+    assert town.verdicts["callers:1"].n >= 16
+
+
 def test_what_an_accused_caller_brings_is_evidence_for_nothing_else() -> None:
     town = Town(8).live(5).live(14, garbage=0.9, fails=0.5)
     assert town.causes() == {Cause.HOSTILE_CLIENT}

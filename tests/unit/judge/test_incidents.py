@@ -9,6 +9,7 @@ from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.budget import tier
 from trimtab.judge.causes.case import Calibration, Case
 from trimtab.judge.describe import day, group
+from trimtab.judge.explained import Explained
 from trimtab.judge.incidents import reconcile
 from trimtab.judge.reports import MonitorReport, Surroundings
 
@@ -178,6 +179,29 @@ def test_calibration_tells_concept_drift_from_harder_inputs(
 ) -> None:
     report = reconcile(case(calibration=calibration), verdicts, ())
     assert causes(report.opened[0]) == expected
+
+
+HARDER = Explained("roc_auc", 0.8, 0.7, 0.69)
+OTHERWISE = Explained("roc_auc", 0.8, 0.79, 0.69)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "told", "expected"),
+    [
+        (STILL, OTHERWISE, [Cause.CONCEPT_DRIFT]),
+        (MOVED, OTHERWISE, [Cause.CONCEPT_DRIFT, Cause.DATA_DRIFT]),
+        (STILL, HARDER, [Cause.DATA_DRIFT, Cause.CONCEPT_DRIFT]),
+        (MOVED, HARDER, [Cause.DATA_DRIFT, Cause.CONCEPT_DRIFT]),
+    ],
+)
+def test_the_larger_part_of_the_fall_says_whether_the_world_or_its_inputs_changed(
+    verdicts: list[Verdict], told: Explained, expected: list[Cause]
+) -> None:
+    """Whatever the scores of so few rows say."""
+    for calibration in (None, SHIFTED, HELD):
+        report = reconcile(case(explained=told, calibration=calibration), verdicts, ())
+        assert causes(report.opened[0]) == expected
+        assert str(told) in " ".join(report.opened[0].causes[0].evidence)
 
 
 def test_quality_that_was_low_from_the_first_day_may_be_the_release() -> None:

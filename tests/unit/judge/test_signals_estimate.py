@@ -302,6 +302,25 @@ def test_metrics_that_are_no_mean_loss_have_no_sample_and_trust_goes_by_brier() 
     assert "by labels" not in found.reason
 
 
+def test_a_fall_is_split_from_the_time_on_that_is_asked_for() -> None:
+    watched = family(quality="brier")
+    live(watched, range(FIRST, FIRST + 3))
+    live(watched, range(FIRST + 3, FIRST + 5), flip=0.4)
+    whole, since = (watched.explained("brier", day * DAY) for day in (FIRST, FIRST + 3))
+    assert whole is not None
+    assert since is not None
+    assert since.changed
+    assert since.real > whole.real > since.expected
+    assert watched.explained("brier", (FIRST + 5) * DAY) is None
+    assert watched.explained("error", FIRST * DAY) is None
+
+
+def test_a_cohort_of_few_labels_is_not_split() -> None:
+    watched = family(quality="brier", maturity_seconds=0.0)
+    live(watched, range(FIRST, FIRST + 2), share=0.02)
+    assert watched.explained("brier", 0.0) is None
+
+
 def test_a_metric_that_cannot_be_watched_has_no_estimate() -> None:
     watched = family(quality=("macro_recall", "error"))
     live(watched, range(FIRST, FIRST + 3), share=0.0)
