@@ -20,7 +20,7 @@ from pathlib import Path
 
 from catalogue.faults import BY_NAME, CATALOGUE, Fault
 from catalogue.life import Stage, lived, staged
-from catalogue.page import by_fault, confusion, line, nulls, page, summary
+from catalogue.page import actions, by_fault, confusion, line, nulls, page, summary
 from catalogue.scores import Outcome, judged
 from catalogue.sources import SOURCES
 
@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
     seeds = given.seeds or (1 if given.quick else SEEDS)
     runs = [Order(n, f, seed) for n in names for f in wanted for seed in range(seeds)]
     outcomes = list(everything(runs))
-    for table in (summary(outcomes), confusion(outcomes), nulls(outcomes), by_fault(outcomes)):
-        print(table)
+    for table in (summary, confusion, actions, nulls, by_fault):
+        print(table(outcomes))
     if given.write:
         command = " ".join(["scripts/bench diagnosis", *(arguments or sys.argv[1:])])
         text = page(outcomes, [stage(name).data for name in names], seeds, command)

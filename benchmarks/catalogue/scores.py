@@ -1,6 +1,6 @@
 """What came of the runs: who was told what, when, and whether it was right."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,31 @@ from trimtab.domain.verdicts import Cause, Incident
 TIERS = ("page", "ticket", "note")
 LOUD = ("page", "ticket")
 """Tiers of which a message goes out."""
+
+
+RIGHT: Mapping[Cause, tuple[str, ...]] = {
+    Cause.UPSTREAM_BREAK: ("alert owner and hold",),
+    Cause.TRAINING_SERVING_SKEW: ("alert owner and hold",),
+    Cause.DATA_DRIFT: ("retrain", "retrain waits"),
+    Cause.CONCEPT_DRIFT: ("retrain", "retrain waits"),
+    Cause.LABEL_FAULT: ("alert owner",),
+    Cause.INFRASTRUCTURE: ("alert owner",),
+    Cause.ENVIRONMENT_MISALIGNMENT: ("rolled back", "alert owner"),
+    Cause.BAD_RELEASE: ("rolled back",),
+    Cause.BAD_WORKER: ("replace",),
+    Cause.HOSTILE_CLIENT: ("hold",),
+}
+"""What should be done about harm of each cause, as the journal's words begin. Of an environment the
+agent itself replaces the workers that fail the golden replay; where all do, another release serves.
+"""
+HARMLESS = {Cause.DATA_DRIFT: ("watch",)}
+"""The same where nobody is harmed, if that is something else."""
+
+
+def right_actions(fault: Fault) -> tuple[str, ...]:
+    """What should be done about a fault; of several, each is right."""
+    known = RIGHT if fault.harmful else {**RIGHT, **HARMLESS}
+    return tuple(dict.fromkeys(word for cause in fault.causes for word in known[cause]))
 
 
 @dataclass(frozen=True)
@@ -54,6 +79,14 @@ class Outcome:
     def named_first(self) -> bool:
         """Whether it was right."""
         return self.first in self.fault.causes
+
+    @property
+    def acted(self) -> bool:
+        """Whether what was done about it is right for it."""
+        done = self.lead.action.partition(":")[0] if self.lead else ""
+        # Two of the actions go on with a name: of a release, or of workers.
+        word = next((each for each in ("rolled back", "replace") if done.startswith(each)), done)
+        return word in right_actions(self.fault)
 
     @property
     def named(self) -> bool:

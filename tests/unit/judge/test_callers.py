@@ -11,8 +11,8 @@ from trimtab.domain.records import Rows
 from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.reports import Surroundings
-from trimtab.judge.signals.callers import Brought, Callers
-from trimtab.judge.signals.family import Target
+from trimtab.judge.signals.callers import Brought, Callers, Crowd
+from trimtab.judge.signals.family import Breaks, Target
 
 FIRST = 20
 KNOWN = profile()
@@ -89,6 +89,15 @@ def test_a_caller_of_few_requests_is_found_once_it_has_brought_enough() -> None:
     town.live(6, fails=1.0)
     assert "100% of the rows of one caller" in town.verdicts["callers:1"].reason
     assert town.verdicts["callers:1"].n >= 16
+
+
+def test_what_a_caller_was_long_ago_does_not_hide_what_it_has_become() -> None:
+    callers = Callers.of(Target(spec(block_seconds=DAY), BINARY, None, STABLE.digest, 0.0))
+    for day, (n, bad) in enumerate([(10, 0), (16, 16), (10, 10), (10, 10)]):
+        callers.take({day: Crowd({1: Brought(n, bad, "q"), 2: Brought(200, 0)})})
+        callers.close((day + 2) * DAY, Breaks())
+    watch = callers.state.watches[1]
+    assert (watch.n, watch.share, watch.since) == (20, 1.0, DAY)
 
 
 def test_what_an_accused_caller_brings_is_evidence_for_nothing_else() -> None:

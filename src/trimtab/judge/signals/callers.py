@@ -156,14 +156,17 @@ class Callers:
         state.samples = {number: state.samples[number] for number in broken}
 
     def _gather(self, start: float, number: int, brought: Brought) -> None:
-        """Judge a group once it has brought enough. How much has come, says nothing of how good it
-        is, so a caller of few requests is found as surely, only later."""
-        state = self.state
-        before = state.gathered.pop(number, Gathered(start))
+        """Judge a group once it has brought enough, in this block or since the last judgement. How
+        much has come, says nothing of how good it is, so a caller of few requests is found as
+        surely, only later."""
+        state, few = self.state, brought.n < FEWEST_ROWS
+        before = state.gathered.pop(number, Gathered(start)) if few else Gathered(start)
         brought = before.brought.merge(brought)
         if brought.n < FEWEST_ROWS:
             state.gathered[number] = Gathered(before.since, brought)
             return
+        # What a block that is enough by itself brings is not mixed with what came long before it.
+        state.gathered.pop(number, None)
         watch = state.watches.setdefault(number, BreakWatch("", "strange", "", USUAL))
         watch.take(before.since, brought.bad / brought.n, brought.n, self._limit)
         if brought.sample:
