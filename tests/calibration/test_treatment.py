@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from trimtab.judge.groups import MICRO, Shown
+from trimtab.judge.groups import Shown
 from trimtab.judge.treatment import Contest, Harmless
+from trimtab.stats.fixed_point import MICRO
 
 pytestmark = pytest.mark.slow
 

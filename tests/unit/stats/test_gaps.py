@@ -137,8 +137,8 @@ def test_pairs_are_bet_on_within_the_law_of_the_mean_difference() -> None:
     total = np.zeros(STAKES.size)
     for outcome in product((1, 0, -1), repeat=n):
         own, rest = outcome[:2], outcome[2:]
-        signs = [Signs(each.count(1), each.count(-1), len(each)) for each in (own, rest)]
-        grown = settle_pairs(*signs, Centre(0.3, 0.3))
+        group, others = (Signs(each.count(1), each.count(-1), len(each)) for each in (own, rest))
+        grown = settle_pairs(group, others, Centre(0.3, 0.3))
         weight = np.prod([chance[1 - each] for each in outcome])
         total += weight * np.exp(grown.above)
     assert (total <= 1.0 + 1e-12).all()
