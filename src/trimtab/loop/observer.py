@@ -177,6 +177,7 @@ class _Watched:
     watermark: Watermark = field(default_factory=Watermark)
     traffic: Traffic = field(default_factory=Traffic)
     unreadable: int = 0
+    behind: float = 0.0
     monitors: MonitorsLike | None = None
     monitored: Standing | None = None
     plan: MonitorPlan | None = None
@@ -302,6 +303,12 @@ class Observer:
         watched = self._watched.get(deployment)
         return watched.unreadable if watched else 0
 
+    def behind(self, deployment: str) -> float:
+        """How old the newest request was when it was read, in seconds of the host's clock; 0 once
+        nothing is left to read."""
+        watched = self._watched.get(deployment)
+        return watched.behind if watched else 0.0
+
     def follow(
         self, states: Mapping[str, DeploymentState], surroundings: Mapping[str, Surroundings]
     ) -> None:
@@ -408,6 +415,8 @@ class Observer:
                 watched.unreadable += 1
             watched.cursor = watched.cursor.after(segment)
             read += 1
+        if not read:
+            watched.behind = 0.0
         return read
 
     def _new(self, name: str, watched: _Watched) -> Iterator[Segment]:
@@ -436,6 +445,9 @@ class Observer:
             rows.fixed["event_time"][final], rows.fixed["request_id"][final]
         )
         watched.traffic.observe(rows)
+        if len(rows):
+            newest = float(rows.fixed["received_at"].max())
+            watched.behind = max(self._sources.clock.now() - newest, 0.0)
         if watched.state is not None:
             self._demands.observe(watched.state.spec, rows, self._sources.clock.now())
         for watching, mask in _audience(watched, rows):

@@ -17,13 +17,18 @@ EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
 
 @dataclass(frozen=True, slots=True)
 class TrafficCounts:
-    """Requests since the log began; rate and latency of the last minute (None without traffic)."""
+    """Requests since the log began; rate and latency of the last minute (None without traffic).
+
+    `behind_seconds` is how old the newest of them was when it was read, `unreadable` counts
+    segments of the log that were passed over."""
 
     total: int = 0
     failed: int = 0
     rate_per_second: float = 0.0
     p50_seconds: float | None = None
     p99_seconds: float | None = None
+    behind_seconds: float = 0.0
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)

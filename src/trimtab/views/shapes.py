@@ -138,11 +138,16 @@ class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestsView(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests since the log began; `failed` got no answer and the caller is not to blame."""
+    """Requests since the log began; `failed` got no answer and the caller is not to blame.
+
+    `behind_seconds` is how old the newest was when the control loop read it, `unreadable_segments`
+    are those of the request log that could not be read, and are judged by nobody."""
 
     total: int
     failed: int
     rate_per_second: float
+    behind_seconds: float = 0.0
+    unreadable_segments: int = 0
 
 
 class LatencyView(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,12 @@ from trimtab.views.shapes import (
     StatusView,
     VerdictView,
 )
-from trimtab.views.words import plain
+from trimtab.views.words import plain, span
 
 _LOUDNESS = {"bad": 0, "unknown": 1, "ok": 2}
 _TIERS = {"page": 0, "ticket": 1, "note": 2}
+BEHIND_SECONDS = 30.0
+"""From when on it is trouble that the control loop reads requests late."""
 
 
 def build_status(seen: Seen, only: str | None = None) -> StatusView:
@@ -142,7 +144,11 @@ def _deployment(state: DeploymentState, seen: Seen) -> DeploymentView:
         rollback=_rollback(state, seen),
         verdicts=_verdicts(name, seen),
         requests=RequestsView(
-            total=counts.total, failed=counts.failed, rate_per_second=counts.rate_per_second
+            total=counts.total,
+            failed=counts.failed,
+            rate_per_second=counts.rate_per_second,
+            behind_seconds=counts.behind_seconds,
+            unreadable_segments=counts.unreadable,
         ),
         latency=LatencyView(p50_seconds=counts.p50_seconds, p99_seconds=counts.p99_seconds),
         incidents=tuple(incident.id for incident in state.incidents),
@@ -228,4 +234,7 @@ def _trouble(state: DeploymentState, stable: ServingView | None, seen: Seen) -> 
         return f"{bad[0].signal}: {bad[0].reason}"
     if stable is not None and stable.ready_workers < stable.workers and stable.problem:
         return f"a worker of {stable.release} fails: {stable.problem}"
+    behind = seen.traffic.get(state.spec.name, TrafficCounts()).behind_seconds
+    if behind >= BEHIND_SECONDS:
+        return f"requests are judged {span(behind)} late: the control loop lacks processor time"
     return ""

@@ -126,3 +126,9 @@ def concentrated(view: ConcentrationView) -> str:
         f"{percent(view.rows_ratio)} of the rows: a row's mean there was {number(view.before)} and "
         f"is {number(view.since)}"
     )
+
+
+def unread(segments: int) -> str:
+    """What it means that segments of the log could not be read."""
+    these = "a segment" if segments == 1 else f"{segments} segments"
+    return f"{these} of the request log cannot be read: nobody judges what was in it"

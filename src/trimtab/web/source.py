@@ -46,11 +46,14 @@ class RoomSource:
         return self._room.controller.store.profile(release)
 
     def _traffic(self, name: str) -> TrafficCounts:
-        report = self._room.observer.traffic(name)
+        observer = self._room.observer
+        report = observer.traffic(name)
         return TrafficCounts(
             report.total,
             report.failed,
             report.rate_per_second,
             report.p50_seconds,
             report.p99_seconds,
+            observer.behind(name),
+            observer.unreadable(name),
         )

@@ -1,235 +1,31 @@
 """What the observer makes of the log's segments, and that a restart counts nothing twice."""
 
 import asyncio
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from tests.support.request_log import SegmentWriter
+from tests.unit.loop.bench import (
+    DAY,
+    NEW,
+    PROFILE,
+    SPEC,
+    START,
+    Bench,
+    TapeMonitors,
+    at,
+    canary,
+    stable,
+)
 
 from trimtab.backends.requestlog import FolderRequestLog
-from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
-from trimtab.domain.names import Digest
-from trimtab.domain.profile import Coarse, EstimateProfile, LossModel, ReferenceProfile
-from trimtab.domain.records import Heard, Labelled, Paired, Rows
-from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
-from trimtab.domain.rollout import Phase, Rollout, Standing
-from trimtab.domain.signature import Column, Datatype, Output, Signature
-from trimtab.domain.state import DeploymentState
-from trimtab.domain.verdicts import Incident, Shown, Verdict
-from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.domain.deployment import MonitorPlan
+from trimtab.domain.profile import Coarse, EstimateProfile, LossModel
+from trimtab.judge.reports import GuardReport
 from trimtab.loop.evidence import Evidence
-from trimtab.loop.observer import Judges, Observer, Sources
-
-OLD = Standing(Digest("sha256:aa"), "m@1", 1)
-NEW = Standing(Digest("sha256:bb"), "m@2", 2)
-DAY = 86_400.0
-START = 1_356_998_400.0
-SPEC = DeploymentSpec(
-    "flights", "m", clock="event", monitor=MonitorPlan(maturity_seconds=DAY, block_seconds=3600.0)
-)
-PROFILE = ReferenceProfile(rows=10, inputs=())
-
-
-@dataclass
-class Tape:
-    """A double of monitors and of a guard: remembers what it was given, in order."""
-
-    of: str
-    rows: list[str] = field(default_factory=list)
-    labels: list[tuple[str, str]] = field(default_factory=list)
-    fates: list[str] = field(default_factory=list)
-    columns: list[list[str]] = field(default_factory=list)
-    seen: list[Any] = field(default_factory=list)
-    reports: list[MonitorReport] = field(default_factory=list)
-
-    def observe(self, rows: Rows) -> None:
-        self.rows += rows.fixed["request_id"].tolist()
-
-    def learn(self, labelled: Labelled) -> None:
-        ids = labelled.rows.fixed["request_id"].tolist()
-        self.columns.append(sorted(labelled.rows.inputs))
-        self.labels += list(zip(ids, labelled.label.tolist(), strict=True))
-
-    def dump(self) -> bytes:
-        return json.dumps([self.of, self.rows, self.labels]).encode()
-
-
-class TapeMonitors(Tape):
-    notes: tuple[str, ...] = ()
-
-    def hear(self, heard: Heard) -> None:
-        self.fates += heard.fate.tolist()
-
-    def compare(self, paired: Paired) -> None:
-        ids, told = paired.rows.fixed["request_id"].tolist(), paired.told["x"].tolist()
-        self.seen += list(zip(ids, paired.rows.inputs["x"].tolist(), told, strict=True))
-
-    def assess(
-        self, clock: float, open_incidents: tuple[Incident, ...], surroundings: Surroundings
-    ) -> MonitorReport:
-        self.seen.append((clock, [incident.id for incident in open_incidents], surroundings))
-        return self.reports.pop(0) if self.reports else MonitorReport(())
-
-
-class TapeGuard(Tape):
-    says = GuardReport("ok", "unknown", ())
-
-    def assess(self, phase: Phase, step: int, clock: float) -> GuardReport:
-        self.seen.append((phase, step, clock))
-        return self.says
-
-
-class Tapes:
-    """Starts and reads back doubles, and keeps the newest of each."""
-
-    def __init__(self) -> None:
-        self.profile = PROFILE
-        self.monitors = TapeMonitors("none")
-        self.guard = TapeGuard("none")
-        self.started: list[tuple[str, float]] = []
-
-    def judges(self) -> Judges:
-        return Judges(self.start_monitors, self.load_monitors, self.start_guard, self.load_guard)
-
-    def start_monitors(
-        self,
-        spec: DeploymentSpec,
-        signature: Signature,
-        profile: ReferenceProfile | None,
-        release: str,
-        started: float,
-    ) -> TapeMonitors:
-        assert profile == self.profile
-        self.started.append((release, started))
-        self.monitors = TapeMonitors(release)
-        return self.monitors
-
-    def load_monitors(self, data: bytes) -> TapeMonitors:
-        self.monitors = TapeMonitors(*_tape(data))
-        return self.monitors
-
-    def start_guard(
-        self,
-        plan: RolloutPlan,
-        spec: DeploymentSpec,
-        candidate: Standing,
-        stable: Standing,
-        told: tuple[Signature, ReferenceProfile | None],
-    ) -> TapeGuard:
-        assert told[1] == self.profile
-        self.guard = TapeGuard(f"{candidate.name} against {stable.name}")
-        return self.guard
-
-    def load_guard(self, data: bytes) -> TapeGuard:
-        self.guard = TapeGuard(*_tape(data))
-        return self.guard
-
-
-def _tape(data: bytes) -> tuple[str, list[str], list[tuple[str, str]]]:
-    of, rows, labels = json.loads(data)
-    return of, rows, [(request, label) for request, label in labels]
-
-
-class Releases:
-    """A catalog that holds one manifest for every digest, and its profile as a blob."""
-
-    def __init__(self, profile: ReferenceProfile) -> None:
-        self._profile = profile
-
-    def get(self, digest: Digest) -> Any:
-        if digest == "sha256:profile":
-            return msgspec.json.encode(self._profile)
-        return Release(digest, "m", 1, 0.0, MANIFEST)
-
-
-class StoppedClock:
-    """The host's clock, standing still."""
-
-    def __init__(self, now: float) -> None:
-        self.value = now
-
-    def now(self) -> float:
-        return self.value
-
-    def monotonic(self) -> float:
-        return self.value
-
-    async def sleep(self, seconds: float) -> None:
-        self.value += seconds
-
-
-MANIFEST = Manifest(
-    model="m",
-    format="skops",
-    model_path="model.skops",
-    features=None,
-    frame="pandas",
-    tree=Digest("sha256:tree"),
-    environment=EnvironmentLock("3.11.7", "linux", ()),
-    data=None,
-    signature=Signature((Column("x", Datatype.FP64),), (Output("score", Datatype.FP64),)),
-    execution={},
-    profile=Digest("sha256:profile"),
-    golden=Golden(Digest("sha256:golden"), 1, 0.0, True),
-)
-
-
-@dataclass
-class Bench:
-    """An observer over a folder of segments, with doubles for what it feeds."""
-
-    home: Path
-    tapes: Tapes = field(default_factory=Tapes)
-    clock: StoppedClock = field(default_factory=lambda: StoppedClock(1_700_000_100.0))
-
-    def observer(self, saved: bytes | None = None) -> Observer:
-        releases: Any = Releases(self.tapes.profile)
-        log = FolderRequestLog(self.home, settle_seconds=0.0)
-        observer = Observer(Sources(log, releases, releases, self.clock), self.tapes.judges())
-        if saved is not None:
-            observer.restore(saved)
-        return observer
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> SegmentWriter:
-    return SegmentWriter(tmp_path, "flights")
-
-
-def stable(spec: DeploymentSpec = SPEC, **changes: Any) -> dict[str, DeploymentState]:
-    return {"flights": DeploymentState(spec=spec, stable=OLD, **changes)}
-
-
-def canary(phase: Phase = "canary") -> dict[str, DeploymentState]:
-    rollout = Rollout(
-        id="ro-1",
-        candidate=NEW,
-        previous=OLD,
-        strategy="canary",
-        phase=phase,
-        step=1,
-        weight=500,
-        paused=False,
-        started_clock=START,
-        phase_clock=START,
-    )
-    return stable(rollout=rollout)
-
-
-def at(request: str, seconds: float = 0.0, **changes: Any) -> dict[str, Any]:
-    """A row; a keyword `in_x` is the input column `in.x`."""
-    named = {name.replace("in_", "in."): value for name, value in changes.items()}
-    return {"request_id": request, "event_time": START + seconds, **named}
+from trimtab.loop.observer import Observer
 
 
 def test_monitors_get_what_stable_answered_as_stable(bench: Bench, writer: SegmentWriter) -> None:
@@ -413,86 +209,6 @@ def test_a_wall_clock_deployment_runs_on_the_hosts_clock(bench: Bench) -> None:
     assert observer.clock("flights") == 1_700_000_100.0
 
 
-def test_a_torn_segment_is_counted_and_passed_over(bench: Bench, writer: SegmentWriter) -> None:
-    observer = bench.observer()
-    observer.follow(stable(), {})
-    torn = writer.rows(at("a"))
-    torn.write_bytes(b"torn")
-    writer.rows(at("b"))
-    assert observer.poll() == 2
-    assert bench.tapes.monitors.rows == ["b"]
-    assert observer.unreadable("flights") == 1
-    assert observer.poll() == 0
-
-
-def test_traffic_counts_each_request_by_its_final_answer(
-    bench: Bench, writer: SegmentWriter
-) -> None:
-    observer = bench.observer()
-    observer.follow(stable(), {})
-    now = bench.clock.value
-    writer.rows(
-        at("old", received_at=now - 90.0, total_seconds=9.0),
-        at("a", received_at=now - 20.0, total_seconds=0.010),
-        at("a", row=1, received_at=now - 20.0, total_seconds=0.010),
-        at("b", received_at=now - 10.0, final=False, outcome="failed"),
-        at("b", received_at=now - 10.0, attempt=1, total_seconds=0.030),
-        at("c", received_at=now - 5.0, outcome="shed", total_seconds=0.020),
-        at("d", received_at=now - 5.0, outcome="rejected", total_seconds=0.020),
-    )
-    observer.poll()
-    report = observer.traffic("flights")
-    assert (report.total, report.failed) == (5, 1)
-    assert report.outcomes == {"ok": 3, "shed": 1, "rejected": 1}
-    assert report.rate_per_second == pytest.approx(4 / 20)
-    assert report.p50_seconds == pytest.approx(0.020)
-    bench.clock.value += 120.0
-    later = observer.traffic("flights")
-    assert (later.total, later.rate_per_second, later.p99_seconds) == (5, 0.0, None)
-    assert observer.traffic("unknown").total == 0
-
-
-def incident(name: str, severity: str = "mild") -> Incident:
-    return Incident(
-        id=name,
-        deployment="flights",
-        release=OLD.digest,
-        tier="page",
-        opened_at=START,
-        first_evidence_at=START,
-        signals=("quality",),
-        severity=severity,
-        causes=(),
-    )
-
-
-def test_incidents_are_reported_until_they_are_settled(bench: Bench) -> None:
-    observer = bench.observer()
-    assert observer.monitors("flights") is None
-    around = Surroundings(boundary=START, candidate=True)
-    observer.follow(stable(), {"flights": around})
-    worse = incident("i1", "severe")
-    bench.tapes.monitors.reports = [
-        MonitorReport((), opened=(incident("i1"),)),
-        MonitorReport((), updated=(worse,)),
-    ]
-    assert observer.monitors("flights") == MonitorReport((), opened=(incident("i1"),))
-    assert observer.monitors("flights") == MonitorReport((), opened=(worse,))
-    again = bench.observer(observer.dump())
-    again.follow(stable(), {"flights": around})
-    bench.tapes.monitors.reports = [MonitorReport((), closed=("i1",))]
-    assert again.monitors("flights") == MonitorReport((), opened=(worse,), closed=("i1",))
-    assert bench.tapes.monitors.seen == [(0.0, ["i1"], around)]
-    again.settled("flights")
-    assert again.monitors("flights") == MonitorReport(())
-    again.follow(stable(incidents=(incident("i2"),)), {})
-    bench.tapes.monitors.reports = [MonitorReport((), updated=(incident("i2", "severe"),))]
-    report = again.monitors("flights")
-    assert report is not None
-    assert [each.severity for each in report.updated] == ["severe"]
-    assert bench.tapes.monitors.seen[-1] == (0.0, ["i2"], Surroundings())
-
-
 def test_a_dump_that_cannot_be_read_means_reading_the_log_again(
     bench: Bench, writer: SegmentWriter
 ) -> None:
@@ -602,74 +318,3 @@ def _poll_some(observer: Observer, segments: int) -> None:
 def test_the_observer_is_the_evidence_of_the_loop(bench: Bench) -> None:
     evidence: Evidence = bench.observer()
     assert evidence.guard("flights") is None
-
-
-def failing(since: float | None = START) -> Verdict:
-    return Verdict(
-        signal="errors",
-        tier="page",
-        verdict="bad",
-        reason="requests fail",
-        release=OLD.digest,
-        since=since,
-    )
-
-
-def shown_ids(shown: tuple[Shown, ...]) -> list[list[str]]:
-    return [[sample.request_id for sample in each.samples] for each in shown]
-
-
-def test_an_incident_that_is_news_brings_requests_that_show_it(
-    bench: Bench, writer: SegmentWriter
-) -> None:
-    observer = bench.observer()
-    observer.follow(stable(), {})
-    bad = {"outcome": "failed", "error": "boom"}
-    names = [at(f"r{n}", n, **bad) for n in range(8)]
-    writer.rows(*names, at("fine", 9.0), at("other", 9.0, release="sha256:bb", **bad))
-    observer.poll()
-    found = msgspec.structs.replace(incident("i1"), verdicts=(failing(),))
-    bench.tapes.monitors.reports = [
-        MonitorReport((), opened=(found,)),
-        MonitorReport((), updated=(found,)),
-    ]
-    report = observer.monitors("flights")
-    assert report is not None
-    (opened,) = report.opened
-    assert shown_ids(opened.shown) == [["r7", "r6", "r5", "r4", "r3"]]
-    assert opened.shown[0].share == pytest.approx(8 / 9)
-    assert observer.monitors("flights") == report
-    bench.tapes.monitors.reports = [
-        MonitorReport((), opened=(msgspec.structs.replace(found, verdicts=(failing(None),)),))
-    ]
-    assert observer.monitors("flights") != report
-
-
-def test_a_log_that_cannot_be_read_keeps_no_incident_back(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def torn(*asked: object) -> Iterator[Rows]:
-        raise OSError("the disk is gone")
-
-    monkeypatch.setattr(FolderRequestLog, "rows_between", torn)
-    observer = bench.observer()
-    observer.follow(stable(), {})
-    found = msgspec.structs.replace(incident("i1"), verdicts=(failing(),))
-    bench.tapes.monitors.reports = [MonitorReport((), opened=(found,))]
-    assert observer.monitors("flights") == MonitorReport((), opened=(found,))
-
-
-def test_a_guard_that_condemns_shows_requests_and_reads_them_once(
-    bench: Bench, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    observer = bench.observer()
-    observer.follow(canary(), {})
-    mine: dict[str, Any] = {"rollout": "ro-1", "release": "sha256:bb", "outcome": "failed"}
-    writer.rows(at("a", mode="canary", **mine), at("b", mode="shadow", **mine), at("c"))
-    observer.poll()
-    bench.tapes.guard.says = GuardReport("bad", "unknown", (failing(),))
-    report = observer.guard("flights")
-    assert report is not None
-    assert shown_ids(report.shown) == [["b", "a"]]
-    monkeypatch.delattr(FolderRequestLog, "rows_between")
-    assert observer.guard("flights") == report

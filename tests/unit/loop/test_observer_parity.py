@@ -1,24 +1,11 @@
 """What the observer makes of told values: each pair is given to the monitors once."""
 
-from pathlib import Path
-
-import pytest
 from tests.support.request_log import SegmentWriter
-from tests.unit.loop.test_observer import MANIFEST, SPEC, Bench, at, stable
+from tests.unit.loop.bench import MANIFEST, SPEC, Bench, at, stable
 
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.state import DeploymentState
 from trimtab.domain.telling import Telling
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> SegmentWriter:
-    return SegmentWriter(tmp_path, "flights")
 
 
 def tell(bench: Bench, **values: float) -> None:

@@ -47,7 +47,7 @@ from trimtab.views.orders import build_order
 from trimtab.views.releases import build_releases, build_show
 from trimtab.views.reproduction import build_reproduction
 from trimtab.views.sample_shapes import SamplesView
-from trimtab.views.seen import moment
+from trimtab.views.seen import TrafficCounts, moment
 from trimtab.views.status import build_status
 
 
@@ -81,6 +81,12 @@ def with_ticket() -> MemorySystem:
     return system
 
 
+def read_late(seconds: float = 41.0) -> MemorySystem:
+    system = serving()
+    system.traffic[NAME] = TrafficCounts(12_408, behind_seconds=seconds, unreadable=2)
+    return system
+
+
 @pytest.mark.parametrize(
     ("scene", "state", "reason"),
     [
@@ -92,6 +98,11 @@ def with_ticket() -> MemorySystem:
         (with_page, "degraded", "incident flight-delay-i1: upstream break"),
         (with_bad_verdict, "degraded", "quality: outside its zone"),
         (with_ticket, "healthy", "flight-delay@1 serves all requests"),
+        (
+            read_late,
+            "degraded",
+            "requests are judged 41 s late: the control loop lacks processor time",
+        ),
     ],
 )
 def test_a_deployment_has_one_word_and_one_reason(
@@ -385,6 +396,15 @@ def test_text_says_states_with_icon_and_word() -> None:
     assert "flight-delay  ◌ progressing" in shown
     assert "why not yet: about 2 400 more requests" in shown
     assert "[5 %]" in shown
+
+
+def test_text_says_that_nobody_judges_what_cannot_be_read() -> None:
+    console = Console(width=200, no_color=True)
+    with console.capture() as capture:
+        console.print(text.render(build_status(read_late(2.0).seen())))
+    assert "healthy" in capture.get()
+    assert "2 segments of the request log cannot be read" in capture.get()
+    assert words.unread(1).startswith("a segment of the request log cannot be read")
 
 
 def test_what_is_no_view_has_no_text() -> None:
