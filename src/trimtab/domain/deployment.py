@@ -4,7 +4,6 @@ from typing import Literal
 
 import msgspec
 
-from trimtab.domain.formula import Unreadable, formula
 from trimtab.domain.otel import Export
 from trimtab.domain.processes import WorkerLimits
 from trimtab.domain.profile import Metric
@@ -111,8 +110,13 @@ def unfounded(plan: MonitorPlan) -> str:
 
 def misread(loss: str | None) -> str:
     """Why a loss is no formula, empty if it is one, or there is none."""
+    if not loss:
+        return ""
+    # It brings numpy, which the agent does without.
+    from trimtab.domain.formula import Unreadable, formula
+
     try:
-        formula(loss or "label")
+        formula(loss)
     except Unreadable as error:
         return str(error)
     return ""

@@ -118,7 +118,7 @@ def settle(terms: Sequence[Term]) -> Growth:
     >>> there = Term(Sample(40.0, 100), 0.5, -1.0), Term(Sample(40.0, 100), 0.5, 1.0)
     >>> block = settle((*here, *there))
     >>> round(block.weight, 1), round(float(block.above.max()), 2)
-    (100.0, 2.03)
+    (100.0, 2.0)
     """
     for sample, _, _ in terms:
         if not (sample.n >= 1 and 0.0 <= sample.total <= sample.n):
