@@ -27,6 +27,10 @@ LABELLED = ("quality", "calibration")
 """Groups of signals that rows show once their label is known."""
 
 
+LONGEST = 80
+"""Characters of a value that are shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the rows of a release are held against; without a profile only promises are."""
@@ -75,9 +79,14 @@ def _samples(rows: Rows, values: Sequence[str]) -> tuple[Sample, ...]:
     fixed = rows.fixed
     columns = (fixed[name].tolist() for name in ("request_id", "row", "event_time"))
     return tuple(
-        Sample(str(request), int(row), float(at), value)
+        Sample(str(request), int(row), float(at), _shortened(value))
         for request, row, at, value in zip(*columns, values, strict=True)
     )
+
+
+def _shortened(value: str) -> str:
+    """A value of any length as it can be kept for good: a journal is no place for documents."""
+    return value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
 
 
 Found = tuple[str, str, int, float | None, NDArray[np.int64], tuple[str, ...]]
@@ -129,9 +138,13 @@ def _worst(rows: Rows, label: Texts, signature: Signature, most: int) -> Found:
     loss = np.nan_to_num(losses(metric, signature, part.outputs, truth), nan=-1.0)
     order = np.argsort(-loss, kind="stable")[:most]
     answers = score_column(signature, part.outputs)
-    told = texts(answers) if answers is not None else np.full(len(truth), "", dtype=object)
-    values = tuple(f"{told[each]}, the truth is {truth[each]}" for each in order.tolist())
+    told = np.full(len(truth), "", dtype=object) if answers is None else answers
+    values = tuple(f"{_brief(told[each])}, the truth is {truth[each]}" for each in order.tolist())
     return "the answers furthest from the truth", "answer", len(places), None, places[order], values
+
+
+def _brief(answer: Any) -> str:
+    return f"{answer:.4g}" if isinstance(answer, float) else str(answer)
 
 
 def _members(verdict: Verdict, part: Rows, every: int, known: Known, most: int) -> Found:

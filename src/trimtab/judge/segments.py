@@ -122,8 +122,8 @@ class Spread:
         self._sums = [np.zeros((2, each.size, 3)) for each in self._partings]
 
     def take(self, rows: Rows, harm: Floats, since: bool) -> None:
-        """Count rows and the harm of each, NaN where it is not known."""
-        known = ~np.isnan(harm)
+        """Count rows and the harm of each; one that is not finite is not known."""
+        known = np.isfinite(harm)
         mine, values = rows.take(known), harm[known]
         for parting, sums in zip(self._partings, self._sums, strict=True):
             places = parting.places(values_of(mine, parting.column))

@@ -78,12 +78,14 @@ def told(log: RequestLog, trouble: Trouble, known: Known, bound: Bound, most: in
 
     Raises `TrimtabError` or `OSError` when the log cannot be read."""
     reader = _Reader(log, trouble, bound)
-    made, concentration, rows = [], None, 0
+    made: list[Shown] = []
+    concentration, rows = None, 0
     for number, verdict in enumerate(trouble.loudest):
         held = reader.since(group(verdict.signal) in LABELLED)
         rows = max(rows, held.seen)
         found = shown(verdict, held.rows, held.label, known, most)
-        made.append(msgspec.structs.replace(found, cut=held.cut))
+        if not any(_same(found, each) for each in made):
+            made.append(msgspec.structs.replace(found, cut=held.cut))
         harm = harm_of(verdict, held.rows, known) if number == 0 else None
         if harm is not None and known.profile is not None:
             usual = reader.before(group(verdict.signal) in LABELLED)
@@ -92,6 +94,11 @@ def told(log: RequestLog, trouble: Trouble, known: Known, bound: Bound, most: in
             _count(spread, harm, held, since=True)
             concentration = spread.concentration(about(verdict))
     return Told(rows, tuple(made), concentration)
+
+
+def _same(found: Shown, other: Shown) -> bool:
+    """Whether two signals look alike in rows: two metrics of quality do."""
+    return bool(found.samples) and (found.column, found.samples) == (other.column, other.samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,3 +265,10 @@ def test_a_verdict_is_about_its_column_or_about_answers() -> None:
     assert about(verdict("input:level")) == "level"
     assert about(verdict("upstream", column="side")) == "side"
     assert about(verdict("prediction")) == ""
+
+
+def test_long_values_are_shortened() -> None:
+    given = live(failed=1.0)
+    given.fixed["error"][:] = "boom " * 40
+    assert {len(each) for each in values(seen("errors", given))} == {80}
+    assert values(seen("errors", given))[0].endswith("…")

@@ -121,6 +121,12 @@ def test_quality_is_shown_by_the_rows_whose_label_is_known() -> None:
     assert "the truth is" in shown.samples[0].value
 
 
+def test_signals_that_look_alike_in_rows_are_shown_once() -> None:
+    part = day(0)
+    found = asked(Log([part], [truths(part, 50)]), trouble("quality:error", "quality", "labels"))
+    assert [each.signal for each in found.shown] == ["quality:error", "labels"]
+
+
 def test_of_very_many_labels_the_newest_are_read() -> None:
     parts = [day(number) for number in range(6)]
     log = Log(parts, [truths(part, 50 + number) for number, part in enumerate(parts)])
