@@ -92,3 +92,27 @@ class SegmentWriter:
         os.utime(path.with_suffix(".tmp"), (self.seconds, self.seconds))
         path.with_suffix(".tmp").rename(path)
         return path
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Countdown:
+    """Disk steps that end the process after `left` of them."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def _step(self) -> None:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._step()
+        source.rename(target)
+
+    def delete(self, path: Path) -> None:
+        self._step()
+        path.unlink()

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from trimtab.backends import requestlog_files as files
 from trimtab.backends.publishing import write_segment
+from trimtab.backends.rolls import Rolls
 
 LOCK = ".comparing"
 WRITER = "told"
@@ -28,12 +29,12 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write(folder: Path, pairs: pa.Table, now: float) -> None:
+def write(folder: Path, rolls: Rolls, pairs: pa.Table, now: float) -> None:
     """Add a durable segment, inside `alone`. Raises `OSError`.
 
     Its sequence grows with the time, so that it does also after all that came before expired.
     """
-    fresh, rolls, leftover = files.visible(folder)
-    taken = [piece.sequence for piece in (*fresh, *leftover)] + [roll.last for roll in rolls]
+    fresh, rolled, leftover = files.visible(folder, rolls)
+    taken = [piece.sequence for piece in (*fresh, *leftover)] + [roll.last for roll in rolled]
     sequence = max(int(now * 1000.0), max(taken, default=-1) + 1)
     write_segment(folder / f"{WRITER}-{sequence}.arrow", pairs, durable=True)

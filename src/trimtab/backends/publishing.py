@@ -16,6 +16,7 @@ import pyarrow as pa
 from trimtab.backends import spool
 from trimtab.backends.attempts import AttemptColumns
 from trimtab.backends.durable import sync_folder
+from trimtab.backends.rolls import Rolls
 from trimtab.backends.segment_tables import labels_table, row_groups, rows_table
 from trimtab.domain import layout
 from trimtab.ports.logsink import LabelBlock, LogSchema
@@ -25,19 +26,21 @@ SEQUENCES = 1000
 """Sequences that each spool has to itself: one for every group of columns that fit together."""
 
 
-def publish(home: Path) -> int:
+def publish(home: Path, rolls: Rolls | None = None) -> int:
     """Make segments of every sealed spool of the state folder; returns how many spools.
 
+    `rolls` knows which segments were rolled.
     While another process is at it, nothing is done. A spool that no segment can be made of is
     set aside as `.unreadable`. Raises `OSError` with the rest left for the next call.
     """
     folder = home / layout.SPOOL
     if not folder.is_dir():
         return 0
+    rolls = rolls or Rolls()
     with _alone(folder) as alone:
         paths = spool.sealed_spools(folder) if alone else []
         for path in paths:
-            _publish(home, path)
+            _publish(home, path, rolls)
         return len(paths)
 
 
@@ -54,12 +57,12 @@ def _alone(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _publish(home: Path, path: Path) -> None:
+def _publish(home: Path, path: Path, rolls: Rolls) -> None:
     try:
         writer, number = spool.name_of(path)
         content = _Content(path.read_bytes())
-        _write_rows(home, writer, number, content)
-        _write_labels(home, writer, number, content)
+        _write_rows(home, writer, number, content, rolls)
+        _write_labels(home, writer, number, content, rolls)
     except (msgspec.DecodeError, pa.ArrowException, ValueError, TypeError, LookupError):
         path.rename(path.with_suffix(layout.UNREADABLE))
     else:
@@ -89,34 +92,31 @@ class _Content:
         return self.attempts.setdefault(schema, AttemptColumns())
 
 
-def _write_rows(home: Path, writer: str, number: int, content: _Content) -> None:
+def _write_rows(home: Path, writer: str, number: int, content: _Content, rolls: Rolls) -> None:
     """One segment for each group of releases whose columns do not clash."""
     for deployment, groups in row_groups(content.attempts).items():
         folder = home / layout.segments(deployment, "rows")
         for sequence, schemas in enumerate(groups, number * SEQUENCES):
-            if not _published(folder, writer, sequence):
+            if not _published(folder, writer, sequence, rolls):
                 table = rows_table({schema: content.attempts[schema] for schema in schemas})
                 write_segment(folder / f"{writer}-{sequence}.arrow", table)
 
 
-def _write_labels(home: Path, writer: str, number: int, content: _Content) -> None:
+def _write_labels(home: Path, writer: str, number: int, content: _Content, rolls: Rolls) -> None:
     for deployment, blocks in content.labels.items():
         folder = home / layout.segments(deployment, "labels")
         sequence = number * SEQUENCES
-        if not _published(folder, writer, sequence):
+        if not _published(folder, writer, sequence, rolls):
             path = folder / f"{writer}-{sequence}.arrow"
             write_segment(path, labels_table(blocks), durable=True)
 
 
-def _published(folder: Path, writer: str, sequence: int) -> bool:
-    """Whether a segment exists, as itself or rolled into `<writer>-<first>-<last>.parquet`."""
+def _published(folder: Path, writer: str, sequence: int, rolls: Rolls) -> bool:
+    """Whether a segment exists, as itself or in a Parquet file. A roll deletes the one after it
+    shows the other."""
     if (folder / f"{writer}-{sequence}.arrow").exists():
         return True
-    for rolled in folder.glob(f"date=*/{writer}-*-*.parquet"):
-        first, last = rolled.stem.rsplit("-", 2)[1:]
-        if int(first) <= sequence <= int(last):
-            return True
-    return False
+    return rolls.below(folder).covering(writer, sequence) is not None
 
 
 def write_segment(path: Path, table: pa.Table, *, durable: bool = False) -> None:

@@ -1,18 +1,22 @@
 """The request log as a folder of Arrow segments and Parquet files."""
 
+import contextlib
 import datetime
+import itertools
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trimtab import errors
-from trimtab.backends import parity, publishing
+from trimtab.backends import parity, publishing, roll_reading, rolling
 from trimtab.backends import requestlog_files as files
+from trimtab.backends.roll_reading import RollReader
+from trimtab.backends.rolls import Roll, Rolls
 from trimtab.domain import layout
 from trimtab.domain.records import (
     FIXED_COLUMNS,
@@ -28,6 +32,10 @@ from trimtab.ports.requestlog import Cursor, Kind, Segment
 KINDS: tuple[Kind, ...] = ("rows", "labels", "parity")
 Source = pa.Table | list[str]
 """A table, or the paths of Parquet files that have one schema."""
+Views = Mapping[str, list[Source]]
+T = TypeVar("T")
+LOOKS = 3
+"""Times that a question is asked of files that are replaced while it is answered."""
 _COLUMNS = {"rows": FIXED_COLUMNS, "labels": LABEL_COLUMNS, "parity": FIXED_COLUMNS}
 
 
@@ -49,7 +57,10 @@ class FolderRequestLog:
     settle_seconds: float = 60.0
     roll_rows: int = 1_000_000
     now: Callable[[], float] = time.time
-    steps: files.Steps = field(default_factory=files.Steps)
+    steps: rolling.Steps = field(default_factory=rolling.Steps)
+    _rolls: Rolls = field(default_factory=Rolls, compare=False, repr=False)
+    _reader: RollReader = field(default_factory=RollReader, compare=False, repr=False)
+    _merger: rolling.Merger = field(default_factory=rolling.Merger, compare=False, repr=False)
 
     def deployments(self) -> tuple[str, ...]:
         """Names of the deployments that have a log."""
@@ -58,7 +69,7 @@ class FolderRequestLog:
 
     def publish(self) -> int:
         """Make segments of the spools that gateways sealed, and of those that dead ones left."""
-        return publishing.publish(self.home)
+        return publishing.publish(self.home, self._rolls)
 
     def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
         """Segments not covered by `after`, also those that were rolled before they were read.
@@ -67,23 +78,30 @@ class FolderRequestLog:
         Order: by the time they became visible, and within a writer by sequence.
         """
         found = [timed for kind in KINDS for timed in self._unread(deployment, kind, after)]
+        if all(segment.path.endswith(".arrow") for _, segment in found):
+            self._reader.rest()
         found.sort(key=lambda timed: timed[0])
         return (segment for _, segment in found)
 
-    def _unread(self, deployment: str, kind: Kind, after: Cursor) -> Iterator[tuple[int, Segment]]:
-        fresh, rolls, _ = files.visible(self._folder(deployment, kind), _seen(after, kind))
+    def _unread(self, deployment: str, kind: Kind, after: Cursor) -> list[tuple[int, Segment]]:
+        def look() -> list[tuple[int, Segment]]:
+            return list(self._listed(deployment, kind, after))
+
+        return _steadily(look)
+
+    def _listed(self, deployment: str, kind: Kind, after: Cursor) -> Iterator[tuple[int, Segment]]:
+        seen = _seen(after, kind)
+        fresh, rolls, _ = files.visible(self._folder(deployment, kind), self._rolls, seen)
         for roll in rolls:
             name = _writer(roll.writer, kind)
-            if roll.last > after.seen.get(name, -1):
-                for sequence, _rows, moment in files.held_by(roll):
-                    segment = self._segment(deployment, kind, name, sequence, roll.path)
-                    if not after.past(segment):
-                        yield moment, segment
+            for held in _readable(roll_reading.held_by, roll) or ():
+                if held.sequence > seen.get(roll.writer, -1):
+                    segment = self._segment(deployment, kind, name, held.sequence, roll.path)
+                    yield held.time, segment
         for piece in fresh:
             name = _writer(piece.writer, kind)
             segment = self._segment(deployment, kind, name, piece.sequence, piece.path)
-            if not after.past(segment):
-                yield piece.time, segment
+            yield piece.time, segment
 
     def _segment(
         self, deployment: str, kind: Kind, writer: str, sequence: int, path: Path
@@ -134,11 +152,12 @@ class FolderRequestLog:
 
         folder = self._folder(deployment, "parity")
         with parity.alone(folder):
-            matches = requestlog_query.matches(
-                self._views(deployment), self.key(deployment), told, within
+            key = self.key(deployment)
+            matches = self._asked(
+                deployment, lambda views: requestlog_query.matches(views, key, told, within)
             )
             if matches.pairs.num_rows:
-                parity.write(folder, matches.pairs, self.now())
+                parity.write(folder, self._rolls, matches.pairs, self.now())
         return matches.comparison
 
     def _table(self, segment: Segment) -> pa.Table:
@@ -154,14 +173,14 @@ class FolderRequestLog:
         """The segment's slice of the Parquet file that replaced it."""
         folder = self._folder(segment.deployment, segment.kind)
         writer = _plain(segment.writer, segment.kind)
-        for roll in files.list_rolls(folder):
-            if roll.writer == writer and roll.first <= segment.sequence <= roll.last:
-                start = 0
-                for sequence, rows, _ in files.held_by(roll):
-                    if sequence == segment.sequence:
-                        return pq.ParquetFile(roll.path).read().slice(start, rows)
-                    start += rows
-        raise files.unreadable(Path(segment.path))
+
+        def look() -> pa.Table:
+            roll = self._rolls.below(folder).covering(writer, segment.sequence)
+            if roll is None:
+                raise roll_reading.unreadable(Path(segment.path))
+            return self._reader.read(roll, segment.sequence)
+
+        return _steadily(look)
 
     def query(self, deployment: str, sql: str) -> pa.Table:
         """The answer of `sql` over the views `rows` and `labels` of a deployment.
@@ -171,34 +190,46 @@ class FolderRequestLog:
         """
         from trimtab.backends import requestlog_query
 
-        return requestlog_query.query(self._views(deployment), sql, deployment)
+        return self._asked(deployment, lambda views: requestlog_query.query(views, sql, deployment))
 
     def labelled(self, deployment: str, until: float) -> pa.Table:
         """See the port. Duplicated answers of a request count once, the first one received."""
         from trimtab.backends import requestlog_query
 
-        return requestlog_query.labelled(self._views(deployment), self.key(deployment), until)
+        key = self.key(deployment)
+        return self._asked(deployment, lambda views: requestlog_query.labelled(views, key, until))
 
-    def _views(self, deployment: str) -> dict[str, list[Source]]:
-        return {kind: list(self._sources(deployment, kind)) for kind in KINDS}
+    def _asked(self, deployment: str, ask: Callable[[Views], T]) -> T:
+        """The answer of `ask`, which is asked again when a file was merged under its hands."""
+
+        def look() -> T:
+            views: Views = {kind: list(self._sources(deployment, kind)) for kind in KINDS}
+            try:
+                return ask(views)
+            except Exception:
+                _all_there(views)
+                raise
+
+        return _steadily(look)
 
     def _sources(self, deployment: str, kind: Kind) -> Iterator[Source]:
         """Tables, and the Parquet files of one schema together."""
-        fresh, rolls, _ = files.visible(self._folder(deployment, kind))
+        fresh, rolls, _ = files.visible(self._folder(deployment, kind), self._rolls)
         yield _empty(kind)
         tables: dict[pa.Schema, list[pa.Table]] = {}
         for piece in fresh:
-            table = self._readable(deployment, kind, piece)
+            table = self._piece(deployment, kind, piece)
             if table is not None:
                 tables.setdefault(table.schema, []).append(table)
         yield from (pa.concat_tables(group) for group in tables.values())
         paths: dict[pa.Schema, list[str]] = {}
         for roll in rolls:
-            schema = pq.read_schema(roll.path).remove_metadata()
-            paths.setdefault(schema, []).append(str(roll.path))
+            schema = _readable(roll_reading.schema_of, roll)
+            if schema is not None:
+                paths.setdefault(schema, []).append(str(roll.path))
         yield from paths.values()
 
-    def _readable(self, deployment: str, kind: Kind, piece: files.Piece) -> pa.Table | None:
+    def _piece(self, deployment: str, kind: Kind, piece: files.Piece) -> pa.Table | None:
         """The piece's table wherever it is by now, None when it is torn or past retention."""
         name = _writer(piece.writer, kind)
         segment = self._segment(deployment, kind, name, piece.sequence, piece.path)
@@ -208,43 +239,15 @@ class FolderRequestLog:
             return None
 
     def roll(self, deployment: str) -> int:
-        """Compact settled segments; a crash at any point neither loses nor doubles a row."""
-        return sum(self._roll_kind(deployment, kind) for kind in KINDS)
-
-    def _roll_kind(self, deployment: str, kind: Kind) -> int:
-        folder = self._folder(deployment, kind)
-        for unfinished in folder.glob("date=*/*.tmp"):
-            self.steps.delete(unfinished)
-        fresh, _, leftover = files.visible(folder)
-        for piece in leftover:
-            self.steps.delete(piece.path)
-        newest = (self.now() - self.settle_seconds) * 1e9
-        settled = [piece for piece in fresh if piece.time <= newest]
-        rolled = 0
-        for run in self._runs(settled):
-            files.write_roll(folder, run, self.steps)
-            for piece, _ in run:
-                self.steps.delete(piece.path)
-            rolled += len(run)
+        """Compact settled segments, and the Parquet files of hours that are over; a crash at any
+        point neither loses nor doubles a row. Raises `OSError` with the rest left."""
+        settled = (self.now() - self.settle_seconds) * 1e9
+        terms = rolling.Terms(settled, self.roll_rows, self.steps)
+        folders = [self._folder(deployment, kind) for kind in KINDS]
+        rolled = sum(rolling.roll(folder, self._rolls, terms) for folder in folders)
+        for folder in folders:
+            self._merger.merge(folder, self._rolls, terms)
         return rolled
-
-    def _runs(self, pieces: list[files.Piece]) -> Iterator[list[tuple[files.Piece, pa.Table]]]:
-        """Neighbouring segments of one writer, date and schema, at most `roll_rows` together."""
-        run: list[tuple[files.Piece, pa.Table]] = []
-        rows = 0
-        for piece in pieces:
-            try:
-                table = files.read_arrow(piece.path).replace_schema_metadata(None)
-            except errors.Permanent:
-                piece.path.rename(piece.path.with_suffix(".unreadable"))
-                continue
-            if run and (rows + len(table) > self.roll_rows or not _same(run[-1], piece, table)):
-                yield run
-                run, rows = [], 0
-            run.append((piece, table))
-            rows += len(table)
-        if run:
-            yield run
 
     def expire(self, deployment: str, before: datetime.date) -> int:
         """Delete rolled days before `before`; returns how many folders were deleted."""
@@ -283,7 +286,26 @@ def _plain(name: str, kind: Kind) -> str:
     return name if kind == "rows" else name.removesuffix(f":{kind}")
 
 
-def _same(last: tuple[files.Piece, pa.Table], piece: files.Piece, table: pa.Table) -> bool:
-    before, columns = last
-    same_place = before.writer == piece.writer and before.date == piece.date
-    return same_place and columns.schema.equals(table.schema)
+def _steadily(look: Callable[[], T]) -> T:
+    """What `look` finds; it looks again where a file that it had listed was replaced meanwhile."""
+    for _ in range(LOOKS - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return look()
+    return look()
+
+
+def _readable(read: Callable[[Roll], T], roll: Roll) -> T | None:
+    """What `read` says of a file; one that is damaged is set aside."""
+    try:
+        return read(roll)
+    except errors.Permanent as problem:
+        roll_reading.set_aside(roll.path, problem)
+        return None
+
+
+def _all_there(views: Views) -> None:
+    """Raises FileNotFoundError when a file of `views` is gone."""
+    for source in itertools.chain.from_iterable(views.values()):
+        if isinstance(source, list):
+            for path in source:
+                Path(path).stat()

@@ -1,35 +1,26 @@
 """How the segments of the request log lie in the state folder, and how they become columns.
 
-A finished segment is `<writer>-<sequence>.arrow`; a rolled one is part of
-`date=YYYY-MM-DD/<writer>-<first>-<last>.parquet`, whose name says which segments it replaces. The
-name is the whole manifest, so one rename both shows the Parquet file and hides what it replaces.
+A finished segment is `<writer>-<sequence>.arrow`; a rolled one is part of a Parquet file (`rolls`).
 """
 
 import datetime
-import json
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from trimtab import errors
-from trimtab.backends.durable import sync_folder
+from trimtab.backends.roll_reading import unreadable
+from trimtab.backends.rolls import Roll, Rolls
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Paired, Rows
 
 INPUT = "in."
 OUTPUT = "out."
 TOLD = "told."
-GROUP_ROWS = 131_072
-"""Rows of a Parquet file that are read at once, at most."""
-ROLLED = b"trimtab.segments"
-"""Key in a Parquet file's metadata: JSON list of [sequence, rows, time in ns] of what it holds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,20 +36,6 @@ class Piece:
     def date(self) -> str:
         """The UTC day on which it was finished, ISO 8601."""
         return datetime.datetime.fromtimestamp(self.time / 1e9, datetime.UTC).date().isoformat()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Roll:
-    """One Parquet file, holding the segments `first` … `last` of a writer."""
-
-    writer: str
-    first: int
-    last: int
-    path: Path
-
-    def covers(self, piece: Piece) -> bool:
-        """Whether `piece` is inside this file."""
-        return self.writer == piece.writer and self.first <= piece.sequence <= self.last
 
 
 def parse_piece(name: str) -> tuple[str, int] | None:
@@ -117,82 +94,24 @@ def _in_order(pieces: Iterable[Piece]) -> list[Piece]:
     return ordered
 
 
-def list_rolls(folder: Path) -> list[Roll]:
-    """Parquet files of rolled segments below `folder`, by writer and sequence."""
-    rolls = []
-    for path in folder.glob("date=*/*.parquet"):
-        parts = path.stem.rsplit("-", 2)
-        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
-            rolls.append(Roll(parts[0], int(parts[1]), int(parts[2]), path))
-    return sorted(rolls)
-
-
 def visible(
-    folder: Path, after: Mapping[str, int] | None = None
-) -> tuple[list[Piece], list[Roll], list[Piece]]:
+    folder: Path, rolls: Rolls, after: Mapping[str, int] | None = None
+) -> tuple[list[Piece], tuple[Roll, ...], list[Piece]]:
     """What counts now: Arrow segments, Parquet files, and Arrow segments that were rolled already.
 
-    Of the Arrow segments only those beyond the sequence that `after` has for their writer.
+    Of both only what holds segments beyond the sequence that `after` has for their writer.
 
     Segments are listed before Parquet files: one that is rolled in between is then seen twice and
     left out once, never the other way round.
     """
     pieces = list_pieces(folder, after)
-    rolls = list_rolls(folder)
-    by_writer: dict[str, list[Roll]] = {}
-    for roll in rolls:
-        by_writer.setdefault(roll.writer, []).append(roll)
+    listing = rolls.below(folder)
     fresh: list[Piece] = []
     leftover: list[Piece] = []
     for piece in pieces:
-        rolled = any(roll.covers(piece) for roll in by_writer.get(piece.writer, ()))
+        rolled = listing.covering(piece.writer, piece.sequence) is not None
         (leftover if rolled else fresh).append(piece)
-    return fresh, rolls, leftover
-
-
-def held_by(roll: Roll) -> list[tuple[int, int, int]]:
-    """(sequence, rows, time in ns) of each segment inside a Parquet file, in order."""
-    metadata = pq.read_schema(roll.path).metadata or {}
-    return [(int(s), int(n), int(t)) for s, n, t in json.loads(metadata.get(ROLLED, b"[]"))]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Rows whose `column` is from `since` to `until`."""
-
-    column: str
-    since: float
-    until: float = math.inf
-
-    def filled(self, table: pa.Table) -> Iterator[pa.Table]:
-        """The rows of a table that are inside, if there are any."""
-        values = table.column(self.column).to_numpy()
-        inside = (values >= self.since) & (values <= self.until)
-        if inside.all() and len(table):
-            yield table
-        elif inside.any():
-            yield table.filter(pa.array(inside))
-
-    def misses(self, group: pq.RowGroupMetaData, place: int) -> bool:
-        """Whether a group of rows, whose column is at `place`, is known to have none inside."""
-        known: Any = group.column(place).statistics
-        if known is None or not known.has_min_max:
-            return False
-        return bool(known.max < self.since or known.min > self.until)
-
-
-def newest_groups(roll: Roll, span: Span) -> Iterator[pa.Table]:
-    """The rows of a Parquet file inside a span, group by group from its end; nothing of a file that
-    retention has deleted."""
-    try:
-        file = pq.ParquetFile(roll.path)
-    except FileNotFoundError:
-        return
-    with file:
-        place = file.schema_arrow.names.index(span.column)
-        for number in reversed(range(file.num_row_groups)):
-            if not span.misses(file.metadata.row_group(number), place):
-                yield from span.filled(file.read_row_group(number))
+    return fresh, tuple(listing.beyond(after or {})), leftover
 
 
 def read_arrow(path: Path) -> pa.Table:
@@ -207,17 +126,6 @@ def read_arrow(path: Path) -> pa.Table:
             return pa.ipc.open_file(source).read_all()
     except pa.ArrowInvalid as cause:
         raise unreadable(path) from cause
-
-
-def unreadable(path: Path) -> errors.Permanent:
-    """The error for a segment that is no segment."""
-    return errors.Permanent(
-        errors.LOG_FAILED,
-        "read",
-        path.name,
-        "the segment is torn or is not an Arrow file",
-        unchanged="all other segments can be read",
-    )
 
 
 def to_rows(table: pa.Table) -> Rows:
@@ -299,33 +207,3 @@ def _objects(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
         places = np.nan_to_num(places, nan=known).astype(np.intp)
     values[:] = texts[places]
     return values
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """What rolling does to the disk, one by one, so that a test can stop it anywhere."""
-
-    rename: Callable[[Path, Path], None] = os.replace
-    delete: Callable[[Path], None] = os.unlink
-
-
-def write_roll(folder: Path, pieces: list[tuple[Piece, pa.Table]], steps: Steps) -> Path:
-    """Write segments of one writer, date and schema as one Parquet file; returns its path.
-
-    The bytes are on disk before the rename and the name is on disk before anything is deleted.
-    """
-    first, last = pieces[0][0], pieces[-1][0]
-    target = folder / f"date={first.date}"
-    target.mkdir(parents=True, exist_ok=True)
-    held = json.dumps([[piece.sequence, len(table), piece.time] for piece, table in pieces])
-    table = pa.concat_tables([table for _, table in pieces])
-    table = table.replace_schema_metadata({ROLLED: held.encode()})
-    path = target / f"{first.writer}-{first.sequence}-{last.sequence}.parquet"
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("wb") as sink:
-        pq.write_table(table, sink, compression="zstd", row_group_size=GROUP_ROWS)
-        sink.flush()
-        os.fsync(sink.fileno())
-    steps.rename(unfinished, path)
-    sync_folder(target)
-    return path

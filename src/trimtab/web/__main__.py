@@ -116,15 +116,15 @@ def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:
 
 
 async def _roll(room: ControlRoom) -> None:
-    """Compact what the gateways wrote and delete what is older than its retention."""
+    """Delete what is older than its retention, which a full disk waits for, and compact the rest."""
     kept = timedelta(days=room.project.config.server.retention_days)
     while True:
         await asyncio.sleep(ROLL_SECONDS)
         before = (datetime.now(UTC) - kept).date()
         for name in room.log.deployments():
             try:
-                await asyncio.to_thread(room.log.roll, name)
                 await asyncio.to_thread(room.log.expire, name, before)
+                await asyncio.to_thread(room.log.roll, name)
             except (errors.TrimtabError, OSError) as problem:
                 log.warning("the request log of %s is not tidied: %s", name, problem)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.support.request_log import SegmentWriter
+from tests.support.request_log import Countdown, Killed, SegmentWriter
 
 from trimtab import errors
 from trimtab.backends.requestlog import FolderRequestLog
-from trimtab.backends.requestlog_files import Steps
+from trimtab.backends.rolling import Steps
 from trimtab.ports.requestlog import Cursor, Segment
 
 DAY = 86_400.0
@@ -224,30 +224,6 @@ def test_only_settled_segments_are_rolled(tmp_path: Path, writer: SegmentWriter)
     log = FolderRequestLog(tmp_path, settle_seconds=60.0, now=lambda: 1_700_000_061.5)
     assert log.roll("flights") == 1
     assert counted(log) == ["a", "b"]
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Countdown:
-    """Disk steps that end the process after `left` of them."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def _step(self) -> None:
-        if self.left == 0:
-            raise Killed
-        self.left -= 1
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._step()
-        source.rename(target)
-
-    def delete(self, path: Path) -> None:
-        self._step()
-        path.unlink()
 
 
 def test_rolling_may_be_killed_at_any_step_without_losing_or_doubling_a_row(
