@@ -10,8 +10,8 @@ from trimtab.backends.journal import SqlJournal
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain import layout
 from trimtab.domain.deployment import ProjectConfig
-from trimtab.domain.state import SystemState, evolve
-from trimtab.loop.store import Store
+from trimtab.domain.state import SystemState, replay
+from trimtab.loop.store import Store, recorded
 
 
 def request_log(home: Path, config: ProjectConfig) -> FolderRequestLog:
@@ -29,7 +29,4 @@ def open_store(home: Path) -> Store:
 
 def state_of(store: Store) -> SystemState:
     """What the journal amounts to."""
-    state = SystemState()
-    for entry in store.journal.entries(0):
-        state = evolve(state, entry)
-    return state
+    return replay(recorded(store.journal))

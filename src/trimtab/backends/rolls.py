@@ -64,8 +64,7 @@ class _Day:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    days: tuple[_Day, ...]
-    names: tuple[str, ...]
+    days: Mapping[str, _Day]
     listing: Listing
 
 
@@ -79,16 +78,14 @@ class Rolls:
 
     def below(self, folder: Path) -> Listing:
         """The Parquet files below a folder of the log."""
-        kept = self._kept.get(folder, _Kept((), (), Listing()))
-        before = dict(zip(kept.names, kept.days, strict=True))
+        kept = self._kept.get(folder, _Kept({}, Listing()))
         days = {
             name: day
             for name in _day_names(folder)
-            if (day := self._day(folder / name, before.get(name))) is not None
+            if (day := self._day(folder / name, kept.days.get(name))) is not None
         }
-        if tuple(days.values()) != kept.days:
-            kept = _Kept(tuple(days.values()), tuple(days), _listing(days.values()))
-            self._kept[folder] = kept
+        if days != kept.days:
+            kept = self._kept[folder] = _Kept(days, _listing(days.values()))
         return kept.listing
 
     def _day(self, folder: Path, before: _Day | None) -> _Day | None:

@@ -1,6 +1,6 @@
 """The state in memory and the journal it comes from: what is recorded first is what is true."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -16,6 +16,15 @@ from trimtab.ports.blobs import Blobs
 from trimtab.ports.catalog import Catalog
 from trimtab.ports.clock import Clock
 from trimtab.ports.journal import Journal
+
+BATCH = 1000
+
+
+def recorded(journal: Journal, after: int = 0) -> Iterator[Entry]:
+    """Entries with `seq` > `after`, in order, with no more than a batch in memory."""
+    while entries := journal.entries(after, BATCH):
+        yield from entries
+        after = entries[-1].seq
 
 
 def standing(release: Release) -> Standing:
@@ -47,7 +56,7 @@ class Store:
         Raises `Integrity` TT-501 when the journal is not what was recorded."""
         self.journal.verify()
         self.epoch = self.journal.lead(holder, self._clock.now())
-        self._fold(self.journal.entries(self.state.seq))
+        self._fold(recorded(self.journal, self.state.seq))
         for release in self.catalog.releases():
             self._record_release(release, Author())
 
@@ -56,7 +65,7 @@ class Store:
         has changed."""
         self._fold(self.journal.commit(self.epoch, entries, effects))
 
-    def _fold(self, entries: Sequence[Entry]) -> None:
+    def _fold(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             self.state = evolve(self.state, entry)
             if isinstance(entry.event, ReleaseRegistered):

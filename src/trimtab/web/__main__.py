@@ -116,7 +116,7 @@ def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:
 
 
 async def _roll(room: ControlRoom) -> None:
-    """Delete what is older than its retention, which a full disk waits for, and compact the rest."""
+    """Delete what is older than its retention, since a full disk waits for it, then compact."""
     kept = timedelta(days=room.project.config.server.retention_days)
     while True:
         await asyncio.sleep(ROLL_SECONDS)
