@@ -2,11 +2,13 @@
 
 import contextlib
 import datetime
-import itertools
+import heapq
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,33 +77,38 @@ class FolderRequestLog:
         """Segments not covered by `after`, also those that were rolled before they were read.
 
         Sequences of each kind are counted apart, so the `writer` of labels ends in `:labels`.
-        Order: by the time they became visible, and within a writer by sequence.
+        Order: by the time they became visible, and within a writer by sequence. Files are opened
+        as they are reached. Where one was replaced meanwhile, what follows is listed again.
         """
-        found = [timed for kind in KINDS for timed in self._unread(deployment, kind, after)]
-        if all(segment.path.endswith(".arrow") for _, segment in found):
+        for _ in range(LOOKS):
+            with contextlib.suppress(FileNotFoundError):
+                for segment in self._unread(deployment, after):
+                    yield segment
+                    after = after.after(segment)
+                return
+
+    def _unread(self, deployment: str, after: Cursor) -> Iterator[Segment]:
+        queues: list[Iterator[tuple[int, Segment]]] = []
+        rolled = False
+        for kind in KINDS:
+            seen = _seen(after, kind)
+            fresh, rolls, _ = files.visible(self._folder(deployment, kind), self._rolls, seen)
+            rolled = rolled or bool(rolls)
+            for writer in sorted({*_writers(fresh), *_writers(rolls)}):
+                found = chain(
+                    _held_after(seen.get(writer, -1), [r for r in rolls if r.writer == writer]),
+                    [(p.time, p.sequence, p.path) for p in fresh if p.writer == writer],
+                )
+                queues.append(self._timed(deployment, kind, _writer(writer, kind), found))
+        if not rolled:
             self._reader.rest()
-        found.sort(key=lambda timed: timed[0])
-        return (segment for _, segment in found)
+        return (segment for _, segment in heapq.merge(*queues, key=itemgetter(0)))
 
-    def _unread(self, deployment: str, kind: Kind, after: Cursor) -> list[tuple[int, Segment]]:
-        def look() -> list[tuple[int, Segment]]:
-            return list(self._listed(deployment, kind, after))
-
-        return _steadily(look)
-
-    def _listed(self, deployment: str, kind: Kind, after: Cursor) -> Iterator[tuple[int, Segment]]:
-        seen = _seen(after, kind)
-        fresh, rolls, _ = files.visible(self._folder(deployment, kind), self._rolls, seen)
-        for roll in rolls:
-            name = _writer(roll.writer, kind)
-            for held in _readable(roll_reading.held_by, roll) or ():
-                if held.sequence > seen.get(roll.writer, -1):
-                    segment = self._segment(deployment, kind, name, held.sequence, roll.path)
-                    yield held.time, segment
-        for piece in fresh:
-            name = _writer(piece.writer, kind)
-            segment = self._segment(deployment, kind, name, piece.sequence, piece.path)
-            yield piece.time, segment
+    def _timed(
+        self, deployment: str, kind: Kind, writer: str, found: Iterable[tuple[int, int, Path]]
+    ) -> Iterator[tuple[int, Segment]]:
+        for moment, sequence, path in found:
+            yield moment, self._segment(deployment, kind, writer, sequence, path)
 
     def _segment(
         self, deployment: str, kind: Kind, writer: str, sequence: int, path: Path
@@ -268,6 +275,10 @@ def _empty(kind: Kind) -> pa.Table:
     return pa.schema(fields).empty_table()
 
 
+def _writers(found: Iterable[files.Piece] | Iterable[Roll]) -> set[str]:
+    return {each.writer for each in found}
+
+
 def _writer(writer: str, kind: Kind) -> str:
     return writer if kind == "rows" else f"{writer}:{kind}"
 
@@ -294,6 +305,14 @@ def _steadily(look: Callable[[], T]) -> T:
     return look()
 
 
+def _held_after(sequence: int, rolls: Iterable[Roll]) -> Iterator[tuple[int, int, Path]]:
+    """Time, sequence and file of what Parquet files of a writer hold beyond `sequence`."""
+    for roll in rolls:
+        for held in _readable(roll_reading.held_by, roll) or ():
+            if held.sequence > sequence:
+                yield held.time, held.sequence, roll.path
+
+
 def _readable(read: Callable[[Roll], T], roll: Roll) -> T | None:
     """What `read` says of a file; one that is damaged is set aside."""
     try:
@@ -305,7 +324,7 @@ def _readable(read: Callable[[Roll], T], roll: Roll) -> T | None:
 
 def _all_there(views: Views) -> None:
     """Raises FileNotFoundError when a file of `views` is gone."""
-    for source in itertools.chain.from_iterable(views.values()):
+    for source in chain.from_iterable(views.values()):
         if isinstance(source, list):
             for path in source:
                 Path(path).stat()

@@ -14,9 +14,10 @@ import pytest
 from tests.support.request_log import Countdown, Killed, SegmentWriter
 
 from trimtab import errors
-from trimtab.backends import requestlog_query, rolling
+from trimtab.backends import requestlog_query, roll_reading, rolling
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.rolling import Steps
+from trimtab.backends.rolls import Roll
 from trimtab.ports.requestlog import Cursor
 
 HOUR = 1_699_999_200
@@ -356,3 +357,37 @@ def test_a_reader_finds_what_was_merged_after_it_had_listed_it(bench: Bench) -> 
     bench.now = LATER
     bench.another().roll("flights")
     assert [list(bench.log.rows(each).fixed["request_id"]) for each in listed] == [["a"], ["b"]]
+
+
+def test_a_reader_of_an_old_log_opens_only_what_it_reaches(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcd":
+        bench.minute(*ids(name))
+    opened: list[Path] = []
+    held_by = roll_reading.held_by
+
+    def counted(roll: Roll) -> list[roll_reading.Held]:
+        opened.append(roll.path)
+        return held_by(roll)
+
+    monkeypatch.setattr(roll_reading, "held_by", counted)
+    first = next(bench.log.segments("flights", Cursor()))
+    assert (first.sequence, len(opened)) == (0, 1)
+
+
+def test_a_writer_is_read_in_its_order_after_the_clock_went_back(bench: Bench) -> None:
+    bench.minute(*ids("a"))
+    bench.writer.seconds -= 600.0
+    bench.writer.rows({"request_id": "b"})
+    assert list(bench.read()) == ["a", "b"]
+
+
+def test_a_reader_goes_on_where_a_file_was_merged_under_its_hands(bench: Bench) -> None:
+    for name in "abc":
+        bench.minute(*ids(name))
+    reading = bench.log.segments("flights", Cursor())
+    found = [next(reading).sequence]
+    bench.now = LATER
+    bench.another().roll("flights")
+    assert [*found, *(segment.sequence for segment in reading)] == [0, 1, 2]
