@@ -17,7 +17,7 @@ import pyarrow as pa
 from trimtab import errors
 from trimtab.backends import parity, publishing, roll_reading, rolling
 from trimtab.backends import requestlog_files as files
-from trimtab.backends.roll_reading import RollReader
+from trimtab.backends.roll_reading import RollReader, Span
 from trimtab.backends.rolls import Roll, Rolls
 from trimtab.domain import layout
 from trimtab.domain.records import (
@@ -132,24 +132,44 @@ class FolderRequestLog:
 
     def rows_between(self, deployment: str, since: float, until: float) -> Iterator[Rows]:
         """See the port."""
-        for table in self._newest(deployment, "rows", files.Span("event_time", since, until)):
+        for table in self._newest(deployment, "rows", Span("event_time", since, until)):
             yield files.to_rows(table)
 
     def labels_since(self, deployment: str, since: float) -> Iterator[Labels]:
         """See the port."""
-        for table in self._newest(deployment, "labels", files.Span("at", since)):
+        for table in self._newest(deployment, "labels", Span("at", since)):
             yield files.to_labels(table)
 
-    def _newest(self, deployment: str, kind: Kind, span: files.Span) -> Iterator[pa.Table]:
+    def _newest(self, deployment: str, kind: Kind, span: Span) -> Iterator[pa.Table]:
         """Tables of the rows inside a span, segments first, then groups of rows of Parquet files,
         each time those first that became visible last."""
-        fresh, rolls, _ = files.visible(self._folder(deployment, kind))
+        fresh, dated = _steadily(lambda: self._dated(deployment, kind))
         for piece in sorted(fresh, key=lambda each: -each.time):
-            table = self._readable(deployment, kind, piece)
+            table = self._piece(deployment, kind, piece)
             if table is not None:
                 yield from span.filled(table)
-        for roll in sorted(rolls, key=lambda each: each.path.stat().st_mtime, reverse=True):
-            yield from files.newest_groups(roll, span)
+        for _, roll in sorted(dated, reverse=True):
+            try:
+                yield from roll_reading.newest_groups(roll, span)
+            except FileNotFoundError:
+                yield from self._moved(self._folder(deployment, kind), roll, span)
+            except errors.Permanent as problem:
+                roll_reading.set_aside(roll.path, problem)
+
+    def _dated(
+        self, deployment: str, kind: Kind
+    ) -> tuple[list[files.Piece], list[tuple[float, Roll]]]:
+        fresh, rolls, _ = files.visible(self._folder(deployment, kind), self._rolls)
+        return fresh, [(roll.path.stat().st_mtime, roll) for roll in rolls]
+
+    def _moved(self, folder: Path, roll: Roll, span: Span) -> Iterator[pa.Table]:
+        """What a file held that was merged since it was listed; nothing when retention took it."""
+        heir = self._rolls.below(folder).covering(roll.writer, roll.first)
+        if heir is None:
+            return
+        for held in reversed(roll_reading.held_by(heir)):
+            if roll.first <= held.sequence <= roll.last:
+                yield from span.filled(self._reader.read(heir, held.sequence))
 
     def compare(self, deployment: str, told: Told, within: float) -> Comparison:
         """See the port. Duplicated answers of a request count once, the first one received.

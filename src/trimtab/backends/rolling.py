@@ -236,22 +236,25 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], held: Sequ
     newest = max(each.time for each in held)
     with path.open("wb") as sink:
         with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-            for table in _gathered(schema, tables):
-                writer.write_table(table, row_group_size=ROW_GROUP)
+            for table in _groups(schema, tables):
+                writer.write_table(table)
             writer.add_key_value_metadata({HELD.decode(): msgspec.json.encode(held).decode()})
         sink.flush()
         os.utime(path, ns=(newest, newest))
         os.fsync(sink.fileno())
 
 
-def _gathered(schema: pa.Schema, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of at least a row group, but the last."""
-    empty, waiting, rows = schema.empty_table(), list[pa.Table](), 0
+def _groups(schema: pa.Schema, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of a row group each."""
+    waiting, rows = [schema.empty_table()], 0
     for table in tables:
         waiting.append(table.replace_schema_metadata(None))
         rows += len(table)
         if rows >= ROW_GROUP:
-            yield pa.concat_tables([empty, *waiting], promote_options="default")
-            waiting, rows = [], 0
-    if waiting:
-        yield pa.concat_tables([empty, *waiting], promote_options="default")
+            whole = pa.concat_tables(waiting, promote_options="default")
+            for start in range(0, rows - ROW_GROUP + 1, ROW_GROUP):
+                yield whole.slice(start, ROW_GROUP)
+            rows %= ROW_GROUP
+            waiting = [whole.slice(len(whole) - rows)]
+    if rows:
+        yield pa.concat_tables(waiting, promote_options="default")

@@ -10,6 +10,7 @@ import pytest
 from tests.support.request_log import Countdown, Killed, SegmentWriter
 
 from trimtab import errors
+from trimtab.backends import rolling
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.rolling import Steps
 from trimtab.ports.requestlog import Cursor, Segment
@@ -298,7 +299,7 @@ def between(log: FolderRequestLog, since: float, until: float) -> list[list[str]
 def test_rows_between_two_times_are_read_newest_first_rolled_or_not(
     log: FolderRequestLog, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trimtab.backends.requestlog_files.GROUP_ROWS", 2)
+    monkeypatch.setattr(rolling, "ROW_GROUP", 2)
     for day in range(3):
         writer.rows(
             *({"request_id": f"{day}{hour}", "event_time": day * 10.0 + hour} for hour in range(3))

@@ -391,3 +391,28 @@ def test_a_reader_goes_on_where_a_file_was_merged_under_its_hands(bench: Bench) 
     bench.now = LATER
     bench.another().roll("flights")
     assert [*found, *(segment.sequence for segment in reading)] == [0, 1, 2]
+
+
+def test_rows_of_a_time_are_found_where_they_were_merged_meanwhile(bench: Bench) -> None:
+    for minute in ("ab", "cd"):
+        bench.minute(*ids(*minute))
+    bench.writer.rows({"request_id": "e"})
+    parts = bench.log.rows_between("flights", 0.0, 9.0)
+    found = [list(next(parts).fixed["request_id"])]
+    bench.now = LATER
+    bench.another().roll("flights")
+    found += [list(part.fixed["request_id"]) for part in parts]
+    assert found == [["e"], ["d"], ["c"], ["b"], ["a"]]
+
+
+def test_rows_of_a_time_are_found_but_in_damaged_and_deleted_files(bench: Bench) -> None:
+    for name in "abc":
+        bench.minute(*ids(name))
+    tear(bench.files()[1], 8)
+    bench.writer.rows({"request_id": "d"})
+    parts = bench.log.rows_between("flights", 0.0, 9.0)
+    found = [list(next(parts).fixed["request_id"])]
+    bench.files()[0].unlink()
+    found += [list(part.fixed["request_id"]) for part in parts]
+    assert found == [["d"], ["c"]]
+    assert bench.names() == ["2-2.parquet"]
