@@ -24,6 +24,7 @@ from trimtab.domain.names import Digest
 from trimtab.domain.processes import NodeStatus
 from trimtab.domain.verdicts import Cause
 from trimtab.judge.reports import MonitorReport
+from trimtab.loop import store
 from trimtab.loop.controller import EVIDENCE, Tempo
 from trimtab.loop.runs import RunStatus
 
@@ -65,6 +66,16 @@ def test_two_hour_canary_runs_in_the_loop_on_virtual_time(tmp_path: Path) -> Non
     started = time.monotonic()
     run(work)
     assert time.monotonic() - started < 20
+
+
+def test_a_journal_of_many_batches_is_replayed_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BATCH", 2)
+    world = World(tmp_path)
+    controller, _ = run(world.serving)
+    assert len(world.journal.entries()) > 4
+    assert world.start().store.state == controller.store.state
 
 
 def test_bad_candidate_is_out_of_the_routing_in_the_tick_that_judges_it(tmp_path: Path) -> None:
