@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 EVIDENCE = "evidence"
 """Key of the observer's snapshot."""
+DUMPING = 0.02
+"""Share of the time that may go into saving it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Controller:
         self._met = False
         self._reached = False
         self._blind = False
-        self._dumped_at = parts.clock.monotonic()
+        self._dump_at = parts.clock.monotonic() + self._tempo.dump
         self._looked_at = float("-inf")
 
     def lead(self, holder: str) -> None:
@@ -282,13 +284,16 @@ class Controller:
             log.warning("the node agent does not answer: %s", error)
 
     def _dump(self) -> None:
-        now = self._parts.clock.monotonic()
-        if now - self._dumped_at < self._tempo.dump:
+        """Save the evidence. The longer that took, the longer until the next time: what is read
+        again after a crash costs less than saving much all the time."""
+        began = self._parts.clock.monotonic()
+        if began < self._dump_at:
             return
-        self._dumped_at = now
         try:
             self._parts.journal.save(self.store.epoch, EVIDENCE, self._parts.evidence.dump())
         except Conflict:
             raise
         except TrimtabError as error:
             log.warning("the evidence is not saved: %s", error)
+        ended = self._parts.clock.monotonic()
+        self._dump_at = began + max(self._tempo.dump, (ended - began) / DUMPING)

@@ -78,6 +78,29 @@ def test_a_journal_of_many_batches_is_replayed_whole(
     assert world.start().store.state == controller.store.state
 
 
+def test_evidence_that_takes_long_to_save_is_saved_less_often(tmp_path: Path) -> None:
+    async def saved_at(world: World, seconds: int) -> list[float]:
+        """Seconds at which the evidence was saved, which takes `took`."""
+        await world.serving()
+        began, found = world.clock.now(), list[float]()
+
+        def dump() -> bytes:
+            found.append(world.clock.now() - began)
+            world.clock._now += took
+            return b"dump"
+
+        world.evidence.dump = dump  # type: ignore[method-assign]
+        controller = world.start()
+        while world.clock.now() < began + seconds:
+            await world.tick(controller)
+        return found
+
+    took = 0.0
+    assert run(lambda: saved_at(World(tmp_path / "quick"), 14)) == [5.0, 10.0]
+    took = 2.0
+    assert run(lambda: saved_at(World(tmp_path / "slow"), 150)) == [5.0, 105.0]
+
+
 def test_bad_candidate_is_out_of_the_routing_in_the_tick_that_judges_it(tmp_path: Path) -> None:
     async def work() -> None:
         world = World(tmp_path)
