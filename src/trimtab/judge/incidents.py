@@ -28,6 +28,7 @@ KINDS = {
     "callers": "callers",
     "multivariate": "drift",
     "golden": "golden",
+    "resources": "resources",
 }
 """Kind of the incident that a group of signals belongs to."""
 

@@ -16,7 +16,7 @@ from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Heard, Labelled, Outcome, Paired, Rows
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Incident
-from trimtab.judge import incidents, replays
+from trimtab.judge import incidents, replays, resources
 from trimtab.judge.causes.case import Calibration, Case
 from trimtab.judge.explained import Explained
 from trimtab.judge.reports import MonitorReport, Surroundings
@@ -170,7 +170,8 @@ class Monitors:
         for family in self._families:
             family.close(clock, breaks)
         told = tuple(each for family in self._families for each in family.verdicts())
-        verdicts = (*told, *replays.verdicts(self.release, surroundings))
+        measured = resources.verdicts(self.release, surroundings)
+        verdicts = (*told, *measured, *replays.verdicts(self.release, surroundings))
         report = incidents.reconcile(self._case(clock, surroundings), verdicts, open_incidents)
         self._opened += len(report.opened)
         return report

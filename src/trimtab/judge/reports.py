@@ -23,13 +23,29 @@ class GuardReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What the workers of a release use: the bytes of the largest in each minute, and the share of
+    their time that they waited for a processor, the oldest first.
+
+    `limit` is what one of them may have (None without a limit), `free` what the machine has left
+    for each of them (None where that is not measured).
+    """
+
+    sizes: tuple[int, ...] = ()
+    waits: tuple[float, ...] = ()
+    limit: int | None = None
+    free: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the monitors cannot see in rows, for the diagnosis.
 
     `boundary` is the deployment clock when the serving release last changed; `workers` how many
     it has, `golden_failures` those that do not reproduce the golden set; `restarts` workers
     restarted since; `candidate` whether a rollout is in canary; `host_pressure` what the machine
-    lacks, in words, None where that is not measured; `starved` what its workers lack.
+    lacks, in words, None where that is not measured; `starved` what its workers lack; `resources`
+    what they use, None where there are none.
     """
 
     boundary: float | None = None
@@ -39,6 +55,7 @@ class Surroundings:
     candidate: bool = False
     host_pressure: tuple[str, ...] | None = None
     starved: tuple[str, ...] = ()
+    resources: Resources | None = None
 
 
 @dataclass(frozen=True, slots=True)

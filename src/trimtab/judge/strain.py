@@ -42,12 +42,18 @@ def lacks(host: HostStatus) -> dict[str, str]:
     return told
 
 
+def share(waited: float, worked: float) -> float:
+    """The share of their work that workers waited, by their seconds before a processor and on one;
+    none for less than a second."""
+    return waited / (waited + worked) if waited >= 1.0 else 0.0
+
+
 def starved(waited: float, worked: float) -> tuple[str, ...]:
     """Whether workers waited for a processor, by their seconds before one and on one."""
-    share = waited / max(waited + worked, 1e-9)
-    if share < STARVED or waited < 1.0:
+    part = share(waited, worked)
+    if part < STARVED:
         return ()
-    return (f"the workers waited for a processor for {share:.0%} of the time they had work",)
+    return (f"the workers waited for a processor for {part:.0%} of the time they had work",)
 
 
 def grown(sizes: Sequence[int]) -> tuple[str, ...]:

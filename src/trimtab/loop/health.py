@@ -69,4 +69,7 @@ class Health:
             candidate=state.rollout is not None and state.rollout.phase == "canary",
             host_pressure=machine.pressure,
             starved=() if stable is None else machine.strain(stable),
+            resources=None
+            if stable is None
+            else machine.resources(stable, state.spec.limits.memory_bytes),
         )

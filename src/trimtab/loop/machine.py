@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import HostStatus, NodeStatus
+from trimtab.judge.reports import Resources
 from trimtab.judge.scale.service import RECENT
-from trimtab.judge.strain import grown, lacks, starved
+from trimtab.judge.strain import grown, lacks, share, starved
 from trimtab.ports.host import Host
 
 EVERY = 1.0
@@ -63,6 +64,20 @@ class Sizes:
             self.minutes.append(size)
 
 
+@dataclass
+class Waits:
+    """The share of each minute's work that a release's workers waited for a processor."""
+
+    minutes: deque[float] = field(default_factory=lambda: deque(maxlen=SIZES))
+    _at: float = -MINUTE
+
+    def take(self, waited: float | None, worked: float | None, now: float) -> None:
+        """Seconds of the last minute, None before one was watched; they count once a minute."""
+        if waited is not None and worked is not None and now - self._at >= MINUTE:
+            self._at = now
+            self.minutes.append(share(waited, worked))
+
+
 class Machine:
     """Looks at the host about once a second."""
 
@@ -74,6 +89,7 @@ class Machine:
         self._releases: dict[Digest, Used] = {}
         self._waits: dict[Digest, Used] = {}
         self._sizes: dict[Digest, Sizes] = {}
+        self._starving: dict[Digest, Waits] = {}
         self._gateways = Used()
         self._lacked: dict[str, tuple[float, str]] = {}
 
@@ -95,8 +111,11 @@ class Machine:
             waited = {pid: s for pid, s in self.host.waited_seconds.items() if pid in pids}
             self._waits.setdefault(release, Used()).take(waited, now)
             self._sizes.setdefault(release, Sizes()).take(self.rss(release), now)
+            recent = self._waits[release].recent, self._releases[release].recent
+            self._starving.setdefault(release, Waits()).take(*recent, now)
         for release in self._releases.keys() - {release for release, _ in workers}:
             del self._releases[release], self._waits[release], self._sizes[release]
+            del self._starving[release]
         self._gateways.take(self._of(node.gateways), now)
 
     def _of(self, pids: Iterable[int]) -> dict[int, float]:
@@ -115,6 +134,15 @@ class Machine:
         worked, waited = self._releases[release].recent, self._waits[release].recent
         short = () if worked is None or waited is None else starved(waited, worked)
         return (*short, *grown(self._sizes[release].minutes))
+
+    def resources(self, release: Digest, limit: int | None) -> Resources:
+        """What the workers of a release use; `limit` is the memory that one of them may have."""
+        workers = sum(worker.slot.release == release for worker in self.node.workers)
+        free = None if self.host is None else self.host.free_bytes / max(workers, 1)
+        if release not in self._releases:
+            return Resources(limit=limit, free=free)
+        sizes, waits = self._sizes[release].minutes, self._starving[release].minutes
+        return Resources(tuple(sizes), tuple(waits), limit, free)
 
     def rss(self, release: Digest) -> int:
         """Bytes of the release's largest worker; 0 without one."""

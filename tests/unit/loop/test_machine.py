@@ -93,3 +93,20 @@ def test_workers_that_wait_for_processors_or_grow_are_told() -> None:
         grown = WorkerStatus(WorkerSlot(A, 0), "ready", pid=1, rss_bytes=minute * 2**20)
         machine.look(NodeStatus((grown,)), minute * 60.0)
     assert "memory of a worker grew" in machine.strain(A)[-1]
+
+
+def test_what_workers_use_is_kept_by_the_minute() -> None:
+    host, machine = MemoryHost(STATUS), Machine(MemoryHost())
+    unknown = machine.resources(A, 5)
+    assert (unknown.sizes, unknown.waits, unknown.limit, unknown.free) == ((), (), 5, None)
+    machine = Machine(host)
+    for second in range(182):
+        host.used = dict.fromkeys((1, 7), second * 0.5)
+        host.status = HostStatus(4.0, 2**33, 2**32, waited_seconds={1: second * 0.5})
+        machine.look(node(1, 2), float(second))
+    used = machine.resources(A, None)
+    assert used.sizes == (101,) * 4
+    assert used.waits == pytest.approx((0.5, 0.5, 0.5), abs=0.01)
+    assert used.free == 2**31
+    machine.look(NodeStatus(()), 184.0)
+    assert machine.resources(A, None).sizes == ()

@@ -39,6 +39,8 @@ def bad_worker(trouble: Trouble) -> Opinion:
 
 def infrastructure(trouble: Trouble) -> Opinion:
     """The machine or a process: seen in what surrounds the release, or in time alone."""
+    if trouble.kind == "resources":
+        return Suspicion(Cause.INFRASTRUCTURE, Strength.FITTING, trouble.reasons)
     if trouble.kind != "service":
         return None
     strain = _strain(trouble.case.surroundings)
