@@ -1,5 +1,6 @@
 """Which metrics are watched, and why others cannot be."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -139,6 +140,29 @@ def test_several_metrics_are_several_signals_the_first_of_which_stands_for_all()
     lost = found["quality:macro_recall"]
     assert lost.verdict == "unknown"
     assert "macro_recall cannot be watched" in lost.reason
+
+
+def test_what_labels_that_came_too_late_say_is_told_beside_and_is_no_evidence() -> None:
+    asked = spec(quality=("error", "roc_auc"), maturity_seconds=0.0)
+    monitors = Monitors.start(asked, BINARY, TIMED, STABLE.digest, FIRST * DAY)
+    for day in range(FIRST, FIRST + 3):
+        part = rows(500, seed=day, start=day * DAY)
+        monitors.observe(part)
+        truth = labelled(part, seed=day)
+        soon = np.arange(500) % 2 == 0
+        monitors.learn(truth.take(soon))
+        monitors.assess((day + 1) * DAY + 3600.0, (), Surroundings(0.0))
+        monitors.learn(labelled(part, seed=day, flip=1.0).take(~soon))
+    report = monitors.assess((FIRST + 4) * DAY, (), Surroundings(0.0))
+    found = {verdict.signal: verdict for verdict in report.verdicts}
+    (told,) = re.findall(
+        r"error (\S+) of those that came too late, (\S+) of the others", found["quality"].reason
+    )
+    late, others = map(float, told)
+    assert late > 0.6
+    assert others < 0.4
+    assert found["quality"].verdict == "ok"
+    assert "too late," not in found["quality:roc_auc"].reason
 
 
 def test_metrics_share_the_weight_of_quality() -> None:

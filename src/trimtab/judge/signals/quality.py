@@ -198,11 +198,14 @@ class Gap(msgspec.Struct, frozen=True):
 
 class State(msgspec.Struct):
     """What changes while quality is watched: a watch for each metric, by its name. Counts are
-    predictions; `late`, `excluded` and `unusable` labels were no evidence."""
+    predictions; `late`, `excluded` and `unusable` labels were no evidence. `early` are the labels
+    that were, and `lagging` those that came too late, with what they lost."""
 
     watches: dict[str, Watch]
     gaps: list[Gap] = []
     late: int = 0
+    early: Cohort = Cohort()
+    lagging: Cohort = Cohort()
     excluded: int = 0
     unusable: int = 0
     predicted: int = 0
@@ -260,6 +263,8 @@ class Quality:
         blocks = self.state.blocks
         late = [cohort for number, cohort in counted.items() if blocks.closed(number)]
         self.state.late += sum(cohort.labelled + cohort.unusable for cohort in late)
+        for cohort in late:
+            self.state.lagging = self.state.lagging.merge(_lost(cohort))
         blocks.take({n: cohort for n, cohort in counted.items() if not blocks.closed(n)})
 
     def close(self, clock: float, breaks: Breaks) -> None:
@@ -287,6 +292,7 @@ class Quality:
         state.predicted += cohort.predicted
         state.labelled += cohort.labelled
         state.clipped += cohort.clipped
+        state.early = state.early.merge(_lost(cohort))
         gap = Gap(start, cohort.labelled, cohort.gap / MICRO / cohort.labelled)
         state.gaps = [*state.gaps, gap][-REMEMBERED:]
         for metric, (total, trials) in measured.items():
@@ -305,7 +311,7 @@ class Quality:
         if quality.n < FEWEST_LABELS:
             reason = f"the reference has {quality.n} labels, {FEWEST_LABELS} are needed"
             return describe.unknown(signal, release, self._limit, reason)
-        note = f"{self.labels}{self._outside(quality)}"
+        note = f"{self.labels}{self._outside(quality)}{self._apart(metric)}"
         subject = describe.Subject(metric, quality.value, note=note)
         return describe.verdict(signal, self.state.watches[metric], release, subject)
 
@@ -318,6 +324,14 @@ class Quality:
             f", {share:.1%} of the losses were outside 0 to {quality.scale:g}, "
             f"{quality.clipped:.1%} on the reference"
         )
+
+    def _apart(self, metric: str) -> str:
+        """What labels that came too late say, beside those that were evidence, in words."""
+        late, early = self.state.lagging, self.state.early
+        if metric in RISING or min(late.labelled, early.labelled) < FEWEST_ROWS:
+            return ""
+        lost = [each.losses[metric] / MICRO / each.labelled for each in (late, early)]
+        return f", {metric} {lost[0]:.4g} of those that came too late, {lost[1]:.4g} of the others"
 
     @property
     def labels(self) -> str:
@@ -348,6 +362,11 @@ class Quality:
         if not gaps:
             return None
         return float(np.average([gap.mean for gap in gaps], weights=[gap.n for gap in gaps]))
+
+
+def _lost(cohort: Cohort) -> Cohort:
+    """Of a cohort, what its labels lost."""
+    return Cohort(labelled=cohort.labelled, losses=cohort.losses)
 
 
 def _few(quality: QualityProfile, cohort: Cohort) -> bool:
