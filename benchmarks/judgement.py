@@ -1,17 +1,17 @@
 """The judgement on real streams, beside other products, dummies, and the best there can be.
 
-Run: scripts/bench judgement [--only errors|tolerance|whole|tables ...] [--quick] [--write]
+Run: scripts/bench judgement [--only PART ...] [--quick] [--write]
 
-Everything is seeded, so the same command gives the same figures. What other products said is kept
-in `.venv-peers/answers`. `--write` puts each part that was run into docs/benchmarks/judgement.md.
+Parts are `errors`, `tolerance`, a case each of `judgement.cases`, `race`, `tables` and `cost`;
+`streams` stands for the cases beyond the census and `race`. Everything but `cost`, which needs a
+quiet machine, is seeded, so the same command gives the same figures. What other products said is
+kept in `.venv-peers/answers`. `--write` puts each part into docs/benchmarks/judgement.md.
 """
 
 import argparse
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +20,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
-from judgement import chunks, errors, faults, tolerance, whole
-from judgement.alarms import Delays, Rate, delay
-from judgement.streams import census
+from judgement import chunks, cost, errors, faults, lines, tolerance
+from judgement.alarms import Delays, delay
+from judgement.case import Case
+from judgement.cases import CASES
+from judgement.streams import Stream, census
 
-PROCESSES = int(os.environ.get("PROCESSES", os.cpu_count() or 1))
+CHUNK = 5_000
+SMALL = 1_000
+"""Rows of a reference at which Evidently's defaults are p-values, not distances."""
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "judgement.md"
 
 INTRO = """\
@@ -77,21 +82,27 @@ The same errors in the order of the years, each year shuffled, against the 2015 
 and delays of {dose:.0%} more errors put in at a random row of each.
 """
 
-WHOLE = """\
-A model of our own on the census (fitted on half of 2015), sixteen inputs, score and labels, in
-hours of 250 rows; a year has {year:,} rows. trimtab watches everything by its defaults, and at the
-largest multiple of its budget with no more alarms of any tier on a null than the fifty ADWINs.
-Beside it {streams} streams of the same rows (error, score, age, the commonest categories), each
-with a detector of its own, tuned so that all of them together have no more alarms on a null than
-trimtab's budget of pages. *Null*: reference and live rows from the same years in random order.
-*Census*: 2015 against the years after it; the error moves by at most half a point, so every alarm
-there is one about nothing that harms.
+CASE = """\
+{about}. trimtab watches everything by its defaults{groups}. *Null*: reference and live rows in
+random order, {block} an hour, {years:.2g} years over two samples of the reference; alarms a year
+with 95 % interval. *In time*: alarms in the order of time, in brackets those about harm, as the
+error of the rows before was above that of the reference ({value:.2%}) by more than {tolerance:.1%}.
+Then faults at {times} random times, with what they do to the error in points; delays in rows,
+median / 90 %, with what is missed after {patience:,}. *Right*: of the alarms in time, and of the
+faults with an alarm, the share with harm. *Named*: the column of the fault (or `error`) first, or
+among the first three. Tables are compared in chunks of {chunk:,} rows, after {fewer} of the times.
 """
 
-INJECTED = """\
-Each fault at {times} random times. *Harm* is what the fault does to the error, in points. Delays
-in rows, median / 90 %, with the missed share after {patience:,} rows; *named first / in three*:
-the column of the fault (or `error`) is the first that the alarms name, or among the first three.
+RACE = """\
+Errors of the models of these data, in random order, {faults} faults of 3 points each. False alarms
+a year of {year:,} rows; delays in rows, median / 90 %, trimtab's against the oracle's of the same
+false alarms.
+"""
+
+COST = """\
+What it costs to watch the rows of {name} ({columns} columns): time of the processor a row, from
+{few:,} rows to {many:,}; the peak of resident memory at both. Tables are read whole by their
+programs, trimtab's too; what it costs in service, and from files, is in [monitor](README.md).
 """
 
 TABLES = """\
@@ -172,141 +183,139 @@ def part_tolerance(quick: bool) -> str:
     return told + "\n" + table(["Tolerance", "Border", "Alarms", "Delay"], body) + "\n"
 
 
-def part_whole(quick: bool) -> str:
+def part_case(name: str, quick: bool) -> str:
     """A deployment."""
-    told = WHOLE.format(year=whole.YEARLY, streams=whole.STREAMS)
-    granted = 12.0 * len(whole.null(1)[1]) / whole.YEARLY
-    peers = [whole.Setting("ADWIN", "defaults", {}), whole.tuned(1, granted)]
-    nulls = [whole.null(seed) for seed in ([2] if quick else [2, 3])]
-    worlds = [*nulls, whole.natural(0)]
-    begins = whole.times(4 if quick else 20, 1)
-    # The model and its answers are there before, so that each process finds them.
-    budget = whole.tuned_budget(1, len(peers[0].watch([whole.null(1)[1]])[0]))
-    tuned = f"as loud as ADWIN: {budget / whole.BUDGET:g} times the budget"
-    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("fork")) as pool:
-        ours = [
-            Ours(
-                said,
-                list(pool.map(partial(whole.over, budget=each), worlds)),
-                list(pool.map(partial(whole.trial, budget=each), begins)),
-            )
-            for said, each in (("defaults", whole.BUDGET), (tuned, budget))
+    trial = lines.Trial(name, 200, 3) if quick else lines.Trial(name, 1_095, 20)
+    case = trial.case
+    told = CASE.format(
+        about=case.stream.about[:1].upper() + case.stream.about[1:],
+        groups=f", `{case.groups[0]}` a protected column" if case.groups else "",
+        block=case.block,
+        years=trial.years,
+        value=trial.value,
+        tolerance=trial.tolerance,
+        times=trial.times,
+        fewer=trial.fewer,
+        patience=case.patience,
+        chunk=lines.DAY * case.block,
+    )
+    head = ["Detector", "Null", *(["In time"] if trial.timed else []), *heads(trial)]
+    body = [cells_of(line, trial) for line in trial.lines()]
+    return told + "\n" + table(head, body) + "\n"
+
+
+def heads(trial: lines.Trial) -> Iterator[str]:
+    """The faults with their harm, and what follows."""
+    for fault, runs in zip(trial.case.faults, trial.runs, strict=True):
+        yield f"{fault.name} ({100 * np.mean([run.harm for run in runs]):+.1f})"
+    yield from ("Right", "Named")
+
+
+def cells_of(line: lines.Line, trial: lines.Trial) -> list[object]:
+    """A row of the table."""
+    first = f"{line.name}, {line.setting}" if line.setting else line.name
+    row: list[object] = [first, "–" if line.null is None else line.null]
+    if trial.timed:
+        row.append("–" if line.natural is None else "{} ({})".format(*line.natural))
+    row += ["–" if each is None else shown(each.delays) for each in line.faults]
+    right = "–" if line.precision is None else f"{line.precision:.0%}"
+    return [*row, right, named(line, trial)]
+
+
+def named(line: lines.Line, trial: lines.Trial) -> str:
+    """How often the right column was named, over all faults."""
+    known = [each for each in line.faults if each is not None and not np.isnan(each.top)]
+    if len(known) < len(trial.case.faults):
+        return "–"
+    return f"{np.mean([x.top for x in known]):.0%} / {np.mean([x.three for x in known]):.0%}"
+
+
+def part_race(quick: bool) -> str:
+    """One stream of errors, of each of the further data sets."""
+    plan = errors.Plan(
+        null_rows=errors.YEARLY // 10 if quick else 2 * errors.YEARLY,
+        faults=3 if quick else 20,
+        doses=(errors.DOSE,),
+    )
+    made: dict[tuple[str, str], list[str]] = {}
+    names = [name for name in CASES if name != "census"]
+    for place, name in enumerate(names):
+        pool = errors.lost(CASES[name]().pool)
+        found = list(errors.Race(pool, plan, 1).lines())
+        for line in found:
+            setting = "tuned" if line.setting.startswith("tuned") else line.setting
+            cells_made = made.setdefault((line.name, setting), ["–"] * 2 * len(names))
+            cells_made[2 * place : 2 * place + 2] = [
+                str(line.false),
+                next(iter(cells(line, found, plan.doses))),
+            ]
+    told = RACE.format(faults=plan.faults, year=errors.YEARLY)
+    head = ["Detector", *(f"{name}: {part}" for name in names for part in ("false", "delay"))]
+    body = [[", ".join(filter(None, key)), *row] for key, row in made.items()]
+    return told + "\n" + table(head, body) + "\n"
+
+
+def part_cost(quick: bool) -> str:
+    """Time and memory."""
+    case = CASES["flights 2001"]()
+    sizes = (2_400, 12_000) if quick else cost.SIZES
+    told = COST.format(
+        name=case.stream.name, columns=len(case.stream.inputs) + 1, few=sizes[0], many=sizes[1]
+    )
+    head = ["Detector", "Streams", "µs a row", "µs a row and stream", "MB, few rows", "MB, many"]
+    body = [
+        [
+            each.name,
+            each.streams,
+            f"{each.micros:.3g}",
+            f"{each.micros / each.streams:.3g}",
+            f"{each.few_bytes / 1e6:.0f}",
+            f"{each.many_bytes / 1e6:.0f}",
         ]
-    head = ["Detector", "Setting", "Null: alarms a year (95 %)", "Census: alarms"]
-    rows = [line for each in ours for line in each.quiet_lines(worlds)]
-    rows += [theirs_quiet(each, worlds) for each in peers]
-    begun = INJECTED.format(times=len(begins), patience=whole.PATIENCE)
-    broken = injected(begins, ours, peers)
-    return "\n".join([told, table(head, rows), "", begun, broken, ""])
-
-
-Worlds = Sequence[tuple[pd.DataFrame, pd.DataFrame]]
-
-
-@dataclass(frozen=True)
-class Ours:
-    """trimtab at a setting: what it raised where nothing is wrong, and after each fault."""
-
-    said: str
-    quiet: Sequence[list[whole.Raised]]
-    trials: Sequence[list[list[whole.Raised]]]
-
-    def quiet_lines(self, worlds: Worlds) -> Iterator[list[object]]:
-        """What is raised where nothing is wrong, by tier."""
-        for tier in ("page", "ticket", "note"):
-            counts = [sum(alarm.tier == tier for alarm in alarms) for alarms in self.quiet]
-            yield ["trimtab", f"{self.said}, {tier}s", *quiet_cells(counts, worlds)]
-
-    def found(self, place: int) -> list[object]:
-        """The cells of one fault."""
-        found = whole.found(faults.FAULTS[place], [each[place] for each in self.trials])
-        told = f"{shown(found.first)}; page {shown(found.page)}"
-        return [f"trimtab, {self.said}", told, named(found)]
-
-
-def theirs_quiet(setting: whole.Setting, worlds: Worlds) -> list[object]:
-    """What fifty detectors raise."""
-    counts = [len(alarms) for alarms in setting.watch([live for _, live in worlds])]
-    return [setting.name, setting.said, *quiet_cells(counts, worlds)]
-
-
-def quiet_cells(counts: Sequence[int], worlds: Worlds) -> list[object]:
-    """A rate on the nulls; a count on the census, which comes last."""
-    years = sum(len(live) for _, live in worlds[:-1]) / whole.YEARLY
-    return [Rate(sum(counts[:-1]), years), f"{counts[-1]} in {len(worlds[-1][1]):,} rows"]
-
-
-def injected(begins: Sequence[int], ours: Sequence[Ours], peers: Sequence[whole.Setting]) -> str:
-    """Every fault under every detector, and how often the right column was named."""
-    runs = [[whole.injected(fault, since) for since in begins] for fault in faults.FAULTS]
-    theirs = [each.after([run for mine in runs for run in mine]) for each in peers]
-    made: list[list[object]] = []
-    for place, fault in enumerate(faults.FAULTS):
-        lines = [each.found(place) for each in ours]
-        mine = slice(place * len(begins), (place + 1) * len(begins))
-        for each, alarms in zip(peers, theirs, strict=True):
-            found = whole.found(fault, alarms[mine])
-            lines.append([f"{each.name}, {each.said}", shown(found.first), named(found)])
-        harm = float(np.mean([run.harm for run in runs[place]]))
-        heads = [[fault.name, f"{100 * harm:+.1f}"]] + [["", ""]] * (len(lines) - 1)
-        made += [[*head, *line] for head, line in zip(heads, lines, strict=True)]
-    return table(["Fault", "Harm", "Detector", "Delay", "Named first / in three"], made)
-
-
-def named(found: whole.Found) -> str:
-    """How often the right column was named."""
-    return f"{found.top:.0%} / {found.three:.0%}"
+        for each in cost.costs(case, sizes)
+    ]
+    return told + "\n" + table(head, body) + "\n"
 
 
 def part_tables(quick: bool) -> str:
     """Products that compare tables."""
-    reference, live = whole.known(), whole.natural(0)[1]
-    live = live.iloc[: 20_000 if quick else 50_000]
+    case = CASES["census"]()
+    live = case.stream.live.iloc[: 20_000 if quick else 50_000]
     since = len(live) // 2
     worse = live.copy()
     generator = np.random.default_rng(5)
     worse.iloc[since:] = faults.FAULTS[0].change(live.iloc[since:], generator)
-    told = TABLES.format(size=chunks.SIZE, columns=len(chunks.COLUMNS), since=since)
-    small = reference.sample(chunks.SMALL, random_state=0)
+    told = TABLES.format(size=CHUNK, columns=len(case.stream.inputs) + 1, since=since)
+    small = replace(case.stream, reference=case.stream.reference.sample(SMALL, random_state=0))
     body = [
-        ["Evidently, reference of 1,000 rows", *evidently(small, live, worse, since)],
-        ["Evidently, reference of all rows", *evidently(reference, live, worse, since)],
-        ["NannyML, chunks of 5,000", *nannyml(reference, live, worse, since, chunks.SIZE)],
-        ["NannyML, its default of ten chunks", *nannyml(reference, live, worse, since, 0)],
-        ["trimtab", *trimtab(reference, live, worse, since)],
+        ["Evidently, reference of 1,000 rows", *peer("evidently", small, live, worse, CHUNK)],
+        ["Evidently, reference of all rows", *peer("evidently", case.stream, live, worse, CHUNK)],
+        ["NannyML, chunks of 5,000", *peer("nannyml", case.stream, live, worse, CHUNK)],
+        ["NannyML, its default of ten chunks", *peer("nannyml", case.stream, live, worse, 0)],
+        ["trimtab", *trimtab(case, live, worse)],
     ]
     head = ["Product", "Alerts about columns", "about accuracy", "rows to see 3 points"]
     return told + "\n" + table(head, body) + "\n"
 
 
-def evidently(
-    reference: pd.DataFrame, live: pd.DataFrame, worse: pd.DataFrame, since: int
+def peer(
+    product: str, stream: Stream, live: pd.DataFrame, worse: pd.DataFrame, size: int
 ) -> list[str]:
-    """Its row of the table."""
-    found = chunks.evidently(reference, live)
-    late = chunks.evidently(reference, worse)
-    ends = [(place + 1) * chunks.SIZE - 1 for place, each in enumerate(late) if each[2]]
-    return [chunks.told(found, 0), chunks.told(found, 2), rows_to_see(ends, since)]
+    """A product's row of the table."""
+    found = chunks.asked(product, stream, live, size)
+    late = chunks.asked(product, stream, worse, size)
+    columns = chunks.told([len(each.columns) for each in found])
+    accuracy = chunks.told([int(each.accuracy) for each in found])
+    ends = [each.end for each in late if each.accuracy]
+    return [columns, accuracy, rows_to_see(ends, len(live) // 2)]
 
 
-def nannyml(
-    reference: pd.DataFrame, live: pd.DataFrame, worse: pd.DataFrame, since: int, size: int
-) -> list[str]:
-    """Its row of the table."""
-    found = chunks.nannyml(reference, live, size)
-    ends = [each[2] for each in chunks.nannyml(reference, worse, size) if each[1]]
-    return [chunks.told(found, 0), chunks.told(found, 1), rows_to_see(ends, since)]
-
-
-def trimtab(
-    reference: pd.DataFrame, live: pd.DataFrame, worse: pd.DataFrame, since: int
-) -> list[str]:
+def trimtab(case: Case, live: pd.DataFrame, worse: pd.DataFrame) -> list[str]:
     """Ours: notes and tickets about columns, pages about quality."""
-    found = whole.over((reference, live))
-    pages = [each for each in found if each.tier == "page"]
-    late = [each.row for each in whole.over((reference, worse)) if each.tier == "page"]
-    columns = f"{len(found) - len(pages)} tickets and notes"
-    return [columns, f"{len(pages)} pages", rows_to_see(late, since)]
+    quiet, late = (case.over(replace(case.stream, live=each)) for each in (live, worse))
+    pages = [each for each in quiet if each.tier == "page"]
+    seen = rows_to_see([each.row for each in late if each.tier == "page"], len(live) // 2)
+    return [f"{len(quiet) - len(pages)} tickets and notes", f"{len(pages)} pages", seen]
 
 
 def rows_to_see(ends: Sequence[int], since: int) -> str:
@@ -318,9 +327,19 @@ def rows_to_see(ends: Sequence[int], since: int) -> str:
 PARTS: dict[str, tuple[str, Callable[[bool], str]]] = {
     "errors": ("One stream: more errors", part_errors),
     "tolerance": ("What a tolerance costs", part_tolerance),
-    "whole": ("A whole deployment", part_whole),
+    **{
+        name.replace(" ", "-").lower(): (f"A whole deployment: {name}", partial(part_case, name))
+        for name in CASES
+    },
+    "race": ("One stream: more errors of five models", part_race),
+    "cost": ("What it costs", part_cost),
     "tables": ("Products that compare tables", part_tables),
 }
+
+
+FURTHER = [name.replace(" ", "-").lower() for name in CASES if name != "census"]
+GROUPS = {"streams": [*FURTHER, "race"]}
+"""Names for several parts."""
 
 
 def written(page: str, name: str, text: str) -> str:
@@ -337,11 +356,14 @@ def written(page: str, name: str, text: str) -> str:
 def main() -> None:
     """Print the parts, and with `--write` put them into the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", action="append", choices=PARTS, help="may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=[*PARTS, *GROUPS], help="may be repeated"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    for name in given.only or PARTS:
+    asked = given.only or [name for name in PARTS if name != "cost"]
+    for name in (part for each in asked for part in GROUPS.get(each, [each])):
         text = PARTS[name][1](given.quick)
         print(f"## {PARTS[name][0]}\n\n{text}", flush=True)
         if given.write:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from judgement.alarms import Delays, Rate, delay
@@ -33,6 +34,9 @@ YEARLY = round(YEAR / 3600.0) * BLOCK
 PROMISED = 12.0 * share("quality")
 """False pages a year that the default budget grants to `quality`."""
 
+DOSE = 0.03
+"""Of faults of which there is only one dose."""
+
 WARM = (20_000, 60_000)
 PATIENCE = 200_000
 NEVER, ORACLE = "never", "oracle CUSUM"
@@ -54,6 +58,11 @@ class Fault:
     dose: float
     since: int
     errors: Bits
+
+
+def lost(rows: pd.DataFrame) -> Bits:
+    """Where a model was wrong."""
+    return np.asarray(rows["y_true"] != rows["y_pred"])
 
 
 def drawn(pool: Bits, rows: int, generator: np.random.Generator) -> Bits:
@@ -283,4 +292,4 @@ class Race:
         yield from self.dummies()
 
 
-QUICK = Plan(null_rows=YEARLY, faults=10, doses=(0.03,))
+QUICK = Plan(null_rows=YEARLY, faults=10, doses=(DOSE,))

@@ -3,14 +3,15 @@
 usage: python evidently_alerts.py FOLDER
 
 FOLDER holds `reference.parquet`, `live.parquet` and `told.json`: the columns and the rows of a
-chunk. Prints, for each chunk, how many columns drifted, whether the data set did, and whether the
-test of accuracy failed, as JSON.
+chunk. Prints, for each chunk, the columns that drifted, whether the data set did, whether the test
+of accuracy failed, and its last row, as JSON.
 """
 
 import json
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 warnings.filterwarnings("ignore")
 
@@ -20,17 +21,18 @@ from evidently.metrics import Accuracy  # noqa: E402
 from evidently.presets import DataDriftPreset  # noqa: E402
 
 
-def alerts(live: pd.DataFrame, reference: pd.DataFrame, columns: list[str]) -> list[int]:
+def alerts(live: pd.DataFrame, reference: pd.DataFrame, columns: list[str]) -> list[Any]:
     """Columns that drifted, whether the data set did, whether accuracy failed its test."""
     drift = Report([DataDriftPreset(columns=columns)], include_tests=True)
     found = drift.run(live[columns], reference[columns]).dict()
-    failed = [test["status"] == "FAIL" for test in found["tests"]]
+    failed = [test for test in found["tests"] if test["status"] == "FAIL"]
+    moved = [test["metric_config"]["params"].get("column") for test in failed]
     kind = BinaryClassification(target="y_true", prediction_labels="y_pred")
     asked = DataDefinition(classification=[kind])
     both = (Dataset.from_pandas(t[["y_true", "y_pred"]], asked) for t in (live, reference))
     quality = Report([Accuracy()], include_tests=True).run(*both).dict()
     lost = [test["status"] == "FAIL" for test in quality["tests"]]
-    return [sum(failed[1:]), int(failed[0]), sum(lost)]
+    return [[name for name in moved if name], None in moved, any(lost)]
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def main() -> None:
     )
     size = told["rows"]
     made = [
-        alerts(live.iloc[first : first + size], reference, told["columns"])
+        [*alerts(live.iloc[first : first + size], reference, told["columns"]), first + size - 1]
         for first in range(0, len(live) - size + 1, size)
     ]
     sys.stdout.write("\n" + json.dumps(made) + "\n")

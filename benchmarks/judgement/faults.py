@@ -14,13 +14,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from judgement.streams import CENSUS, census
 
+Change = Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
+
 
 @dataclass(frozen=True)
 class Fault:
     """A change of rows by a generator of its own; `column` is where it happens, if in one."""
 
     name: str
-    change: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
+    change: Change
     column: str = ""
 
 
@@ -43,36 +45,32 @@ def answered(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(score=score, y_pred=(score >= 0.5).astype(int))
 
 
-def _flip(
-    points: float, column: str = "", value: str = ""
-) -> Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]:
+def flip(points: float, column: str = "", value: str = "") -> Change:
     """Labels turned around, so that the error (of a group) rises by so much."""
 
     def change(rows: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
         mine = np.ones(len(rows), bool) if not column else (rows[column] == value).to_numpy()
         wrong = float((rows["y_true"] != rows["y_pred"]).to_numpy()[mine].mean())
-        flip = mine & (generator.random(len(rows)) < points / (1.0 - 2.0 * wrong))
-        return rows.assign(y_true=np.where(flip, 1 - rows["y_true"], rows["y_true"]))
+        turned = mine & (generator.random(len(rows)) < points / (1.0 - 2.0 * wrong))
+        return rows.assign(y_true=np.where(turned, 1 - rows["y_true"], rows["y_true"]))
 
     return change
 
 
-def _with(
-    column: str, new: Callable[[pd.Series, np.random.Generator], object]
-) -> Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]:
+def put(column: str, new: Callable[[pd.Series, np.random.Generator], object]) -> Change:
     """Another column in the place of one."""
     return lambda rows, generator: rows.assign(**{column: new(rows[column], generator)})
 
 
 FAULTS = (
-    Fault("labels: +3 points of error", _flip(0.03)),
-    Fault("labels: +25 points in one group of 6 %", _flip(0.25, "RAC1P", "6")),
-    Fault("age: half a standard deviation up", _with("AGEP", lambda x, _: x + 11.0), "AGEP"),
-    Fault("age: unit × 1000", _with("AGEP", lambda x, _: x * 1000.0), "AGEP"),
-    Fault("age: of other rows (stale)", _with("AGEP", lambda x, g: g.permutation(x)), "AGEP"),
+    Fault("labels: +3 points of error", flip(0.03)),
+    Fault("labels: +25 points, 6 % of rows", flip(0.25, "RAC1P", "6")),
+    Fault("age: half a deviation up", put("AGEP", lambda x, _: x + 11.0), "AGEP"),
+    Fault("age: unit × 1000", put("AGEP", lambda x, _: x * 1000.0), "AGEP"),
+    Fault("age: of other rows", put("AGEP", lambda x, g: g.permutation(x)), "AGEP"),
     Fault(
-        "disability: missing in half of the rows",
-        _with("DIS", lambda x, g: x.where(g.random(len(x)) < 0.5, None)),
+        "disability: half missing",
+        put("DIS", lambda x, g: x.where(g.random(len(x)) < 0.5, None)),
         "DIS",
     ),
 )

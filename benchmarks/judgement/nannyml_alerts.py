@@ -3,13 +3,14 @@
 usage: python nannyml_alerts.py FOLDER
 
 FOLDER holds `reference.parquet`, `live.parquet` and `told.json`: the columns and the rows of a
-chunk (0: its default, ten chunks). Prints, for each chunk, how many columns drifted and whether
+chunk (0: its default, ten chunks). Prints, for each chunk, the columns that drifted, false, whether
 realised accuracy did, and its last row, as JSON.
 """
 
 import json
 import sys
 import warnings
+from itertools import compress
 from pathlib import Path
 
 warnings.filterwarnings("ignore")
@@ -41,9 +42,10 @@ def main() -> None:
     ]
     moved, lost = ([name for name in table.columns if name[-1] == "alert"] for table in found)
     ends = found[1][("chunk", "end_index")].tolist()
-    counts = found[0][moved].astype(bool).groupby(level=0, axis=1).any().sum(axis=1)
-    fell = found[1][lost].astype(bool).sum(axis=1)
-    made = [list(map(int, each)) for each in zip(counts, fell, ends, strict=True)]
+    alarmed = found[0][moved].astype(bool).to_numpy()
+    names = [sorted({name[0] for name in compress(moved, row)}) for row in alarmed]
+    fell = found[1][lost].astype(bool).any(axis=1).tolist()
+    made = [[*each] for each in zip(names, [False] * len(ends), fell, ends, strict=True)]
     sys.stdout.write("\n" + json.dumps(made) + "\n")
 
 

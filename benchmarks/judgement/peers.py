@@ -45,13 +45,21 @@ def river(jobs: Sequence[Job], streams: Mapping[str, NDArray[Any]]) -> list[list
     )
 
     def write(folder: Path) -> None:
-        told = json.dumps([each for _, each in different], default=dict)
-        (folder / "jobs.json").write_text(told, encoding="utf-8")
-        np.savez(folder / "streams.npz", **{name: streams[name] for name in kept.values()})
+        laid(
+            [each for _, each in different], {name: streams[name] for name in kept.values()}, folder
+        )
 
     found = answer("river", "river_side", write)
     made = {key: rows for (key, _), rows in zip(different, found, strict=True)}
     return [made[key] for key in keys]
+
+
+def laid(
+    jobs: Sequence[Mapping[str, Any]], streams: Mapping[str, NDArray[Any]], folder: Path
+) -> None:
+    """Put what the program of river reads into the folder."""
+    (folder / "jobs.json").write_text(json.dumps(jobs, default=dict), encoding="utf-8")
+    np.savez(folder / "streams.npz", **dict(streams))
 
 
 def answer(product: str, name: str, write: Callable[[Path], None]) -> Any:

