@@ -9,7 +9,7 @@ import pandas as pd
 
 from judgement.faults import Fault
 from judgement.streams import Stream
-from judgement.watching import Deployment, Raised, Watched, over
+from judgement.watching import BUDGET, Deployment, Raised, Watched, over
 from trimtab.judge.budget import YEAR
 
 HOURS = round(YEAR / 3600.0)
@@ -82,19 +82,19 @@ class Case:
             broken = self.answer(broken)
         return Injected(fault, since, broken, wrong(broken) - wrong(late))
 
-    def deployment(self, stream: Stream) -> Deployment:
+    def deployment(self, stream: Stream, budget: float = BUDGET) -> Deployment:
         """trimtab against the stream's reference."""
-        return Deployment(stream, self.block, self.groups)
+        return Deployment(stream, self.block, self.groups, budget)
 
-    def over(self, stream: Stream) -> list[Raised]:
+    def over(self, stream: Stream, budget: float = BUDGET) -> list[Raised]:
         """Everything that trimtab raises over the stream."""
-        return over(self.deployment(stream), stream.live)
+        return over(self.deployment(stream, budget), stream.live)
 
-    def trial(self, since: int) -> list[list[Raised]]:
+    def trial(self, since: int, budget: float) -> list[list[Raised]]:
         """What trimtab raises after each fault that begins at a row, after `warm` sound ones.
 
         Rows count from the beginning of the fault, and end with the first page."""
-        deployment = self.deployment(self.sound)
+        deployment = self.deployment(self.sound, budget)
         watched = deployment.begin()
         for _ in deployment.watch(watched, self.sound.live.iloc[since - self.warm : since]):
             pass

@@ -93,10 +93,9 @@ class Fifty:
         ]
 
 
-def tuned(case: Case, seed: int, granted: float) -> Fifty:
+def tuned(case: Case, null: Stream, granted: float) -> Fifty:
     """ADWIN at the quickest setting with no more alarms a year on a null than granted."""
     settings = [Fifty(case, "ADWIN", f"tuned: delta {each:g}", {"delta": each}) for each in DELTAS]
-    null = case.null(seed)
     most = granted * len(null.live) / case.yearly
     few = (each for each in settings if len(each.watch([null])[0]) <= most)
     return next(few, settings[-1])

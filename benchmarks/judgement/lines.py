@@ -1,5 +1,6 @@
 """Every detector over the nulls, the order of time and the faults of a case: a line for each."""
 
+import bisect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,12 +18,9 @@ from judgement.chunks import Alerts, asked
 from judgement.errors import cusum, lost, oracle_limit
 from judgement.fifty import Fifty, Streams, tuned
 from judgement.streams import Stream
-from judgement.watching import Raised
+from judgement.watching import BUDGET, Raised
 
 PROCESSES = int(os.environ.get("PROCESSES", os.cpu_count() or 1))
-PAGES = 12.0
-"""False pages a year that trimtab's default budget allows."""
-
 DAY = 24
 """Hours whose rows are a chunk of the products that compare tables."""
 
@@ -83,16 +81,27 @@ def streams_of(name: str, hours: int) -> list[Stream]:
     return nulls if name in ORDERLESS else [*nulls, case.stream]
 
 
-def quiet(job: tuple[str, int, int]) -> list[Raised]:
-    """What trimtab raises over one of them."""
-    name, hours, place = job
-    return CASES[name]().over(streams_of(name, hours)[place])
+TIMES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""Budgets of trimtab, in multiples of its default."""
 
 
-def faulty(job: tuple[str, int]) -> list[list[Raised]]:
+def loud(name: str, hours: int, granted: int) -> float:
+    """trimtab's largest budget with no more alarms of any tier on a null than granted, in multiples
+    of its default."""
+    case = CASES[name]()
+    null = case.null(1, hours * case.block)
+    quiet = bisect.bisect(TIMES, granted, key=lambda times: len(case.over(null, times * BUDGET)))
+    return TIMES[max(quiet - 1, 0)]
+
+
+def quiet(name: str, hours: int, budget: float, place: int) -> list[Raised]:
+    """What trimtab raises over one of the streams of a case."""
+    return CASES[name]().over(streams_of(name, hours)[place], budget)
+
+
+def faulty(name: str, budget: float, since: int) -> list[list[Raised]]:
     """What trimtab raises after faults that begin at a row."""
-    name, since = job
-    return CASES[name]().trial(since)
+    return CASES[name]().trial(since, budget)
 
 
 @dataclass(frozen=True)
@@ -140,29 +149,30 @@ class Trial:
 
     def lines(self) -> Iterator[Line]:
         """All detectors."""
-        ours = self.ours()
+        fifty = Fifty(self.case, "ADWIN", "defaults", {})
+        null = self.case.null(1, self.hours * self.case.block)
+        times = loud(self.name, self.hours, len(fifty.watch([null])[0]))
+        ours = self.ours(BUDGET)
         yield self.line("trimtab", "pages", ours.only("page"))
         yield self.line("trimtab", "pages, tickets, notes", ours)
-        streams = len(Streams(self.nulls[0]))
-        calm = tuned(self.case, 1, PAGES)
-        for each in (
-            Fifty(self.case, "ADWIN", "defaults", {}),
-            calm,
-            Fifty(self.case, "PageHinkley", "defaults", {}),
-        ):
+        said = f"all, {times:g} × the budget: no louder than ADWIN"
+        yield self.line("trimtab", said, ours if times == 1.0 else self.ours(times * BUDGET))
+        calm = tuned(self.case, null, BUDGET)
+        streams = len(Streams(null))
+        for each in (fifty, calm, Fifty(self.case, "PageHinkley", "defaults", {})):
             yield self.line(f"{streams} × {each.name}", each.said, self.fifty(each))
         yield from self.tables()
         yield self.oracle()
         yield from self.dummies()
 
-    def ours(self) -> Alarms:
+    def ours(self, budget: float) -> Alarms:
         """trimtab."""
         # What processes share is made before they are forked.
-        jobs = [(self.name, self.hours, n) for n in range(2 + self.timed)]
-        _ = self.nulls, self.runs
+        streams, _ = streams_of(self.name, self.hours), self.runs
+        over = partial(quiet, self.name, self.hours, budget)
         with ProcessPoolExecutor(PROCESSES, get_context("fork")) as pool:
-            after = pool.map(faulty, [(self.name, since) for since in self.begins])
-            found, trials = list(pool.map(quiet, jobs)), list(after)
+            after = pool.map(partial(faulty, self.name, budget), self.begins)
+            found, trials = list(pool.map(over, range(len(streams)))), list(after)
         faults = [[each[place] for each in trials] for place in range(len(self.case.faults))]
         return Alarms(found[:2], found[2] if self.timed else [], faults)
 
@@ -250,7 +260,7 @@ class Trial:
         """Page's test of the error, which knows it before and after each fault; at as many alarms
         on the nulls as trimtab may raise pages."""
         null = np.concatenate([lost(each.live) for each in self.nulls])
-        before, most, found = float(null.mean()), PAGES * self.years, []
+        before, most, found = float(null.mean()), BUDGET * self.years, []
         for runs in self.runs:
             harm = float(np.mean([run.harm for run in runs]))
             if harm <= self.tolerance:
@@ -264,7 +274,7 @@ class Trial:
     def dummies(self) -> Iterator[Line]:
         """What needs no statistics."""
         yield self.line("never", "", self.by_rule(lambda rows: []))
-        step = round(self.case.yearly / PAGES)
+        step = round(self.case.yearly / BUDGET)
         yield self.line(
             "every N rows",
             "12 a year",

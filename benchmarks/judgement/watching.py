@@ -18,6 +18,8 @@ from trimtab.judge.profile import Reference, build_profile
 from trimtab.judge.reports import Surroundings
 
 HOUR = 3600.0
+BUDGET = 12.0
+"""False pages a year that are allowed by default."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,17 @@ class Part:
 
 
 class Deployment:
-    """trimtab by its defaults against the reference of a stream.
+    """trimtab by its defaults against the reference of a stream, `budget` false pages a year.
 
     Where rows have a time they are judged by days, else `block` of them make an hour. Labels come
     with the rows. `groups` are protected columns.
     """
 
-    def __init__(self, stream: Stream, block: int, groups: tuple[str, ...] = ()) -> None:
-        self._stream, self._block, self._groups = stream, block, groups
+    def __init__(
+        self, stream: Stream, block: int, groups: tuple[str, ...] = (), budget: float = BUDGET
+    ) -> None:
+        self._stream, self._block = stream, block
+        self._plan = MonitorPlan(groups=groups, false_alarms_per_year=budget)
         rows = stream.reference
         self._timed = "timestamp" in rows
         given = Reference(
@@ -63,8 +68,7 @@ class Deployment:
 
     def begin(self) -> "Watched":
         """Begin to watch."""
-        plan = MonitorPlan(groups=self._groups)
-        spec = DeploymentSpec(name="d", model="m", clock="event", monitor=plan)
+        spec = DeploymentSpec(name="d", model="m", clock="event", monitor=self._plan)
         return Watched(Monitors.start(spec, self._stream.signature, self._profile, "r", 0.0))
 
     def watch(self, watched: "Watched", live: pd.DataFrame) -> Iterator[tuple[int, list[Raised]]]:
