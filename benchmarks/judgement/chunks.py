@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,20 +22,36 @@ class Alerts:
     end: int
 
 
-def asked(product: str, stream: Stream, live: pd.DataFrame, size: int) -> list[Alerts]:
-    """What the product says of each chunk of live rows (`size` 0: by its default of chunks)."""
-    found = answer(product, f"{product}_alerts", partial(laid, stream, live, size))
-    return [Alerts(tuple(each[0]), bool(each[1]), bool(each[2]), each[3]) for each in found]
+@dataclass(frozen=True)
+class Asked:
+    """Live rows against the reference of a stream, in chunks of `size` rows (0: by the default)."""
+
+    stream: Stream
+    live: pd.DataFrame
+    size: int
+
+    def lay(self, folder: Path) -> None:
+        """Put what the programs read into the folder."""
+        folder.mkdir()
+        columns = [*self.stream.inputs, "score"]
+        for name, rows in (("reference", self.stream.reference), ("live", self.live)):
+            kept = rows[[*columns, "y_true", "y_pred"]]
+            kept.to_parquet(folder / f"{name}.parquet", index=False)
+        told = json.dumps({"columns": columns, "rows": self.size})
+        (folder / "told.json").write_text(told, encoding="utf-8")
 
 
-def laid(stream: Stream, live: pd.DataFrame, size: int, folder: Path) -> None:
-    """Put what the programs read into the folder."""
-    columns = [*stream.inputs, "score"]
-    for name, rows in (("reference", stream.reference), ("live", live)):
-        kept = rows[[*columns, "y_true", "y_pred"]]
-        kept.to_parquet(folder / f"{name}.parquet", index=False)
-    told = json.dumps({"columns": columns, "rows": size})
-    (folder / "told.json").write_text(told, encoding="utf-8")
+def said(product: str, asked: Sequence[Asked]) -> list[list[Alerts]]:
+    """What the product says of the chunks of each."""
+
+    def write(folder: Path) -> None:
+        for place, each in enumerate(asked):
+            each.lay(folder / str(place))
+
+    return [
+        [Alerts(tuple(each[0]), bool(each[1]), bool(each[2]), each[3]) for each in found]
+        for found in answer(product, f"{product}_alerts", write)
+    ]
 
 
 def told(counts: Sequence[int]) -> str:

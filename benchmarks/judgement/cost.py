@@ -15,8 +15,9 @@ from pathlib import Path
 
 from harness.environments import environment
 
-from judgement import chunks, peers
+from judgement import peers
 from judgement.case import Case
+from judgement.chunks import Asked
 from judgement.fifty import Streams
 from judgement.peers import HERE, Job
 from judgement.streams import Stream
@@ -66,7 +67,7 @@ def costs(case: Case, sizes: tuple[int, int] = SIZES) -> Iterator[Cost]:
 
 def table(null: Stream, size: int, rows: int, folder: Path) -> None:
     """The first rows for a program that reads tables."""
-    chunks.laid(null, null.live.iloc[:rows], size, folder)
+    Asked(null, null.live.iloc[:rows], size).lay(folder / "0")
 
 
 def jobs(null: Stream, detector: str, names: list[str], rows: int, folder: Path) -> None:

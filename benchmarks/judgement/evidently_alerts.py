@@ -2,9 +2,9 @@
 
 usage: python evidently_alerts.py FOLDER
 
-FOLDER holds `reference.parquet`, `live.parquet` and `told.json`: the columns and the rows of a
-chunk. Prints, for each chunk, the columns that drifted, whether the data set did, whether the test
-of accuracy failed, and its last row, as JSON.
+FOLDER holds folders 0, 1, … with `reference.parquet`, `live.parquet` and `told.json`: the columns
+and the rows of a chunk. Prints, for each folder and chunk, the columns that drifted, whether the
+data set did, whether the test of accuracy failed, and its last row, as JSON.
 """
 
 import json
@@ -35,19 +35,23 @@ def alerts(live: pd.DataFrame, reference: pd.DataFrame, columns: list[str]) -> l
     return [[name for name in moved if name], None in moved, any(lost)]
 
 
-def main() -> None:
-    """Print the alerts of each chunk."""
-    folder = Path(sys.argv[1])
+def judged(folder: Path) -> list[list[Any]]:
+    """The alerts of each chunk."""
     told = json.loads((folder / "told.json").read_text(encoding="utf-8"))
     reference, live = (
         pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "live")
     )
     size = told["rows"]
-    made = [
+    return [
         [*alerts(live.iloc[first : first + size], reference, told["columns"]), first + size - 1]
         for first in range(0, len(live) - size + 1, size)
     ]
-    sys.stdout.write("\n" + json.dumps(made) + "\n")
+
+
+def main() -> None:
+    """Print those of all folders."""
+    parts = sorted(Path(sys.argv[1]).iterdir(), key=lambda each: int(each.name))
+    sys.stdout.write("\n" + json.dumps([judged(part) for part in parts]) + "\n")
 
 
 if __name__ == "__main__":

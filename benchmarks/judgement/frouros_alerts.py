@@ -2,10 +2,10 @@
 
 usage: python frouros_alerts.py FOLDER
 
-FOLDER holds `reference.parquet`, `live.parquet` and `told.json`: the columns and the rows of a
-chunk. Kolmogorov-Smirnov for numbers, chi-square for texts, as its guide has it: a column has
-drifted when p is below .05. Prints, for each chunk, these columns, false, false, and its last row,
-as JSON.
+FOLDER holds folders 0, 1, … with `reference.parquet`, `live.parquet` and `told.json`: the columns
+and the rows of a chunk. Kolmogorov-Smirnov for numbers, chi-square for texts, as its guide has it:
+a column has drifted when p is below .05. Prints, for each folder and chunk, these columns, false,
+false, and its last row, as JSON.
 """
 
 import json
@@ -35,9 +35,8 @@ def drifted(test: Any, column: pd.Series) -> bool:
     return bool(found.size and test.compare(X=found)[0].p_value < LEVEL)
 
 
-def main() -> None:
-    """Print the alerts of each chunk."""
-    folder = Path(sys.argv[1])
+def judged(folder: Path) -> list[list[Any]]:
+    """The alerts of each chunk."""
     told = json.loads((folder / "told.json").read_text(encoding="utf-8"))
     reference, live = (
         pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "live")
@@ -51,7 +50,13 @@ def main() -> None:
         part = live.iloc[first : first + size]
         found = [name for name, test in tests.items() if drifted(test, part[name])]
         made.append([found, False, False, first + size - 1])
-    sys.stdout.write(json.dumps(made) + "\n")
+    return made
+
+
+def main() -> None:
+    """Print those of all folders."""
+    parts = sorted(Path(sys.argv[1]).iterdir(), key=lambda each: int(each.name))
+    sys.stdout.write(json.dumps([judged(part) for part in parts]) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +280,19 @@ class Trusted:
     reason: str
 
 
+def further() -> Iterator[Any]:
+    """The cases beyond the census, by rows where they have no time, and else by days or weeks."""
+    cases = importlib.import_module("judgement.cases").CASES
+    for name, rows in (("COMPAS", 300), ("Adult", 1000)):
+        stream = cases[name]().stream
+        live = streams.sized(stream.live, rows)
+        yield replace(stream, name=f"{name}, {rows:,} rows", live=live, rows=rows)
+    for name, period in (("flights 2001", "D"), ("police stops", "W")):
+        stream = cases[name]().stream
+        number = pd.factorize(stream.live["timestamp"].dt.to_period(period), sort=True)[0]
+        yield replace(stream, live=stream.live.assign(chunk=number), period=period)
+
+
 def everything() -> Iterator[list[Any]]:
     """All streams, by name."""
     yield list(streams.census_years(1000, SEEDS))
@@ -292,6 +305,7 @@ def everything() -> Iterator[list[Any]]:
     yield [streams.car_loan(2500)]
     yield [streams.credit_cards(2500)]
     yield [streams.used_cars(2500)]
+    yield from ([stream] for stream in further())
 
 
 HEAD = (

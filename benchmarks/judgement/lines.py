@@ -14,7 +14,7 @@ import pandas as pd
 from judgement.alarms import Delays, Rate, delay
 from judgement.case import Case, Injected
 from judgement.cases import CASES
-from judgement.chunks import Alerts, asked
+from judgement.chunks import Alerts, Asked, said
 from judgement.errors import cusum, lost, oracle_limit
 from judgement.fifty import Fifty, Streams, tuned
 from judgement.streams import Stream
@@ -198,30 +198,25 @@ class Trial:
         """One of them, by what is taken for an alarm."""
         size = DAY * self.case.block
         kept = min(MOST_CHUNKS * size // 2, len(self.nulls[0].live))
-        nulls = [asked(product, each, each.live.iloc[:kept], size) for each in self.nulls]
-        natural = self.natural(product, size)
         # Rows of all runs lie one after another in whole chunks.
-        whole = self.case.patience // size * size
-        faulty = [run.rows.iloc[:whole] for runs in self.runs for run in runs[: self.fewer]]
-        found = asked(product, self.case.sound, pd.concat(faulty, ignore_index=True), size)
-        each = whole // size
+        each = self.case.patience // size
+        rows = [run.rows.iloc[: each * size] for runs in self.runs for run in runs[: self.fewer]]
+        faulty = Asked(self.case.sound, pd.concat(rows, ignore_index=True), size)
+        nulls = [Asked(null, null.live.iloc[:kept], size) for null in self.nulls]
+        after, *quiet = said(product, [faulty, *nulls, *self.natural(size)])
         for setting, alarmed in settings.items():
-            runs = [raised(found[n : n + each], alarmed) for n in range(0, len(found), each)]
+            runs = [raised(after[n : n + each], alarmed) for n in range(0, len(after), each)]
             parts = [runs[n : n + self.fewer] for n in range(0, len(runs), self.fewer)]
-            alarms = Alarms(
-                [raised(null, alarmed) for null in nulls],
-                raised(natural, alarmed),
-                parts,
-                kept / len(self.nulls[0].live),
-            )
+            found = [raised(alerts, alarmed) for alerts in quiet]
+            share = kept / len(self.nulls[0].live)
+            alarms = Alarms(found[:2], found[2] if self.timed else [], parts, share)
             yield self.line(name, setting, alarms)
 
-    def natural(self, product: str, size: int) -> list[Alerts]:
-        """What a product says of the order of time, in at most 150 chunks."""
-        if not self.timed:
-            return []
-        live = self.case.stream.live
-        return asked(product, self.case.stream, live, max(size, len(live) // MOST_CHUNKS))
+    def natural(self, size: int) -> list[Asked]:
+        """The order of time, if there is one, in at most 150 chunks."""
+        stream = self.case.stream
+        most = max(size, len(stream.live) // MOST_CHUNKS)
+        return [Asked(stream, stream.live, most)] if self.timed else []
 
     def line(self, name: str, setting: str, alarms: Alarms) -> Line:
         """The alarms against what is true."""

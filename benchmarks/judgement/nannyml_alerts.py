@@ -2,9 +2,9 @@
 
 usage: python nannyml_alerts.py FOLDER
 
-FOLDER holds `reference.parquet`, `live.parquet` and `told.json`: the columns and the rows of a
-chunk (0: its default, ten chunks). Prints, for each chunk, the columns that drifted, false, whether
-realised accuracy did, and its last row, as JSON.
+FOLDER holds folders 0, 1, … with `reference.parquet`, `live.parquet` and `told.json`: the columns
+and the rows of a chunk (0: its default, ten chunks). Prints, for each folder and chunk, the columns
+that drifted, false, whether realised accuracy did, and its last row, as JSON.
 """
 
 import json
@@ -12,6 +12,7 @@ import sys
 import warnings
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 warnings.filterwarnings("ignore")
 
@@ -19,9 +20,8 @@ import nannyml  # noqa: E402  its own imports warn
 import pandas as pd  # noqa: E402
 
 
-def main() -> None:
-    """Print the alerts of each chunk."""
-    folder = Path(sys.argv[1])
+def judged(folder: Path) -> list[list[Any]]:
+    """The alerts of each chunk."""
     told = json.loads((folder / "told.json").read_text(encoding="utf-8"))
     reference, live = (
         pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "live")
@@ -45,8 +45,13 @@ def main() -> None:
     alarmed = found[0][moved].astype(bool).to_numpy()
     names = [sorted({name[0] for name in compress(moved, row)}) for row in alarmed]
     fell = found[1][lost].astype(bool).any(axis=1).tolist()
-    made = [[*each] for each in zip(names, [False] * len(ends), fell, ends, strict=True)]
-    sys.stdout.write("\n" + json.dumps(made) + "\n")
+    return [[*each] for each in zip(names, [False] * len(ends), fell, ends, strict=True)]
+
+
+def main() -> None:
+    """Print those of all folders."""
+    parts = sorted(Path(sys.argv[1]).iterdir(), key=lambda each: int(each.name))
+    sys.stdout.write("\n" + json.dumps([judged(part) for part in parts]) + "\n")
 
 
 if __name__ == "__main__":

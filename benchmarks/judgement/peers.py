@@ -69,7 +69,8 @@ def answer(product: str, name: str, write: Callable[[Path], None]) -> Any:
     with tempfile.TemporaryDirectory(prefix="judgement-") as made:
         folder = Path(made)
         write(folder)
-        parts = [LOCKS / f"peers-{product}.txt", program, *sorted(folder.iterdir())]
+        files = sorted(each for each in folder.rglob("*") if each.is_file())
+        parts = [LOCKS / f"peers-{product}.txt", program, *files]
         kept = ANSWERS / f"{name}-{digest(parts)}.json"
         if not kept.exists():
             done = subprocess.run(

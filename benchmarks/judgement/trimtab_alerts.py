@@ -2,8 +2,8 @@
 
 usage: python trimtab_alerts.py FOLDER
 
-FOLDER holds `reference.parquet`, `live.parquet` and `told.json`: the columns and the rows of an
-hour. Prints the alarms as JSON.
+FOLDER holds a folder 0 with `reference.parquet`, `live.parquet` and `told.json`: the columns and
+the rows of an hour. Prints the alarms as JSON.
 """
 
 import json
@@ -20,7 +20,7 @@ from judgement.watching import Deployment, over
 
 def main() -> None:
     """Print what was raised."""
-    folder = Path(sys.argv[1])
+    folder = Path(sys.argv[1]) / "0"
     told = json.loads((folder / "told.json").read_text(encoding="utf-8"))
     reference, live = (
         pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "live")

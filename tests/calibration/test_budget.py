@@ -6,6 +6,7 @@ seconds. Every alarm is counted and the stream re-armed at once, as if nobody ev
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,10 @@ from tests.support.traffic import BINARY, DAY, STABLE, reference, related_profil
 from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.verdicts import Tier
 from trimtab.judge.budget import TIMES, YEAR, tier
+from trimtab.judge.gaps import Block, Expected, GapWatch, gap_watch
+from trimtab.judge.groups import Shown
 from trimtab.judge.profile import build_profile
+from trimtab.judge.signals.bias import Bias
 from trimtab.judge.signals.breaks import Cell, Seen
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.callers import Brought, Callers, Crowd
@@ -43,7 +47,7 @@ from trimtab.judge.signals.workers import (
     Dealt,
     Workers,
 )
-from trimtab.judge.watch import Z99, Watch
+from trimtab.judge.watch import Z99, Watch, Zone
 from trimtab.stats.fixed_point import MICRO
 
 pytestmark = pytest.mark.slow
@@ -51,21 +55,25 @@ pytestmark = pytest.mark.slow
 HOUR = 3600.0
 INPUTS = 6
 METRICS = ("brier", "log_loss", "recall")
+GROUPS = ("side",)
+SELECTED = 0.3
+"""Rate of the others that a group is compared with."""
 ROWS = 300
 PER_YEAR = 365.0
 """False pages tolerated a year of hours: so many that the blocks drawn show if that is kept."""
 
 
 def deployment(timed: bool) -> Target:
-    """A binary model with six inputs, in blocks of an hour, or of a day where days are known."""
-    known = build_profile(reference(days=30, timed=timed))
+    """A binary model with six inputs and two groups, in blocks of an hour, or of a day where days
+    are known."""
+    known = build_profile(reference(days=30, timed=timed, groups=GROUPS))
     level, side = known.inputs
     more = tuple(msgspec.structs.replace(level, name=f"level{i}") for i in range(INPUTS - 2))
     together = related_profile(timed, days=30).multivariate
     profile = msgspec.structs.replace(known, inputs=(level, side, *more), multivariate=together)
     seconds = DAY if timed else HOUR
     plan = {"false_alarms_per_year": PER_YEAR * HOUR / seconds, "maturity_seconds": 0.0}
-    given = spec(block_seconds=seconds, quality=METRICS, **plan)
+    given = spec(block_seconds=seconds, quality=METRICS, groups=GROUPS, **plan)
     return Target(given, BINARY, profile, STABLE.digest, 0.0)
 
 
@@ -104,6 +112,13 @@ class World:
         rest = np.full(PARTS - 1, (1.0 - first) / (PARTS - 1))
         parts = self.rng.multinomial(ROWS - failed, [first, *rest]).tolist()
         return Dealt(ROWS, int(ROWS - failed), [int(failed), int(slow), *parts, 0])
+
+    def apart(self, watch: GapWatch, start: float) -> Block:
+        """A group that is as far above the others as it may be, days differing as they may."""
+        gap = self.rng.normal(watch.zone[1], watch.variance**0.5)
+        rate = float(np.clip(SELECTED + gap, 0.0, 1.0))
+        hits, others = self.rng.binomial(ROWS // 2, [rate, SELECTED]).tolist()
+        return Block(start, *(Shown(int(n * MICRO), 0, ROWS // 2) for n in (hits, others)))
 
     def bins(self, column: ColumnProfile) -> Bins:
         """Every cut point at its upper border; of categories every other one."""
@@ -196,9 +211,13 @@ def distributions(world: World, family: Inputs | Multivariate) -> Columns | Rela
 
 
 def live(world: World, family: Family[Any, Any], number: int) -> None:
-    """A block of a family. An estimate is put at its border as such: no counts say where it is."""
-    if isinstance(family, Estimated):
-        start = number * world.target.block_seconds
+    """A block of a family. Estimates and gaps are put at their borders as such: no counts of rows
+    say where all of them are."""
+    start = number * world.target.block_seconds
+    if isinstance(family, Bias):
+        for gap in family.state.watches.values():
+            gap.take(world.apart(gap, start))
+    elif isinstance(family, Estimated):
         for stream in family.state.streams.values():
             stream.watch.take(start, [world.total(stream.watch)], ROWS)
     else:
@@ -239,6 +258,9 @@ def around(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
     """The same of a family that watches what is around the model."""
     watches: dict[str, list[Watch]] = {}
     match family:
+        case Bias(state=state):
+            bad = [key for key, gap in state.watches.items() if gap.bad]
+            yield from (("bias", partial(begin_again, state.watches, key)) for key in bad)
         case Parity(state=state):
             watches = {"parity": [stream.watch for stream in state.streams.values()]}
         case Workers(state=state):
@@ -252,6 +274,14 @@ def around(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
             yield from (("feedback", lambda: None) for watch in shares if watch.broken)
     for group, every in watches.items():
         yield from ((group, watch.rearm) for watch in every if watch.frozen is not None)
+
+
+def begin_again(watches: dict[str, GapWatch], key: str) -> None:
+    """Watch a gap as if nothing had been seen of it."""
+    seen = watches[key]
+    expected = Expected.of(SELECTED + seen.zone[1], SELECTED)
+    limit = seen.watch.log10_threshold
+    watches[key] = gap_watch(Zone(*seen.zone), seen.variance, expected, limit)
 
 
 @pytest.mark.parametrize("timed", [False, True])
