@@ -22,6 +22,7 @@ Generator = np.random.Generator
 
 def at_most(share: float, bound: float) -> bool:
     """Whether a simulated share is within three standard errors of its bound."""
+    print(f"{share:.2%} of {RUNS} runs wrong, at most {bound:.0%}")
     return share <= bound + 3.0 * math.sqrt(bound * (1.0 - bound) / RUNS)
 
 
@@ -78,6 +79,7 @@ def test_false_alarms_are_at_least_c_blocks_apart_on_average(
     for _ in range(runs):
         step = start(generator)
         blocks.append(next((block for block in range(1, cap) if step()), cap))
+    print(f"{start.__name__}: {np.mean(blocks):.0f} blocks to a false alarm, at least 100")
     assert np.mean(blocks) >= 100
 
 
@@ -148,6 +150,7 @@ def test_an_outage_of_a_canary_is_found_within_a_handful_of_its_failures() -> No
             if ours or generator.random() < 0.01:
                 guard.update(0.1, int(ours), int(not ours))
         requests.append(request)
+    print(f"{np.median(requests):.0f} requests to see an outage")
     assert np.median(requests) <= 40
 
 
@@ -162,4 +165,5 @@ def test_a_rise_of_the_error_rate_is_found_about_as_soon_as_theory_allows() -> N
             rows += 1
             detector.update_counts(int(generator.random() < 0.10), 1)
         delays.append(rows)
+    print(f"{np.median(delays):.0f} rows to see 5 % become 10 %")
     assert np.median(delays) <= 1100

@@ -22,6 +22,7 @@ ALPHA = 0.1
 
 def covered(misses: int) -> bool:
     """Whether a count of misses is within three standard errors of its bound."""
+    print(f"{misses / RUNS:.2%} of {RUNS} runs missed, at most {ALPHA:.0%}")
     return misses / RUNS <= ALPHA + 3.0 * math.sqrt(ALPHA * (1.0 - ALPHA) / RUNS)
 
 

@@ -65,7 +65,9 @@ def alarms(draw: Draw, border: float, seed: int) -> int:
 def test_a_ratio_at_its_border_alarms_no_more_often_than_promised(
     metric: str, border: float
 ) -> None:
-    assert alarms(ratio(metric, border), border, seed=7) <= BLOCKS / 10**LIMIT
+    found = alarms(ratio(metric, border), border, seed=7)
+    print(f"{metric} at {border}: {found} false alarms, at most {BLOCKS / 10**LIMIT:.0f}")
+    assert found <= BLOCKS / 10**LIMIT
 
 
 @pytest.mark.parametrize("spread", [0.05, 0.5])
@@ -81,6 +83,7 @@ def test_a_loss_at_its_border_alarms_no_more_often_than_promised(spread: float) 
         if watch.frozen is not None:
             found += 1
             watch.rearm()
+    print(f"loss, spread {spread}: {found} false alarms, at most {BLOCKS / 10**LIMIT:.0f}")
     assert found <= BLOCKS / 10**LIMIT
 
 
@@ -111,4 +114,5 @@ def test_an_audit_covers_the_mean_so_far_at_every_look(rate: float, useful: bool
             ends = audit.interval()
             outside |= not ends.lower <= true / (1000.0 * (block + 1)) <= ends.upper
         missed += outside
+    print(f"audit of {rate:.0%}: {missed} of {RUNS} runs missed, at most 5 %")
     assert missed / RUNS <= 0.05
