@@ -1,7 +1,7 @@
 """Fifty streams of a deployment's rows, each with a detector that knows nothing of the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -86,7 +86,7 @@ class Fifty:
         """Alarms after each fault, rows counted from its beginning."""
         warm, live = self.case.warm, self.case.sound.live
         kept = [pd.concat([live.iloc[f.since - warm : f.since], f.rows]) for f in faults]
-        parts = [Stream(**{**vars(self.case.sound), "live": each}) for each in kept]
+        parts = [replace(self.case.sound, live=each) for each in kept]
         return [
             [Raised(each.row - warm, each.tier, each.columns) for each in made if each.row >= warm]
             for made in self.watch(parts, warm)

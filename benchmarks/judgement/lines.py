@@ -27,6 +27,10 @@ DAY = 24
 MOST_CHUNKS, LEAST_ROWS = 150, 1_000
 
 
+Named = Callable[[Alerts], tuple[str, ...]]
+"""What a product names when it alarms, by what is taken for an alarm; nothing when it does not."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What became of one fault: delays, and how often its column was named first, or in three."""
@@ -192,9 +196,7 @@ class Trial:
         ):
             yield from self.product(product, name, settings)
 
-    def product(
-        self, product: str, name: str, settings: Mapping[str, Callable[[Alerts], bool]]
-    ) -> Iterator[Line]:
+    def product(self, product: str, name: str, settings: Mapping[str, Named]) -> Iterator[Line]:
         """One of them, by what is taken for an alarm."""
         size = DAY * self.case.block
         kept = min(MOST_CHUNKS * size // 2, len(self.nulls[0].live))
@@ -204,10 +206,12 @@ class Trial:
         faulty = Asked(self.case.sound, pd.concat(rows, ignore_index=True), size)
         nulls = [Asked(null, null.live.iloc[:kept], size) for null in self.nulls]
         after, *quiet = said(product, [faulty, *nulls, *self.natural(size)])
-        for setting, alarmed in settings.items():
-            runs = [raised(after[n : n + each], alarmed) for n in range(0, len(after), each)]
+        for setting, named in settings.items():
+            runs = [
+                raised(after[n : n + each], named, n * size) for n in range(0, len(after), each)
+            ]
             parts = [runs[n : n + self.fewer] for n in range(0, len(runs), self.fewer)]
-            found = [raised(alerts, alarmed) for alerts in quiet]
+            found = [raised(alerts, named) for alerts in quiet]
             share = kept / len(self.nulls[0].live)
             alarms = Alarms(found[:2], found[2] if self.timed else [], parts, share)
             yield self.line(name, setting, alarms)
@@ -288,14 +292,14 @@ class Trial:
         return Alarms([told(each.live) for each in self.nulls], natural, faults)
 
 
-def moved(alerts: Alerts) -> bool:
-    """Whether any column drifted."""
-    return bool(alerts.columns)
+def moved(alerts: Alerts) -> tuple[str, ...]:
+    """The columns that drifted."""
+    return alerts.columns
 
 
-def failed(alerts: Alerts) -> bool:
-    """Whether the data set drifted as a whole, or accuracy failed."""
-    return alerts.whole or alerts.accuracy
+def failed(alerts: Alerts) -> tuple[str, ...]:
+    """What is named when accuracy failed, or the data set drifted as a whole."""
+    return (*(("error",) * alerts.accuracy), *(alerts.columns * alerts.whole))
 
 
 def daily(trial: Trial, rows: pd.DataFrame) -> list[int]:
@@ -306,17 +310,11 @@ def daily(trial: Trial, rows: pd.DataFrame) -> list[int]:
     return [(day + 1) * size - 1 for day in np.flatnonzero(days > trial.value + 0.02).tolist()]
 
 
-def raised(alerts: Sequence[Alerts], alarmed: Callable[[Alerts], bool]) -> list[Raised]:
-    """The chunks that count as alarms; rows count from the first of the chunks."""
-    if not alerts:
-        return []
-    size = alerts[1].end - alerts[0].end if len(alerts) > 1 else alerts[0].end + 1
-    first = alerts[0].end + 1 - size
-    return [
-        Raised(each.end - first, "alarm", each.columns or ("error",))
-        for each in alerts
-        if alarmed(each)
-    ]
+def raised(alerts: Sequence[Alerts], named: Named, first: int = 0) -> list[Raised]:
+    """The chunks that count as alarms: those of which something is named. Rows count from row
+    `first`."""
+    both = ((each.end - first, named(each)) for each in alerts)
+    return [Raised(row, "alarm", columns) for row, columns in both if columns]
 
 
 def became(column: str, runs: Sequence[list[Raised]]) -> Found:
