@@ -8,6 +8,7 @@ that drifted, false, whether realised accuracy did, and its last row, as JSON.
 """
 
 import json
+import os
 import sys
 import warnings
 from itertools import compress
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 warnings.filterwarnings("ignore")
+# It would tell its makers of each use.
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
 
 import nannyml  # noqa: E402  its own imports warn
 import pandas as pd  # noqa: E402

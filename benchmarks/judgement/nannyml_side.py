@@ -7,11 +7,14 @@ and of class scores, the metrics by NannyML's names, and the rows of a chunk or 
 """
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
 
 warnings.filterwarnings("ignore")
+# It would tell its makers of each use.
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
 
 import nannyml  # noqa: E402  its own imports warn
 import pandas as pd  # noqa: E402

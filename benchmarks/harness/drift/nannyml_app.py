@@ -1,5 +1,10 @@
 """NannyML's univariate drift by day, with its default methods."""
 
+import os
+
+# It would tell its makers of each use.
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
+
 import nannyml as nml
 import pandas as pd
 from told import measured
