@@ -323,21 +323,27 @@ def rows_to_see(ends: Sequence[int], since: int) -> str:
     return "never" if rows is None else f"{rows + 1:,}"
 
 
+def part_of(name: str) -> str:
+    """A case as the command line has it."""
+    return name.replace(" ", "-").lower()
+
+
+def title_of(name: str) -> str:
+    """The heading of a case; the census came first."""
+    return "A whole deployment" + ("" if name == "census" else f": {name}")
+
+
 PARTS: dict[str, tuple[str, Callable[[bool], str]]] = {
     "errors": ("One stream: more errors", part_errors),
     "tolerance": ("What a tolerance costs", part_tolerance),
-    **{
-        name.replace(" ", "-").lower(): (f"A whole deployment: {name}", partial(part_case, name))
-        for name in CASES
-    },
+    **{part_of(name): (title_of(name), partial(part_case, name)) for name in CASES},
     "race": ("One stream: more errors of five models", part_race),
     "cost": ("What it costs", part_cost),
     "tables": ("Products that compare tables", part_tables),
 }
 
 
-FURTHER = [name.replace(" ", "-").lower() for name in CASES if name != "census"]
-GROUPS = {"streams": [*FURTHER, "race"]}
+GROUPS = {"streams": [*(part_of(name) for name in CASES if name != "census"), "race"]}
 """Names for several parts."""
 
 

