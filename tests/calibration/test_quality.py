@@ -1,12 +1,19 @@
-"""Metrics of quality at the very border of their zones, and audits looked at after every block."""
+"""Metrics of quality at the very border of their zones, what is watched by default, how alarms end,
+and audits looked at after every block."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tests.support.traffic import BINARY, STABLE, spec
 
-from trimtab.judge.quality import RATIOS, Decided
-from trimtab.judge.watch import Watch, Zone
+from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
+from trimtab.judge.budget import YEAR, share
+from trimtab.judge.quality import AUC_BINS, RATIOS, Decided
+from trimtab.judge.signals.counts import MICRO
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.quality import Cohort, Quality
+from trimtab.judge.watch import RECOVERED, Watch, Zone
 from trimtab.stats.audits import AuditedCells, AuditSequence
 
 pytestmark = pytest.mark.slow
@@ -116,3 +123,74 @@ def test_an_audit_covers_the_mean_so_far_at_every_look(rate: float, useful: bool
         missed += outside
     print(f"audit of {rate:.0%}: {missed} of {RUNS} runs missed, at most 5 %")
     assert missed / RUNS <= 0.05
+
+
+HOUR = 3600.0
+
+
+def by_default(false_pages: float) -> Quality:
+    """Quality as `auto` watches it: a reference with an AUC of .8 and .2 of errors."""
+    known = tuple(exactly(*each) for each in (("roc_auc", 0.8), ("error", 0.2)))
+    profile = ReferenceProfile(rows=90_000, inputs=(), quality=known)
+    plan = spec(quality="auto", false_alarms_per_year=false_pages, maturity_seconds=0.0)
+    return Quality(Target(plan, BINARY, profile, STABLE.digest, 0.0))
+
+
+def exactly(metric: Metric, value: float) -> QualityProfile:
+    """A metric that the reference knows to a hair."""
+    return QualityProfile(metric=metric, value=value, lower=value, upper=value, n=90_000)
+
+
+def decided(rng: np.random.Generator, rows: int, found: tuple[float, float]) -> Cohort:
+    """Rows with two scores, three in ten of them positive. `found` are the shares that have the
+    right one, of the positives and of the negatives; the AUC is the mean of both."""
+    positive = int(rng.binomial(rows, 0.3))
+    hit, spared = rng.binomial([positive, rows - positive], found).tolist()
+    low, high = AUC_BINS // 4, 3 * AUC_BINS // 4
+    up, down = np.zeros((2, AUC_BINS), dtype=np.int64)
+    up[low], up[high] = positive - hit, hit
+    down[low], down[high] = spared, rows - positive - spared
+    wrong = positive - hit + rows - positive - spared
+    lost = {"error": wrong * int(MICRO)}
+    return Cohort(rows, rows, losses=lost, up=up.tolist(), down=down.tolist())
+
+
+def border(quality: Quality) -> tuple[float, float]:
+    """The shares of right scores at which AUC and error both lie at their borders."""
+    auc = quality.state.watches["roc_auc"].zones[0].low or 0.0
+    error = quality.state.watches["error"].zones[0].high or 0.0
+    spared = (1.0 - error - 0.3 * 2.0 * auc) / 0.4
+    return 2.0 * auc - spared, spared
+
+
+@pytest.mark.parametrize(("false_pages", "years"), [(12.0, 6), (365.0, 2)])
+def test_what_is_watched_by_default_pages_no_more_often_than_promised(
+    false_pages: float, years: int
+) -> None:
+    """AUC and error of the same rows, both at the border of their own zones, hour after hour."""
+    quality, rng, found = by_default(false_pages), np.random.default_rng(5), 0
+    blocks, shares = round(years * YEAR / HOUR), border(quality)
+    for number in range(blocks):
+        quality.take({number: decided(rng, ROWS, shares)})
+        quality.close((number + 2) * HOUR, Breaks())
+        for watch in quality.state.watches.values():
+            if watch.frozen is not None:
+                found += 1
+                watch.rearm()
+    print(f"{found / years:.3g} a year, {false_pages * share('quality'):.3g} promised")
+    assert found / years <= false_pages * share("quality")
+
+
+@pytest.mark.parametrize("points", [0.01, 0.02, 0.03, 0.05])
+def test_an_alarm_of_lasting_harm_ends_no_more_often_than_evidence_of_recovery_may_err(
+    points: float,
+) -> None:
+    """By mistake at most once in twenty blocks, and then it comes back."""
+    rng, ended = np.random.default_rng(6), 0
+    watch = Watch((Zone(None, 0.206),), None, 3.6, summed=True, eased=True)
+    for number in range(BLOCKS):
+        before = watch.frozen
+        watch.take(HOUR * number, [float(rng.binomial(ROWS, 0.2 + points))], ROWS)
+        ended += before is not None and watch.frozen is None
+    print(f"+{points}: {ended} of {BLOCKS} blocks")
+    assert ended <= BLOCKS / 10**RECOVERED

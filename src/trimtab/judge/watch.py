@@ -333,10 +333,11 @@ def _bet(blocks: list[Block], bets: list[Stakes]) -> None:
     empty = np.full(STAKES, -np.inf).astype(WEALTH).tobytes()
     held = [b.watch.wealth or empty * size for b, size in zip(blocks, sizes, strict=True)]
     wealth = np.frombuffer(b"".join(held), dtype=WEALTH).reshape(grown.shape)
-    summed = _summed(blocks, bets, rows)
     grown += np.maximum(0.0, wealth)
-    # What log(1 + M) is above log max(1, M).
-    grown[summed] += np.log1p(np.exp(-np.abs(wealth[summed])))
+    if any(block.watch.summed for block in blocks):
+        summed = _summed(blocks, bets, rows)
+        # What log(1 + M) is above log max(1, M).
+        grown[summed] += np.log1p(np.exp(-np.abs(wealth[summed])))
     _share_out(blocks, sizes, grown)
 
 

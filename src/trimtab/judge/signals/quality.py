@@ -386,13 +386,13 @@ def quality_zone(quality: QualityProfile, tolerance: float | None) -> Zone:
 
     A tolerance of the user's own counts from the value, and nothing is added to it.
     """
-    width = learned_tolerance(quality) if tolerance is None else tolerance
-    known = tolerance is None
-    if quality.metric in RISING:
-        low = quality.value - width
-        return Zone(min(low, quality.lower) if known else low, None)
-    high = quality.value + width
-    return Zone(None, max(high, quality.upper) if known else high)
+    value, rising = quality.value, quality.metric in RISING
+    if tolerance is not None:
+        return Zone(value - tolerance, None) if rising else Zone(None, value + tolerance)
+    width = learned_tolerance(quality)
+    if rising:
+        return Zone(min(value - width, quality.lower), None)
+    return Zone(None, max(value + width, quality.upper))
 
 
 def learned_tolerance(quality: QualityProfile) -> float:
