@@ -44,21 +44,17 @@ best test there can be. Seeded: the same command gives the same figures. Speed i
 
     scripts/bench judgement --write
 
-What it says of one stream: the promise holds with much to spare. By its defaults trimtab has as
-few false alarms as ADWIN has by its own, and sees every dose sooner, the smallest one five times
-as soon. Tuned to all that is granted (2.7 and 2 false alarms a year came of it) the two are level
-from 2 points up, and trimtab is twice as soon at 1 point. Targets that are missed: 1.3 times the
-best possible holds from 2 points up by the defaults, not at 1 point, and not at 3 points when
-tuned, where ADWIN is also 10 % sooner. Three things cost that: eight stakes share the evidence;
-the timid half of them may not sum up past blocks, so that a deployment at the border keeps quiet
-for longer than it must; and trimtab looks once an hour, the others after each row.
+What it says of one stream: the promise holds, and what is promised is used. At the very border
+trimtab has more false alarms by its defaults than ADWIN by its own, as the budget grants them, and
+sees every dose sooner. What keeps it from the best possible: eight stakes share the evidence, and
+trimtab looks once an hour, the others after each row. A deployment inside its tolerance has hardly
+any false alarm: none in the years of the census.
 
 Of the harmless census: no page, ticket or note, where Evidently against 1,000 rows alerts in every
-chunk, NannyML too, and fifty ADWINs eight times. The price is paid at small harm: by the defaults
-`auto` watches the AUC, with .02 of tolerance, so four of five times three points more of errors
-are not paged within 8,000 rows; the fifty ADWINs miss one of four, with 24 false alarms a year.
-That target (half of the best peer's delay over a whole deployment) is missed; what
-`quality = "error"` with a tolerance of half a point would do there is not measured.
+chunk, NannyML too, and fifty ADWINs eight times. By the defaults `auto` watches AUC and error, each
+within a zone as wide as the reference knows it, at least half a point of error
+([why](../decisions/0031-quality-by-auc-and-error.md)); fifty ADWINs, at their defaults, miss one of
+four times three points more of errors within 8,000 rows, with 24 false alarms a year.
 Large harm pages within an hour to half a day of rows; a column of which half goes missing is only
 noted; and harm to a group of 6 % is hardly seen by anyone (no group was declared to trimtab).
 """
