@@ -130,11 +130,12 @@ def page(outcomes: Sequence[Outcome], data: Sequence[DataSet], seeds: int, comma
 
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
-    """Harmful faults, by data set, together, and those of the blind test."""
+    """Harmful faults: by data set, together, and those of the blind test beside the others."""
     harmful = [each for each in outcomes if each.fault.harmful]
     names = dict.fromkeys(each.data for each in harmful)
     parts = [(name, [each for each in harmful if each.data == name]) for name in names]
-    parts += [("all", harmful), ("all †", [each for each in harmful if each.fault.blind])]
+    known, blind = ([each for each in harmful if each.fault.blind is b] for b in (False, True))
+    parts += [("all", harmful), ("all but †", known), ("†", blind)]
     rows = [_summed(name, part) for name, part in parts if part]
     head = ("Data", "Harmful runs", "Told", "First", "In two", "Acted", "Until told", "Until right")
     return Table(head, rows)
