@@ -1,7 +1,7 @@
 """Labels that come sooner for some truths than for others: what weights by their delay can do.
 
 Rows of a day are judged a day after its end, so that a row's label had one to two days to come. Why
-quality is not weighted is in docs/decisions/0036-late-labels-are-not-weighted.md.
+quality is not weighted is in docs/decisions/0032-late-labels-are-not-weighted.md.
 """
 
 from collections.abc import Callable
