@@ -10,11 +10,11 @@ from tests.support.traffic import BINARY, STABLE, spec
 from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
 from trimtab.judge.budget import YEAR, share
 from trimtab.judge.quality import AUC_BINS, RATIOS, Decided
-from trimtab.judge.signals.counts import MICRO
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.watch import RECOVERED, Watch, Zone
 from trimtab.stats.audits import AuditedCells, AuditSequence
+from trimtab.stats.fixed_point import MICRO
 
 pytestmark = pytest.mark.slow
 
