@@ -169,7 +169,7 @@ def part_tolerance(quick: bool) -> str:
     ).replace("3%", "3 points")
     body = [
         [
-            "default" if each.tolerance is None else f"{100 * each.tolerance:g} points",
+            "default" if each.tolerance is None else points(each.tolerance),
             f"{each.border:.2%}",
             f"{each.alarms} in {each.rows:,} rows",
             shown(each.delays),
@@ -177,6 +177,11 @@ def part_tolerance(quick: bool) -> str:
         for each in tolerance.lines(passes)
     ]
     return told + "\n" + table(["Tolerance", "Border", "Alarms", "Delay"], body) + "\n"
+
+
+def points(share: float) -> str:
+    """A tolerance in words."""
+    return "1 point" if share == 0.01 else f"{100 * share:g} points"
 
 
 def part_case(name: str, quick: bool) -> str:
