@@ -252,7 +252,12 @@ ADULT = {
 def adult() -> Case:
     """Incomes above 50,000 dollars, 1994."""
     folder = fairness_data() / "adult"
-    told = {"header": None, "names": list(ADULT), "skipinitialspace": True, "na_values": "?"}
+    told: dict[str, Any] = {
+        "header": None,
+        "names": list(ADULT),
+        "skipinitialspace": True,
+        "na_values": "?",
+    }
     parts = [
         pd.read_csv(folder / "adult.data", **told),
         pd.read_csv(folder / "adult.test", skiprows=1, **told),

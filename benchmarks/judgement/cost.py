@@ -95,7 +95,7 @@ def spent(program: tuple[str, str], lay: Callable[[Path], None]) -> Spent:
     python, file = program
     with tempfile.TemporaryDirectory(prefix="judgement-") as made:
         lay(Path(made))
-        command = [sys.executable, HERE / "spent.py", python, HERE / file, made]
+        command = [sys.executable, str(HERE / "spent.py"), python, str(HERE / file), made]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{file} failed: {done.stderr.strip()[-2000:]}")

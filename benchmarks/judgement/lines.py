@@ -231,7 +231,8 @@ class Trial:
         for fault, injected, runs in zip(self.case.faults, self.runs, alarms.faults, strict=True):
             seen = sum(map(bool, runs))
             raised += seen
-            right += seen * (np.mean([run.harm for run in injected]) > self.tolerance)
+            harm = float(np.mean([run.harm for run in injected]))
+            right += seen if harm > self.tolerance else 0
             found.append(became(fault.column or "error", runs))
         natural = (len(alarms.natural), harmful) if self.timed else None
         precision = right / raised if raised else None
@@ -259,7 +260,8 @@ class Trial:
         """Page's test of the error, which knows it before and after each fault; at as many alarms
         on the nulls as trimtab may raise pages."""
         null = np.concatenate([lost(each.live) for each in self.nulls])
-        before, most, found = float(null.mean()), BUDGET * self.years, []
+        before, most = float(null.mean()), BUDGET * self.years
+        found: list[Found | None] = []
         for runs in self.runs:
             harm = float(np.mean([run.harm for run in runs]))
             if harm <= self.tolerance:

@@ -130,7 +130,8 @@ class Watched:
 
 def seconds(rows: pd.DataFrame) -> NDArray[np.float64]:
     """Times of the rows since the epoch."""
-    return ((rows["timestamp"] - pd.Timestamp(0)) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
+    since = (rows["timestamp"] - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
+    return np.asarray(since, dtype=np.float64)
 
 
 def _fixed(at: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
