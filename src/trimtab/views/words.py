@@ -122,7 +122,7 @@ def concentrated(view: ConcentrationView) -> str:
     """The segment that most of the harm lies in, in a sentence."""
     sure = f"[{percent(view.lower)}, {percent(view.upper)}]"
     return (
-        f"{percent(view.share)} {sure} of the harm lies in {view.column} {view.value}, which is "
+        f"{percent(view.share)} {sure} of the excess lies in {view.column} {view.value}, which is "
         f"{percent(view.rows_ratio)} of the rows: a row's mean there was {number(view.before)} and "
         f"is {number(view.since)}"
     )

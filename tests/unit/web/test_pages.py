@@ -122,7 +122,7 @@ def test_an_incident_shows_requests_their_share_and_the_segment() -> None:
     assert "req-&lt;7&gt; (missing)" in page
     text = Page(page).text
     assert "39 % of 1,200 rows" in text
-    assert "of the harm lies in origin 'JFK'" in text
+    assert "of the excess lies in origin 'JFK'" in text
 
 
 def test_an_empty_system_teaches_the_first_commands() -> None:
