@@ -182,7 +182,9 @@ def test_an_incident_shows_requests_their_share_and_the_segment() -> None:
     assert told.concentration.rows_ratio == 0.33
     assert [each.request_id for each in told.shown[0].samples] == ["req-<7>", "req-8"]
     seen = as_text(view)
-    assert "97 % [90 %, 100 %] of the excess lies in origin 'JFK', which is 33 % of the rows" in seen
+    assert (
+        "97 % [90 %, 100 %] of the excess lies in origin 'JFK', which is 33 % of the rows" in seen
+    )
     assert "39 % of 1,200 rows; there are more, the newest were looked at" in seen
     assert "such as req-<7> (missing), req-8 row 3 (missing)" in seen
     assert "labels: " not in seen
