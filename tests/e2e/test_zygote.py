@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.ledger import Traffic
-from tests.support.system import System, copied, running, until
+from tests.support.system import System, copied, running, until, yields
 
 from trimtab.backends import shim
 from trimtab.backends.node_client import NodeClient
@@ -323,6 +323,20 @@ async def test_workers_of_one_environment_are_forked_from_one_zygote_that_import
         assert (agent.home / f"logs/worker-{slot.id}.log").exists()
     draws = {found[3] for found in facts.values() if found is not None}
     assert len(draws) == 2, "twins draw the same random numbers"
+
+
+@pytest.mark.parametrize("environment", ["a", None])
+async def test_a_worker_of_the_batch_lane_yields_to_the_others_however_it_was_started(
+    agent: Agent, environment: str | None
+) -> None:
+    release = agent.release("r1", environment)
+    slots = (WorkerSlot(release, 0), WorkerSlot(release, 0, "batch"))
+    workers = await agent.want(*slots)
+    assert [yields(pid(workers[slot])) for slot in slots] == [{0}, {10}]
+    for slot in slots:
+        facts = agent.ask(slot)
+        assert facts is not None
+        assert facts[0] == pid(workers[slot])
 
 
 async def test_a_zygote_never_sees_code_of_a_release(agent: Agent) -> None:

@@ -322,6 +322,15 @@ def killed(pid: int) -> None:
     until(lambda: not alive(pid))
 
 
+def yields(pid: int) -> set[int]:
+    """The niceness of a process, and that of its session where the system shares processors out by
+    session."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    group = Path(f"/proc/{pid}/autogroup")
+    session = [int(group.read_text().split()[-1])] if group.exists() else []
+    return {int(fields[16]), *session}
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; one that only waits to be reaped does not."""
     try:

@@ -32,8 +32,9 @@ class Groups:
     folder: Path
     held: dict[int, WorkerLimits] = field(default_factory=dict)
 
-    def hold(self, pid: int, limits: WorkerLimits) -> None:
+    def hold(self, pid: int, limits: WorkerLimits, niceness: int = 0) -> None:
         """Keep a process, and what it starts, to its limits; they may change while it runs.
+        Between groups it yields by `niceness`: that of processes counts inside a group alone.
 
         One that is gone already, and what the kernel refuses, is left to the agent's watching."""
         if self.held.get(pid) == limits:
@@ -41,7 +42,7 @@ class Groups:
         group = self._group(pid)
         with contextlib.suppress(OSError):
             group.mkdir(exist_ok=True)
-        for name, text in _settings(limits).items():
+        for name, text in _settings(limits, niceness).items():
             _write(group / name, text)
         if pid not in self.held:
             _write(group / "cgroup.procs", str(pid))
@@ -108,13 +109,14 @@ def _tidy(folder: Path, but: Collection[Path] = ()) -> None:
             left.rmdir()
 
 
-def _settings(limits: WorkerLimits) -> dict[str, str]:
+def _settings(limits: WorkerLimits, niceness: int) -> dict[str, str]:
     memory, cpus = limits.memory_bytes, limits.cpus
     quota = "max" if cpus is None else str(round(cpus * PERIOD_MICROSECONDS))
     return {
         "memory.max": "max" if memory is None else str(memory),
         "memory.oom.group": "1",
         "cpu.max": f"{quota} {PERIOD_MICROSECONDS}",
+        "cpu.weight.nice": str(niceness),
         "pids.max": str(limits.processes * TASKS_PER_PROCESS),
     }
 

@@ -10,6 +10,9 @@ their latency. It still gets a thirteenth of a processor against two others, and
 needs."""
 JOB = 10
 """A training run yields to what is served meanwhile."""
+BATCH = 10
+"""So do workers of the batch lane: against one other process at work on their processor they get a
+tenth of it."""
 
 _TRIES = 5
 _APART_SECONDS = 0.15

@@ -18,6 +18,7 @@ from trimtab.agent.backoff import Backoff
 from trimtab.agent.groups import Groups
 from trimtab.agent.hands import PreparedRelease
 from trimtab.agent.limits import Growth, gpu, processors, standing, told
+from trimtab.agent.niceness import BATCH
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
 from trimtab.agent.process import Child
 from trimtab.agent.readiness import Hello, asked_again, greeted
@@ -160,6 +161,10 @@ class WorkerKeeper:
             self._state = state
 
     @property
+    def _niceness(self) -> int:
+        return BATCH if self.slot.lane == "batch" else 0
+
+    @property
     def _socket(self) -> Path:
         return Path(layout.worker_socket(self.slot.id))
 
@@ -182,14 +187,16 @@ class WorkerKeeper:
             *("--replay", str(self._with.patience.replay)),
         ]
         limits, present = self._with.limits(self.slot.release), sorted(os.sched_getaffinity(0))
-        if (chosen := processors(limits, self.slot.index, present)) is not None:
+        if (chosen := processors(limits, self.slot.turn, present)) is not None:
             arguments += ["--processors", ",".join(map(str, chosen))]
-        if (device := gpu(limits, self.slot.index)) is not None:
+        if (device := gpu(limits, self.slot.turn)) is not None:
             arguments += ["--gpu", device]
+        if (niceness := self._niceness) != 0:
+            arguments += ["--niceness", str(niceness)]
         child = await self._with.zygotes.start(self.slot, prepared, arguments)
         self._tell("started", "started", child.pid)
         if (groups := self._with.groups) is not None:
-            groups.hold(child.pid, limits)
+            groups.hold(child.pid, limits, self._niceness)
             child.when_ended(partial(self._leave, groups, child.pid))
         return child
 
@@ -231,7 +238,7 @@ class WorkerKeeper:
             return
         limits, used = self._with.limits(self.slot.release), usage(child.pid)
         if self._with.groups is not None:
-            self._with.groups.hold(child.pid, limits)
+            self._with.groups.hold(child.pid, limits, self._niceness)
         self._resident_bytes = used.resident_bytes
         self._growth.saw(used.resident_bytes)
         found = standing(limits, used, self._fresh_bytes, self._growth.foreseen_bytes)

@@ -47,10 +47,12 @@ class ScalePlan(msgspec.Struct, frozen=True):
     """How many workers a release gets, by demand on the host's clock.
 
     Workers come at once and go when fewer would have done for `patience_seconds`. With `idle`
-    `zero` the last ones go after `idle_after_seconds` without a request, until the next."""
+    `zero` the last ones go after `idle_after_seconds` without a request, until the next. Beside
+    these come `batch` workers for the batch lane alone, whatever the demand."""
 
     min: int = 1
     max: int = 4
+    batch: int = 0
     idle: Literal["keep", "zero"] = "keep"
     idle_after_seconds: float = 900.0
     patience_seconds: float = 300.0

@@ -8,15 +8,26 @@ from trimtab.domain.names import Digest
 
 
 class WorkerSlot(msgspec.Struct, frozen=True, order=True):
-    """A place for one worker of one release; its socket path follows from it."""
+    """A place for one worker of one release; its socket path follows from it.
+
+    A worker whose `lane` is `batch` takes work of that lane alone, at lower priority; another takes
+    all lanes. Places of either kind are counted from 0."""
 
     release: Digest
     index: int
+    lane: Literal["realtime", "batch"] = "realtime"
 
     @property
     def id(self) -> str:
         """Stable id, also the name of its socket and log file."""
-        return f"{self.release.removeprefix('sha256:')[:12]}-{self.index}"
+        kind = "b" if self.lane == "batch" else ""
+        return f"{self.release.removeprefix('sha256:')[:12]}-{kind}{self.index}"
+
+    @property
+    def turn(self) -> int:
+        """Whose turn it is to be given processors and a GPU: workers of the batch lane are counted
+        backwards, so that they meet the others last."""
+        return -1 - self.index if self.lane == "batch" else self.index
 
 
 class WorkerLimits(msgspec.Struct, frozen=True):

@@ -19,6 +19,8 @@ class Target(msgspec.Struct, frozen=True):
     signature: Signature
     workers: tuple[str, ...]
     """Paths of worker sockets, relative to the state folder."""
+    batch_workers: tuple[str, ...] = ()
+    """The same of workers for the batch lane alone."""
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -327,6 +327,12 @@ DEPLOYMENT: tuple[Setting, ...] = (
     Setting("rollout.margin", "rollout.quality_margin", RATIO, "Loss a candidate may be worse by."),
     Setting("scale.min", "scale.min", POSITIVE, "Least workers of the serving release."),
     Setting("scale.max", "scale.max", POSITIVE, "Most workers of the serving release."),
+    Setting(
+        "scale.batch",
+        "scale.batch",
+        COUNT,
+        "Workers beside these for the batch lane alone, at lower priority; see operations.",
+    ),
     Setting("scale.idle", "scale.idle", choice("keep", "zero"), "Workers without traffic."),
     Setting("scale.idle_after", "scale.idle_after_seconds", DURATION, "Time without traffic."),
     Setting(

@@ -61,7 +61,14 @@ IN_FLIGHT = Metric(
 WORKERS = Metric(
     "trimtab_workers_connected",
     "gauge",
-    "Workers of the release that a gateway is connected to",
+    "Workers of the release that a gateway is connected to, without those of the batch lane alone",
+    ("release",),
+    across="max",
+)
+BATCH_WORKERS = Metric(
+    "trimtab_batch_workers_connected",
+    "gauge",
+    "Workers of the batch lane alone that a gateway is connected to; no series without scale.batch",
     ("release",),
     across="max",
 )
@@ -252,6 +259,7 @@ METRICS: tuple[Metric, ...] = (
     QUEUE_DEPTH,
     IN_FLIGHT,
     WORKERS,
+    BATCH_WORKERS,
     RESTING,
     RESTS,
     BATCHES,

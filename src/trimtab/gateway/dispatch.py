@@ -167,7 +167,8 @@ class Dispatcher:
         """Once, another worker of the release is asked; then stable."""
         call.failures += 1
         pool = call.pool
-        if call.mode == "canary" and (call.failures > 1 or pool is None or not pool.connected):
+        alone = pool is None or not pool.takes(call.lane)
+        if call.mode == "canary" and (call.failures > 1 or alone):
             self._fall_back(call, reason)
         elif call.failures > 1 or call.mode == "shadow" or pool is None or not pool.workers:
             self._end(call, Outcome.FAILED, internal(call.request_id), error=reason)
@@ -272,7 +273,7 @@ class Dispatcher:
     def _attempt(self, call: Call) -> None:
         pool = self.pools.get(call.plan.release)
         if call.mode == "canary":
-            if pool is None or not pool.connected:
+            if pool is None or not pool.takes(call.lane):
                 self._fall_back(call, "no worker", sent=False)
                 return
         elif pool is None or not pool.workers:
@@ -421,7 +422,7 @@ class Dispatcher:
             self._end(copy, Outcome.FAILED, fault, sent=False, error=f"input: {fault.text}")
             return
         self._deadlines.set(copy, copy.deadline)
-        if pool is None or not pool.connected or pool.offer(copy, "shadow") is not None:
+        if pool is None or not pool.takes("shadow") or pool.offer(copy, "shadow") is not None:
             self._deadlines.clear(copy)
             self._meter.count(telemetry.SHADOW_DROPPED, (copy.route.name,))
 

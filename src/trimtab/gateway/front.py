@@ -274,6 +274,10 @@ def register_gauges(meter: Meter, table: Table, pools: Pools) -> None:
     meter.gauge(telemetry.IN_FLIGHT, lambda: [((p.plan.name,), p.in_flight) for p in pools])
     meter.gauge(telemetry.WORKERS, lambda: [((p.plan.name,), p.connected) for p in pools])
     meter.gauge(
+        telemetry.BATCH_WORKERS,
+        lambda: [((p.plan.name,), n) for p in pools if (n := p.connected_batch) is not None],
+    )
+    meter.gauge(
         telemetry.ROUTING_VERSION,
         lambda: [((), table.view.snapshot.version)] if table.view else [],
     )

@@ -6,6 +6,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
+from trimtab.gateway.crew import Crew
 from trimtab.gateway.logs import Log
 from trimtab.worker.frames import PROTOCOL, Bytes, Decoder, Frame, FrameError, Kind
 
@@ -39,11 +40,12 @@ class Link(asyncio.Protocol):
     """A connection to one worker that is made again whenever it ends, until `retire`.
 
     `ready` is true between the worker's HELLO and its BYE or death; `busy` while a batch is out.
-    `idle_at` is when it last became free, for its owner to set.
+    `idle_at` is when it last became free, for its owner to set; `crew` are those it works with.
     """
 
-    def __init__(self, path: str, release: str, owner: Owner, log: Log) -> None:
+    def __init__(self, path: str, release: str, crew: Crew, owner: Owner, log: Log) -> None:
         self.path = path
+        self.crew = crew
         self.worker = path.rpartition("/")[2].removesuffix(".sock")
         self.ready = False
         self.busy = False

@@ -208,10 +208,9 @@ class Gateway:
         """
         old = self.table.view
         plans = (old.plans if old else {}) | view.plans
-        workers = (old.workers if old else {}) | view.workers
-        self.pools.apply(plans, workers)
+        self.pools.apply(plans, (old.targets if old else {}) | view.targets)
         new = _routed(view) - (_routed(old) if old else set())
-        pools = [self.pools.get(release) for release in new if view.workers[release]]
+        pools = [self.pools.get(release) for release in new if view.targets[release].workers]
         waits = [pool.wait_connected() for pool in pools if pool is not None]
         if waits:
             try:
@@ -227,7 +226,7 @@ class Gateway:
 
     def _swapped(self, view: View) -> None:
         begin_deployments(self._meter, view.deployments)
-        self.pools.apply(view.plans, view.workers)
+        self.pools.apply(view.plans, view.targets)
 
     async def _tick(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -8,19 +8,20 @@ attempt is the dispatcher's matter.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from trimtab.domain.routing import Target
 from trimtab.gateway.batch import Batch, Cut, Timing
 from trimtab.gateway.call import Call
+from trimtab.gateway.crew import Crew
 from trimtab.gateway.lane import held_bytes
 from trimtab.gateway.link import Link
 from trimtab.gateway.logs import Log
-from trimtab.gateway.outliers import Outliers
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.retries import RetryBudget
-from trimtab.gateway.schedule import Limits, Refusal, Schedule
+from trimtab.gateway.schedule import Limits, Refusal, Schedule, Turn
 from trimtab.gateway.values import OutputValues
 from trimtab.gateway.wire import predict_frame, result_values
 from trimtab.worker.frames import Frame, FrameError, Kind
@@ -76,13 +77,10 @@ class Pool:
         self._log = log
         self._links: dict[str, Link] = {}
         self._idle: deque[Link] = deque()
-        self._ready: dict[str, Link] = {}
-        self._taking = 0
         self._in_flight: dict[Link, Batch] = {}
         self._sent = 0
         self._retired = False
         self._pumping = False
-        self._outliers = Outliers()
         self._came = 0
         self._retries = RetryBudget()
         self._loop = asyncio.get_running_loop()
@@ -90,8 +88,16 @@ class Pool:
 
     @property
     def connected(self) -> int:
-        """Workers that could be sent a batch now or when they finish one."""
-        return len(self._ready)
+        """Workers that could be sent a batch now or when they finish one, but for those of the
+        batch lane alone."""
+        return len(self._schedule.crew.ready)
+
+    @property
+    def connected_batch(self) -> int | None:
+        """The same of those of the batch lane alone; None where the snapshot names none."""
+        crew = self._schedule.batch_crew
+        named = any(link.crew is crew for link in self._links.values())
+        return len(crew.ready) if named else None
 
     @property
     def workers(self) -> int:
@@ -106,21 +112,32 @@ class Pool:
     @property
     def resting(self) -> int:
         """Workers that get no work because they fail while their siblings do not."""
-        return len(self._outliers.resting)
+        return sum(len(crew.outliers.resting) for crew in self._crews)
+
+    def takes(self, lane: str) -> bool:
+        """Whether a worker that takes work of a lane is connected."""
+        return bool(self._schedule.crew_of(lane).ready)
 
     def depth(self, lane: str) -> int:
         """Requests that wait in a lane."""
         return len(self._schedule.lanes[lane])
 
-    def set_workers(self, paths: Iterable[str]) -> None:
-        """Connect to new workers, let go of those no longer named."""
+    @property
+    def _crews(self) -> tuple[Crew, Crew]:
+        return self._schedule.crew, self._schedule.batch_crew
+
+    def set_workers(self, paths: Iterable[str], batch: Iterable[str] = ()) -> None:
+        """Connect to new workers, let go of those no longer named; `batch` are those of the batch
+        lane alone."""
         self._retired = False
-        wanted = set(paths)
-        for path in set(self._links) - wanted:
+        release, schedule = self.plan.release, self._schedule
+        wanted = dict.fromkeys(paths, schedule.crew) | dict.fromkeys(batch, schedule.batch_crew)
+        for path in self._links.keys() - wanted:
             self._links.pop(path).retire()
-        for path in sorted(wanted - set(self._links)):
-            self._links[path] = Link(path, self.plan.release, self, self._log)
-        self._outliers.keep({link.worker for link in self._links.values()})
+        for path in sorted(wanted.keys() - self._links):
+            self._links[path] = Link(path, release, wanted[path], self, self._log)
+        for crew in self._crews:
+            crew.keep({link.worker for link in self._links.values()})
         if not self._links:
             self._strand()
 
@@ -140,14 +157,14 @@ class Pool:
 
     def turned_away(self, call: Call) -> Refusal | None:
         """Why a call cannot be queued, whatever it holds: to read it first would be wasted."""
-        return self._schedule.turned_away(call.lane, call.deadline, call.parsed_at, self._taking)
+        return self._schedule.turned_away(call.lane, call.deadline, call.parsed_at)
 
     def offer(self, call: Call, lane: str) -> Refusal | None:
         """Queue a call, or tell why not."""
         call.size = 0 if call.inputs is None else held_bytes(call.inputs, self._texts)
         self._came += 1
         now = time.monotonic()
-        refusal = self._schedule.refusal(call, lane, now, self._taking)
+        refusal = self._schedule.refusal(call, lane, now)
         if refusal is None:
             self._enqueue(call, lane, now)
         return refusal
@@ -158,7 +175,7 @@ class Pool:
 
     def suspects(self, worker: str | None) -> bool:
         """Whether another worker should be asked about what this one failed."""
-        return worker is not None and self._outliers.suspect(worker, self._ready.keys())
+        return any(worker in crew.ready and crew.suspects(worker) for crew in self._crews)
 
     def retry(self, call: Call, company: int = 1) -> None:
         """Queue a call again, ahead of the others and in less company; it was admitted before."""
@@ -168,11 +185,12 @@ class Pool:
 
     def link_idle(self, link: Link) -> None:
         """A worker frees."""
-        if link.worker not in self._ready:
-            self._ready[link.worker] = link
-            self._count_taking()
-            self._connected.set()
-        if link.worker in self._outliers.resting:
+        crew = link.crew
+        if link.worker not in crew.ready:
+            crew.join(link.worker)
+            if not crew.batch:
+                self._connected.set()
+        if link.worker in crew.outliers.resting:
             return
         if link not in self._idle:
             link.idle_at = time.monotonic()
@@ -184,13 +202,14 @@ class Pool:
 
     def link_leaving(self, link: Link) -> None:
         """A worker was told to stop."""
-        self._ready.pop(link.worker, None)
-        self._count_taking()
+        link.crew.leave(link.worker)
+        if link.crew.batch and not link.crew.taking:
+            self._pump_later(time.monotonic())
 
     def link_answered(self, link: Link, frame: Frame) -> None:
         """A batch came back."""
         batch = self._in_flight.pop(link)
-        self._schedule.ended(batch)
+        link.crew.end(batch)
         if frame.kind is Kind.RESULT:
             self._result(link, batch, frame)
         else:
@@ -203,14 +222,15 @@ class Pool:
         if link in self._idle:
             self._idle.remove(link)
         self.link_leaving(link)
-        if not self._ready:
+        crew = link.crew
+        if not self.connected:
             self._connected.clear()
         batch = self._in_flight.pop(link, None)
-        if not self._taking:
-            self._wake(self._outliers.resting)
+        if not crew.taking:
+            self._wake(crew, crew.outliers.resting)
         if batch is not None:
-            self._schedule.ended(batch)
-            self._outliers.failed(link.worker)
+            crew.end(batch)
+            crew.outliers.failed(link.worker)
             self._rest_if_odd(link)
             for call, _ in reversed(batch.current()):
                 _leave_queue(call)
@@ -248,8 +268,8 @@ class Pool:
             if not link.ready:  # it is closing, and its end is not reported yet
                 continue
             now = time.monotonic()
-            avoided = link.worker if self._taking > 1 else ""
-            batch = self._schedule.next(now, avoided, self._taking, freed=freed)
+            avoided = link.worker if link.crew.taking > 1 else ""
+            batch = self._schedule.next(Turn(now, avoided, link.crew, freed))
             if batch is None:
                 self._idle.append(link)
                 fruitless += 1
@@ -277,7 +297,7 @@ class Pool:
         self._sent += 1
         batch.number = self._sent
         batch.sent_at = now
-        self._schedule.sent(batch)
+        self._schedule.sent(batch, link.crew)
         left = max(call.deadline for call in calls) - now
         given = max(call.started_at + call.route.deadline for call in calls) - now
         patience = max(given, SLOW * (batch.ends_at - now)) + WORKER_GRACE
@@ -285,7 +305,7 @@ class Pool:
             inputs = batch.inputs(self.plan)
             frame = predict_frame(self.plan, batch.number, inputs, left, patience, traces)
         except FrameError as error:
-            self._schedule.ended(batch)
+            link.crew.end(batch)
             self._idle.append(link)
             self._split(batch, "input", str(error))
             return
@@ -304,50 +324,44 @@ class Pool:
             self._failed(link, batch, "output", str(error))
             return
         if batch.too_late:
-            self._outliers.failed(link.worker)
+            link.crew.outliers.failed(link.worker)
             self._rest_if_odd(link)
         else:
-            self._outliers.answered(link.worker)
+            link.crew.outliers.answered(link.worker)
         if batch.cut is None:
             self._attempts.succeeded(batch, values, timing)
         else:
             self._take_part(batch, batch.cut, values, timing)
         work = timing.features + timing.model
-        self._schedule.learn(batch, work, now - batch.sent_at, now)
+        self._schedule.learn(batch, link.crew, work, now - batch.sent_at, now)
         self._schedule.answered(waited)
 
     def _failed(self, link: Link, batch: Batch, stage: str, message: str) -> None:
         """What the callers sent is wrong at stage `input`; the rest speaks against the worker."""
         if stage != "input":
-            self._outliers.failed(link.worker)
+            link.crew.outliers.failed(link.worker)
             self._rest_if_odd(link)
         self._split(batch, stage, message)
 
     def _rest_if_odd(self, link: Link) -> None:
-        worker = link.worker
-        seconds = self._outliers.rest(worker, self._ready.keys(), time.monotonic())
+        worker, crew = link.worker, link.crew
+        seconds = crew.rest(worker, time.monotonic())
         if seconds:
             if link in self._idle:
                 self._idle.remove(link)
-            self._count_taking()
             release = self.plan.name
             self._log.error("worker.rested", release=release, worker=worker, seconds=seconds)
             self._attempts.rested(release, worker)
-            self._loop.call_later(seconds, self._wake, {worker})
+            self._loop.call_later(seconds, self._wake, crew, {worker})
 
-    def _wake(self, workers: Iterable[str]) -> None:
-        """These workers have rested, or nobody else is left."""
-        awake = set(workers) & self._outliers.resting
-        self._outliers.resting -= awake
-        self._count_taking()
+    def _wake(self, crew: Crew, workers: Collection[str]) -> None:
+        """These workers have rested, or nobody else is left of their crew."""
+        awake = crew.wake(workers)
         for link in self._links.values():
             if link.worker in awake:
                 self._log.info("worker.woken", release=self.plan.name, worker=link.worker)
                 if link.ready and not link.busy:
                     self.link_idle(link)
-
-    def _count_taking(self) -> None:
-        self._taking = sum(worker not in self._outliers.resting for worker in self._ready)
 
     def _take_part(
         self, batch: Batch, cut: Cut, values: list[OutputValues], timing: Timing
@@ -406,15 +420,16 @@ class Pools:
         """The pool of a release, if it is resident."""
         return self._pools.get(release)
 
-    def apply(self, plans: Mapping[str, Plan], workers: Mapping[str, tuple[str, ...]]) -> None:
-        """Hold exactly these releases with these workers; the others leave when they are done."""
+    def apply(self, plans: Mapping[str, Plan], targets: Mapping[str, Target]) -> None:
+        """Hold exactly these releases with the workers of their targets; the others leave when
+        they are done."""
         for release in set(self._pools) - set(plans):
             self._pools.pop(release).retire()
         for release, plan in plans.items():
             pool = self._pools.get(release)
             if pool is None:
                 pool = self._pools[release] = Pool(plan, self._limits, self._attempts, self._log)
-            pool.set_workers(workers[release])
+            pool.set_workers(targets[release].workers, targets[release].batch_workers)
 
     def abort(self) -> None:
         """Disconnect from every worker."""

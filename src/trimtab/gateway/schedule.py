@@ -2,7 +2,9 @@
 
 Pure: the time is an argument. Realtime goes before batch, and shadow copies last. What is not
 realtime is cut into parts that keep a worker only for a bounded time, so that realtime work goes
-between them. Reasons and measurements: docs/decisions/0018-batching-and-admission.md.
+between them. Where a release has workers for the batch lane alone, they take what waits there, and
+the others take none of it while one of them works. Reasons and measurements:
+docs/decisions/0018-batching-and-admission.md, docs/decisions/0038-workers-of-the-batch-lane.md.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from math import exp
 
 from trimtab.gateway.batch import Batch, Cut, slices
 from trimtab.gateway.call import Call
-from trimtab.gateway.cost import Cost
+from trimtab.gateway.crew import Crew
 from trimtab.gateway.lane import Lane, Room
 
 LANES = ("realtime", "batch", "shadow")
@@ -78,19 +80,31 @@ class Refusal:
     wait: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A worker of a crew that could take work at `now`; `freed` when it was busy until then.
+
+    It is not given what should avoid `worker`.
+    """
+
+    now: float
+    worker: str
+    crew: Crew
+    freed: bool
+
+
 class Schedule:
-    """The lanes of one release. `late` and `gone` collect what `next` passed over."""
+    """The lanes of one release and its two crews: `batch_crew` are the workers of the batch lane
+    alone, if there are any. `late` and `gone` collect what `next` passed over."""
 
     def __init__(self, limits: Limits) -> None:
-        self.cost = Cost()
+        self.crew = Crew()
+        self.batch_crew = Crew(batch=True)
         self.lanes = {name: Lane(name, _room(limits, name)) for name in LANES}
         self.late: list[Call] = []
         self.gone: list[Call] = []
         self._limits = limits
         self._realtime, self._batch, self._shadow = self.lanes.values()
-        self._running = 0
-        self._ends = 0.0
-        self._parts_out = 0
         self._realtime_at = -RECENT_SECONDS
         self._lag = self._waited = 0.0
         self._load = self._load_at = 0.0
@@ -104,14 +118,20 @@ class Schedule:
         """Whether anything waits in any lane."""
         return len(self) > 0
 
-    def refusal(self, call: Call, lane: str, now: float, workers: int) -> Refusal | None:
-        """Why a call cannot be admitted; None when it can. `workers` are those that take work."""
+    def crew_of(self, lane: str) -> Crew:
+        """Who takes work of a lane. Batch work is for everybody while none of its own workers
+        takes any: it need not wait for one that starts again."""
+        own = lane == "batch" and self.batch_crew.taking
+        return self.batch_crew if own else self.crew
+
+    def refusal(self, call: Call, lane: str, now: float) -> Refusal | None:
+        """Why a call cannot be admitted; None when it can."""
         found = self.lanes[lane]
         if not found.fits(call):
             return Refusal(Shed.FULL)
-        return self._hopeless(found, call.rows, call.due, now, workers)
+        return self._hopeless(found, call.rows, call.due, now)
 
-    def turned_away(self, lane: str, due: float, now: float, workers: int) -> Refusal | None:
+    def turned_away(self, lane: str, due: float, now: float) -> Refusal | None:
         """Why a call that is not read yet cannot be admitted, whatever it holds.
 
         While no more waits than fits into a batch few are refused: reading those costs less than
@@ -120,22 +140,21 @@ class Schedule:
         found = self.lanes[lane]
         if found.requests < self._limits.batch_requests and not found.crowded:
             return None
-        return Refusal(Shed.FULL) if found.crowded else self._hopeless(found, 1, due, now, workers)
+        return Refusal(Shed.FULL) if found.crowded else self._hopeless(found, 1, due, now)
 
-    def _hopeless(
-        self, lane: Lane, rows: int, due: float, now: float, workers: int
-    ) -> Refusal | None:
+    def _hopeless(self, lane: Lane, rows: int, due: float, now: float) -> Refusal | None:
         """A refusal when the deadline cannot be met.
 
         A call that finds its lane empty and a worker for it is tried whatever it is thought to
         cost, so that an estimate that is too high corrects itself.
         """
-        if not self.cost.known or not workers or self._untried(lane, workers):
+        crew = self.crew_of(lane.name)
+        if not crew.cost.known or not crew.taking or self._untried(lane, crew):
             return None
         left = due - now
         if lane is self._realtime and self._ample(rows, left * _CONFIDENCE, now):
             return None
-        seconds = 2 * self._lag + self._finish(lane, rows, left, now, workers)
+        seconds = 2 * self._lag + self._finish(lane, rows, left, now)
         return Refusal(Shed.DEADLINE, seconds) if seconds > left * _CONFIDENCE else None
 
     def lagged(self, seconds: float) -> None:
@@ -152,9 +171,9 @@ class Schedule:
         meanwhile: a batch that is larger by what waits in its sockets saves more than it delays.
         It is gathered while there is more to read, at most for the time of `_GATHERED` batches.
         """
-        fixed = self.cost.fixed
+        fixed = self.crew.cost.fixed
         return (
-            self.cost.known
+            self.crew.cost.known
             and self._waited > _BEHIND * fixed
             and since < _GATHERED * fixed
             and 0 < self._realtime.requests < self._limits.batch_requests
@@ -171,50 +190,47 @@ class Schedule:
         if lane == "realtime":
             self._realtime_at = now
 
-    def next(self, now: float, worker: str, workers: int, *, freed: bool) -> Batch | None:
-        """What a worker gets, or None; `freed` when it was busy until now.
-
-        `workers` are those that take work. What an idle worker is given is not held to be late.
-        """
-        batch = None
-        if self._realtime.requests:
-            batch = self._whole(self._realtime, self._realtime_rows(now), worker, now, freed)
-        if batch is None and self._parts_allowed(now, workers):
-            for lane in (self._batch, self._shadow):
-                batch = batch or self._part(lane, now, worker, self._part_rows(now, workers), freed)
+    def next(self, turn: Turn) -> Batch | None:
+        """What a worker gets, or None. What an idle worker is given is not held to be late."""
+        crew, batch = turn.crew, None
+        if self._realtime.requests and not crew.batch:
+            batch = self._whole(self._realtime, self._realtime_rows(), turn)
+        if batch is None and self._parts_allowed(turn):
+            for lane in self._parted(crew):
+                batch = batch or self._part(lane, self._part_rows(turn.now, crew), turn)
         return batch
 
-    def sent(self, batch: Batch) -> None:
-        """A batch went to a worker."""
-        batch.ends_at = batch.sent_at + self.cost.seconds(batch.rows)
-        self._ends += batch.ends_at
-        self._running += 1
-        self._parts_out += batch.lane != "realtime"
+    def sent(self, batch: Batch, crew: Crew) -> None:
+        """A batch went to a worker of the crew."""
+        batch.ends_at = batch.sent_at + crew.cost.seconds(batch.rows)
+        crew.begin(batch)
 
-    def ended(self, batch: Batch) -> None:
-        """The batch is not with its worker any more."""
-        self._ends -= batch.ends_at
-        self._running -= 1
-        self._parts_out -= batch.lane != "realtime"
-
-    def learn(self, batch: Batch, work: float, trip: float, now: float) -> None:
+    def learn(self, batch: Batch, crew: Crew, work: float, trip: float, now: float) -> None:
         """A batch was answered: `work` seconds in the worker, `trip` from sending to answering."""
-        self.cost.learn(batch.rows, work, trip)
+        crew.cost.learn(batch.rows, work, trip)
         if batch.lane == "realtime":
             self._decay(now)
             self._load += trip
 
-    def _part(self, lane: Lane, now: float, worker: str, most: int, freed: bool) -> Batch | None:
-        soonest = self._soonest(lane, most, now, freed)
+    def _parted(self, crew: Crew) -> tuple[Lane, ...]:
+        """The lanes whose work a crew is sent in parts, in order."""
+        if crew.batch:
+            return (self._batch,)
+        if self.batch_crew.taking:
+            return (self._shadow,)
+        return (self._batch, self._shadow)
+
+    def _part(self, lane: Lane, most: int, turn: Turn) -> Batch | None:
+        soonest = self._soonest(lane, most, turn)
         while (call := next(iter(lane), None)) is not None:
             if call.cancelled:
                 self._pass_over(lane, call, self.gone)
             elif call.due < soonest:
                 self._pass_over(lane, call, self.late)
-            elif (call.cut or call.rows > most) and call.avoid != worker:
+            elif (call.cut or call.rows > most) and call.avoid != turn.worker:
                 return self._cut(lane, call, most)
             else:
-                return self._whole(lane, most, worker, now, freed)
+                return self._whole(lane, most, turn)
         return None
 
     def _cut(self, lane: Lane, call: Call, most: int) -> Batch:
@@ -230,18 +246,18 @@ class Schedule:
         cut.sent += rows
         return batch
 
-    def _whole(self, lane: Lane, most: int, worker: str, now: float, freed: bool) -> Batch | None:
+    def _whole(self, lane: Lane, most: int, turn: Turn) -> Batch | None:
         """Calls from the front of a lane, as many as fit.
 
         Those that the batch would answer too late are passed over, rather than made a smaller batch
         for: under load that would cost the ones behind them more than it saves.
         """
-        soonest = self._soonest(lane, most, now, freed)
+        soonest = self._soonest(lane, most, turn)
         calls: list[Call] = []
         over: list[tuple[Call, list[Call]]] = []
         rows = 0
         company = self._limits.batch_requests
-        reason = "freed" if freed else "idle"
+        reason = "freed" if turn.freed else "idle"
         for call in lane:
             if call.cancelled:
                 over.append((call, self.gone))
@@ -249,7 +265,7 @@ class Schedule:
             if call.due < soonest:
                 over.append((call, self.late))
                 continue
-            if call.avoid == worker or call.cut:
+            if call.avoid == turn.worker or call.cut:
                 continue
             if calls and (len(calls) >= call.company or rows + call.rows > most):
                 reason = "full"
@@ -269,77 +285,84 @@ class Schedule:
         lane.remove(call)
         where.append(call)
 
-    def _realtime_rows(self, now: float) -> int:
+    def _realtime_rows(self) -> int:
         """Rows of the next realtime batch, by the time that its first call was given."""
         call = next(iter(self._realtime))
         return self._rows_in(call.due - call.queued_at)
 
     def _rows_in(self, given: float) -> int:
         """Rows of a batch of calls that are given so many seconds."""
-        if not self.cost.known:
+        cost = self.crew.cost
+        if not cost.known:
             return min(FIRST_ROWS, self._limits.batch_rows)
-        seconds = max(given * _BATCH_SHARE, _LEAST_GROWTH * self.cost.seconds(1))
-        return min(self._limits.batch_rows, self.cost.rows_within(seconds))
+        seconds = max(given * _BATCH_SHARE, _LEAST_GROWTH * cost.seconds(1))
+        return min(self._limits.batch_rows, cost.rows_within(seconds))
 
-    def _soonest(self, lane: Lane, most: int, now: float, freed: bool) -> float:
+    def _soonest(self, lane: Lane, most: int, turn: Turn) -> float:
         """When a batch of what waits, at most `most` rows, would be answered."""
-        if not freed:
-            return now
-        return now + self.cost.seconds(min(lane.rows, most)) / _CONFIDENCE
+        if not turn.freed:
+            return turn.now
+        return turn.now + turn.crew.cost.seconds(min(lane.rows, most)) / _CONFIDENCE
 
     def _ample(self, rows: int, left: float, now: float) -> bool:
         """Whether a realtime call is in time even if nothing were batched, as most are."""
         lane = self._realtime
-        ahead = max(self._ends - self._running * now, 0.0) + 2 * self._lag
-        return ahead + self.cost.without_batching(lane.requests + 1, lane.rows + rows) < left
+        ahead = self.crew.ahead(now) + 2 * self._lag
+        cost = self.crew.cost
+        return ahead + cost.without_batching(lane.requests + 1, lane.rows + rows) < left
 
-    def _untried(self, lane: Lane, workers: int) -> bool:
+    def _untried(self, lane: Lane, crew: Crew) -> bool:
         if lane:
             return False
-        return self._running < workers if lane is self._realtime else not self._parts_out
+        return crew.running < crew.taking if lane is self._realtime else not crew.parts_out
 
-    def _finish(self, lane: Lane, rows: int, left: float, now: float, workers: int) -> float:
+    def _finish(self, lane: Lane, rows: int, left: float, now: float) -> float:
         """In how many seconds work that comes now to a lane would be answered."""
-        seconds = max(self._ends - self._running * now, 0.0)
+        crew = self.crew_of(lane.name)
+        seconds = crew.ahead(now)
         if lane is self._realtime:
-            return (seconds + self._drain_realtime(len(lane) + 1, lane.rows + rows, left)) / workers
-        if self._realtime:
+            drained = self._drain_realtime(len(lane) + 1, lane.rows + rows, left)
+            return (seconds + drained) / crew.taking
+        if self._realtime and not crew.batch:
             seconds += self._drain_realtime(len(self._realtime), self._realtime.rows, left)
-        if lane is self._shadow:
-            seconds += self._drain_parts(self._batch.rows, self._part_rows(now, workers))
-        seconds += self._drain_parts(lane.rows + rows, self._part_rows(now, workers))
-        return seconds / workers / (1 - min(self._realtime_share(now, workers), _MOST_REALTIME))
+        most = self._part_rows(now, crew)
+        if lane is self._shadow and self._batch in self._parted(crew):
+            seconds += _drain_parts(self._batch.rows, most, crew)
+        seconds += _drain_parts(lane.rows + rows, most, crew)
+        return seconds / crew.taking / (1 - self._realtime_share(now, crew))
 
     def _drain_realtime(self, requests: int, rows: int, left: float) -> float:
-        whole = self.cost.seconds(rows)
+        cost = self.crew.cost
+        whole = cost.seconds(rows)
         if requests <= self._limits.batch_requests and whole <= left * _BATCH_SHARE:
             return whole
         batches = max(requests / self._limits.batch_requests, rows / self._rows_in(left), 1.0)
-        return batches * self.cost.seconds(rows / batches)
+        return batches * cost.seconds(rows / batches)
 
-    def _drain_parts(self, rows: int, most: int) -> float:
-        parts = -(-rows // most)
-        return parts * self.cost.seconds(rows / parts) if parts else 0.0
-
-    def _part_rows(self, now: float, workers: int) -> int:
+    def _part_rows(self, now: float, crew: Crew) -> int:
         """Rows of a part that keeps a worker for the time that is allowed."""
-        limits = self._limits
-        if not self.cost.known:
+        limits, cost = self._limits, crew.cost
+        if not cost.known:
             return min(FIRST_ROWS, limits.batch_rows)
-        short = workers < SPARE_FROM and self._recent(now)
+        short = not crew.batch and crew.taking < SPARE_FROM and self._recent(now)
         seconds = limits.short_part_seconds if short else limits.part_seconds
-        seconds = max(seconds, self.cost.fixed / (1 - _LEAST_USEFUL))
-        return min(self.cost.rows_within(seconds), limits.batch_rows)
+        seconds = max(seconds, cost.fixed / (1 - _LEAST_USEFUL))
+        return min(cost.rows_within(seconds), limits.batch_rows)
 
-    def _parts_allowed(self, now: float, workers: int) -> bool:
-        return workers < SPARE_FROM or self._parts_out < workers - 1 or not self._recent(now)
+    def _parts_allowed(self, turn: Turn) -> bool:
+        crew = turn.crew
+        few = crew.batch or crew.taking < SPARE_FROM or crew.parts_out < crew.taking - 1
+        return few or not self._recent(turn.now)
 
     def _recent(self, now: float) -> bool:
         return now - self._realtime_at < RECENT_SECONDS
 
-    def _realtime_share(self, now: float, workers: int) -> float:
+    def _realtime_share(self, now: float, crew: Crew) -> float:
+        """The share of a crew's time that realtime work takes."""
+        if crew.batch:
+            return 0.0
         self._decay(now)
-        return self._load / RECENT_SECONDS / max(workers, 1)
+        return min(self._load / RECENT_SECONDS / max(crew.taking, 1), _MOST_REALTIME)
 
     def _decay(self, now: float) -> None:
         """`load` is the realtime work of the last second or so, in seconds of a worker."""
@@ -350,3 +373,8 @@ class Schedule:
 def _room(limits: Limits, lane: str) -> Room:
     requests = limits.shadow_queue if lane == "shadow" else limits.queue
     return Room(requests, limits.queue_rows, limits.queue_bytes)
+
+
+def _drain_parts(rows: int, most: int, crew: Crew) -> float:
+    parts = -(-rows // most)
+    return parts * crew.cost.seconds(rows / parts) if parts else 0.0

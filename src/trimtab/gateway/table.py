@@ -74,12 +74,12 @@ class RouteView:
 class View:
     """A snapshot made ready to route by; immutable."""
 
-    __slots__ = ("deployments", "plans", "snapshot", "workers")
+    __slots__ = ("deployments", "plans", "snapshot", "targets")
 
     def __init__(self, snapshot: RoutingSnapshot, known: dict[str, Plan]) -> None:
         self.snapshot = snapshot
         self.plans = {str(t.release): _plan(t, known) for t in snapshot.releases}
-        self.workers = {str(target.release): target.workers for target in snapshot.releases}
+        self.targets = {str(target.release): target for target in snapshot.releases}
         self.deployments = {d.name: RouteView(d, self.plans) for d in snapshot.deployments}
 
 

@@ -1,6 +1,6 @@
 """Which workers should exist, and what gateways route by: both follow from the state alone."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from trimtab.domain.layout import worker_socket
@@ -29,33 +29,35 @@ class Stamp:
 
 
 def workers_wanted(state: DeploymentState) -> frozenset[WorkerSlot]:
-    """Stable and a candidate get the workers that demand asked for, at least `scale.min`; the
-    rollback target one, and in bake as many as it had, because it may get all the traffic back
-    within a second. A sleeping deployment gets none."""
+    """Stable and a candidate get the workers that demand asked for, at least `scale.min`, and
+    `scale.batch` more for the batch lane; the rollback target one, and in bake as many as it had,
+    because it may get all the traffic back within a second. A sleeping deployment gets none."""
     if asleep(state):
         return frozenset()
     rollout, target = state.rollout, rollback_target(state)
     baking = rollout is not None and rollout.phase == "bake"
-    counts: dict[Digest, int] = {}
+    slots: set[WorkerSlot] = set()
     if target is not None:
-        counts[target.digest] = workers_of(state, target) if baking else 1
+        whole = _slots(state, target, workers_of(state, target))
+        slots.update(whole if baking else (WorkerSlot(target.digest, 0),))
     for release in (rollout.candidate if rollout else None, state.stable):
         if release is not None:
-            had = counts.get(release.digest, 0)
-            counts[release.digest] = max(had, workers_of(state, release))
-    return frozenset(_slots(counts))
+            slots.update(_slots(state, release, workers_of(state, release)))
+    return frozenset(slots)
 
 
-def _slots(counts: Mapping[Digest, int]) -> Iterator[WorkerSlot]:
-    for digest, count in counts.items():
-        yield from (WorkerSlot(digest, index) for index in range(count))
+def _slots(state: DeploymentState, release: Standing, count: int) -> Iterator[WorkerSlot]:
+    """The places of a release that serves or may at any time, `count` of them for all lanes."""
+    yield from (WorkerSlot(release.digest, index) for index in range(count))
+    batch = state.spec.scale.batch
+    yield from (WorkerSlot(release.digest, index, "batch") for index in range(batch))
 
 
 def _awaited(state: DeploymentState) -> frozenset[WorkerSlot]:
     """The places of workers that are wanted, or will be once a sleeping deployment is woken."""
     if not asleep(state) or state.stable is None:
         return workers_wanted(state)
-    return frozenset(_slots({state.stable.digest: state.spec.scale.min}))
+    return frozenset(_slots(state, state.stable, state.spec.scale.min))
 
 
 def limits_of(states: Iterable[DeploymentState]) -> dict[Digest, WorkerLimits]:
@@ -76,17 +78,18 @@ def routing(
 ) -> RoutingSnapshot:
     """The routes of all deployments.
 
-    `ready` holds the verified workers that may be named. A candidate without one gets nothing, and
-    its share stays with stable. All places of stable's workers are named, also of one that is
-    restarting: a socket only exists once its worker is verified, so requests wait for it within
-    their deadline, and never go to a release that nobody decided on. A deployment whose first
-    release is not ready has no routes, so that callers hear "not ready", not "unknown"."""
-    routed = tuple(_route(state, ready) for _, state in sorted(states.items()))
+    `ready` holds the verified workers that may be named. A candidate without one for all lanes gets
+    nothing, and its share stays with stable. All places of stable's workers are named, also of one
+    that is restarting: a socket only exists once its worker is verified, so requests wait for it
+    within their deadline, and never go to a release that nobody decided on. A deployment whose
+    first release is not ready has no routes, so that callers hear "not ready", not "unknown"."""
+    up = {digest for digest, slots in ready.items() if serving(slots)}
+    routed = tuple(_route(state, up) for _, state in sorted(states.items()))
     named = {route.release for deployment in routed for route in deployment.routes}
     wanted = frozenset().union(*map(_awaited, states.values()))
     stable = {state.stable.digest for state in states.values() if state.stable}
     resident = {slot.release for slot in wanted} & releases.keys()
-    shown = sorted(digest for digest in resident if digest in named or ready.get(digest))
+    shown = sorted(digest for digest in resident if digest in named or digest in up)
     places = {
         digest: [slot for slot in wanted if slot.release == digest]
         if digest in stable
@@ -101,27 +104,41 @@ def routing(
     )
 
 
-def _target(release: Release, slots: Iterable[WorkerSlot]) -> Target:
-    sockets = tuple(worker_socket(slot.id) for slot in sorted(slots))
-    return Target(release.digest, release.name, release.number, release.manifest.signature, sockets)
+def serving(slots: Iterable[WorkerSlot]) -> tuple[WorkerSlot, ...]:
+    """Of these places those whose workers take all lanes, in order."""
+    return tuple(sorted(slot for slot in slots if slot.lane == "realtime"))
 
 
-def _route(state: DeploymentState, ready: Ready) -> DeploymentRoute:
+def _target(release: Release, slots: Collection[WorkerSlot]) -> Target:
+    batch = sorted(slot for slot in slots if slot.lane == "batch")
+    return Target(
+        release=release.digest,
+        name=release.name,
+        number=release.number,
+        signature=release.manifest.signature,
+        workers=tuple(worker_socket(slot.id) for slot in serving(slots)),
+        batch_workers=tuple(worker_socket(slot.id) for slot in batch),
+    )
+
+
+def _route(state: DeploymentState, up: Collection[Digest]) -> DeploymentRoute:
     rollout = state.rollout
     return DeploymentRoute(
         name=state.spec.name,
-        routes=_shares(state.stable, rollout, ready),
+        routes=_shares(state.stable, rollout, up),
         key=state.spec.monitor.key,
         rollout=rollout.id if rollout else None,
         asleep=asleep(state),
     )
 
 
-def _shares(stable: Standing | None, rollout: Rollout | None, ready: Ready) -> tuple[Route, ...]:
+def _shares(
+    stable: Standing | None, rollout: Rollout | None, up: Collection[Digest]
+) -> tuple[Route, ...]:
     if stable is None:
         return ()
     whole = Route(stable.digest, "stable", TOTAL_WEIGHT)
-    if rollout is None or not ready.get(rollout.candidate.digest):
+    if rollout is None or rollout.candidate.digest not in up:
         return (whole,)
     candidate = rollout.candidate.digest
     if rollout.phase == "shadow":

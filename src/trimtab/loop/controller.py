@@ -16,7 +16,7 @@ from trimtab.domain.state import DeploymentState
 from trimtab.errors import Conflict, TrimtabError, Unavailable
 from trimtab.judge.decide import decide
 from trimtab.judge.draft import Author, Decision, FinishedRun, Observation
-from trimtab.judge.placement import limits_of, routing, workers_wanted
+from trimtab.judge.placement import limits_of, routing, serving, workers_wanted
 from trimtab.loop.capacity import Capacity
 from trimtab.loop.effects import Outbox
 from trimtab.loop.evidence import Evidence
@@ -202,7 +202,7 @@ class Controller:
             clock=self._parts.evidence.clock(name),
             now=self._parts.clock.now(),
             guard=None if self._blind else self._parts.evidence.guard(name),
-            ready={release: len(slots) for release, slots in self.health.ready().items()},
+            ready={each: len(serving(slots)) for each, slots in self.health.ready().items()},
             failed=self.health.failed(),
         )
 

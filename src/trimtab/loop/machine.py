@@ -99,7 +99,9 @@ class Machine:
         if now - self._looked_at < EVERY:
             return
         self._looked_at = now
-        workers = [(w.slot.release, w.pid) for w in node.workers if w.pid is not None]
+        # Workers of the batch lane wait for processors by design, and answer no demand.
+        served = (worker for worker in node.workers if worker.slot.lane == "realtime")
+        workers = [(worker.slot.release, worker.pid) for worker in served if worker.pid is not None]
         self.host = self._host.look([*(pid for _, pid in workers), *node.gateways])
         if self.host is None:
             return
@@ -149,9 +151,10 @@ class Machine:
         return max((w.rss_bytes for w in self.node.workers if w.slot.release == release), default=0)
 
     def starts(self, release: Digest) -> float:
-        """Seconds that the release's slowest worker took to start; 0.0 without one."""
-        found = (w.started_seconds for w in self.node.workers if w.slot.release == release)
-        return max(found, default=0.0)
+        """Seconds that the release's slowest worker for all lanes took to start; 0.0 without."""
+        slots = ((w.slot, w.started_seconds) for w in self.node.workers)
+        of = (release, "realtime")
+        return max((s for slot, s in slots if (slot.release, slot.lane) == of), default=0.0)
 
     def busy(self, release: Digest, worked: float) -> float | None:
         """The share of `worked` seconds of the last minute that its workers computed."""

@@ -33,6 +33,7 @@ def _view(state: DeploymentState, found: Capacity, load: Load | None) -> PlanVie
         objective_seconds=objective.latency_seconds,
         rate_per_second=found.rate,
         workers=found.workers,
+        batch_workers=found.batch_workers,
         cost=CostView(cost.row, cost.batch, cost.rows, cost.spread, cost.largest) if cost else None,
         outlooks=tuple(
             OutlookView(each.factor, each.rate, each.workers, each.wait, each.beyond)

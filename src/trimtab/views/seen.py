@@ -59,12 +59,14 @@ class Seen:
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
 
-    def workers(self, release: Digest) -> tuple[WorkerStatus, ...]:
-        """The workers of a release that are not on their way out."""
+    def workers(self, release: Digest, lane: str = "realtime") -> tuple[WorkerStatus, ...]:
+        """The workers of a release that are not on their way out: those for all lanes, or those of
+        the `batch` lane alone."""
         return tuple(
             worker
             for worker in self.node.workers
-            if worker.slot.release == release and worker.state != "stopping"
+            if (worker.slot.release, worker.slot.lane) == (release, lane)
+            and worker.state != "stopping"
         )
 
     def names(self) -> dict[str, str]:

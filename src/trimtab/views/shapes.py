@@ -87,13 +87,16 @@ class DeployView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServingView(msgspec.Struct, frozen=True, kw_only=True):
-    """A release in a deployment. `weight_ratio` is its set share of the traffic."""
+    """A release in a deployment. `weight_ratio` is its set share of the traffic; `batch_workers`
+    are those of the batch lane alone, which `workers` does not count."""
 
     release: str
     digest: str
     weight_ratio: float
     workers: int
     ready_workers: int
+    batch_workers: int = 0
+    ready_batch_workers: int = 0
     problem: str = ""
 
 
@@ -428,6 +431,7 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     objective_seconds: float
     rate_per_second: float | None
     workers: int
+    batch_workers: int
     cost: CostView | None
     outlooks: tuple[OutlookView, ...]
     ends: tuple[EndView, ...]

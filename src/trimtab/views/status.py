@@ -1,8 +1,9 @@
 """The status screen: every deployment, what serves, how it is judged, what can be undone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from trimtab import errors
+from trimtab.domain.processes import WorkerStatus
 from trimtab.domain.rollout import Rollout, Standing
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.domain.state import DeploymentState, EndedRollout, asleep, rollback_target
@@ -162,15 +163,21 @@ def _deployment(state: DeploymentState, seen: Seen) -> DeploymentView:
 def _serving(release: Standing | None, weight: int, seen: Seen) -> ServingView | None:
     if release is None:
         return None
-    workers = seen.workers(release.digest)
+    workers, batch = seen.workers(release.digest), seen.workers(release.digest, "batch")
     return ServingView(
         release=release.name,
         digest=release.digest,
         weight_ratio=weight / TOTAL_WEIGHT,
         workers=len(workers),
-        ready_workers=sum(worker.state == "ready" for worker in workers),
-        problem=next((worker.error for worker in workers if worker.error), ""),
+        ready_workers=_ready(workers),
+        batch_workers=len(batch),
+        ready_batch_workers=_ready(batch),
+        problem=next((worker.error for worker in (*workers, *batch) if worker.error), ""),
     )
+
+
+def _ready(workers: Iterable[WorkerStatus]) -> int:
+    return sum(worker.state == "ready" for worker in workers)
 
 
 def _rollback(state: DeploymentState, seen: Seen) -> RollbackView:
@@ -180,7 +187,7 @@ def _rollback(state: DeploymentState, seen: Seen) -> RollbackView:
     workers = seen.workers(target.digest) if target else ()
     rehearsed = seen.rehearsals.get(state.spec.name)
     return RollbackView(
-        ready=any(worker.state == "ready" for worker in workers),
+        ready=_ready(workers) > 0,
         target=target.name if target else None,
         seconds=rehearsed.seconds if rehearsed else None,
         rehearsed_at=moment(rehearsed.at) if rehearsed else None,
@@ -220,6 +227,11 @@ def _health(state: DeploymentState, stable: ServingView | None, seen: Seen) -> t
     return "progressing", f"{rollout.candidate.name} is in {rollout.phase}"
 
 
+def _short(view: ServingView) -> bool:
+    """Whether workers are not ready that should be."""
+    return view.ready_workers < view.workers or view.ready_batch_workers < view.batch_workers
+
+
 def _trouble(state: DeploymentState, stable: ServingView | None, seen: Seen) -> str:
     pages = [incident for incident in state.incidents if incident.tier == "page"]
     if pages:
@@ -232,7 +244,7 @@ def _trouble(state: DeploymentState, stable: ServingView | None, seen: Seen) -> 
     ]
     if bad:
         return f"{bad[0].signal}: {bad[0].reason}"
-    if stable is not None and stable.ready_workers < stable.workers and stable.problem:
+    if stable is not None and _short(stable) and stable.problem:
         return f"a worker of {stable.release} fails: {stable.problem}"
     behind = seen.traffic.get(state.spec.name, TrafficCounts()).behind_seconds
     if behind >= BEHIND_SECONDS:

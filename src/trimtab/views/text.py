@@ -99,6 +99,8 @@ def _serving(role: str, view: s.ServingView) -> Text:
     line.append(f"  {words.percent(view.weight_ratio)} of requests", style="")
     workers = f"  {view.ready_workers}/{view.workers} workers ready"
     line.append(workers, style="" if view.ready_workers == view.workers else TONES["warn"])
+    whole = view.ready_batch_workers == view.batch_workers
+    line.append(words.for_batch(view), style="" if whole else TONES["warn"])
     if view.problem:
         line.append(f"  ⚠ {view.problem}", style=TONES["warn"])
     return line
@@ -417,7 +419,8 @@ def _planned(view: s.PlanView) -> Iterable[tuple[str, RenderableType]]:
     yield "deployment", Text(f"{view.deployment} ({view.release or 'no release'}), {promised}")
     if view.rate_per_second is not None:
         busiest = f"{words.rate(view.rate_per_second)} in the busiest minute"
-        yield "today", f"{busiest}, {words.workers(view.workers)}"
+        batch = f" and {view.batch_workers} for batch work" if view.batch_workers else ""
+        yield "today", f"{busiest}, {words.workers(view.workers)}{batch}"
     if view.cost is not None:
         cost = view.cost
         each = f"{words.span(cost.batch_seconds)} a batch + {words.span(cost.row_seconds)} a row"

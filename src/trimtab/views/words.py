@@ -6,6 +6,7 @@ from datetime import datetime
 
 from trimtab.domain import durations
 from trimtab.views.sample_shapes import ConcentrationView, SignalSamplesView
+from trimtab.views.shapes import ServingView
 
 span = durations.span
 
@@ -70,6 +71,12 @@ def rate(per_second: float) -> str:
 def workers(count: int) -> str:
     """`1 worker`, `2 workers`."""
     return f"{count} worker{'' if count == 1 else 's'}"
+
+
+def for_batch(view: ServingView) -> str:
+    """`, 1/2 for batch work`: workers of the batch lane alone; empty where none are wanted."""
+    ready, wanted = view.ready_batch_workers, view.batch_workers
+    return f", {ready}/{wanted} for batch work" if wanted else ""
 
 
 def percent(ratio: float) -> str:

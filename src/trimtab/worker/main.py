@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import config, convert, golden, measure, steps, zygote
+from . import config, convert, golden, measure, niceness, steps, zygote
 from .failures import BAD_REFERENCE, EXIT_LOAD, STAGE_CODES, Refusal, StageFailure, refusing
 from .frames import Tensor
 from .integrity import verify_tree
@@ -97,6 +97,8 @@ def _serve(options: argparse.Namespace, parent: Parent) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     zygote.rename(_NAME)
+    if options.niceness:
+        niceness.yield_by(options.niceness)
     _keep_to(options.processors)
     if options.gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = options.gpu
@@ -216,6 +218,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     added["convert"].add_argument("--out", type=Path, required=True)
     added["serve"].add_argument("--processors", type=_numbers, default=())
     added["serve"].add_argument("--gpu", default="")
+    added["serve"].add_argument("--niceness", type=int, default=0)
     added["serve"].add_argument("--replay", type=float, default=0.0)
     probe = added["probe"]
     probe.add_argument("--outputs", type=Path, action="append", required=True)

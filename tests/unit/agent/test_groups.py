@@ -81,6 +81,14 @@ def test_a_worker_gets_a_group_with_its_limits_and_follows_when_they_change(tmp_
     assert not (group / "memory.max").exists(), "nothing is written when nothing has changed"
 
 
+def test_a_group_yields_to_others_as_its_worker_does(tmp_path: Path) -> None:
+    groups = Groups(tmp_path)
+    groups.hold(7, WorkerLimits())
+    groups.hold(8, WorkerLimits(), niceness=10)
+    told = [(tmp_path / f"trimtab-worker-{pid}/cpu.weight.nice").read_text() for pid in (7, 8)]
+    assert told == ["0", "10"]
+
+
 def settings(group: Path) -> tuple[str, ...]:
     names = ("memory.max", "memory.oom.group", "cpu.max", "pids.max", "cgroup.procs")
     return tuple((group / n).read_text() if (group / n).exists() else "" for n in names)

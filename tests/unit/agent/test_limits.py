@@ -76,6 +76,7 @@ def test_workers_are_spread_over_the_processors(
 def test_workers_take_the_gpus_in_turn_and_none_without_any() -> None:
     limits = WorkerLimits(gpus=("0", "GPU-b"))
     assert [gpu(limits, index) for index in range(3)] == ["0", "GPU-b", "0"]
+    assert [gpu(limits, index) for index in (-1, -2)] == ["GPU-b", "0"]
     assert gpu(WorkerLimits(), 0) is None
 
 

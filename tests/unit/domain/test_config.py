@@ -16,7 +16,7 @@ inference = "127.0.0.1:9000"
 [deployment.flight-delay]
 slo      = { latency_p99 = "50ms", availability = 0.999 }
 rollout  = { strategy = "canary", steps = ["1%", "5%", "25%", "50%"], bake = "1h" }
-scale    = { min = 1, max = 4, idle = "keep" }
+scale    = { min = 1, max = 4, batch = 2, idle = "keep" }
 monitor  = { false_alarms = "1 per month", segments = ["carrier"], quality = "roc_auc" }
 retrain  = { when = ["quality", "drift"], approve = "auto", cooldown = 86400 }
 
@@ -48,6 +48,7 @@ def test_the_designs_example_is_understood() -> None:
     )
     assert deployment.rollout.steps == (100, 500, 2500, 5000)
     assert deployment.rollout.bake_seconds == 3600
+    assert (deployment.scale.max, deployment.scale.batch) == (4, 2)
     assert deployment.monitor.false_alarms_per_year == 12
     assert deployment.retrain.cooldown_seconds == 86_400
     assert config.pipelines[0].params == {"depth": "6"}
@@ -190,6 +191,7 @@ def test_the_environment_goes_over_the_file() -> None:
         ("[deployment.x]\nretrain = { when = ['rain'] }", errors.BAD_VALUE, "quality"),
         ("[deployment.x]\nslo = { availability = 2 }", errors.BAD_VALUE, "0.999"),
         ("[deployment.x]\nscale = { min = 0 }", errors.BAD_VALUE, "min = 1"),
+        ("[deployment.x]\nscale = { batch = -1 }", errors.BAD_VALUE, "batch = 1"),
         ("[server]\ninference = '127.0.0.1:99999'", errors.BAD_VALUE, "127.0.0.1:8080"),
         ("[deployment.X]", errors.BAD_NAME, "'x'"),
         ("[model.m]\nsteps = ['a']", errors.BAD_VALUE, "add pipeline"),

@@ -39,6 +39,12 @@ def test_a_name_that_could_be_a_path_is_refused(name: str) -> None:
 def test_files_are_named_by_twelve_digits_of_the_digest() -> None:
     assert short(DIGEST) == "ab" * 6
     assert WorkerSlot(DIGEST, 2).id == "ab" * 6 + "-2"
+    assert WorkerSlot(DIGEST, 2, "batch").id == "ab" * 6 + "-b2"
+
+
+def test_workers_of_the_batch_lane_take_their_turn_from_the_other_end() -> None:
+    turns = [WorkerSlot(DIGEST, 1, lane).turn for lane in ("realtime", "batch")]
+    assert turns == [1, -2]
     assert layout.checkout(DIGEST) == "releases/" + "ab" * 6
     assert layout.worker_socket("x-1") == "run/w/x-1.sock"
     assert layout.gateway_facts(0) == "run/gateway-0.json"

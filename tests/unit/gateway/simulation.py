@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from trimtab.gateway.batch import Batch, Timing
 from trimtab.gateway.call import Call
-from trimtab.gateway.schedule import Limits, Schedule
+from trimtab.gateway.crew import Crew
+from trimtab.gateway.schedule import LANES, Limits, Schedule, Turn
 
 Seconds = Callable[[int], float]
 """What a batch of so many rows takes a worker."""
@@ -60,15 +61,33 @@ def waiting(rows: int = 1) -> Call:
 class Simulation:
     """One release with some workers; `seconds` is drawn for every batch."""
 
-    def __init__(self, workers: int, seconds: Seconds, limits: Limits | None = None) -> None:
+    def __init__(
+        self, workers: int, seconds: Seconds, limits: Limits | None = None, *, batch: int = 0
+    ) -> None:
+        self.slower = 1.0
+        """How many times longer those of the batch lane alone take, as they yield to others."""
         self.schedule = Schedule(limits or Limits())
-        self.seen = {"realtime": Seen(), "batch": Seen()}
+        self.seen = {lane: Seen() for lane in LANES}
+        self.worked: dict[bool, list[str]] = {False: [], True: []}
+        """Lanes of the batches that went to workers of the batch lane alone, and to the others."""
         self.longest_part = 0.0
-        self._workers = [str(number) for number in range(workers)]
-        self._idle = list(self._workers)
+        self._idle: list[tuple[Crew, str]] = []
+        for crew, count in ((self.schedule.crew, workers), (self.schedule.batch_crew, batch)):
+            for number in range(count):
+                self.join(crew, f"{'b' * crew.batch}{number}")
         self._seconds = seconds
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = itertools.count()
+
+    def join(self, crew: Crew, worker: str) -> None:
+        """A worker is there, and idle."""
+        crew.join(worker)
+        self._idle.append((crew, worker))
+
+    def leave(self, crew: Crew, worker: str) -> None:
+        """A worker is gone that was idle."""
+        crew.leave(worker)
+        self._idle.remove((crew, worker))
 
     def run(self, arrivals: Iterable[Arrival], until: float) -> None:
         """Play the arrivals (in the order of their times)."""
@@ -91,7 +110,7 @@ class Simulation:
         call.lane, call.queued_at = arrival.lane, now
         call.started_at = now
         call.due = call.deadline = now + arrival.timeout
-        if self.schedule.refusal(call, arrival.lane, now, len(self._workers)) is not None:
+        if self.schedule.refusal(call, arrival.lane, now) is not None:
             self.seen[arrival.lane].refused += 1
         else:
             self.schedule.add(call, arrival.lane, now)
@@ -110,29 +129,31 @@ class Simulation:
             self.seen[call.lane].late += 1
 
     def _pump(self, now: float, *, freed: bool) -> None:
-        while self._idle:
-            worker = self._idle[0]
-            batch = self.schedule.next(now, worker, len(self._workers), freed=freed)
+        for crew, worker in list(self._idle):
+            batch = self.schedule.next(Turn(now, worker, crew, freed))
             for call in self.schedule.late:
                 call.done = True
                 self.seen[call.lane].dropped += 1
             self.schedule.late.clear()
-            if batch is None:
-                return
-            self._idle.pop(0)
-            self._start(worker, batch, now)
+            if batch is not None:
+                self._idle.remove((crew, worker))
+                self._start(crew, worker, batch, now)
 
-    def _start(self, worker: str, batch: Batch, now: float) -> None:
-        work = self._seconds(batch.rows)
+    def _start(self, crew: Crew, worker: str, batch: Batch, now: float) -> None:
+        work = self._seconds(batch.rows) * (self.slower if crew.batch else 1.0)
         if batch.lane != "realtime":
             self.longest_part = max(self.longest_part, work)
         batch.sent_at = now
-        self.schedule.sent(batch)
-        self._at(now + work + ON_THE_WAY, lambda then: self._answered(worker, batch, work, then))
+        self.worked[crew.batch].append(batch.lane)
+        self.schedule.sent(batch, crew)
+        end = now + work + ON_THE_WAY
+        self._at(end, lambda then: self._answered(crew, worker, batch, then))
 
-    def _answered(self, worker: str, batch: Batch, work: float, now: float) -> None:
-        self.schedule.ended(batch)
-        self.schedule.learn(batch, work, now - batch.sent_at, now)
+    def _answered(self, crew: Crew, worker: str, batch: Batch, now: float) -> None:
+        crew.end(batch)
+        trip = now - batch.sent_at
+        work = trip - ON_THE_WAY
+        self.schedule.learn(batch, crew, work, trip, now)
         for call, _ in batch.current():
             seen = self.seen[call.lane]
             if batch.cut is not None:
@@ -144,7 +165,7 @@ class Simulation:
                 seen.rows += call.rows
             call.done = True
             seen.answered.append(now - call.started_at)
-        self._idle.append(worker)
+        self._idle.append((crew, worker))
         self._pump(now, freed=True)
 
 

@@ -88,16 +88,16 @@ def test_an_estimate_that_is_too_high_corrects_itself() -> None:
     slow = [True]
     it = Simulation(1, lambda _: 1.0 if slow[0] else 0.001)
     it.run(poisson(20.0, 12.0, timeout=30.0), 12.0)
-    assert it.schedule.cost.seconds(1) > 0.5
+    assert it.schedule.crew.cost.seconds(1) > 0.5
     slow[0] = False
     it.run((each for each in poisson(20.0, 60.0, timeout=0.2) if each.at > 40.0), 60.0)
-    assert it.schedule.cost.seconds(1) < 0.05
+    assert it.schedule.crew.cost.seconds(1) < 0.05
 
 
 def test_work_is_gathered_only_while_the_gateway_keeps_answers_waiting() -> None:
     it = Simulation(1, line(0.001, 1e-5))
     it.run(poisson(200.0, SECONDS), SECONDS)
-    schedule, fixed = it.schedule, it.schedule.cost.fixed
+    schedule, fixed = it.schedule, it.schedule.crew.cost.fixed
     schedule.answered(2 * fixed)
     assert not schedule.gathers(0.0), "nothing waits"
     schedule.add(waiting(), "realtime", SECONDS)

@@ -8,7 +8,7 @@ from trimtab.domain.names import Digest
 from trimtab.domain.processes import WorkerLimits, WorkerSlot
 from trimtab.domain.release import Release
 from trimtab.domain.routing import Route
-from trimtab.domain.state import DeploymentState
+from trimtab.domain.state import DeploymentState, Scale
 from trimtab.judge import verbs
 from trimtab.judge.placement import Stamp, limits_of, routing, workers_wanted
 
@@ -61,6 +61,63 @@ def test_a_release_of_two_deployments_gets_the_wider_limits() -> None:
     assert sorted(both.gpus) == ["0", "1", "2"]
     assert limits_of(states[:1]) == {ONE: tight, TWO: tight}
     assert limits_of(states) == dict.fromkeys((ONE, TWO), both)
+
+
+def batches(story: Story) -> Story:
+    """The same with two workers for the batch lane alone."""
+    plan = msgspec.structs.replace(story.state.spec.scale, batch=2)
+    specified = msgspec.structs.replace(story.state.spec, scale=plan)
+    story.state = msgspec.structs.replace(story.state, spec=specified)
+    return story
+
+
+def of_batch(story: Story) -> dict[Digest, int]:
+    """Wanted workers of the batch lane per release."""
+    wanted = [slot.release for slot in workers_wanted(story.state) if slot.lane == "batch"]
+    return {digest: wanted.count(digest) for digest in wanted}
+
+
+@pytest.mark.parametrize("until", ["preparing0", "shadow0", "canary1", "bake1"])
+def test_every_release_of_a_rollout_has_workers_for_the_batch_lane(until: str) -> None:
+    story = batches(rolling(until))
+    assert of_batch(story) == {ONE: 2, TWO: 2}
+    assert counts(story) == {ONE: 4, TWO: 4}
+
+
+def test_a_rollback_target_at_rest_has_none_for_the_batch_lane() -> None:
+    story = batches(rolling("bake1")).tick(3600.0, guard=GOOD)
+    assert (of_batch(story), counts(story)) == ({TWO: 2}, {ONE: 1, TWO: 4})
+
+
+def test_a_candidate_with_workers_for_the_batch_lane_alone_gets_nothing() -> None:
+    story = batches(rolling("canary1"))
+    only = {ONE: (WorkerSlot(ONE, 0),), TWO: (WorkerSlot(TWO, 0, "batch"),)}
+    snapshot = routing({"d": story.state}, RELEASES, only, Stamp(1, 1))
+    assert snapshot.deployments[0].routes == (Route(ONE, "stable", 10_000),)
+    assert [target.name for target in snapshot.releases] == ["m@1"]
+
+
+def test_a_snapshot_says_which_workers_are_for_the_batch_lane_alone() -> None:
+    story = batches(rolling("canary1"))
+    slots = (WorkerSlot(TWO, 0, "batch"), WorkerSlot(TWO, 0))
+    snapshot = routing({"d": story.state}, RELEASES, {TWO: slots}, Stamp(1, 1))
+    stable, candidate = sorted(snapshot.releases, key=lambda target: target.name)
+    assert (len(stable.workers), len(stable.batch_workers)) == (2, 2)
+    assert candidate.workers == (f"run/w/{WorkerSlot(TWO, 0).id}.sock",)
+    assert candidate.batch_workers == (f"run/w/{WorkerSlot(TWO, 0, 'batch').id}.sock",)
+
+
+def test_a_sleeping_deployment_awaits_its_workers_for_the_batch_lane_too() -> None:
+    story = batches(rolling("bake1")).tick(3600.0, guard=GOOD)
+    plan = msgspec.structs.replace(story.state.spec.scale, idle="zero")
+    specified = msgspec.structs.replace(story.state.spec, scale=plan)
+    asleep = msgspec.structs.replace(
+        story.state, spec=specified, scales={TWO: Scale(0, story.clock)}
+    )
+    assert workers_wanted(asleep) == frozenset()
+    snapshot = routing({"d": asleep}, RELEASES, {}, Stamp(1, 1))
+    assert snapshot.deployments[0].asleep
+    assert [len(target.batch_workers) for target in snapshot.releases] == [2]
 
 
 def test_candidate_gets_its_workers_before_any_weight() -> None:

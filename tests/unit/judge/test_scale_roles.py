@@ -39,9 +39,9 @@ def serving(scale: ScalePlan = ScalePlan(max=16)) -> Story:  # noqa: B008 - it i
     return story.tick(load=load())
 
 
-def rolling(until: str) -> Story:
+def rolling(until: str, scale: ScalePlan = ScalePlan(max=16)) -> Story:  # noqa: B008 - it is frozen
     """m@2 is on its way, while four workers are needed."""
-    story = serving()
+    story = serving(scale)
     story.take(verbs.deploy(story.state, story.seen(), ANN, release(2)))
     while story.phase != until:
         story.tick(3600.0, guard=GOOD, load=load())
@@ -191,10 +191,33 @@ def test_memory_is_left_for_the_rollback_target_to_grow_to_as_many(
     assert (room.memory, room.cores, room.busy) == (expected, 8.0, 1.0)
 
 
+def test_memory_is_left_for_the_batch_workers_that_a_rollback_would_start() -> None:
+    """In bake they are there. Afterwards they are not, and two of half a GiB cost stable one."""
+    plan = ScalePlan(max=16, batch=2)
+    given = load(host=host(4.1), rss={ONE: GIB // 2, TWO: GIB // 2})
+    story = rolling("bake1", plan)
+    assert room_of(story.state, release(2), given).memory == 7
+    assert room_of(story.state, release(1), given).memory == 7
+    story.tick(3600.0, guard=GOOD, load=load())
+    assert room_of(story.state, release(2), given).memory == 5
+
+
 def test_what_is_not_known_of_the_machine_limits_nothing() -> None:
     state = serving().state
     assert room_of(state, release(1), load()).memory is None
     assert room_of(state, release(1), load(host=host(1.0))).memory is None
+
+
+def test_a_plan_names_the_batch_workers_that_no_load_changes() -> None:
+    state = serving(ScalePlan(max=16, batch=2)).state
+    assert (plan(state, release(1), load()).batch_workers) == 2
+    assert plan(state, release(1), load(work={})).batch_workers == 2
+    asleep = msgspec.structs.replace(
+        state,
+        spec=msgspec.structs.replace(state.spec, scale=ScalePlan(batch=2, idle="zero")),
+        scales={ONE: Scale(0, 0.0)},
+    )
+    assert plan(asleep, release(1), load()).batch_workers == 0
 
 
 def planned(**changes: Any) -> Any:

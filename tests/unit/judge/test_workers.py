@@ -206,3 +206,17 @@ def test_a_task_without_score_is_compared_by_its_service() -> None:
     assert workers is not None
     (deal, *_) = workers.count(rows(3, start=START)).values()
     assert all(sum(each.ends) == 0 for each in deal.workers.values())
+
+
+def test_work_that_is_not_dealt_to_all_workers_is_not_compared() -> None:
+    given = rows(8, seed=1, start=START, seconds=BLOCK)
+    lanes = np.array(["realtime", "batch"] * 4, dtype=object)
+    names = np.array(["w-0", "w-b0"] * 4, dtype=object)
+    mixed = Rows({**given.fixed, "lane": lanes, "worker": names}, given.inputs, given.outputs)
+    plan = spec()
+    own = msgspec.structs.replace(plan, scale=ScalePlan(batch=1))
+    for asked, expected in ((plan, {"w-0", "w-b0"}), (own, {"w-0"})):
+        workers = Workers.of(Target(asked, BINARY, KNOWN, STABLE.digest, START))
+        assert workers is not None
+        (deal,) = workers.count(mixed).values()
+        assert deal.workers.keys() == expected

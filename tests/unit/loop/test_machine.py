@@ -1,6 +1,7 @@
 """What processes use, by the minute."""
 
 import pytest
+from msgspec.structs import replace
 
 from trimtab.backends.memory import MemoryHost
 from trimtab.domain.names import Digest
@@ -39,6 +40,23 @@ def test_the_share_that_workers_compute_is_known_after_a_minute() -> None:
         101,
         3.0,
     )
+
+
+def test_workers_of_the_batch_lane_wait_for_processors_without_being_short_of_them() -> None:
+    machine = Machine(MemoryHost(STATUS))
+    batch = WorkerStatus(
+        WorkerSlot(A, 0, "batch"), "ready", pid=9, rss_bytes=500, started_seconds=60.0
+    )
+    served = node(1)
+    both = NodeStatus((*served.workers, batch), gateways=served.gateways)
+    for second in range(62):
+        used = {1: second * 0.5, 9: second * 0.01, 7: 0.0}
+        waited = {1: 0.0, 9: second * 0.9}
+        machine._host = MemoryHost(replace(STATUS, waited_seconds=waited), used)
+        machine.look(both, float(second))
+    assert machine.busy(A, 60.0) == pytest.approx(0.5, abs=0.02)
+    assert machine.strain(A) == ()
+    assert (machine.rss(A), machine.starts(A)) == (500, 2.0)
 
 
 def test_before_a_minute_and_with_hardly_any_work_nothing_is_told() -> None:

@@ -19,6 +19,7 @@ from tests.support.scenes import (
 from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.deployment import ScalePlan
+from trimtab.domain.processes import NodeStatus, WorkerSlot, WorkerStatus
 from trimtab.judge.scale.arrivals import Demand
 from trimtab.judge.scale.cost import Cost
 from trimtab.judge.scale.roles import Load
@@ -58,6 +59,44 @@ def test_status_tells_the_workers_and_why() -> None:
     assert "workers  2/3 (of 1–4): 820/s × 1.9 ms = 1.6 busy, p99 queue 4 ms" in text(
         build_status(seen(grown()))
     )
+
+
+def batching(ready: bool) -> Seen:
+    """`@1` serves with one worker more, for the batch lane alone."""
+    system = serving()
+    plan = msgspec.structs.replace(system.deployment(NAME).spec, scale=ScalePlan(batch=1))
+    system.tell(e.SpecApplied(plan))
+    looked = seen(system)
+    status = WorkerStatus(
+        WorkerSlot(digest(1), 0, "batch"),
+        "ready" if ready else "failed",
+        error="" if ready else "it has no memory",
+    )
+    return replace(looked, node=NodeStatus((*looked.node.workers, status)))
+
+
+def test_status_counts_workers_of_the_batch_lane_apart() -> None:
+    status = build_status(batching(ready=True))
+    view = status.deployments[0]
+    assert view.stable is not None
+    assert view.scale is not None
+    assert (view.stable.workers, view.stable.batch_workers, view.scale.ready_workers) == (2, 1, 2)
+    assert view.state == "healthy"
+    assert "2/2 workers ready, 1/1 for batch work" in text(status)
+
+
+def test_a_failing_worker_of_the_batch_lane_degrades_a_deployment_and_takes_it_not_down() -> None:
+    view = build_status(batching(ready=False)).deployments[0]
+    assert (view.state, view.reason) == (
+        "degraded",
+        f"a worker of {NAME}@1 fails: it has no memory",
+    )
+
+
+def test_a_plan_counts_workers_of_the_batch_lane_apart() -> None:
+    view = build_plan(NAME, batching(ready=True))
+    assert view.batch_workers == 1
+    assert "1 worker and 1 for batch work" in text(view)
 
 
 def test_status_has_no_line_before_the_loop_has_looked_or_anything_serves() -> None:

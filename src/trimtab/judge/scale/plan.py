@@ -41,12 +41,14 @@ class End:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
     """The whole answer. `rate` is that of the busiest minute of the last day, or the present one
-    before there was any; without it or without a `cost` there are no `outlooks`. `ends` come in
-    the order in which load meets them; `unknown` says in sentences what could not be told."""
+    before there was any; without it or without a `cost` there are no `outlooks`. `batch_workers`
+    are those of the batch lane alone, which no load changes. `ends` come in the order in which load
+    meets them; `unknown` says in sentences what could not be told."""
 
     rate: float | None
     cost: Cost | None
     workers: int
+    batch_workers: int = 0
     outlooks: tuple[Outlook, ...] = ()
     ends: tuple[End, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -57,15 +59,22 @@ def plan(state: DeploymentState, release: Standing, load: Load) -> Capacity:
     rate = load.demand.busiest or load.demand.level or None
     cost = work_of(state, release, load).cost
     workers = workers_of(state, release)
+    batch = state.spec.scale.batch if workers else 0
     unknown = _unknown(rate, cost, load, release.digest)
     if cost is None:
-        return Capacity(rate=rate, cost=None, workers=workers, unknown=unknown)
+        return Capacity(rate=rate, cost=None, workers=workers, batch_workers=batch, unknown=unknown)
     objective = state.spec.objective
     goal = Goal(objective.latency_quantile, objective.latency_seconds, RISE_USED, RISE_SHARE)
     ends = _ends(state, release, load, goal, cost)
     outlooks = tuple(_outlook(rate, factor, goal, cost, ends) for factor in FACTORS) if rate else ()
     return Capacity(
-        rate=rate, cost=cost, workers=workers, outlooks=outlooks, ends=ends, unknown=unknown
+        rate=rate,
+        cost=cost,
+        workers=workers,
+        batch_workers=batch,
+        outlooks=outlooks,
+        ends=ends,
+        unknown=unknown,
     )
 
 

@@ -121,12 +121,22 @@ def fitting(state: DeploymentState, release: Standing, load: Load, limit: int) -
     others = [
         (load.rss.get(other.digest, bytes_each), count) for other, count in _others(state, release)
     ]
+    target = _without_batch(state, release)
+    batch = load.rss.get(target.digest, bytes_each) * state.spec.scale.batch if target else 0
     while most < limit:
-        reserved = sum(each * max(0, most + 1 - count) for each, count in others)
+        reserved = batch + sum(each * max(0, most + 1 - count) for each, count in others)
         if (most + 1 - present) * bytes_each + reserved > free:
             break
         most += 1
     return most
+
+
+def _without_batch(state: DeploymentState, release: Standing) -> Standing | None:
+    """The release that has no workers of the batch lane yet, and would get them in a rollback."""
+    rollout, target = state.rollout, rollback_target(state)
+    candidate = rollout.candidate if rollout else None
+    baking = rollout is not None and rollout.phase == "bake"
+    return None if baking or target in (release, candidate) else target
 
 
 def _others(state: DeploymentState, release: Standing) -> list[tuple[Standing, int]]:

@@ -7,6 +7,9 @@ others' requests in a block, and an end that is `ratio` times as likely at the w
 `n ratio / (n ratio + m)` of those with that end, however likely the end is at that time: bursts and
 cycles cancel (Lindon & Malek, *Anytime-Valid Inference for Multinomial Count Data*, 2022). Of a
 finite block the count is hypergeometric, whose evidence is at most that of the binomial bet on.
+
+Where a deployment has workers for the batch lane alone, its work is not dealt to all: then it is
+left out, and with it those workers.
 """
 
 import math
@@ -183,6 +186,8 @@ class Workers:
         if workers is None:
             return {}
         had = np.array([name is not None for name in workers.tolist()], dtype=np.bool_)
+        if self._target.spec.scale.batch:
+            had &= rows.fixed["lane"] != "batch"
         first = rows.take(np.asarray(had & (rows.fixed["row"] == 0), dtype=np.bool_))
         return {number: self._deal(part) for number, part in by_block(first, self._seconds)}
 
