@@ -27,6 +27,9 @@ class Outcome(StrEnum):
     SHED = "shed"
 
 
+BATCH = "batch"
+"""The lane of work that nobody waits for."""
+
 FIXED_COLUMNS: tuple[tuple[str, str], ...] = (
     ("request_id", "string"),
     ("row", "int32"),
@@ -99,6 +102,13 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.fixed["request_id"])
+
+    @property
+    def prompt(self) -> NDArray[np.bool_]:
+        """Rows that somebody waited for: what comes by the batch lane may take its time. Rows of a
+        table came by no lane."""
+        lane = self.fixed.get("lane", np.full(len(self), None, dtype=object))
+        return np.asarray(lane != BATCH, dtype=np.bool_)
 
     def take(self, index: NDArray[Any]) -> "Rows":
         """The rows at `index` (positions or a boolean mask)."""

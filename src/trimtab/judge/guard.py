@@ -17,7 +17,7 @@ import numpy as np
 
 from trimtab.domain.deployment import DeploymentSpec, RolloutPlan
 from trimtab.domain.profile import Metric, ReferenceProfile
-from trimtab.domain.records import Floats, Labelled, Outcome, Rows
+from trimtab.domain.records import BATCH, Floats, Labelled, Outcome, Rows
 from trimtab.domain.rollout import Phase, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Verdict, Word
@@ -187,15 +187,16 @@ class Guard:
         candidate = row["release"] == self._saved.candidate.digest
         failed, seconds = row["outcome"] == Outcome.FAILED, float(row["total_seconds"])
         weight = int(row["weight"])
+        hurried = row.get("lane") != BATCH
         if candidate:
             self._count_candidate(row, failed)
-        elif not failed and len(trial.seconds) < FREEZE_AFTER:
+        elif hurried and not failed and len(trial.seconds) < FREEZE_AFTER:
             self._freeze(seconds)
         if weight == 0 or row["mode"] == "shadow":
             return
         unit = str(row["unit"])
         trial.errors.add(weight, candidate, failed and self._once("e", candidate, row), unit)
-        if failed or not trial.limits:
+        if failed or not hurried or not trial.limits:
             return
         for name, signal, limit in zip(
             "np", (trial.slow90, trial.slow99), trial.limits, strict=True
@@ -219,7 +220,8 @@ class Guard:
         if row["mode"] != "shadow":
             objective = self._saved.spec.objective.latency_seconds
             trial.slo.n += 1
-            trial.slo.bad += bool(failed or row["total_seconds"] > objective)
+            late = row.get("lane") != BATCH and row["total_seconds"] > objective
+            trial.slo.bad += bool(failed or late)
 
     def _freeze(self, seconds: float) -> None:
         """Collect stable's first answers; its quantiles are then frozen for the whole rollout."""

@@ -118,7 +118,7 @@ def _failed(rows: Rows, most: int) -> Found:
 
 
 def _slow(rows: Rows, objective: Objective, most: int) -> Found:
-    answered = rows.fixed["outcome"] == Outcome.OK
+    answered = (rows.fixed["outcome"] == Outcome.OK) & rows.prompt
     took = np.where(answered, rows.fixed["total_seconds"], 0.0)
     slow = took > objective.latency_seconds
     chosen = np.argsort(-took, kind="stable")[: min(most, int(slow.sum()))]

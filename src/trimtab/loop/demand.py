@@ -41,7 +41,7 @@ class Demands:
         asked &= outcome != Outcome.REJECTED
         if asked.any():
             arrivals.touch(now)
-        prompt = fixed["lane"] != "batch"
+        prompt = rows.prompt
         calls = asked & prompt
         received = fixed["received_at"][calls].astype(np.float64)
         arrivals.count(received, outcome[calls] == Outcome.OK, now)

@@ -67,7 +67,7 @@ class Traffic:
 
 
 def _seconds(rows: Rows) -> Floats:
-    """How long each answer took; NaN where no release was asked, which costs no time."""
+    """How long each answer took that somebody waited for; NaN where no release was asked."""
     outcome = rows.fixed["outcome"]
     asked = (outcome == Outcome.OK) | (outcome == Outcome.FAILED)
-    return np.where(asked, rows.fixed["total_seconds"].astype(np.float64), np.nan)
+    return np.where(asked & rows.prompt, rows.fixed["total_seconds"].astype(np.float64), np.nan)

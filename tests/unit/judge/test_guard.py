@@ -125,6 +125,15 @@ def test_answers_slower_than_stables_frozen_quantiles_roll_back() -> None:
     assert words(report)["errors"] == "ok"
 
 
+def test_answers_of_the_batch_lane_are_compared_in_all_but_their_time() -> None:
+    before, part = rows(300, seed=8), split(6000, 2500, slow=0.6, usual=0.002)
+    batch = Rows({**part.fixed, "lane": column("batch", 6000)}, part.inputs, part.outputs)
+    report = judged(guard(), before, batch, step=1)
+    assert report.verdict != "bad"
+    assert words(report)["latency_p99"] != "bad"
+    assert words(report)["errors"] == "ok"
+
+
 def test_explicit_requests_retries_and_refusals_are_not_compared() -> None:
     watching = guard()
     for fixed in ({"mode": "explicit"}, {"attempt": 1}, {"outcome": "rejected"}, {"row": 1}):

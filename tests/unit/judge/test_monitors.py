@@ -121,6 +121,18 @@ def test_slow_answers_alone_are_infrastructure_and_close_when_they_are_over() ->
     assert life.closed[0].signals == ("latency",)
 
 
+def test_answers_of_the_batch_lane_may_take_their_time() -> None:
+    life = start().days([CALM] * 5)
+    for _ in range(3):
+        start_at = life.day * DAY
+        part = changed(rows(400, seed=life.day, start=start_at, lane="batch"), Change(slow=0.9))
+        life.monitors.observe(part)
+        life.days([CALM])
+    assert life.verdict("latency").verdict == "ok"
+    assert life.verdict("workers").verdict == "ok"
+    assert not life.incidents
+
+
 def test_labels_turned_around_are_concept_drift_with_the_day_it_began() -> None:
     life = start().days([CALM] * 10 + [Change(flip=0.3)] * 6)
     quality = life.verdict("quality")

@@ -67,6 +67,12 @@ def test_latency_is_that_beyond_the_promise_the_slowest_first() -> None:
     assert 0.0 < (found.share or 0.0) < 0.1
 
 
+def test_of_the_batch_lane_no_answer_is_slow() -> None:
+    given = live(slow=0.05)
+    given.fixed["lane"] = np.full(N, "batch", dtype=object)  # type: ignore[index]
+    assert places(seen("latency", given)) == ()
+
+
 def test_values_that_went_missing_are_shown_as_such() -> None:
     found = seen("input:level", live(missing=0.3), column="level")
     assert found.said.startswith("missing: ")

@@ -31,16 +31,17 @@ def test_traffic_counts_each_request_by_its_final_answer(
         at("b", received_at=now - 10.0, attempt=1, total_seconds=0.030),
         at("c", received_at=now - 5.0, outcome="shed", total_seconds=0.020),
         at("d", received_at=now - 5.0, outcome="rejected", total_seconds=0.020),
+        at("e", received_at=now - 5.0, lane="batch", total_seconds=30.0),
     )
     observer.poll()
     report = observer.traffic("flights")
-    assert (report.total, report.failed) == (5, 1)
-    assert report.outcomes == {"ok": 3, "shed": 1, "rejected": 1}
-    assert report.rate_per_second == pytest.approx(4 / 20)
+    assert (report.total, report.failed) == (6, 1)
+    assert report.outcomes == {"ok": 4, "shed": 1, "rejected": 1}
+    assert report.rate_per_second == pytest.approx(5 / 20)
     assert report.p50_seconds == pytest.approx(0.020)
     bench.clock.value += 120.0
     later = observer.traffic("flights")
-    assert (later.total, later.rate_per_second, later.p99_seconds) == (5, 0.0, None)
+    assert (later.total, later.rate_per_second, later.p99_seconds) == (6, 0.0, None)
     assert observer.traffic("unknown").total == 0
 
 

@@ -64,7 +64,8 @@ class Service:
 
     def _answers(self, rows: Rows) -> Answers:
         ok = np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_)
-        slow = rows.fixed["total_seconds"][ok] > self._target.spec.objective.latency_seconds
+        timed = ok & rows.prompt
+        slow = rows.fixed["total_seconds"][timed] > self._target.spec.objective.latency_seconds
         return Answers(Tally.of(~ok), Tally.of(slow))
 
     def learn(self, labelled: Labelled) -> Mapping[int, Answers]:

@@ -187,7 +187,7 @@ class Workers:
             return {}
         had = np.array([name is not None for name in workers.tolist()], dtype=np.bool_)
         if self._target.spec.scale.batch:
-            had &= rows.fixed["lane"] != "batch"
+            had &= rows.prompt
         first = rows.take(np.asarray(had & (rows.fixed["row"] == 0), dtype=np.bool_))
         return {number: self._deal(part) for number, part in by_block(first, self._seconds)}
 
@@ -198,9 +198,9 @@ class Workers:
 
     def _dealt(self, rows: Rows) -> Dealt:
         ok = np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_)
-        slow = rows.fixed["total_seconds"][ok] > self._target.spec.objective.latency_seconds
-        answered = int(ok.sum())
-        ends = [len(rows) - answered, int(slow.sum()), *self._answers(rows.take(ok))]
+        slow = rows.fixed["total_seconds"] > self._target.spec.objective.latency_seconds
+        answered, late = int(ok.sum()), int((slow & ok & rows.prompt).sum())
+        ends = [len(rows) - answered, late, *self._answers(rows.take(ok))]
         return Dealt(len(rows), answered, ends)
 
     def _answers(self, rows: Rows) -> list[int]:
