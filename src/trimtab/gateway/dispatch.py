@@ -14,7 +14,7 @@ from functools import partial
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
 from trimtab.gateway.assign import goes_to_canary, goes_to_shadow
-from trimtab.gateway.backlog import Backlog
+from trimtab.gateway.backlog import PASS_SECONDS, Backlog
 from trimtab.gateway.batch import Batch, Timing
 from trimtab.gateway.call import ANY_COMPANY, Call
 from trimtab.gateway.deadlines import Deadlines
@@ -432,6 +432,6 @@ class Dispatcher:
 def _aged(call: Call) -> Refusal | None:
     """A refusal of a call that waited too long for its turn to be read."""
     waited = call.parsed_at - call.started_at
-    if waited <= MOST_AGE * (call.deadline - call.started_at):
+    if waited <= max(MOST_AGE * (call.deadline - call.started_at), PASS_SECONDS):
         return None
     return Refusal(Shed.DEADLINE, waited)

@@ -68,9 +68,7 @@ def test_what_has_no_time_at_all_is_told_that_it_is_over(tmp_path: Path) -> None
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(1))
         async with running(tmp_path, STABLE) as it:
-            late = await it.client.post(
-                "/v2/models/d/infer", content=request(), headers={"X-Trimtab-Timeout-Ms": "0"}
-            )
+            late = await it.infer(request(parameters={"timeout": 1}))
             assert late.status_code == 504
             assert one.sizes == []
             assert await shed(it, "realtime", "expired")
