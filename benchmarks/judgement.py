@@ -56,8 +56,9 @@ Of the harmless census: no page, ticket or note, where Evidently against 1,000 r
 chunk, NannyML too, and fifty ADWINs eight times. By the defaults `auto` watches AUC and error, each
 within a zone as wide as the reference knows it, at least half a point of error
 ([why](../decisions/0031-quality-by-auc-and-error.md)). Three points more of errors are paged after
-3,499 rows, one of twenty not within 8,000; fifty ADWINs take 4,479 and miss one of four, with 24
-false alarms a year where trimtab has none. Half of their delay, the target, is missed.
+3,499 rows, one of twenty not within 8,000; fifty ADWINs take 4,479 and miss one of four, with 16
+false alarms a year on the null and eight on the census, where trimtab has none. At thirty times the
+budget it has still none there, and takes 1,999 rows: less than half of theirs, the target.
 Large harm pages within an hour to six; a column of which half goes missing is noted within the hour
 and paged within five; and harm to a group of 6 % is hardly seen by anyone (no group was declared to
 trimtab).
