@@ -79,10 +79,10 @@ class Dispatcher:
             call.mode = "canary" if chosen else "stable"
         pool = self.pools.get(call.plan.release)
         refusal = _aged(call) or (None if pool is None else pool.turned_away(call))
-        if call.parsed_at >= call.deadline:
-            self.hopeless(call)
-        elif refusal is not None:
+        if refusal is not None:
             self._refused(call, refusal)
+        elif call.parsed_at >= call.deadline:
+            self.hopeless(call)
         elif call.lane == "batch":
             self._read_later(call)
         else:
