@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from tests.support.ledger import Traffic
-from tests.support.project import BUILD, people, request, write_csv
-from tests.support.system import CLI, System, copied, killed, running, until, yields
+from tests.support.patient import patient
+from tests.support.project import people, request, write_csv
+from tests.support.system import CLI, System, killed, until, yields
 
 from trimtab.backends.requestlog import FolderRequestLog
 
@@ -18,26 +19,13 @@ CONFIG = """
 [deployment.risk]
 scale = { min = 1, max = 1, batch = 1 }
 """
-PATIENT = """
-
-class Patient(Risk):
-    def predict_proba(self, frame):
-        time.sleep(0.001 * len(frame["age"]))
-        return super().predict_proba(frame)
-"""
 
 
 @pytest.fixture(scope="module")
 def system(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system that serves a model which takes a millisecond a row, by one worker of each kind."""
-    folder = copied(built, tmp_path_factory.mktemp("batch") / "project")
-    (folder / "trimtab.toml").write_text(CONFIG, encoding="utf-8")
-    module = folder / "model.py"
-    module.write_text(f"import time\n{module.read_text()}{PATIENT}", encoding="utf-8")
-    made = System(folder).verb(*BUILD, "--model", "model:Patient")
-    assert made.code == 0, made
-    with running(folder) as system:
-        system.json("deploy", "risk", "--release", "risk@3", "--wait")
+    folder = tmp_path_factory.mktemp("batch") / "project"
+    with patient(built, folder, CONFIG, 0.001) as system:
         until(lambda: len(places(system)) == 2)
         yield system
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from tests.support.ledger import Traffic
-from tests.support.project import BUILD, request
-from tests.support.system import System, copied, running, until
+from tests.support.patient import patient
+from tests.support.project import request
+from tests.support.system import System, until
 
 pytestmark = pytest.mark.e2e
 
@@ -16,26 +17,13 @@ CONFIG = """
 slo   = { latency_p99 = "500ms" }
 scale = { min = 1, max = 2, patience = "2s", idle = "zero", idle_after = "3s" }
 """
-PATIENT = """
-
-class Patient(Risk):
-    def predict_proba(self, frame):
-        time.sleep(0.03 * len(frame["age"]))
-        return super().predict_proba(frame)
-"""
 
 
 @pytest.fixture(scope="module")
 def system(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system that serves a model which takes 30 ms a row, by one worker."""
-    folder = copied(built, tmp_path_factory.mktemp("scaling") / "project")
-    (folder / "trimtab.toml").write_text(CONFIG, encoding="utf-8")
-    module = folder / "model.py"
-    module.write_text(f"import time\n{module.read_text()}{PATIENT}", encoding="utf-8")
-    made = System(folder).verb(*BUILD, "--model", "model:Patient")
-    assert made.code == 0, made
-    with running(folder) as system:
-        system.json("deploy", "risk", "--release", "risk@3", "--wait")
+    folder = tmp_path_factory.mktemp("scaling") / "project"
+    with patient(built, folder, CONFIG, 0.03) as system:
         yield system
 
 

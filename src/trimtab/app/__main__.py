@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trimtab import errors
-from trimtab.agent import niceness
+from trimtab.agent.niceness import JOB
 from trimtab.app.projects import project_at
 from trimtab.app.runs import RunOrder, carry_out
+from trimtab.worker.niceness import yield_by
 
 
 def _log(line: str) -> None:
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(option, required=True)
     parser.add_argument("--until", type=float, default=None)
     given = parser.parse_args(arguments)
-    niceness.yield_by(niceness.JOB)
+    yield_by(JOB)
     order = RunOrder(given.run, given.model, given.deployment, given.until)
     try:
         carry_out(project_at(given.project, given.home), order, _log, sys.stderr)

@@ -17,12 +17,13 @@ from pathlib import Path
 from types import ModuleType
 
 from trimtab import errors
-from trimtab.agent import niceness
+from trimtab.agent.niceness import CONTROLLER
 from trimtab.app.control import ControlRoom, control_room
 from trimtab.domain import layout
 from trimtab.judge.draft import Author
 from trimtab.web.server import create_app, serve
 from trimtab.web.source import RoomSource
+from trimtab.worker.niceness import yield_by
 
 ROLL_SECONDS = 60.0
 COLLECT_EVERY = (50_000, 20, 100)
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.chdir(given.home)
-    niceness.yield_by(niceness.CONTROLLER)
+    yield_by(CONTROLLER)
     try:
         room = control_room(given.home, given.project)
         return asyncio.run(_run(room, given.fd, given.parent_fd))

@@ -1,4 +1,4 @@
-"""Yielding to other workers while all processors are busy: what a worker of the batch lane does."""
+"""Yielding to other processes while all processors are busy."""
 
 import contextlib
 import os
@@ -14,7 +14,8 @@ def yield_by(niceness: int) -> None:
     """Let this process, the leader of its session, yield to others by so much.
 
     Threads take it over that are started afterwards. Where the scheduler shares processors out by
-    session, niceness counts inside a session alone, and the session has one of its own (sched(7)).
+    session (`sched_autogroup_enabled`, the default of many distributions outside of containers and
+    services) niceness counts inside a session alone, and the session has one of its own (sched(7)).
     """
     os.nice(niceness)
     with contextlib.suppress(OSError):

@@ -64,6 +64,25 @@ def test_what_had_no_turn_for_half_of_its_time_is_refused_unread(
     run(scenario)
 
 
+def test_what_had_no_turn_until_its_time_was_over_is_refused_at_the_pace_of_refusals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told 504 at once, a flood of them would come again sooner than anything can be answered."""
+
+    def late(_: Backlog, begin: Begin, size: int) -> None:
+        asyncio.get_running_loop().call_later(0.04, begin)
+
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, times(1))
+        async with running(tmp_path, STABLE) as it:
+            monkeypatch.setattr(Backlog, "give", late)
+            refused = await it.infer(request(parameters={"timeout": 20_000}))
+            assert refused.status_code == 429
+            assert one.sizes == []
+
+    run(scenario)
+
+
 def test_what_has_no_time_at_all_is_told_that_it_is_over(tmp_path: Path) -> None:
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(1))

@@ -69,8 +69,9 @@ def test_latency_is_that_beyond_the_promise_the_slowest_first() -> None:
 
 def test_of_the_batch_lane_no_answer_is_slow() -> None:
     given = live(slow=0.05)
-    given.fixed["lane"] = np.full(N, "batch", dtype=object)  # type: ignore[index]
-    assert places(seen("latency", given)) == ()
+    lane = np.full(N, "batch", dtype=object)
+    batch = Rows({**given.fixed, "lane": lane}, given.inputs, given.outputs)
+    assert places(seen("latency", batch)) == ()
 
 
 def test_values_that_went_missing_are_shown_as_such() -> None:

@@ -10,7 +10,7 @@ import pytest
 ASKED = """
 import json, os
 from pathlib import Path
-from MODULE import yield_by
+from trimtab.worker.niceness import yield_by
 yield_by(7)
 group = Path("/proc/self/autogroup")
 said = group.read_text().split()[-1] if group.exists() else None
@@ -18,11 +18,11 @@ print(json.dumps([os.nice(0), said]))
 """
 
 
-@pytest.fixture(params=["trimtab.agent.niceness", "trimtab.worker.niceness"])
-def said(request: pytest.FixtureRequest) -> tuple[int, str | None]:
+@pytest.fixture
+def said() -> tuple[int, str | None]:
     """The niceness of a process that yields, and that of its session, None without such a thing."""
     done = subprocess.run(
-        [sys.executable, "-c", ASKED.replace("MODULE", request.param)],
+        [sys.executable, "-c", ASKED],
         check=True,
         capture_output=True,
         text=True,
