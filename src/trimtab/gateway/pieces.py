@@ -31,8 +31,6 @@ TURN_BYTES = 32 * 1024
 _decode = msgspec.json.Decoder().decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NESTED = (b'"', b"[", b"{")
-_LITERALS = (b"n", b"t", b"f")
-"""A letter of each of JSON's names that no number has."""
 
 
 class Gathered:
@@ -184,11 +182,6 @@ class Listed:
                 kept = kept[size:]
         if kept:
             yield kept
-
-    @property
-    def numeric(self) -> bool:
-        """Whether all elements are numbers, as far as they are JSON."""
-        return self._flat and not any(self._text.find(letter) >= 0 for letter in _LITERALS)
 
     def texts(self) -> Iterator[bytes]:
         """An array that is flat, in parts that are arrays."""

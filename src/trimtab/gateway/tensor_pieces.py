@@ -1,45 +1,70 @@
 """The tensors of a large body in JSON, a few rows at a time: the same values as all at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import msgspec
 
+from trimtab.gateway import pieces
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.json_inputs import JSON, is_plain, no_data, packed_numbers
 from trimtab.gateway.oip import InputTensor, not_json
 from trimtab.gateway.pieces import Listed, turn
 from trimtab.gateway.plan import Plan
-from trimtab.gateway.tensors import inputs_of, miscounted, shown
+from trimtab.gateway.tensors import check_rows, inputs_of, miscounted, shown
 from trimtab.gateway.values import Inputs
 
 _encode = msgspec.json.Encoder().encode
+_NO_ROWS = Inputs(0, b"", None, None)
 
 
 def tensor_pieces(tensors: Sequence[InputTensor], plan: Plan, key: str | None) -> Iterator[Inputs]:
-    """The rows of a request as a release takes them; raises a `Fault` (400, 413)."""
+    """The rows of a request as a release takes them, none of them in some turns; raises a `Fault`
+    (400, 413)."""
     if not tensors:
         raise bad("inputs is empty")
+    if is_plain(tensors, plan) and (whole := (yield from _plain(tensors[0], plan))):
+        yield whole
+        return
     rows = _rows(tensors)
     listed = [_listed(tensor) for tensor in tensors]
     each = [_per_row(tensor, mine, rows) for tensor, mine in zip(tensors, listed, strict=True)]
     try:
-        if is_plain(tensors, plan) and listed[0].numeric and each[0] == tensors[0].shape[1]:
-            yield from _plain_pieces(listed[0], each[0])
-        else:
-            yield from _pieces(tensors, list(zip(listed, each, strict=True)), plan, key)
+        yield from _pieces(tensors, list(zip(listed, each, strict=True)), plan, key)
     except (ValueError, RecursionError) as error:
         why = not_json(error, b"".join(map(bytes, (tensor.data for tensor in tensors))))
         raise bad(f"the values are not JSON: {why}") from None
 
 
-def _plain_pieces(listed: Listed, width: int) -> Iterator[Inputs]:
+def _plain(tensor: InputTensor, plan: Plan) -> Generator[Inputs, None, Inputs | None]:
+    """A matrix of nothing but numbers, without a look at its text before it is decoded; None where
+    it is anything else or its shape says otherwise."""
+    rows, width = tensor.shape
+    check_rows(rows, plan.most_rows)
     held = bytearray()
-    for text in listed.texts():
-        held += packed_numbers(text)
-        rows = len(held) // (8 * width)
-        if rows:
-            yield Inputs(rows, bytes(held[: 8 * width * rows]), None, None)
-            del held[: 8 * width * rows]
+    try:
+        for numbers in _numbers(bytes(tensor.data)):
+            held += numbers
+            yield _NO_ROWS
+    except (ValueError, RecursionError):
+        return None
+    fitting = rows > 0 and len(held) == 8 * rows * width
+    return Inputs(rows, memoryview(held), None, None) if fitting else None
+
+
+def _numbers(text: bytes) -> Iterator[bytes]:
+    """The numbers of an array as float64, some at a time; raises `ValueError` for any other.
+
+    Cut at commas, an array of anything else has a part that is no list of numbers."""
+    if text[:1] != b"[" or b"null" in text:
+        raise ValueError("not an array of numbers")
+    start, end, cut = 1, len(text) - 1, 0
+    while cut >= 0:
+        cut = text.find(b",", start + pieces.TURN_BYTES, end)
+        part = packed_numbers(b"[%b]" % text[start : end if cut < 0 else cut])
+        if not part:
+            raise ValueError("a comma without a number before or after it")
+        yield part
+        start = cut + 1
 
 
 def _pieces(

@@ -169,6 +169,19 @@ def test_numbers_that_are_no_json_are_refused() -> None:
         in_turns([broken], PLAIN, None)
 
 
+@pytest.mark.parametrize("data", ["[1,2,3,4,]", "[,1,2,3,4]", "[1,2,,3,4]", "[1,2,3,4],"])
+def test_a_comma_too_many_is_refused(data: str) -> None:
+    broken = InputTensor("q", [2, 2], "FP64", msgspec.Raw(data.encode()))
+    with pytest.raises(Fault, match=r"not JSON|elements"):
+        in_turns([broken], PLAIN, None)
+
+
+def test_more_rows_than_fit_are_refused_before_their_values_are_read() -> None:
+    broken = InputTensor("q", [10**9, 2], "FP64", msgspec.Raw(b"[1,2,3,4]"))
+    with pytest.raises(Fault, match="rows are too many for one request"):
+        in_turns([broken], PLAIN, None)
+
+
 MANY = json.dumps([0.5] * 2_000)
 BODIES = (
     '{"inputs":[{"name":"q","shape":[1000,2],"datatype":"FP64","data":%s}]}',
