@@ -6,7 +6,8 @@ The page is written by `scripts/bench monitor --large --write`, on a machine tha
 Every run is a process of its own, each product in its own environment (`requirements/peers-*.txt`,
 trimtab in that of `requirements/run.txt`), all with both cores. Seconds count from the first file
 opened to the result; the start of the interpreter and the import are told apart. `--large` adds ten
-million rows for products that end. `--write` puts the table into docs/benchmarks/monitor.md.
+million rows for trimtab, NannyML and DuckDB; each run of the others would take ten minutes or more.
+`--write` puts the table into docs/benchmarks/monitor.md.
 """
 
 import argparse
@@ -63,8 +64,10 @@ PRODUCTS = (
     Product("trimtab, its own Arrow segments", "ours", "run", ("numpy", "pyarrow"), "arrow"),
     Product("Evidently", "evidently_app", "peers-evidently", ("evidently",), large=False),
     Product("NannyML", "nannyml_app", "peers-nannyml", ("nannyml",)),
-    Product("whylogs (profiles only)", "whylogs_app", "peers-whylogs", ("whylogs",)),
-    Product("Frouros (KS and chi-square)", "frouros_app", "peers-frouros", ("frouros",)),
+    Product("whylogs (profiles only)", "whylogs_app", "peers-whylogs", ("whylogs",), large=False),
+    Product(
+        "Frouros (KS and chi-square)", "frouros_app", "peers-frouros", ("frouros",), large=False
+    ),
     Product("DuckDB (counting only)", "duckdb_app", "run", ("duckdb",)),
 )
 
