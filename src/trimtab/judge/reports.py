@@ -44,8 +44,8 @@ class Surroundings:
     `boundary` is the deployment clock when the serving release last changed; `workers` how many
     it has, `golden_failures` those that do not reproduce the golden set; `restarts` workers
     restarted since; `candidate` whether a rollout is in canary; `host_pressure` what the machine
-    lacks, in words, None where that is not measured; `starved` what its workers lack; `resources`
-    what they use, None where there are none.
+    lacks, in words, None where that is not measured; `starved` what its workers lacked in the last
+    minute; `resources` what they use, None where there are none.
     """
 
     boundary: float | None = None

@@ -1,8 +1,5 @@
 """Whether a machine, or the processes on it, lack something, in words that an incident can show."""
 
-from collections.abc import Sequence
-from itertools import pairwise
-
 from trimtab.domain.processes import HostStatus
 
 WAITING = {"cpu": 0.6, "memory": 0.1, "io": 0.4}
@@ -18,11 +15,6 @@ LEAST_FREE = 0.03
 
 STARVED = 0.3
 """Share of its time on or before a processor that a worker waited for one."""
-
-GROWN = 0.2
-"""A worker grows when its memory rose by this share, and did in nearly every minute."""
-FEWEST_MINUTES = 10
-RISING = 0.8
 
 _NAMES = {"cpu": "a processor", "memory": "memory", "io": "a disk"}
 
@@ -54,14 +46,3 @@ def starved(waited: float, worked: float) -> tuple[str, ...]:
     if part < STARVED:
         return ()
     return (f"the workers waited for a processor for {part:.0%} of the time they had work",)
-
-
-def grown(sizes: Sequence[int]) -> tuple[str, ...]:
-    """Whether the memory of a worker grows, by its size in each minute, the oldest first."""
-    if len(sizes) < FEWEST_MINUTES:
-        return ()
-    steps = [after > before for before, after in pairwise(sizes)]
-    rose = sizes[-1] - sizes[0]
-    if rose < GROWN * sizes[0] or sum(steps) < RISING * len(steps):
-        return ()
-    return (f"the memory of a worker grew by {rose / 2**20:.0f} MiB in {len(steps)} minutes",)

@@ -8,7 +8,7 @@ from trimtab.domain.names import Digest
 from trimtab.domain.processes import HostStatus, NodeStatus
 from trimtab.judge.reports import Resources
 from trimtab.judge.scale.service import RECENT
-from trimtab.judge.strain import grown, lacks, share, starved
+from trimtab.judge.strain import lacks, share, starved
 from trimtab.ports.host import Host
 
 EVERY = 1.0
@@ -130,12 +130,11 @@ class Machine:
         return None if self.host is None else tuple(text for _, text in self._lacked.values())
 
     def strain(self, release: Digest) -> tuple[str, ...]:
-        """What the workers of a release lack, in words."""
+        """What the workers of a release lacked in the last minute, in words."""
         if release not in self._releases:
             return ()
         worked, waited = self._releases[release].recent, self._waits[release].recent
-        short = () if worked is None or waited is None else starved(waited, worked)
-        return (*short, *grown(self._sizes[release].minutes))
+        return () if worked is None or waited is None else starved(waited, worked)
 
     def resources(self, release: Digest, limit: int | None) -> Resources:
         """What the workers of a release use; `limit` is the memory that one of them may have."""

@@ -158,6 +158,24 @@ def test_failures_are_blamed_on_what_changed(
     assert causes(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("signal", "word", "expected"),
+    [
+        ("resources:memory", "bad", Cause.INFRASTRUCTURE),
+        ("resources:memory", "ok", Cause.UNKNOWN),
+    ],
+)
+def test_failures_are_blamed_on_memory_by_the_verdict_on_it_alone(
+    signal: str, word: Any, expected: Cause
+) -> None:
+    memory = Verdict(signal=signal, tier="ticket", verdict=word, reason="it grows", release="r")
+    report = reconcile(case(), [verdict("errors"), memory], ())
+    service = next(each for each in report.opened if each.signals == ("errors",))
+    assert causes(service) == [expected]
+    told = any(memory.reason in cause.evidence for cause in service.causes)
+    assert told is (expected is Cause.INFRASTRUCTURE)
+
+
 MOVED = [verdict("quality"), verdict("input:x")]
 STILL = [verdict("quality"), verdict("input:x", "ok")]
 SHIFTED, HELD = Calibration(0.09, 0.01), Calibration(0.015, 0.01)

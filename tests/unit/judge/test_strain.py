@@ -3,7 +3,7 @@
 import pytest
 
 from trimtab.domain.processes import HostStatus
-from trimtab.judge.strain import FEWEST_MINUTES, grown, lacks, starved
+from trimtab.judge.strain import lacks, starved
 
 GIB = 2**30
 
@@ -31,11 +31,3 @@ def test_workers_that_wait_as_long_as_they_work_are_starved() -> None:
     assert "50%" in starved(30.0, 30.0)[0]
     assert starved(3.0, 30.0) == ()
     assert starved(0.5, 0.1) == ()
-
-
-def test_a_worker_whose_memory_rises_minute_by_minute_grows() -> None:
-    sizes = [100 * 2**20 + each * 4 * 2**20 for each in range(FEWEST_MINUTES)]
-    assert grown(sizes) == ("the memory of a worker grew by 36 MiB in 9 minutes",)
-    assert grown(sizes[1:]) == ()
-    assert grown([100] * 9 + [200]) == ()
-    assert grown([1000 + each for each in range(FEWEST_MINUTES)]) == ()

@@ -97,7 +97,7 @@ def test_what_the_machine_lacked_is_told_for_a_while() -> None:
     assert watched(MemoryHost(), 2).pressure is None
 
 
-def test_workers_that_wait_for_processors_or_grow_are_told() -> None:
+def test_workers_that_wait_for_processors_are_told() -> None:
     host, machine = MemoryHost(STATUS), Machine(MemoryHost(STATUS))
     assert machine.strain(A) == ()
     machine = Machine(host)
@@ -107,10 +107,6 @@ def test_workers_that_wait_for_processors_or_grow_are_told() -> None:
         host.status = HostStatus(4.0, 2**33, 2**32, waited_seconds=waited)
         machine.look(node(1), float(second))
     assert "50%" in machine.strain(A)[0]
-    for minute in range(2, 14):
-        grown = WorkerStatus(WorkerSlot(A, 0), "ready", pid=1, rss_bytes=minute * 2**20)
-        machine.look(NodeStatus((grown,)), minute * 60.0)
-    assert "memory of a worker grew" in machine.strain(A)[-1]
 
 
 def test_what_workers_use_is_kept_by_the_minute() -> None:

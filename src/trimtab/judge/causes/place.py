@@ -4,6 +4,7 @@ from trimtab.domain.verdicts import Cause, RuledOut
 from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
 from trimtab.judge.describe import group
 from trimtab.judge.reports import Surroundings
+from trimtab.judge.resources import MEMORY
 
 BEFORE = ("input", "multivariate", "upstream", "callers", "labels", "feedback", "parity")
 """Groups of signals that are decided before any worker is asked."""
@@ -43,7 +44,7 @@ def infrastructure(trouble: Trouble) -> Opinion:
         return Suspicion(Cause.INFRASTRUCTURE, Strength.FITTING, trouble.reasons)
     if trouble.kind != "service":
         return None
-    strain = _strain(trouble.case.surroundings)
+    strain = _strain(trouble)
     slow = all(verdict.signal == "latency" for verdict in trouble.bad)
     if strain:
         strength = Strength.LIKELY
@@ -56,8 +57,10 @@ def infrastructure(trouble: Trouble) -> Opinion:
     return Suspicion(Cause.INFRASTRUCTURE, strength, (*trouble.reasons, *strain))
 
 
-def _strain(around: Surroundings) -> list[str]:
+def _strain(trouble: Trouble) -> list[str]:
+    around = trouble.case.surroundings
     strain = [*(around.host_pressure or ()), *around.starved]
+    strain += [v.reason for v in trouble.found("resources") if v.signal == MEMORY]
     strain += [f"{around.restarts} workers were restarted"] * (around.restarts > 0)
     strain += ["stable itself burns while a candidate is tried"] * around.candidate
     return strain

@@ -1,7 +1,7 @@
 """Realised quality: what predictions were worth once their labels are known."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import msgspec
@@ -78,12 +78,7 @@ class Cohort(msgspec.Struct, frozen=True):
         if signature.task == "binary":
             told = Told.of(signature, outputs["score"], label)
             return cls.told(qualities, signature.threshold, told, own)
-        given = [
-            scaled_losses(each, signature, outputs, label)
-            if own is None or each.metric != "loss"
-            else own
-            for each in qualities
-        ]
+        given = _given(qualities, own, lambda each: scaled_losses(each, signature, outputs, label))
         usable = ~np.isnan(np.sum(given, axis=0))
         cohort = cls(
             labelled=int(usable.sum()),
@@ -110,19 +105,14 @@ class Cohort(msgspec.Struct, frozen=True):
             told = told.where(~np.isnan(own))
             own = own[~np.isnan(told.score)]
         score, truth = usable = told.usable
+        given = _given(qualities, own, lambda each: usable.scaled(each, threshold))
         bins = score_bins(score)
         every = np.bincount(bins, minlength=AUC_BINS)
         up = np.bincount(bins[truth], minlength=AUC_BINS)
         cohort = cls(
             labelled=score.size,
             unusable=told.score.size - score.size,
-            losses=_losses(
-                qualities,
-                [
-                    usable.scaled(each, threshold) if own is None or each.metric != "loss" else own
-                    for each in qualities
-                ],
-            ),
+            losses=_losses(qualities, given),
             gap=int(np.rint((truth - score) * MICRO).sum()),
             up=up.tolist(),
             down=(every - up).tolist(),
@@ -165,6 +155,15 @@ class Cohort(msgspec.Struct, frozen=True):
         if not pairs:
             return None
         return auc_of_counts(np.array(self.up), np.array(self.down)) * pairs, pairs
+
+
+def _given(
+    qualities: tuple[QualityProfile, ...],
+    own: Floats | None,
+    scaled: Callable[[QualityProfile], Floats],
+) -> list[Floats]:
+    """What rows lose by each metric, a loss of the user's own as it was calculated."""
+    return [own if own is not None and each.metric == "loss" else scaled(each) for each in qualities]
 
 
 def _losses(qualities: tuple[QualityProfile, ...], given: list[Floats]) -> dict[str, int]:
