@@ -12,7 +12,7 @@ import numpy as np
 from catalogue.effects import Effect, Scene
 from catalogue.faults import Fault
 from catalogue.releases import MODEL, Build, Stored, fit, stored
-from catalogue.storage import MemoryBlobs, MemoryLog, VirtualTime
+from catalogue.storage import MemoryBlobs, MemoryLog, VirtualTime, at_once
 from catalogue.tables import MONDAY, DataSet, Table, chosen
 from catalogue.world import (
     CLIENTS,
@@ -48,6 +48,7 @@ from trimtab.judge.draft import Author
 from trimtab.judge.guard import Guard
 from trimtab.judge.monitors import Monitors
 from trimtab.loop.controller import Controller, Parts
+from trimtab.loop.drawings import Drawings
 from trimtab.loop.observer import Judges, Observer, Sources
 from trimtab.loop.runs import Place
 from trimtab.loop.service import Control
@@ -168,6 +169,7 @@ class Life:
         observer = Observer(
             Sources(self._log, catalog, self._blobs, self._time),
             Judges(Monitors.start, Monitors.load, Guard.start, Guard.load),
+            Drawings(self._time, at_once),
         )
         parts = Parts(
             self._journal,

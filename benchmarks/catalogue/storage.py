@@ -9,6 +9,8 @@ from typing import Any
 from trimtab import errors
 from trimtab.domain.names import Digest
 from trimtab.domain.records import Comparison, Labels, Paired, Rows, Told
+from trimtab.loop import samples
+from trimtab.loop.drawings import Draw
 from trimtab.ports.requestlog import Cursor, Kind, Segment
 
 WRITER = "gateway"
@@ -34,6 +36,11 @@ class VirtualTime:
     async def sleep(self, seconds: float) -> None:
         """See `ports.Clock`; no one waits in a run."""
         await asyncio.sleep(0)
+
+
+async def at_once(draw: Draw) -> samples.Told:
+    """Draw what shows an incident while time stands still."""
+    return draw()
 
 
 @dataclass

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.control import incident, release
@@ -68,6 +69,62 @@ def test_entries_can_be_read_from_a_place_on(journal: Journal) -> None:
     assert [entry.seq for entry in journal.entries(after=1, limit=2)] == [2, 3]
 
 
+def of(deployment: str, *events: e.AnyEvent) -> list[e.NewEntry]:
+    """Entries of a deployment."""
+    return [e.NewEntry(at=1.0, actor="ann", event=each, deployment=deployment) for each in events]
+
+
+def test_newest_entries_are_found_by_deployment_kind_and_place(journal: Journal) -> None:
+    epoch = journal.lead("one", 0.0)
+    pause, resume = e.RolloutPaused("r"), e.RolloutResumed("r")
+    journal.commit(epoch, of("d", pause, resume, pause), [])
+    journal.commit(epoch, of("other", pause, resume, pause), [])
+
+    def found(*asked: Any, **named: Any) -> list[int]:
+        return [entry.seq for entry in journal.newest(*asked, **named)]
+
+    assert found(None) == [1, 2, 3, 4, 5, 6]
+    assert found(2) == [5, 6]
+    assert found(2, before=4) == [2, 3]
+    assert found(2, "d") == [2, 3]
+    assert found(9, "nobody") == []
+    assert found(None, kinds=["rollout_paused"]) == [1, 3, 4, 6]
+    assert found(1, kinds=["rollout_paused"], before=6) == [4]
+    assert found(1, "d", ["rollout_resumed"]) == [2]
+    assert found(3, "d", ["rollout_resumed", "rollout_paused", "proven"]) == [1, 2, 3]
+    assert found(2, "other", ["rollout_resumed", "rollout_paused"], 6) == [4, 5]
+
+
+def test_newest_entry_of_each_kind_about_a_subject_is_found(journal: Journal) -> None:
+    epoch = journal.lead("one", 0.0)
+    first, second = incident("a"), incident("b")
+    opened = of("d", e.IncidentOpened(first), e.IncidentOpened(second))
+    changed = of("d", e.IncidentUpdated(first), e.IncidentUpdated(first), e.RolloutPaused("a"))
+    closed = of("d", e.IncidentClosed("a", 2.0))
+    ran = of(
+        "d",
+        e.RunRequested("r", "m", "human", 1.0, "b"),
+        e.RunSucceeded("r", release(2), 1.0),
+        e.RunRequested("s", "m", "human", 1.0),
+        e.RunFailed("s", "why"),
+    )
+    journal.commit(epoch, [*opened, *changed, *closed, *ran], [])
+    assert [entry.seq for entry in journal.about(["a"])] == [1, 4, 6]
+    assert [entry.seq for entry in journal.about({"a", "b", "nobody"})] == [1, 2, 4, 6]
+    assert [entry.seq for entry in journal.about(["r", "s"])] == [7, 8, 9, 10]
+    assert journal.about([]) == ()
+
+
+def test_chain_is_verified_from_a_place_on_and_in_pieces(journal: Journal) -> None:
+    epoch = journal.lead("one", 0.0)
+    journal.commit(epoch, [new(n) for n in range(1, 6)], [])
+    assert journal.verify(2) == 5
+    assert journal.verify(1, 3) == 4
+    assert journal.verify(4, 3) == 5
+    assert journal.verify(5, 3) == 5
+    assert code(lambda: journal.verify(6)) == errors.JOURNAL_BROKEN
+
+
 def test_older_leader_can_no_longer_write_anything(journal: Journal) -> None:
     old = journal.lead("one", 0.0)
     journal.commit(old, [new(1)], [effect("a")])
@@ -120,12 +177,17 @@ def test_empty_journal_verifies(journal: Journal) -> None:
         "update journal set previous = hash where seq = 2",
         "delete from journal where seq = 2",
         "update journal set seq = 9 where seq = 3",
+        "update journal set deployment = 'other' where seq = 2",
+        "update journal set kind = 'rollout_paused' where seq = 2",
+        "update journal set subject = 'i1' where seq = 2",
+        "update journal set subject = null where seq = 3",
     ],
 )
 def test_changed_journal_does_not_verify(tmp_path: Path, change: str) -> None:
     engine = open_database(tmp_path / "control.db")
     journal = SqlJournal(engine)
-    journal.commit(journal.lead("one", 0.0), [new(n) for n in range(1, 4)], [])
+    told = of("d", e.IncidentClosed("i1", 2.0))
+    journal.commit(journal.lead("one", 0.0), [new(1), new(2), *told], [])
     engine.dispose()
     with sqlite3.connect(tmp_path / "control.db") as raw:
         raw.execute(change)

@@ -21,6 +21,7 @@ from trimtab.judge.draft import Author, Decision, Observation, WorkerFailure
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.judge.scale.arrivals import Demand
 from trimtab.judge.scale.service import Work
+from trimtab.loop.evidence import Reports
 
 ANN = Author("ann", "because")
 PLAN = RolloutPlan(shadow_seconds=600.0, steps=(100, 2500), step_seconds=60.0, bake_seconds=3600.0)
@@ -191,9 +192,9 @@ class ScriptedEvidence:
         """See `Evidence`."""
         return self.guards.get(deployment)
 
-    def monitors(self, deployment: str) -> MonitorReport | None:
+    async def report(self, deployment: str) -> Reports:
         """See `Evidence`."""
-        return self.reports.get(deployment)
+        return Reports(self.guard(deployment), self.reports.get(deployment))
 
     def demand(self, deployments: tuple[str, ...], lead: float, patience: float) -> Demand:
         """See `Evidence`."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from trimtab import errors
+from trimtab.backends.memory import MemoryJournal
 from trimtab.domain import events as e
-from trimtab.domain.chain import GENESIS, seal
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.processes import HostStatus, NodeStatus, WorkerSlot, WorkerStatus
@@ -157,7 +157,7 @@ class MemorySystem:
 
     now: float = NOW
     state: SystemState = field(default_factory=SystemState)
-    journal: list[e.Entry] = field(default_factory=list)
+    past: MemoryJournal = field(default_factory=MemoryJournal)
     catalog: dict[Digest, Release] = field(default_factory=dict)
     known: dict[Digest, Release] = field(default_factory=dict)
     guards: dict[str, GuardReport] = field(default_factory=dict)
@@ -170,11 +170,18 @@ class MemorySystem:
 
     def record(self, entries: Iterable[e.NewEntry]) -> None:
         """Append to the journal and fold."""
-        for new in entries:
-            previous = self.journal[-1].hash if self.journal else GENESIS
-            entry, _ = seal(new, len(self.journal) + 1, 1, previous)
-            self.journal.append(entry)
+        for entry in self.past.commit(0, tuple(entries), ()):
             self.state = evolve(self.state, entry)
+
+    @property
+    def journal(self) -> tuple[e.Entry, ...]:
+        """All that was recorded."""
+        return self.past.entries()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Names of releases by digest."""
+        return self.seen().names()
 
     def tell(self, event: e.AnyEvent, release: str = "", reason: str = "") -> None:
         """Record what the control loop would."""
@@ -243,10 +250,6 @@ class MemorySystem:
             rehearsals={},
             loads=dict(self.loads),
         )
-
-    def entries(self, after: int = 0) -> tuple[e.Entry, ...]:
-        """The journal after `after`."""
-        return tuple(self.journal[after:])
 
     def find(self, ref: ReleaseRef) -> Release:
         """A release by number or digest prefix."""

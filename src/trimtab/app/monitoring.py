@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from trimtab import errors
 from trimtab.app.projects import Project
-from trimtab.app.stores import open_store, request_log, state_of
+from trimtab.app.stores import open_store, request_log
 from trimtab.backends.blobs import ObjectBlobs
 from trimtab.backends.home import open_home
 from trimtab.domain import layout
@@ -94,7 +94,7 @@ def logged(
 
 def serving(project: Project, deployment: str, operation: str) -> tuple[DeploymentSpec, Standing]:
     """What a deployment is to be, and its stable release. Raises `NotFound` TT-601 without."""
-    found = state_of(open_store(open_home(project.home))).deployments.get(deployment)
+    found = open_store(open_home(project.home)).read().deployments.get(deployment)
     if found is None or found.stable is None:
         raise errors.NotFound(
             errors.NO_SUCH_DEPLOYMENT,

@@ -3,14 +3,14 @@
 from trimtab import errors
 from trimtab.app.monitoring import EVER, profile_of
 from trimtab.app.projects import Project
-from trimtab.app.stores import open_store, request_log, state_of
+from trimtab.app.stores import open_store, request_log
 from trimtab.backends.home import open_home
 from trimtab.domain.names import ReleaseRef
 from trimtab.domain.verdicts import Incident
 from trimtab.judge.samples import Known
+from trimtab.loop.history import History
 from trimtab.loop.samples import Bound, Trouble, told
-from trimtab.loop.store import Store
-from trimtab.views.journal import build_concentration, build_shown, known_incidents
+from trimtab.views.journal import build_concentration, build_shown, known_incident
 from trimtab.views.sample_shapes import SamplesView
 from trimtab.views.seen import maybe, moment
 
@@ -25,9 +25,9 @@ def samples(project: Project, name: str, most: int) -> SamplesView:
     of its time any more.
     """
     store = open_store(open_home(project.home))
-    incident = _incident(store, name)
+    incident = known_incident(History(store.journal).told([name]), "show samples", name)
     release = store.find(ReleaseRef.parse(incident.release))
-    spec = state_of(store).deployments[incident.deployment].spec
+    spec = store.read().deployments[incident.deployment].spec
     known = Known(spec.objective, release.manifest.signature, profile_of(project, release))
     trouble = Trouble(
         incident.deployment,
@@ -49,19 +49,6 @@ def samples(project: Project, name: str, most: int) -> SamplesView:
         until=maybe(incident.closed_at),
         signals=tuple(map(build_shown, found.shown)),
         concentration=build_concentration(found.concentration),
-    )
-
-
-def _incident(store: Store, name: str) -> Incident:
-    for incident in known_incidents(tuple(store.journal.entries(0))):
-        if incident.id == name:
-            return incident
-    raise errors.NotFound(
-        errors.NO_SUCH_INCIDENT,
-        "show samples",
-        name,
-        "no incident has that id",
-        hint="trimtab why",
     )
 
 

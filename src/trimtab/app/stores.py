@@ -10,8 +10,7 @@ from trimtab.backends.journal import SqlJournal
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain import layout
 from trimtab.domain.deployment import ProjectConfig
-from trimtab.domain.state import SystemState, replay
-from trimtab.loop.store import Store, recorded
+from trimtab.loop.store import Store
 
 
 def request_log(home: Path, config: ProjectConfig) -> FolderRequestLog:
@@ -25,8 +24,3 @@ def open_store(home: Path) -> Store:
     engine = open_database(home / layout.DATABASE)
     blobs = ObjectBlobs.local(home / layout.BLOBS)
     return Store(SqlJournal(engine), SqlCatalog(engine), blobs, SystemClock())
-
-
-def state_of(store: Store) -> SystemState:
-    """What the journal amounts to."""
-    return replay(recorded(store.journal))

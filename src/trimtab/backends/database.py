@@ -37,7 +37,7 @@ from sqlalchemy.pool import QueuePool
 
 from trimtab import errors
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest revision in `migrations`."""
 WAL_SAFE = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
@@ -59,6 +59,7 @@ class _Journal(TypedColumns):
     content: Named[str] = Column(Text)
     previous: Named[str] = Column(String(64))
     hash: Named[str] = Column(String(64))
+    subject: Named[str | None] = Column(String(300), nullable=True)
 
 
 class _Outbox(TypedColumns):
@@ -102,7 +103,17 @@ class _Segments(TypedColumns):
 
 journal = Table("journal", metadata, _Journal)
 Index("ix_journal_deployment", journal.c.deployment, journal.c.seq)
+Index("ix_journal_kind", journal.c.kind, journal.c.seq)
+Index("ix_journal_deployment_kind", journal.c.deployment, journal.c.kind, journal.c.seq)
+Index(
+    "ix_journal_subject",
+    journal.c.subject,
+    journal.c.kind,
+    journal.c.seq,
+    sqlite_where=journal.c.subject.is_not(None),
+)
 outbox = Table("outbox", metadata, _Outbox)
+Index("ix_outbox_done", outbox.c.done, outbox.c.position)
 leader = Table("leader", metadata, _Leader)
 releases = Table("releases", metadata, _Releases, UniqueConstraint("model", "number"))
 snapshots = Table("snapshots", metadata, _Snapshots)

@@ -1,17 +1,19 @@
 """The journal on the metadata database."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, update
 
 from trimtab.backends.database import journal, leader, outbox, reading, snapshots, writing
 from trimtab.backends.refusals import broken, stale
 from trimtab.domain import chain
-from trimtab.domain.events import Effect, Entry, NewEntry
+from trimtab.domain.events import Effect, Entry, NewEntry, kind_of, subject_of
 
 _BATCH = 1000
+_STORED = (journal.c.seq, journal.c.content, journal.c.previous, journal.c.hash)
 
 
 class SqlJournal:
@@ -39,11 +41,31 @@ class SqlJournal:
 
     def entries(self, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
         """See `ports.Journal`."""
-        query = select(journal.c.content, journal.c.previous, journal.c.hash)
-        query = query.where(journal.c.seq > after).order_by(journal.c.seq).limit(limit)
+        query = select(*_STORED).where(journal.c.seq > after).order_by(journal.c.seq).limit(limit)
         with reading(self._engine, "read the journal") as db:
-            rows = db.execute(query).all()
-        return tuple(chain.read(row.content.encode(), row.previous, row.hash) for row in rows)
+            return _entries(db.execute(query).all())
+
+    def newest(
+        self,
+        limit: int | None,
+        deployment: str | None = None,
+        kinds: Sequence[str] = (),
+        before: int | None = None,
+    ) -> tuple[Entry, ...]:
+        """See `ports.Journal`. Each kind is asked for by itself: an index then gives the order."""
+        asked = [_newest(limit, deployment, kind, before) for kind in kinds or (None,)]
+        with reading(self._engine, "read the journal") as db:
+            rows = [row for query in asked for row in db.execute(query)]
+        rows.sort(key=lambda row: -row.seq)
+        return _entries(rows[:limit][::-1])
+
+    def about(self, subjects: Collection[str]) -> tuple[Entry, ...]:
+        """See `ports.Journal`."""
+        newest = select(func.max(journal.c.seq)).where(journal.c.subject.in_(subjects))
+        newest = newest.group_by(journal.c.subject, journal.c.kind)
+        query = select(*_STORED).where(journal.c.seq.in_(newest)).order_by(journal.c.seq)
+        with reading(self._engine, "read the journal") as db:
+            return _entries(db.execute(query).all())
 
     def pending(self) -> tuple[Effect, ...]:
         """See `ports.Journal`."""
@@ -58,15 +80,14 @@ class SqlJournal:
             _fence(db, epoch)
             db.execute(update(outbox).where(outbox.c.id == effect_id).values(done=1))
 
-    def verify(self) -> int:
-        """See `ports.Journal`."""
-        checked, previous = 0, chain.GENESIS
-        query = select(journal).order_by(journal.c.seq)
+    def verify(self, after: int = 0, limit: int | None = None) -> int:
+        """See `ports.Journal`. The columns by which entries are found must say what they say."""
+        checked = after
+        query = select(journal).where(journal.c.seq > after).order_by(journal.c.seq).limit(limit)
         with reading(self._engine, "verify the journal") as db:
+            previous = _hash(db, after)
             for row in db.execute(query.execution_options(yield_per=_BATCH)):
-                stored = row.content.encode()
-                sound = row.previous == previous and row.hash == chain.link(previous, stored)
-                if not sound or row.seq != checked + 1:
+                if (row.seq, row.previous) != (checked + 1, previous) or not _sound(row):
                     raise broken(row.seq)
                 checked, previous = row.seq, row.hash
         return checked
@@ -95,6 +116,41 @@ def _fence(db: Connection, epoch: int) -> None:
         raise stale("record", "control.db", epoch, newest)
 
 
+def _newest(
+    limit: int | None, deployment: str | None, kind: str | None, before: int | None
+) -> Select[int, str, str, str]:
+    query = select(*_STORED).order_by(journal.c.seq.desc()).limit(limit)
+    if deployment is not None:
+        query = query.where(journal.c.deployment == deployment)
+    if kind is not None:
+        query = query.where(journal.c.kind == kind)
+    return query if before is None else query.where(journal.c.seq < before)
+
+
+def _entries(rows: Sequence[Row[int, str, str, str]]) -> tuple[Entry, ...]:
+    return tuple(chain.read(row.content.encode(), row.previous, row.hash) for row in rows)
+
+
+def _hash(db: Connection, seq: int) -> str:
+    """The hash that an entry is stored with. Raises `Integrity` TT-501 when it is not there."""
+    if not seq:
+        return chain.GENESIS
+    found = db.execute(select(journal.c.hash).where(journal.c.seq == seq)).scalar_one_or_none()
+    if found is None:
+        raise broken(seq)
+    return found
+
+
+def _sound(row: Row[*tuple[Any, ...]]) -> bool:
+    """Whether an entry is what was recorded, and will be found as that."""
+    stored = row.content.encode()
+    if row.hash != chain.link(row.previous, stored):
+        return False
+    entry = chain.read(stored, row.previous, row.hash)
+    said = entry.deployment, kind_of(entry.event), subject_of(entry.event)
+    return said == (row.deployment, row.kind, row.subject)
+
+
 def _append(db: Connection, epoch: int, entries: Sequence[NewEntry]) -> Iterator[Entry]:
     query = select(journal.c.seq, journal.c.hash).order_by(journal.c.seq.desc()).limit(1)
     last = db.execute(query).first()
@@ -105,11 +161,12 @@ def _append(db: Connection, epoch: int, entries: Sequence[NewEntry]) -> Iterator
             insert(journal).values(
                 seq=number,
                 at=new.at,
-                kind=str(new.event.__struct_config__.tag),
+                kind=kind_of(new.event),
                 deployment=new.deployment,
                 content=stored.decode(),
                 previous=previous,
                 hash=entry.hash,
+                subject=subject_of(new.event),
             )
         )
         previous = entry.hash

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from trimtab import errors
 from trimtab.backends.refusals import broken, only, stale
 from trimtab.domain import chain
-from trimtab.domain.events import Effect, Entry, NewEntry
+from trimtab.domain.events import Effect, Entry, NewEntry, kind_of, subject_of
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.processes import (
     HostStatus,
@@ -61,6 +61,32 @@ class MemoryJournal:
         until = None if limit is None else after + limit
         return tuple(chain.read(*row) for row in self.stored[after:until])
 
+    def newest(
+        self,
+        limit: int | None,
+        deployment: str | None = None,
+        kinds: Sequence[str] = (),
+        before: int | None = None,
+    ) -> tuple[Entry, ...]:
+        """See `ports.Journal`."""
+        chosen = (
+            entry
+            for entry in reversed(self.entries())
+            if deployment in (None, entry.deployment)
+            and (not kinds or kind_of(entry.event) in kinds)
+            and (before is None or entry.seq < before)
+        )
+        return tuple(itertools.islice(chosen, limit))[::-1]
+
+    def about(self, subjects: Collection[str]) -> tuple[Entry, ...]:
+        """See `ports.Journal`."""
+        found: dict[tuple[str, str], Entry] = {}
+        for entry in self.entries():
+            subject = subject_of(entry.event)
+            if subject is not None and subject in subjects:
+                found[subject, kind_of(entry.event)] = entry
+        return tuple(sorted(found.values(), key=lambda entry: entry.seq))
+
     def pending(self) -> tuple[Effect, ...]:
         """See `ports.Journal`."""
         return tuple(e for name, e in self._effects.items() if name not in self._done)
@@ -70,14 +96,17 @@ class MemoryJournal:
         self._fence(epoch)
         self._done.add(effect_id)
 
-    def verify(self) -> int:
+    def verify(self, after: int = 0, limit: int | None = None) -> int:
         """See `ports.Journal`."""
-        expected = chain.GENESIS
-        for seq, (content, previous, hashed) in enumerate(self.stored, 1):
+        if after > len(self.stored):
+            raise broken(after)
+        expected, checked = self.stored[after - 1][2] if after else chain.GENESIS, after
+        until = None if limit is None else after + limit
+        for content, previous, hashed in self.stored[after:until]:
             if previous != expected or hashed != chain.link(previous, content):
-                raise broken(seq)
-            expected = hashed
-        return len(self.stored)
+                raise broken(checked + 1)
+            checked, expected = checked + 1, hashed
+        return checked
 
     def save(self, epoch: int, key: str, value: bytes) -> None:
         """See `ports.Journal`."""

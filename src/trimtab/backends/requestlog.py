@@ -227,17 +227,34 @@ class FolderRequestLog:
         return self._asked(deployment, lambda views: requestlog_query.labelled(views, key, until))
 
     def _asked(self, deployment: str, ask: Callable[[Views], T]) -> T:
-        """The answer of `ask`, which is asked again when a file was merged under its hands."""
+        """The answer of `ask`, which is asked again when a file was merged under its hands, and
+        without the files in which damage stood in its way."""
 
         def look() -> T:
             views: Views = {kind: list(self._sources(deployment, kind)) for kind in KINDS}
             try:
                 return ask(views)
-            except Exception:
+            except errors.Usage:
+                raise
+            except Exception as cause:
                 _all_there(views)
+                if self._sifted(deployment):
+                    raise FileNotFoundError("damaged files were set aside") from cause
                 raise
 
         return _steadily(look)
+
+    def _sifted(self, deployment: str) -> int:
+        """Set aside the Parquet files that cannot be decoded; returns how many that were."""
+        folders = [self._folder(deployment, kind) for kind in KINDS]
+        rolls = [roll for folder in folders for roll in self._rolls.below(folder).rolls]
+        return sum(_readable(_whole, roll) is None for roll in rolls)
+
+    def damaged(self, deployment: str) -> int:
+        """How many files of a deployment's log were damaged and set aside."""
+        folders = [self._folder(deployment, kind) for kind in KINDS]
+        segments = sum(1 for each in folders for _ in each.glob(f"*{layout.UNREADABLE}"))
+        return segments + sum(len(self._rolls.below(each).aside) for each in folders)
 
     def _sources(self, deployment: str, kind: Kind) -> Iterator[Source]:
         """Tables, and the Parquet files of one schema together."""
@@ -340,6 +357,13 @@ def _readable(read: Callable[[Roll], T], roll: Roll) -> T | None:
     except errors.Permanent as problem:
         roll_reading.set_aside(roll.path, problem)
         return None
+
+
+def _whole(roll: Roll) -> bool:
+    """True. Raises `Permanent` TT-802 when the file is damaged; one that is gone is not."""
+    with contextlib.suppress(FileNotFoundError):
+        roll_reading.read_whole(roll)
+    return True
 
 
 def _all_there(views: Views) -> None:

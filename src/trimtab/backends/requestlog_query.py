@@ -16,6 +16,10 @@ from trimtab import errors
 from trimtab.backends import requestlog_files as files
 from trimtab.domain.records import FIXED_COLUMNS, Comparison, Told
 
+_CHECKED = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
+
 Views = Mapping[str, Sequence[pa.Table | list[str]]]
 """By name of a view, its tables, and the paths of Parquet files that have one schema."""
 
@@ -80,7 +84,7 @@ def _view(
     """Rows of all schemas under one name; a column that a release lacks is null."""
     parts: list[str] = []
     for number, source in enumerate(sources):
-        found = ds.dataset(source, format="parquet") if isinstance(source, list) else source
+        found = ds.dataset(source, format=_CHECKED) if isinstance(source, list) else source
         connection.register(f"{name}_{number}", found)
         parts.append(f"SELECT * FROM {name}_{number}")
     connection.execute(f"CREATE VIEW {name} AS {' UNION ALL BY NAME '.join(parts)}")

@@ -64,6 +64,13 @@ def reading(path: Path) -> Iterator[None]:
         raise unreadable(path) from cause
 
 
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A file whose pages are held against their checksums, if it has any. Raises as `reading`."""
+    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        yield file
+
+
 def held_in(file: pq.ParquetFile) -> list[Held]:
     """The segments inside an open file, in order; none in one that trimtab did not write."""
     return _decode((file.metadata.metadata or {}).get(HELD, b"[]"))
@@ -71,7 +78,7 @@ def held_in(file: pq.ParquetFile) -> list[Held]:
 
 def held_by(roll: Roll) -> list[Held]:
     """The segments inside a file, in order. Raises as `reading`."""
-    with reading(roll.path), pq.ParquetFile(roll.path) as file:
+    with opened(roll.path) as file:
         return held_in(file)
 
 
@@ -79,6 +86,13 @@ def schema_of(roll: Roll) -> pa.Schema:
     """The columns of a file. Raises as `reading`."""
     with reading(roll.path):
         return pq.read_schema(roll.path).remove_metadata()
+
+
+def read_whole(roll: Roll) -> None:
+    """Decode all of a file, to learn whether it is whole. Raises as `reading`."""
+    with opened(roll.path) as file:
+        for number in range(file.num_row_groups):
+            file.read_row_group(number)
 
 
 def set_aside(path: Path, problem: errors.Permanent) -> None:
@@ -116,7 +130,7 @@ class Span:
 
 def newest_groups(roll: Roll, span: Span) -> Iterator[pa.Table]:
     """The rows of a file inside a span, group by group from its end. Raises as `reading`."""
-    with reading(roll.path), pq.ParquetFile(roll.path) as file:
+    with opened(roll.path) as file:
         place = file.schema_arrow.names.index(span.column)
         for number in reversed(range(file.num_row_groups)):
             if not span.misses(file.metadata.row_group(number), place):
@@ -135,7 +149,7 @@ class _Opened:
 
     @classmethod
     def open(cls, path: Path) -> "_Opened":
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         held = held_in(file)
         ends = accumulate(each.rows for each in held)
         places = {

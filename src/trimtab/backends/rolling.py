@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from trimtab import errors
 from trimtab.backends.durable import sync_folder
 from trimtab.backends.requestlog_files import Piece, read_arrow, visible
-from trimtab.backends.roll_reading import HELD, Held, held_in, reading, set_aside
+from trimtab.backends.roll_reading import HELD, Held, held_in, opened, set_aside
 from trimtab.backends.rolls import Roll, Rolls
 
 ROW_GROUP = 16_384
@@ -155,7 +155,7 @@ def _merge_hour(hour: Sequence[Roll], terms: Terms) -> int:
 def _roll_part(roll: Roll) -> _Part | None:
     """None for a file that cannot be read, or holds something else than it says."""
     try:
-        with reading(roll.path), pq.ParquetFile(roll.path) as file:
+        with opened(roll.path) as file:
             held, rows = held_in(file), file.metadata.num_rows
             schema = file.schema_arrow.remove_metadata()
     except errors.Permanent as problem:
@@ -170,7 +170,7 @@ def _row_groups(run: Sequence[_Part]) -> Iterator[pa.Table]:
     """What files hold, a row group at a time; one that cannot be read is set aside."""
     for part in run:
         try:
-            with reading(part.path), pq.ParquetFile(part.path) as file:
+            with opened(part.path) as file:
                 for number in range(file.num_row_groups):
                     yield file.read_row_group(number)
         except errors.Permanent as problem:
@@ -235,7 +235,7 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], held: Sequ
     """A file on the disk, as old as the newest segment in it."""
     newest = max(each.time for each in held)
     with path.open("wb") as sink:
-        with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
             for table in _groups(schema, tables):
                 writer.write_table(table)
             writer.add_key_value_metadata({HELD.decode(): msgspec.json.encode(held).decode()})

@@ -15,6 +15,8 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
+from trimtab.domain import layout
+
 RACY_NS = 1_000_000_000
 """A folder that changed as recently as this may change again without a newer time of change."""
 
@@ -32,11 +34,13 @@ class Roll:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The Parquet files of a log folder. `rolls` count, by writer and sequence; `inside` are those
-    that a larger one replaced, and `unfinished` is what a killed process left."""
+    that a larger one replaced, `unfinished` is what a killed process left, and `aside` are those
+    that were damaged."""
 
     rolls: tuple[Roll, ...] = ()
     inside: tuple[Roll, ...] = ()
     unfinished: tuple[Path, ...] = ()
+    aside: tuple[Path, ...] = ()
     _of: Mapping[str, tuple[Roll, ...]] = field(default_factory=dict)
 
     def covering(self, writer: str, sequence: int) -> Roll | None:
@@ -60,6 +64,7 @@ class _Day:
     sure: bool
     rolls: tuple[Roll, ...]
     unfinished: tuple[Path, ...]
+    aside: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,10 @@ class Rolls:
         except FileNotFoundError:
             return None
         parsed = [_parse(folder, name) for name in names if name.endswith(".parquet")]
+        rolls = tuple(roll for roll in parsed if roll is not None)
         unfinished = tuple(folder / name for name in names if name.endswith(".tmp"))
-        day = _Day(stamp, sure, tuple(roll for roll in parsed if roll is not None), unfinished)
+        aside = tuple(folder / name for name in names if name.endswith(layout.UNREADABLE))
+        day = _Day(stamp, sure, rolls, unfinished, aside)
         return before if day == before else day
 
 
@@ -147,5 +154,6 @@ def _listing(days: Collection[_Day]) -> Listing:
         last = shown[-1] if shown and shown[-1].writer == roll.writer else None
         (inside if last is not None and roll.last <= last.last else shown).append(roll)
     unfinished = tuple(path for day in days for path in day.unfinished)
+    aside = tuple(path for day in days for path in day.aside)
     of = {writer: tuple(mine) for writer, mine in groupby(shown, attrgetter("writer"))}
-    return Listing(tuple(shown), tuple(inside), unfinished, of)
+    return Listing(tuple(shown), tuple(inside), unfinished, aside, of)

@@ -160,6 +160,24 @@ AnyEvent = (
 )
 
 
+def kind_of(event: AnyEvent | type[Event]) -> str:
+    """The event's name in the journal."""
+    return str(event.__struct_config__.tag)
+
+
+def subject_of(event: AnyEvent) -> str | None:
+    """The incident or pipeline run that an event is about, by its id; None for any other event."""
+    match event:
+        case IncidentOpened(incident=incident) | IncidentUpdated(incident=incident):
+            return incident.id
+        case IncidentClosed(incident=closed):
+            return closed
+        case RunRequested(run=run) | RunSucceeded(run=run) | RunFailed(run=run):
+            return run
+        case _:
+            return None
+
+
 class NewEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An event about to be recorded. `at` is epoch seconds; `actor` a person or `controller`."""
 

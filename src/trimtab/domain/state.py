@@ -13,6 +13,10 @@ from trimtab.domain.verdicts import Incident
 REMEMBERED = 256
 """How many closed incidents a deployment remembers by id."""
 
+FOLD = 1
+"""Raised when the same entries fold to another state: what was kept under another number is not
+believed, and the journal is replayed."""
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A pipeline run of a deployment's model."""

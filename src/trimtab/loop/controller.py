@@ -17,9 +17,11 @@ from trimtab.errors import Conflict, TrimtabError, Unavailable
 from trimtab.judge.decide import decide
 from trimtab.judge.draft import Author, Decision, FinishedRun, Observation
 from trimtab.judge.placement import limits_of, routing, serving, workers_wanted
+from trimtab.judge.reports import GuardReport
+from trimtab.loop.audit import Audit
 from trimtab.loop.capacity import Capacity
 from trimtab.loop.effects import Outbox
-from trimtab.loop.evidence import Evidence
+from trimtab.loop.evidence import Evidence, Reports
 from trimtab.loop.health import Health
 from trimtab.loop.machine import Machine
 from trimtab.loop.publisher import Publisher
@@ -79,6 +81,7 @@ class Controller:
         self.runs = Runs(place)
         self.seen: dict[str, Observation] = {}
         """What the last decision about each deployment was made from, for the screens."""
+        self.audit = Audit(parts.journal, 0)
         self.ticked_at: float | None = None
         """Host epoch seconds of the last completed tick."""
         self._parts = parts
@@ -99,6 +102,7 @@ class Controller:
     def lead(self, holder: str) -> None:
         """Take over from whoever led before. Raises `Permanent` TT-503."""
         self.store.lead(holder)
+        self.audit = Audit(self._parts.journal, self.store.replayed_from)
         saved = self._parts.journal.load(EVIDENCE)
         if saved is not None:
             self._parts.evidence.restore(saved)
@@ -139,7 +143,7 @@ class Controller:
         """One step; returns whether anything is in progress."""
         await self._look()
         for name in sorted(self.store.deployments):
-            self._decide(name)
+            await self._decide(name)
         self._follow()
         routed = self._publish()
         node = self.health.status if self._reached else None
@@ -176,14 +180,23 @@ class Controller:
         """Whether a rollout or a run is in progress."""
         return any(state.rollout or state.run for state in self.store.deployments.values())
 
-    def _decide(self, name: str) -> None:
-        """Decide about one deployment; what cannot be recorded did not happen, and comes again."""
+    async def _decide(self, name: str) -> None:
+        """Decide about one deployment; what cannot be recorded did not happen, and comes again.
+
+        Where a person decided while reports were waited for, the next tick looks again."""
         state = self.store.deployments[name]
         try:
-            monitors = None if self._blind else self._parts.evidence.monitors(name)
+            told = Reports() if self._blind else await self._parts.evidence.report(name)
+            if self.store.deployments[name] is not state:
+                return
             finished = self._finished(state)
             load = None if self._blind else self._capacity.load(name)
-            seen = replace(self.observe(name), monitors=monitors, finished=finished, load=load)
+            seen = replace(
+                self._observed(name, told.guard),
+                monitors=told.monitors,
+                finished=finished,
+                load=load,
+            )
             self.seen[name] = seen
             decision = decide(state, seen)
             if decision.entries:
@@ -198,10 +211,13 @@ class Controller:
 
     def observe(self, name: str) -> Observation:
         """What a person's order is checked against. Without evidence everything is unknown."""
+        return self._observed(name, None if self._blind else self._parts.evidence.guard(name))
+
+    def _observed(self, name: str, guard: GuardReport | None) -> Observation:
         return Observation(
             clock=self._parts.evidence.clock(name),
             now=self._parts.clock.now(),
-            guard=None if self._blind else self._parts.evidence.guard(name),
+            guard=guard,
             ready={each: len(serving(slots)) for each, slots in self.health.ready().items()},
             failed=self.health.failed(),
         )

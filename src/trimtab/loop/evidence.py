@@ -1,7 +1,7 @@
 """What the control loop needs of whoever reads the request log and runs the monitors."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trimtab.domain.names import Digest
 from trimtab.domain.state import DeploymentState
@@ -10,9 +10,19 @@ from trimtab.judge.scale.arrivals import Demand
 from trimtab.judge.scale.service import Work
 
 
+class Reports(NamedTuple):
+    """The guard's judgement of the rollout in progress, None without one to compare, and the
+    monitors' verdicts on the stable release, None without one, with all incidents that opened,
+    changed or closed since `settled`."""
+
+    guard: GuardReport | None = None
+    monitors: MonitorReport | None = None
+
+
 class Evidence(Protocol):
     """The observer as the controller sees it. The calls come in this order in every tick:
-    `refresh`, then per deployment `clock`, `guard`, `monitors` and `settled`, then `follow`.
+    `refresh`, then per deployment `clock`, `report` and `settled`, then `follow`. `guard` is for
+    orders of people in between.
     `demand` and `work` may be asked at any time."""
 
     async def refresh(self) -> None:
@@ -27,14 +37,15 @@ class Evidence(Protocol):
         """The judgement of the candidate at its present phase and step, by `follow`'s state."""
         ...
 
-    def monitors(self, deployment: str) -> MonitorReport | None:
-        """The verdicts, and all incidents that opened, changed or closed since `settled`.
+    async def report(self, deployment: str) -> Reports:
+        """What guard and monitors say, by `follow`'s state, with requests of the log that show it:
+        those that can be read within a moment, and in a later report the others.
 
         The same incident may be reported again after a crash; its id makes that harmless."""
         ...
 
     def settled(self, deployment: str) -> None:
-        """What `monitors` last reported is in the journal and need not be reported again."""
+        """What `report` last told of incidents is in the journal and need not be reported again."""
         ...
 
     def demand(self, deployments: tuple[str, ...], lead: float, patience: float) -> Demand:

@@ -22,16 +22,18 @@ from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Heard, Labelled, Paired, Rows
-from trimtab.domain.rollout import Phase, Rollout, Standing
+from trimtab.domain.rollout import Phase, Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState
-from trimtab.domain.verdicts import Incident, Shown, Verdict
+from trimtab.domain.verdicts import Incident, Verdict
 from trimtab.judge.own_loss import OwnLoss
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.judge.samples import Known
 from trimtab.judge.scale.arrivals import Demand
 from trimtab.judge.scale.service import Work
 from trimtab.loop.demand import Demands, SavedDemand
+from trimtab.loop.drawings import Draw, Drawings, Key
+from trimtab.loop.evidence import Reports
 from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
 from trimtab.loop.samples import QUICK, Told, Trouble, told
 from trimtab.loop.traffic import Traffic, TrafficReport
@@ -186,15 +188,15 @@ class _Watched:
     unsettled: Unsettled = field(default_factory=Unsettled)
     surroundings: Surroundings = field(default_factory=Surroundings)
     latest: float = 0.0
-    shown: tuple[str, tuple[Shown, ...]] | None = None
 
 
 class Observer:
     """`Evidence` over the request log. Not thread-safe: one controller owns it."""
 
-    def __init__(self, sources: Sources, judges: Judges) -> None:
+    def __init__(self, sources: Sources, judges: Judges, drawings: Drawings | None = None) -> None:
         self._sources = sources
         self._judges = judges
+        self._drawings = drawings or Drawings(sources.clock)
         self._watched: dict[str, _Watched] = {}
         self._losses: dict[Digest, tuple[str, ...]] = {}
         self._demands = Demands()
@@ -219,46 +221,76 @@ class Observer:
         rollout = watched.state.rollout
         if rollout is None:
             return None
-        report = watched.guard.assess(rollout.phase, rollout.step, self.clock(deployment))
-        return self._shown(watched, rollout, report) if report.verdict == "bad" else report
+        return watched.guard.assess(rollout.phase, rollout.step, self.clock(deployment))
 
-    def _shown(self, watched: _Watched, rollout: Rollout, report: GuardReport) -> GuardReport:
-        """The report with requests that show why the candidate is bad, read once a rollout."""
-        if watched.shown is None or watched.shown[0] != rollout.id:
-            told = self._told(watched, rollout.candidate.digest, report.verdicts, copies=True)
-            watched.shown = rollout.id, told.shown
-        return replace(report, shown=watched.shown[1])
-
-    def monitors(self, deployment: str) -> MonitorReport | None:
-        """The monitors' report on the stable release; None without one.
+    async def report(self, deployment: str) -> Reports:
+        """What guard and monitors say, with requests that show what is bad.
 
         Incidents are reported until `settled`, so that one whose record failed is not lost."""
         watched = self._watched.get(deployment)
-        if watched is None or watched.monitors is None or watched.state is None:
-            return None
-        incidents = watched.unsettled.applied_to(watched.state.incidents)
-        found = watched.monitors.assess(self.clock(deployment), incidents, watched.surroundings)
-        report = replace(
-            found,
-            opened=tuple(self._illustrated(watched, each) for each in found.opened),
-            updated=tuple(self._illustrated(watched, each) for each in found.updated),
-        )
-        watched.unsettled = waiting = watched.unsettled.with_report(report)
-        opened, updated = tuple(waiting.opened.values()), tuple(waiting.updated.values())
-        return MonitorReport(report.verdicts, opened, updated, waiting.closed)
+        if watched is None or watched.state is None:
+            return Reports()
+        state, guard = watched.state, self.guard(deployment)
+        monitors = self._assessed(watched, state)
+        condemned = guard is not None and guard.verdict == "bad"
+        wanted = self._pictures(state, guard if condemned else None, monitors)
+        await self._drawings.begin(wanted)
+        known = {_key(incident) for incident in state.incidents}
+        self._drawings.keep(deployment, known | wanted.keys())
+        if condemned and guard is not None and state.rollout is not None:
+            told = self._drawings.of((deployment, state.rollout.id))
+            guard = guard if told is None else replace(guard, shown=told.shown)
+        return Reports(guard, monitors and self._illustrated(state, monitors))
 
-    def _illustrated(self, watched: _Watched, incident: Incident) -> Incident:
-        """An incident with requests that show it, as the log has them when it is news."""
-        told = self._told(watched, incident.release, incident.verdicts)
+    def _assessed(self, watched: _Watched, state: DeploymentState) -> MonitorReport | None:
+        if watched.monitors is None:
+            return None
+        incidents = watched.unsettled.applied_to(state.incidents)
+        clock = self.clock(state.spec.name)
+        found = watched.monitors.assess(clock, incidents, watched.surroundings)
+        watched.unsettled = waiting = watched.unsettled.with_report(found)
+        opened, updated = tuple(waiting.opened.values()), tuple(waiting.updated.values())
+        return MonitorReport(found.verdicts, opened, updated, waiting.closed)
+
+    def _pictures(
+        self, state: DeploymentState, condemned: GuardReport | None, report: MonitorReport | None
+    ) -> dict[Key, Draw]:
+        """How the requests are drawn that show what is news, and why a candidate is bad."""
+        news = () if report is None else (*report.opened, *report.updated)
+        wanted = {_key(each): self._draw(state, each.release, each.verdicts) for each in news}
+        if condemned is not None and state.rollout is not None:
+            rollout, verdicts = state.rollout, condemned.verdicts
+            drawn = self._draw(state, rollout.candidate.digest, verdicts, copies=True)
+            wanted[state.spec.name, rollout.id] = drawn
+        return wanted
+
+    def _illustrated(self, state: DeploymentState, report: MonitorReport) -> MonitorReport:
+        """The report with requests that show what is news, as far as they are drawn, and with older
+        news that they came too late for."""
+        news = {each.id for each in (*report.opened, *report.updated)} | {*report.closed}
+        drawn = (self._shown(each) for each in state.incidents if each.id not in news)
+        late = (each for each in drawn if each not in state.incidents)
+        return replace(
+            report,
+            opened=tuple(map(self._shown, report.opened)),
+            updated=(*map(self._shown, report.updated), *late),
+        )
+
+    def _shown(self, incident: Incident) -> Incident:
+        told = self._drawings.of(_key(incident))
+        if told is None or not told.shown:
+            return incident
         return msgspec.structs.replace(incident, shown=told.shown, concentration=told.concentration)
 
-    def _told(
-        self, watched: _Watched, release: str, verdicts: tuple[Verdict, ...], copies: bool = False
-    ) -> Told:
-        """What rows say of bad verdicts on a release; nothing when the log cannot be read, for an
-        incident is news without them as well."""
-        assert watched.state is not None
-        spec, clock = watched.state.spec, self.clock(watched.state.spec.name)
+    def _draw(
+        self,
+        state: DeploymentState,
+        release: str,
+        verdicts: tuple[Verdict, ...],
+        copies: bool = False,
+    ) -> Draw:
+        """How rows are read for what they say of bad verdicts on a release."""
+        spec, clock = state.spec, self.clock(state.spec.name)
         since = [
             each.since for each in verdicts if each.verdict == "bad" and each.since is not None
         ]
@@ -271,16 +303,17 @@ class Observer:
             copies=copies,
             key=spec.monitor.key,
         )
-        try:
+
+        def draw() -> Told:
             manifest = self._sources.catalog.get(Digest(release)).manifest
-            known = Known(spec.objective, manifest.signature, self._profile(manifest.profile))
+            profile = self._profile(manifest.profile)
+            known = Known(spec.objective, manifest.signature, profile)
             return told(self._sources.log, trouble, known, QUICK, SAMPLES)
-        except (errors.TrimtabError, OSError) as error:
-            log.warning("%s: no requests can be shown: %s", spec.name, error)
-            return Told()
+
+        return draw
 
     def settled(self, deployment: str) -> None:
-        """What `monitors` last reported is in the journal."""
+        """What `report` last told of incidents is in the journal."""
         watched = self._watched.get(deployment)
         if watched is not None:
             watched.unsettled = Unsettled()
@@ -499,6 +532,12 @@ class Observer:
             guarded=saved.guarded,
             unsettled=saved.unsettled,
         )
+
+
+def _key(incident: Incident) -> Key:
+    """What is drawn for an incident; with other signals or another cause it is news again."""
+    cause = incident.causes[0].cause if incident.causes else ""
+    return (incident.deployment, incident.id, incident.tier, cause, *incident.signals)
 
 
 def _audience(watched: _Watched, rows: Rows) -> Iterator[tuple[Watching, NDArray[np.bool_]]]:

@@ -1,13 +1,9 @@
 """The verbs that the admin API calls: read the catalog, ask the judge, record, wake the loop."""
 
 import asyncio
-from collections.abc import Iterable
 from functools import partial
 
-import msgspec
-
 from trimtab import errors
-from trimtab.domain import events as e
 from trimtab.domain.deployment import DeploymentSpec, ProjectConfig
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.processes import NodeStatus
@@ -17,7 +13,6 @@ from trimtab.domain.rollout import Standing
 from trimtab.domain.signature import Signature
 from trimtab.domain.state import DeploymentState, SystemState
 from trimtab.domain.telling import Telling
-from trimtab.domain.verdicts import Incident
 from trimtab.judge import verbs
 from trimtab.judge.draft import Author, Observation
 from trimtab.loop.controller import Controller
@@ -25,23 +20,6 @@ from trimtab.loop.store import standing
 from trimtab.ports.requestlog import RequestLog
 
 STRATEGIES = ("canary", "steps", "shadow", "now")
-ALL = 2**62
-
-
-class RunView(msgspec.Struct, frozen=True, kw_only=True):
-    """A pipeline run, going on or ended. Times are epoch seconds."""
-
-    id: str
-    deployment: str
-    model: str
-    cause: str
-    requested_at: float
-    state: str
-    step: str = ""
-    release: str = ""
-    error: str = ""
-    seconds: float | None = None
-    incident: str | None = None
 
 
 class Control:
@@ -187,29 +165,6 @@ class Control:
         """Registered releases, oldest first."""
         return self._store.catalog.releases(model)
 
-    def history(
-        self, name: str | None = None, after: int = 0, limit: int = 1000
-    ) -> tuple[e.Entry, ...]:
-        """The newest `limit` entries after `after`, in order; of one deployment if named."""
-        entries = self._store.journal.entries(after)
-        chosen = [entry for entry in entries if name in (None, entry.deployment)]
-        return tuple(chosen[-limit:])
-
-    def incidents(self, name: str | None = None) -> tuple[Incident, ...]:
-        """All incidents, oldest first, closed ones with `closed_at`."""
-        return _incidents(self.history(name, limit=ALL))
-
-    def runs(self, name: str | None = None) -> tuple[RunView, ...]:
-        """All pipeline runs, oldest first."""
-        views = _runs(self.history(name, limit=ALL))
-        return tuple(self._live(view) for view in views)
-
-    def _live(self, view: RunView) -> RunView:
-        told = self._controller.runs.status(view.id) if view.state == "running" else None
-        if told is None:
-            return view
-        return msgspec.structs.replace(view, step=told.step, seconds=told.seconds)
-
     def _seen(self, name: str) -> Observation:
         return self._controller.observe(name)
 
@@ -229,40 +184,3 @@ def _compare(
             unchanged="none of these rows was compared",
             hint="free some space on the disk, and tell them again",
         ) from cause
-
-
-def _incidents(entries: Iterable[e.Entry]) -> tuple[Incident, ...]:
-    found: dict[str, Incident] = {}
-    for entry in entries:
-        match entry.event:
-            case e.IncidentOpened(incident=incident) | e.IncidentUpdated(incident=incident):
-                found[incident.id] = incident
-            case e.IncidentClosed(incident=gone, clock=clock):
-                found[gone] = msgspec.structs.replace(found[gone], closed_at=clock)
-            case _:
-                pass
-    return tuple(found.values())
-
-
-def _runs(entries: Iterable[e.Entry]) -> tuple[RunView, ...]:
-    found: dict[str, RunView] = {}
-    for entry in entries:
-        match entry.event:
-            case e.RunRequested(run=run, model=model, cause=cause, incident=incident):
-                found[run] = RunView(
-                    id=run,
-                    deployment=entry.deployment,
-                    model=model,
-                    cause=cause,
-                    requested_at=entry.at,
-                    state="running",
-                    incident=incident,
-                )
-            case e.RunSucceeded(run=run, release=release, seconds=seconds):
-                ended = {"state": "succeeded", "release": release.name, "seconds": seconds}
-                found[run] = msgspec.structs.replace(found[run], **ended)
-            case e.RunFailed(run=run, error=error):
-                found[run] = msgspec.structs.replace(found[run], state="failed", error=error)
-            case _:
-                pass
-    return tuple(found.values())

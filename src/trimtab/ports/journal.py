@@ -1,12 +1,32 @@
 """The append-only history, the state it folds to, and what must be done because of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from trimtab.domain.events import Effect, Entry, NewEntry
 
 
-class Journal(Protocol):
+class Past(Protocol):
+    """Entries from the newest back. What a question costs follows from what it is answered with,
+    not from how many entries there are."""
+
+    def newest(
+        self,
+        limit: int | None,
+        deployment: str | None = None,
+        kinds: Sequence[str] = (),
+        before: int | None = None,
+    ) -> tuple[Entry, ...]:
+        """The newest `limit` entries (all of them for None) with `seq` < `before`, in order: of a
+        deployment if one is named, and of some kinds of events if any are."""
+        ...
+
+    def about(self, subjects: Collection[str]) -> tuple[Entry, ...]:
+        """The newest entry of each kind about each of these incidents or runs, in order."""
+        ...
+
+
+class Journal(Past, Protocol):
     """Hash-chained entries with an outbox, fenced by the leader's epoch."""
 
     def lead(self, holder: str, now: float) -> int:
@@ -34,8 +54,9 @@ class Journal(Protocol):
         """Mark an effect as carried out; idempotent."""
         ...
 
-    def verify(self) -> int:
-        """Check the hash chain; returns the number of entries. Raises `Integrity` TT-501."""
+    def verify(self, after: int = 0, limit: int | None = None) -> int:
+        """Check the hash chain of `limit` entries with `seq` > `after`, taking the hash of `after`
+        as it is; returns the last `seq` that is sound. Raises `Integrity` TT-501."""
         ...
 
     def save(self, epoch: int, key: str, value: bytes) -> None:

@@ -1,15 +1,22 @@
-"""Screens that are read from the journal alone: history, incidents, runs, traffic over time."""
+"""Screens that are read from the journal alone: history, incidents, runs, traffic over time.
+
+Each is made of the entries that it is about, which `loop.history` finds; `names` are those of
+releases by digest, `earlier` where older ones are.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import reduce
+from itertools import dropwhile
 
 import msgspec
 
 from trimtab import errors
 from trimtab.domain import events as e
+from trimtab.domain.events import kind_of
 from trimtab.domain.names import short
 from trimtab.domain.routing import TOTAL_WEIGHT
-from trimtab.domain.state import DeploymentState, SystemState, evolve
+from trimtab.domain.state import DeploymentState, apply
 from trimtab.domain.verdicts import Concentration, Incident, Shown
 from trimtab.views.sample_shapes import ConcentrationView, SampleView, SignalSamplesView
 from trimtab.views.seen import begun, maybe, moment, named
@@ -28,22 +35,16 @@ from trimtab.views.shapes import (
 from trimtab.views.status import build_verdict, candidate_weight
 from trimtab.views.words import workers
 
-SCALINGS = 5
-"""How many changes of worker counts `why` tells."""
-
 
 def build_history(
-    entries: Sequence[e.Entry], deployment: str | None = None, limit: int | None = None
+    entries: Sequence[e.Entry], names: Mapping[str, str], earlier: int | None = None
 ) -> HistoryView:
-    """The newest `limit` entries (of one deployment), oldest first."""
-    chosen = [entry for entry in entries if deployment in (None, entry.deployment)]
-    kept = chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
-    names = release_names(entries)
-    return HistoryView(tuple(build_event(entry, names) for entry in kept))
+    """Entries, oldest first."""
+    return HistoryView(tuple(build_event(entry, names) for entry in entries), earlier)
 
 
 def build_event(entry: e.Entry, names: Mapping[str, str]) -> EventView:
-    """One entry, with a sentence for a person; `names` are those of releases by digest."""
+    """One entry, with a sentence for a person."""
     return EventView(
         seq=entry.seq,
         at=moment(entry.at),
@@ -57,11 +58,6 @@ def build_event(entry: e.Entry, names: Mapping[str, str]) -> EventView:
         clock_at=maybe(_clock(entry.event)),
         summary=summary(entry.event),
     )
-
-
-def kind_of(event: e.AnyEvent) -> str:
-    """The event's name in the journal."""
-    return str(event.__struct_config__.tag)
 
 
 def _clock(event: e.AnyEvent) -> float | None:
@@ -135,7 +131,7 @@ def _first_cause(incident: Incident) -> str:
 
 
 def known_incidents(entries: Sequence[e.Entry]) -> tuple[Incident, ...]:
-    """Every incident the journal knows as it was last recorded, oldest first.
+    """Every incident that entries tell of as it was last recorded, oldest first.
 
     One that began before the deployment's clock did is dated by the journal's own clock."""
     known: dict[str, Incident] = {}
@@ -160,48 +156,36 @@ def _dated(incident: Incident, at: float) -> Incident:
 
 
 def build_why(
-    entries: Sequence[e.Entry], deployment: str | None = None, only: str | None = None
+    entries: Sequence[e.Entry],
+    names: Mapping[str, str],
+    scalings: Sequence[e.Entry] = (),
+    earlier: int | None = None,
 ) -> WhyView:
-    """Incidents, newest first, with the last changes of worker counts; `only` names one incident
-    (raises `NotFound` TT-612)."""
-    chosen = [
-        incident
-        for incident in known_incidents(entries)
-        if deployment in (None, incident.deployment) and only in (None, incident.id)
-    ]
-    if only is not None and not chosen:
-        raise errors.NotFound(
-            errors.NO_SUCH_INCIDENT,
-            "explain",
-            only,
-            "no incident has that id",
-            hint="trimtab why",
-        )
-    newest_first = sorted(chosen, key=lambda incident: incident.opened_at, reverse=True)
-    names = release_names(entries)
-    told = tuple(build_incident(incident, names) for incident in newest_first)
-    return WhyView(told) if only else WhyView(told, _scaling(entries, deployment, names))
+    """The incidents that `entries` tell of, and changes of worker counts, newest first."""
+    known = sorted(known_incidents(entries), key=lambda each: each.opened_at, reverse=True)
+    return WhyView(
+        tuple(build_incident(incident, names) for incident in known),
+        tuple(build_event(entry, names) for entry in reversed(scalings)),
+        earlier,
+    )
 
 
-def _scaling(
-    entries: Sequence[e.Entry], deployment: str | None, names: Mapping[str, str]
-) -> tuple[EventView, ...]:
-    chosen = [
-        entry
-        for entry in entries
-        if isinstance(entry.event, e.Scaled) and deployment in (None, entry.deployment)
-    ]
-    return tuple(build_event(entry, names) for entry in reversed(chosen[-SCALINGS:]))
+def build_one(entries: Sequence[e.Entry], names: Mapping[str, str], only: str) -> WhyView:
+    """The one incident that `entries` tell of. Raises `NotFound` TT-612 when they tell of none."""
+    return WhyView((build_incident(known_incident(entries, "explain", only), names),))
 
 
-def release_names(entries: Sequence[e.Entry]) -> dict[str, str]:
-    """Names of the releases that the journal knows, by digest."""
-    registered = (entry.event for entry in entries if isinstance(entry.event, e.ReleaseRegistered))
-    return {event.release.digest: event.release.name for event in registered}
+def known_incident(entries: Sequence[e.Entry], operation: str, only: str) -> Incident:
+    """The incident `only`, of which `entries` tell. Raises `NotFound` TT-612 when they do not."""
+    for incident in known_incidents(entries):
+        return incident
+    raise errors.NotFound(
+        errors.NO_SUCH_INCIDENT, operation, only, "no incident has that id", hint="trimtab why"
+    )
 
 
 def build_incident(incident: Incident, names: Mapping[str, str]) -> IncidentView:
-    """An incident for people and machines; `names` are those of releases by digest."""
+    """An incident for people and machines."""
     return IncidentView(
         id=incident.id,
         deployment=incident.deployment,
@@ -255,12 +239,10 @@ def build_concentration(found: Concentration | None) -> ConcentrationView | None
     )
 
 
-def build_runs(entries: Sequence[e.Entry], deployment: str | None = None) -> RunsView:
+def build_runs(entries: Sequence[e.Entry], earlier: int | None = None) -> RunsView:
     """Pipeline runs, newest first."""
     runs: dict[str, RunView] = {}
     for entry in entries:
-        if deployment not in (None, entry.deployment):
-            continue
         match entry.event:
             case e.RunRequested() as asked:
                 runs[asked.run] = _requested(entry, asked)
@@ -272,7 +254,7 @@ def build_runs(entries: Sequence[e.Entry], deployment: str | None = None) -> Run
                 runs[run] = msgspec.structs.replace(runs[run], state="failed", error=error)
             case _:
                 pass
-    return RunsView(tuple(reversed(runs.values())))
+    return RunsView(tuple(reversed(runs.values())), earlier)
 
 
 def _requested(entry: e.Entry, asked: e.RunRequested) -> RunView:
@@ -288,33 +270,54 @@ def _requested(entry: e.Entry, asked: e.RunRequested) -> RunView:
 
 
 def build_traffic(
-    entries: Sequence[e.Entry], deployment: str, now: float | None = None
+    entries: Sequence[e.Entry],
+    deployment: DeploymentState,
+    now: float | None = None,
+    *,
+    whole: bool = True,
 ) -> TrafficView:
-    """Set shares since the first release, on the deployment's clock; `now` is that clock.
+    """Set shares on the deployment's clock, by the entries about them; `now` is that clock.
 
-    What was set before the clock began is what held when it did."""
-    state = SystemState()
+    What was set before the clock began is what held when it did. Unless they are the `whole` of
+    them, shares are told from where on it is known what served."""
+    events = [entry.event for entry in entries]
+    if not whole:
+        events = list(dropwhile(_within, events))
+    state = _before(events, deployment, whole)
     points: list[SharePoint] = []
     before: dict[str, float] = {}
-    for entry in entries:
-        if entry.deployment != deployment:
+    for event in events:
+        state = apply(state, event)
+        clock = getattr(event, "clock", None)
+        if clock is None or (state.stable is None and not whole):
             continue
-        state = evolve(state, entry)
-        clock = getattr(entry.event, "clock", None)
-        current = state.deployments.get(deployment)
-        if clock is None or current is None:
-            continue
-        shares = shares_of(current)
+        shares = shares_of(state)
         if not begun(clock):
             before = shares
             continue
         if before and not points:
             points.append(SharePoint(moment(clock), before))
         if shares and (not points or shares != points[-1].shares):
-            points.append(SharePoint(moment(clock), shares, _note(entry.event)))
+            points.append(SharePoint(moment(clock), shares, _note(event)))
     if before and not points and now is not None and begun(now):
         points.append(SharePoint(moment(now), before))
-    return TrafficView(deployment, tuple(points), _end(points, now))
+    return TrafficView(deployment.spec.name, tuple(points), _end(points, now))
+
+
+def _within(event: e.AnyEvent) -> bool:
+    """Whether an event may be of a rollout that began before it."""
+    return not isinstance(event, e.RolloutStarted | e.RolledBackTo)
+
+
+def _before(
+    events: Sequence[e.AnyEvent], deployment: DeploymentState, whole: bool
+) -> DeploymentState:
+    """What is known of the deployment before the first of `events`: nothing served, or in a part
+    of its history what serves now, if nothing in that part replaced it."""
+    blank = DeploymentState(spec=deployment.spec)
+    if whole or reduce(apply, events, blank).stable is not None:
+        return blank
+    return msgspec.structs.replace(blank, stable=deployment.stable)
 
 
 def _end(points: Sequence[SharePoint], now: float | None) -> datetime | None:

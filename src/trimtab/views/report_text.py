@@ -6,7 +6,7 @@ from rich.text import Text
 from trimtab.views import words
 from trimtab.views.page import WORDS, length
 from trimtab.views.report_shapes import FindingView, ReportView, StreamView
-from trimtab.views.text import marked, quiet, render, table
+from trimtab.views.terminal import marked, quiet, render, table
 
 SHOWN_OK = 12
 """Streams that are ok are listed up to this many."""

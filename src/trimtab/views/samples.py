@@ -7,7 +7,7 @@ from rich.text import Text
 
 from trimtab.views import words
 from trimtab.views.sample_shapes import SamplesView, SignalSamplesView
-from trimtab.views.text import quiet, render, table
+from trimtab.views.terminal import quiet, render, table
 
 
 @render.register

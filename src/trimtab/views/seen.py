@@ -20,7 +20,7 @@ class TrafficCounts:
     """Requests since the log began; rate and latency of the last minute (None without traffic).
 
     `behind_seconds` is how old the newest of them was when it was read, `unreadable` counts
-    segments of the log that were passed over."""
+    segments of the log that were passed over, and `damaged` files of it that were set aside."""
 
     total: int = 0
     failed: int = 0
@@ -29,6 +29,7 @@ class TrafficCounts:
     p99_seconds: float | None = None
     behind_seconds: float = 0.0
     unreadable: int = 0
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Seen:
 
     `now` and `observed_at` (the last tick of the control loop, None before the first) are host
     epoch seconds; `clocks` are the deployments' own clocks, absent before the first event.
+    `journal_broken` is why the recorded history is not what was recorded, "" where it is.
     """
 
     state: SystemState
@@ -58,6 +60,7 @@ class Seen:
     clocks: Mapping[str, float] = field(default_factory=dict)
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
+    journal_broken: str = ""
 
     def workers(self, release: Digest, lane: str = "realtime") -> tuple[WorkerStatus, ...]:
         """The workers of a release that are not on their way out: those for all lanes, or those of

@@ -144,13 +144,15 @@ class RequestsView(msgspec.Struct, frozen=True, kw_only=True):
     """Requests since the log began; `failed` got no answer and the caller is not to blame.
 
     `behind_seconds` is how old the newest was when the control loop read it, `unreadable_segments`
-    are those of the request log that could not be read, and are judged by nobody."""
+    are those of the request log that could not be read, and are judged by nobody; `damaged_files`
+    are those of it that were set aside, and are missing in what is asked of the log."""
 
     total: int
     failed: int
     rate_per_second: float
     behind_seconds: float = 0.0
     unreadable_segments: int = 0
+    damaged_files: int = 0
 
 
 class LatencyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,12 +206,14 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
-    """All deployments. `observed_at` is when the control loop last looked, null before it did."""
+    """All deployments. `observed_at` is when the control loop last looked, null before it did;
+    `journal_broken` says why the recorded history is not what was recorded, where it is not."""
 
     deployments: tuple[DeploymentView, ...]
     seq: int = 0
     at: datetime | None = None
     observed_at: datetime | None = None
+    journal_broken: str = ""
 
 
 class CauseView(msgspec.Struct, frozen=True):
@@ -267,16 +271,19 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WhyView(msgspec.Struct, frozen=True):
-    """Incidents, newest first, and the last changes of worker counts, newest first."""
+    """Incidents, newest first, and the last changes of worker counts, newest first. `earlier` is
+    what to ask `before` with for older incidents, null where there are none."""
 
     incidents: tuple[IncidentView, ...]
     scaling: tuple[EventView, ...] = ()
+    earlier: int | None = None
 
 
 class HistoryView(msgspec.Struct, frozen=True):
-    """Entries of the journal, oldest first."""
+    """Entries of the journal, oldest first; `earlier` as in WhyView."""
 
     events: tuple[EventView, ...]
+    earlier: int | None = None
 
 
 class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
@@ -375,9 +382,10 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsView(msgspec.Struct, frozen=True):
-    """Pipeline runs, newest first."""
+    """Pipeline runs, newest first; `earlier` as in WhyView."""
 
     runs: tuple[RunView, ...]
+    earlier: int | None = None
 
 
 class ReplayView(msgspec.Struct, frozen=True):

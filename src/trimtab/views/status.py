@@ -41,6 +41,7 @@ def build_status(seen: Seen, only: str | None = None) -> StatusView:
         seq=seen.state.seq,
         at=moment(seen.now),
         observed_at=maybe(seen.observed_at),
+        journal_broken=seen.journal_broken,
     )
 
 
@@ -150,6 +151,7 @@ def _deployment(state: DeploymentState, seen: Seen) -> DeploymentView:
             rate_per_second=counts.rate_per_second,
             behind_seconds=counts.behind_seconds,
             unreadable_segments=counts.unreadable,
+            damaged_files=counts.damaged,
         ),
         latency=LatencyView(p50_seconds=counts.p50_seconds, p99_seconds=counts.p99_seconds),
         incidents=tuple(incident.id for incident in state.incidents),

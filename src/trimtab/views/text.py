@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import singledispatch
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,60 +13,20 @@ from trimtab.domain.signature import Column, Output
 from trimtab.views import sent_shapes as sent
 from trimtab.views import shapes as s
 from trimtab.views import words
+from trimtab.views.terminal import TONES, marked, pairs, quiet, render, table
 from trimtab.views.words import Mark
 
-TONES = {
-    "good": "green",
-    "busy": "cyan",
-    "held": "yellow",
-    "bad": "bold red",
-    "warn": "yellow",
-    "quiet": "dim",
-}
-
-
-@singledispatch
-def render(view: object) -> RenderableType:
-    """What a person sees of a view."""
-    raise TypeError(f"no text for {type(view).__name__}")
-
-
-def marked(mark: Mark, word: str) -> Text:
-    """Icon, word and colour of a state."""
-    return Text(f"{mark.icon} {words.plain(word)}", style=TONES[mark.tone])
-
-
-def quiet(text: str) -> Text:
-    """Text that matters less."""
-    return Text(text, style="dim")
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
-    """A table without lines; a column whose name starts with `>` is aligned right."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        justify = "right" if column.startswith(">") else "left"
-        made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        made.add_row(*row)
-    return made
-
-
-def pairs(items: Iterable[tuple[str, RenderableType]]) -> Table:
-    """Names with their values."""
-    made = Table.grid(padding=(0, 2, 0, 0))
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column(overflow="fold")
-    for name, value in items:
-        made.add_row(name, value)
-    return made
+__all__ = ["render"]
 
 
 @render.register
 def _(view: s.StatusView) -> RenderableType:
-    if not view.deployments:
-        return Text("no deployments yet: add a [deployment.NAME] table to trimtab.toml")
-    return Group(*(_deployment(deployment, view.at) for deployment in view.deployments))
+    parts: list[RenderableType] = [_deployment(each, view.at) for each in view.deployments]
+    if not parts:
+        parts.append(Text("no deployments yet: add a [deployment.NAME] table to trimtab.toml"))
+    if view.journal_broken:
+        parts.insert(0, Text(words.broken(view.journal_broken), style=TONES["bad"]))
+    return Group(*parts)
 
 
 def _deployment(view: s.DeploymentView, now: datetime | None) -> Tree:
@@ -140,6 +99,8 @@ def _traffic(view: s.DeploymentView) -> Text:
         line.append(f"  p99 {words.span(latency.p99_seconds)}")
     if counts.unreadable_segments:
         line.append(f"  {words.unread(counts.unreadable_segments)}", style=TONES["warn"])
+    if counts.damaged_files:
+        line.append(f"  {words.damaged(counts.damaged_files)}", style=TONES["warn"])
     return line
 
 
@@ -203,6 +164,8 @@ def _(view: s.WhyView) -> RenderableType:
     parts: list[RenderableType] = [_incident(incident) for incident in view.incidents]
     if not parts:
         parts.append(Text("no incidents: nothing needed an explanation so far"))
+    if view.earlier is not None:
+        parts.append(quiet(f"older ones: trimtab why --before {view.earlier}"))
     if view.scaling:
         lines = ((words.clock(each.at), each.summary, quiet(each.reason)) for each in view.scaling)
         parts.append(table(("workers (UTC)", "what", "why"), lines))
@@ -248,8 +211,8 @@ def _timeline(view: s.IncidentView) -> str:
 @render.register
 def _(view: s.HistoryView) -> RenderableType:
     if not view.events:
-        return Text("the journal is empty")
-    return table(
+        return Text("the journal has no such entry")
+    shown = table(
         (">seq", "at (UTC)", "deployment", "what", "who", "why"),
         (
             (
@@ -263,6 +226,9 @@ def _(view: s.HistoryView) -> RenderableType:
             for event in view.events
         ),
     )
+    if view.earlier is None:
+        return shown
+    return Group(quiet(f"older entries: trimtab history --before {view.earlier}"), shown)
 
 
 @render.register
@@ -372,7 +338,7 @@ def _typed(each: Column | Output) -> str:
 def _(view: s.RunsView) -> RenderableType:
     if not view.runs:
         return Text("no runs yet: trimtab retrain NAME")
-    return table(
+    shown = table(
         ("run", "state", "cause", "asked (UTC)", ">seconds", "release", ""),
         (
             (
@@ -387,6 +353,9 @@ def _(view: s.RunsView) -> RenderableType:
             for run in view.runs
         ),
     )
+    if view.earlier is None:
+        return shown
+    return Group(shown, quiet(f"older ones: trimtab runs --before {view.earlier}"))
 
 
 @render.register

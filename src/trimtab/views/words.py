@@ -47,6 +47,11 @@ def plain(word: str) -> str:
     return word.replace("_", " ")
 
 
+def broken(why: str) -> str:
+    """That the history is not what was recorded, and what to do."""
+    return f"✖ the journal is damaged: {why}; restore control.db from a backup"
+
+
 def ago(then: datetime | None, now: datetime | None) -> str:
     """The age of `then`; empty when either is missing."""
     if then is None or now is None:
@@ -139,3 +144,9 @@ def unread(segments: int) -> str:
     """What it means that segments of the log could not be read."""
     these = "a segment" if segments == 1 else f"{segments} segments"
     return f"{these} of the request log cannot be read: nobody judges what was in it"
+
+
+def damaged(files: int) -> str:
+    """What it means that files of the log were set aside."""
+    these = "a file" if files == 1 else f"{files} files"
+    return f"{these} of the request log, damaged and set aside as *.unreadable, cannot be asked"

@@ -72,7 +72,8 @@ async def _run(room: ControlRoom, fd: int, parent: int | None) -> int:
     await room.control.apply(room.project.config, Author("trimtab.toml"))
     _stop_on_signals(room, parent)
     app = create_app(room.control, RoomSource(room), evidence=Path(layout.EVIDENCE))
-    others = [asyncio.create_task(serve(app, fd)), asyncio.create_task(_roll(room))]
+    audit = controller.audit.run(room.clock)
+    others = [asyncio.create_task(each) for each in (serve(app, fd), _roll(room), audit)]
     _spare_the_collector()
     try:
         await controller.run()

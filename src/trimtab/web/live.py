@@ -1,4 +1,4 @@
-"""What the pages share: the journal read so far, and the recent evidence, sampled by the second."""
+"""What the pages share: a look at the system, and the recent evidence, sampled by the second."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from trimtab import errors
-from trimtab.domain.events import Entry
+from trimtab.loop.history import History
 from trimtab.views.seen import Seen
 from trimtab.web.ports import AdminSource, Control
 from trimtab.web.trace import Trace
@@ -34,20 +34,14 @@ class Live:
         self.interval = interval
         self.trace = Trace()
         self.stopping = asyncio.Event()
+        self.history = History(source.past)
         self._kept = kept
-        self._entries: list[Entry] = []
 
     def look(self) -> Seen:
         """A fresh look, which also lengthens the evidence."""
         seen = self.source.seen()
         self.trace.sample(seen)
         return seen
-
-    def entries(self) -> list[Entry]:
-        """The whole journal; only what is new is read."""
-        last = self._entries[-1].seq if self._entries else 0
-        self._entries.extend(self.source.entries(last))
-        return self._entries
 
     async def pause(self) -> bool:
         """Wait one interval; False when the listener is stopping."""

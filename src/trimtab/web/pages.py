@@ -14,13 +14,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from trimtab import errors
 from trimtab.domain.names import short
 from trimtab.views import svg, words
-from trimtab.views.journal import build_history, build_traffic, build_why
+from trimtab.views.journal import build_history, build_why
 from trimtab.views.shapes import DeploymentView, IncidentView, VerdictView
 from trimtab.views.status import build_status
 from trimtab.web.answers import failed
 from trimtab.web.live import Live
 from trimtab.web.policy import Policy, Routes
-from trimtab.web.reads import live_of
+from trimtab.web.reads import live_of, open_incidents, traffic_of
 
 routes = Routes()
 STATIC = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -130,9 +130,10 @@ def fragment(live: Live, path: str) -> str:
 def overview_html(live: Live) -> str:
     """The overview's changing part."""
     seen = live.look()
-    entries = live.entries()
-    incidents = build_why(entries).incidents
-    newest = {event.deployment: event for event in build_history(entries).events}
+    names = seen.names()
+    told = live.history.told({*open_incidents(seen), *live.history.closed()})
+    incidents = build_why(told, names).incidents
+    last = build_history(live.history.last(seen.state.deployments), names).events
     return (
         templates()
         .get_template("overview_live.html")
@@ -141,7 +142,7 @@ def overview_html(live: Live) -> str:
             loop_late=_loop_late(seen.now, seen.observed_at),
             open_incidents=[incident for incident in incidents if incident.closed_at is None],
             last_closed=_last_closed(incidents),
-            newest=newest,
+            newest={event.deployment: event for event in last},
         )
     )
 
@@ -151,8 +152,9 @@ def deployment_html(live: Live, name: str) -> str:
     seen = live.look()
     status = build_status(seen, name)
     view = status.deployments[0]
-    entries = live.entries()
-    series = live.trace.view(name).series
+    names, series = seen.names(), live.trace.view(name).series
+    told = live.history.incidents(SHOWN_INCIDENTS, name, beside=open_incidents(seen, name))
+    events = live.history.events(SHOWN_EVENTS, name).entries
     return (
         templates()
         .get_template("deployment_live.html")
@@ -162,11 +164,11 @@ def deployment_html(live: Live, name: str) -> str:
             loop_late=_loop_late(seen.now, seen.observed_at),
             buttons=buttons(view),
             judged=_by_word(view.verdicts),
-            traffic=build_traffic(entries, name, seen.clocks.get(name)),
+            traffic=traffic_of(live, seen, name),
             evidence=series[:SHOWN_CHARTS],
             more_evidence=series[SHOWN_CHARTS:],
-            incidents=build_why(entries, name).incidents[:SHOWN_INCIDENTS],
-            events=tuple(reversed(build_history(entries, name, SHOWN_EVENTS).events)),
+            incidents=build_why(told.entries, names).incidents,
+            events=tuple(reversed(build_history(events, names).events)),
         )
     )
 

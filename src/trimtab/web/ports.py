@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from trimtab.domain.events import Entry
 from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Comparison
 from trimtab.domain.release import Release
 from trimtab.domain.telling import Telling
 from trimtab.judge.draft import Author
+from trimtab.ports.journal import Past
 from trimtab.views.seen import Seen
 
 
@@ -19,8 +19,9 @@ class AdminSource(Protocol):
         """The system as it is now."""
         ...
 
-    def entries(self, after: int = 0) -> tuple[Entry, ...]:
-        """Journal entries with `seq` > `after`, in order."""
+    @property
+    def past(self) -> Past:
+        """What was recorded."""
         ...
 
     def find(self, ref: ReleaseRef) -> Release:

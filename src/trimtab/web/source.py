@@ -1,10 +1,10 @@
 """The admin listener's look at the controller that lives in the same process."""
 
 from trimtab.app.control import ControlRoom
-from trimtab.domain.events import Entry
 from trimtab.domain.names import ReleaseRef
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Release
+from trimtab.ports.journal import Past
 from trimtab.views.seen import Seen, TrafficCounts
 
 
@@ -31,11 +31,13 @@ class RoomSource:
             traffic={name: self._traffic(name) for name in store.deployments},
             loads={name: seen.load for name, seen in reports.items() if seen.load},
             clocks={name: seen.clock for name, seen in reports.items() if seen.clock > 0},
+            journal_broken=controller.audit.broken,
         )
 
-    def entries(self, after: int = 0) -> tuple[Entry, ...]:
+    @property
+    def past(self) -> Past:
         """The journal."""
-        return self._room.controller.store.journal.entries(after)
+        return self._room.controller.store.journal
 
     def find(self, ref: ReleaseRef) -> Release:
         """A registered release."""
@@ -56,4 +58,5 @@ class RoomSource:
             report.p99_seconds,
             observer.behind(name),
             observer.unreadable(name),
+            self._room.log.damaged(name),
         )

@@ -303,6 +303,58 @@ def test_a_damaged_page_is_an_error_for_its_reader(bench: Bench) -> None:
     assert caught.value.code == errors.LOG_FAILED
 
 
+def tear_a_value(path: Path, value: bytes) -> None:
+    """Change a value inside a page; the file can be decoded all the same, but for its checksum."""
+    data = path.read_bytes()
+    assert data.count(value)
+    path.write_bytes(data.replace(value, b"?" * len(value)))
+
+
+@pytest.mark.parametrize("kind", ["rows", "labels"])
+def test_damage_inside_a_merged_file_is_set_aside_by_the_question_that_meets_it(
+    bench: Bench, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "abc":
+        bench.writer.labels({"request_id": name})
+        bench.minute(*ids(name))
+    bench.later()
+    bench.minute(*ids("d"))
+    (merged, *_) = bench.files(kind)
+    tear(merged, 8)
+    assert bench.log.damaged("flights") == 0
+    asked = bench.log.query("flights", f"SELECT count(request_id) AS n FROM {kind}")
+    assert asked.column("n").to_pylist() == [1 if kind == "rows" else 0]
+    assert f"{merged.name} is set aside" in caplog.text
+    assert not merged.exists()
+    assert bench.log.damaged("flights") == 1
+    assert bench.another().damaged("flights") == 1
+    assert bench.counted() == (["d"] if kind == "rows" else list("abcd"))
+    assert bench.log.labelled("flights", np.inf).num_rows == 0
+
+
+def test_a_value_that_changed_on_the_disk_is_damage(bench: Bench) -> None:
+    bench.minute(*ids("an-id-that-changes"))
+    path = bench.files()[0]
+    table = pq.read_table(path)
+    with pq.ParquetWriter(path, table.schema, compression="none", write_page_checksum=True) as out:
+        out.write_table(table)
+        out.add_key_value_metadata({"trimtab.segments": "[[0, 1, 0]]"})
+    tear_a_value(path, b"an-id-that-changes")
+    assert bench.counted() == []
+    assert bench.log.damaged("flights") == 1
+
+
+def test_a_question_that_is_wrong_looks_for_no_damage(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.minute(*ids("a"))
+    monkeypatch.delattr(roll_reading, "read_whole")
+    for wrong in ("SELEC", "SELECT nothing FROM rows", "SELECT * FROM nowhere"):
+        with pytest.raises(errors.Usage):
+            bench.log.query("flights", wrong)
+    assert bench.counted() == ["a"]
+
+
 def test_a_disk_that_does_not_answer_is_no_damage(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

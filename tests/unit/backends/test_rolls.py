@@ -46,6 +46,7 @@ def test_a_file_within_another_of_its_writer_does_not_count(tmp_path: Path) -> N
     assert shown(listing) == ["a-0-9.parquet", "a-10-12.parquet", "b-3-4.parquet"]
     assert [roll.path.name for roll in listing.inside] == ["a-0-4.parquet", "a-5-9.parquet"]
     assert [path.name for path in listing.unfinished] == ["b-5-6.tmp"]
+    assert [path.name for path in listing.aside] == ["b-1-2.unreadable"]
 
 
 def test_the_file_of_a_segment_is_found_and_what_was_read_is_left_out(tmp_path: Path) -> None:

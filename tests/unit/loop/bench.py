@@ -1,5 +1,6 @@
 """An observer over a real request log; its monitors and guard keep what they are given."""
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,10 @@ from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Incident
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.loop.drawings import Draw, Drawings
+from trimtab.loop.evidence import Reports
 from trimtab.loop.observer import Judges, Observer, Sources
+from trimtab.loop.samples import Told
 
 OLD = Standing(Digest("sha256:aa"), "m@1", 1)
 NEW = Standing(Digest("sha256:bb"), "m@2", 2)
@@ -174,6 +178,16 @@ MANIFEST = Manifest(
 )
 
 
+async def at_once(draw: Draw) -> Told:
+    """Draw without a thread."""
+    return draw()
+
+
+def told(observer: Observer) -> Reports:
+    """What the observer reports of the deployment in a tick."""
+    return asyncio.run(observer.report("flights"))
+
+
 @dataclass
 class Bench:
     """An observer over a folder of segments, with doubles for what it feeds."""
@@ -185,7 +199,8 @@ class Bench:
     def observer(self, saved: bytes | None = None) -> Observer:
         releases: Any = Releases(self.tapes.profile)
         log = FolderRequestLog(self.home, settle_seconds=0.0)
-        observer = Observer(Sources(log, releases, releases, self.clock), self.tapes.judges())
+        sources = Sources(log, releases, releases, self.clock)
+        observer = Observer(sources, self.tapes.judges(), Drawings(self.clock, at_once))
         if saved is not None:
             observer.restore(saved)
         return observer

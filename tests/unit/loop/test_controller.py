@@ -26,6 +26,7 @@ from trimtab.domain.verdicts import Cause
 from trimtab.judge.reports import MonitorReport
 from trimtab.loop import store
 from trimtab.loop.controller import EVIDENCE, Tempo
+from trimtab.loop.evidence import Reports
 from trimtab.loop.runs import RunStatus
 
 AUTO = spec(retrain=RetrainPlan(("quality",), "auto", cooldown_seconds=10.0))
@@ -162,7 +163,7 @@ def test_gateway_that_does_not_answer_delays_a_stop_by_five_seconds(tmp_path: Pa
 def test_drift_leads_to_a_run_a_release_and_a_rollout(tmp_path: Path) -> None:
     async def work() -> None:
         world = World(tmp_path)
-        controller, control = await world.serving(AUTO)
+        controller, _ = await world.serving(AUTO)
         world.evidence.reports["d"] = MonitorReport((), opened=(incident(),))
         state = await world.tick(controller)
         argv = world.node.argv["d-run1"]
@@ -171,14 +172,13 @@ def test_drift_leads_to_a_run_a_release_and_a_rollout(tmp_path: Path) -> None:
         world.report("d-run1", RunStatus("running", "fit", seconds=3.0))
         state = await world.tick(controller)
         assert state.run is not None
-        assert control.runs()[0].step == "fit"
         made = manifest_digest(5)
         world.report("d-run1", RunStatus("succeeded", release=made, seconds=9.0))
         state = await world.tick(controller)
         assert state.rollout is not None
         assert state.rollout.candidate == release(5)
         assert controller.store.catalog.get(made).name == "m@5"
-        view = control.runs("d")[0]
+        (view,) = world.runs()
         assert (view.state, view.release, view.seconds) == ("succeeded", "m@5", 9.0)
         world.check(controller)
 
@@ -210,7 +210,7 @@ def test_run_without_a_usable_release_is_a_failed_run(
         state = await world.tick(controller)
         assert state.run is None
         assert state.stable == release(1)
-        assert error in control.runs()[0].error
+        assert error in world.runs()[0].error
 
     run(work)
 
@@ -237,7 +237,7 @@ def test_release_that_is_no_manifest_is_a_failed_run(tmp_path: Path) -> None:
         other = world.blobs.put(b'{"schema": 1}')
         world.report("d-run1", RunStatus("succeeded", release=other))
         await world.tick(controller)
-        assert "no release manifest" in control.runs()[0].error
+        assert "no release manifest" in world.runs()[0].error
 
     run(work)
 
@@ -390,6 +390,28 @@ def test_tick_that_fails_is_logged_and_the_loop_goes_on(
     assert "a tick failed" in caplog.text
 
 
+def test_a_person_who_decides_while_the_tick_waits_for_a_report_is_not_overruled(
+    tmp_path: Path,
+) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        controller, control = await world.serving()
+        await control.deploy("d", "m@2", ANN)
+        await world.tick(controller)
+
+        async def report(name: str) -> Reports:
+            await control.abort(name, ANN)
+            return Reports(BAD)
+
+        world.evidence.report = report  # type: ignore[method-assign, assignment]
+        state = await world.tick(controller)
+        assert state.last_rollout is not None
+        assert (state.last_rollout.outcome, state.rejected) == ("aborted", ())
+        world.check(controller)
+
+    run(work)
+
+
 def test_order_wakes_the_loop_at_once(tmp_path: Path) -> None:
     async def work() -> None:
         world = World(tmp_path, Tempo(idle=1000.0))
@@ -482,13 +504,13 @@ def test_guard_holds_without_evidence_and_says_what_it_waits_for(tmp_path: Path)
         state = await world.tick(controller, 90_000.0)
         assert state.rollout is not None
         assert state.rollout.phase == "shadow"
-        assert control.incidents()[-1].severity.endswith("1,000 more rows")
+        assert world.incidents()[-1].severity.endswith("1,000 more rows")
         world.evidence.guards["d"] = GOOD
         await world.tick(controller)
-        assert control.incidents()[-1].closed_at is not None
+        assert world.incidents()[-1].closed_at is not None
         broken = incident("feed", Cause.UPSTREAM_BREAK)
         world.evidence.reports["d"] = MonitorReport((), opened=(broken,))
         await world.tick(controller)
-        assert [i.id for i in control.incidents("d")][-1] == "feed"
+        assert [i.id for i in world.incidents()][-1] == "feed"
 
     run(work)

@@ -1,7 +1,7 @@
 """The controller is killed before and after everything it does outside, and started again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,8 +82,20 @@ class FaultyJournal:
         self.inner.done(epoch, effect_id)
         self.point("after done")
 
-    def verify(self) -> int:
-        return self.inner.verify()
+    def newest(
+        self,
+        limit: int | None,
+        deployment: str | None = None,
+        kinds: Sequence[str] = (),
+        before: int | None = None,
+    ) -> tuple[Entry, ...]:
+        return self.inner.newest(limit, deployment, kinds, before)
+
+    def about(self, subjects: Collection[str]) -> tuple[Entry, ...]:
+        return self.inner.about(subjects)
+
+    def verify(self, after: int = 0, limit: int | None = None) -> int:
+        return self.inner.verify(after, limit)
 
     def save(self, epoch: int, key: str, value: bytes) -> None:
         self.point("before save")

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.request_log import SegmentWriter
-from tests.unit.loop.bench import OLD, START, Bench, at, canary, stable
+from tests.unit.loop.bench import OLD, START, Bench, at, canary, stable, told
 
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.records import Rows
@@ -30,7 +30,7 @@ def incident(name: str, severity: str = "mild") -> Incident:
 
 def test_incidents_are_reported_until_they_are_settled(bench: Bench) -> None:
     observer = bench.observer()
-    assert observer.monitors("flights") is None
+    assert told(observer).monitors is None
     around = Surroundings(boundary=START, candidate=True)
     observer.follow(stable(), {"flights": around})
     worse = incident("i1", "severe")
@@ -38,18 +38,18 @@ def test_incidents_are_reported_until_they_are_settled(bench: Bench) -> None:
         MonitorReport((), opened=(incident("i1"),)),
         MonitorReport((), updated=(worse,)),
     ]
-    assert observer.monitors("flights") == MonitorReport((), opened=(incident("i1"),))
-    assert observer.monitors("flights") == MonitorReport((), opened=(worse,))
+    assert told(observer).monitors == MonitorReport((), opened=(incident("i1"),))
+    assert told(observer).monitors == MonitorReport((), opened=(worse,))
     again = bench.observer(observer.dump())
     again.follow(stable(), {"flights": around})
     bench.tapes.monitors.reports = [MonitorReport((), closed=("i1",))]
-    assert again.monitors("flights") == MonitorReport((), opened=(worse,), closed=("i1",))
+    assert told(again).monitors == MonitorReport((), opened=(worse,), closed=("i1",))
     assert bench.tapes.monitors.seen == [(0.0, ["i1"], around)]
     again.settled("flights")
-    assert again.monitors("flights") == MonitorReport(())
+    assert told(again).monitors == MonitorReport(())
     again.follow(stable(incidents=(incident("i2"),)), {})
     bench.tapes.monitors.reports = [MonitorReport((), updated=(incident("i2", "severe"),))]
-    report = again.monitors("flights")
+    report = told(again).monitors
     assert report is not None
     assert [each.severity for each in report.updated] == ["severe"]
     assert bench.tapes.monitors.seen[-1] == (0.0, ["i2"], Surroundings())
@@ -84,16 +84,17 @@ def test_an_incident_that_is_news_brings_requests_that_show_it(
         MonitorReport((), opened=(found,)),
         MonitorReport((), updated=(found,)),
     ]
-    report = observer.monitors("flights")
+    report = told(observer).monitors
     assert report is not None
     (opened,) = report.opened
     assert shown_ids(opened.shown) == [["r7", "r6", "r5", "r4", "r3"]]
     assert opened.shown[0].share == pytest.approx(8 / 9)
-    assert observer.monitors("flights") == report
-    bench.tapes.monitors.reports = [
-        MonitorReport((), opened=(msgspec.structs.replace(found, verdicts=(failing(None),)),))
-    ]
-    assert observer.monitors("flights") != report
+    assert told(observer).monitors == report
+    later = msgspec.structs.replace(incident("i2"), verdicts=(failing(None),))
+    bench.tapes.monitors.reports = [MonitorReport((), opened=(later,))]
+    again = told(observer).monitors
+    assert again is not None
+    assert (again.opened[0], shown_ids(again.opened[1].shown)) == (opened, [[]])
 
 
 def test_a_log_that_cannot_be_read_keeps_no_incident_back(
@@ -107,7 +108,7 @@ def test_a_log_that_cannot_be_read_keeps_no_incident_back(
     observer.follow(stable(), {})
     found = msgspec.structs.replace(incident("i1"), verdicts=(failing(),))
     bench.tapes.monitors.reports = [MonitorReport((), opened=(found,))]
-    assert observer.monitors("flights") == MonitorReport((), opened=(found,))
+    assert told(observer).monitors == MonitorReport((), opened=(found,))
 
 
 def test_a_guard_that_condemns_shows_requests_and_reads_them_once(
@@ -119,8 +120,8 @@ def test_a_guard_that_condemns_shows_requests_and_reads_them_once(
     writer.rows(at("a", mode="canary", **mine), at("b", mode="shadow", **mine), at("c"))
     observer.poll()
     bench.tapes.guard.says = GuardReport("bad", "unknown", (failing(),))
-    report = observer.guard("flights")
+    report = told(observer).guard
     assert report is not None
     assert shown_ids(report.shown) == [["b", "a"]]
     monkeypatch.delattr(FolderRequestLog, "rows_between")
-    assert observer.guard("flights") == report
+    assert told(observer).guard == report

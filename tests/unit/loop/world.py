@@ -21,6 +21,7 @@ from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ProjectConfig
 from trimtab.domain.routing import TOTAL_WEIGHT, RoutingSnapshot
 from trimtab.domain.state import DeploymentState, replay
+from trimtab.domain.verdicts import Incident
 from trimtab.loop.controller import Controller, Parts, Tempo
 from trimtab.loop.runs import Place, RunStatus
 from trimtab.loop.service import Control
@@ -28,6 +29,8 @@ from trimtab.ports.catalog import Catalog
 from trimtab.ports.journal import Journal
 from trimtab.ports.node import Node
 from trimtab.ports.notifier import Notifier
+from trimtab.views.journal import build_runs, known_incidents
+from trimtab.views.shapes import RunView
 
 T = TypeVar("T")
 PIPELINE = PipelineSpec("m", "pipeline.py", ("fit",), "requirements.txt")
@@ -114,6 +117,14 @@ class World:
         folder = self.home / "runs" / run
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "status.json").write_bytes(msgspec.json.encode(status))
+
+    def runs(self) -> tuple[RunView, ...]:
+        """Pipeline runs as they are shown, newest first."""
+        return build_runs(self.journal.entries()).runs
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """Incidents as they were last recorded, oldest first."""
+        return known_incidents(self.journal.entries())
 
     def check(self, controller: Controller) -> None:
         """The invariants that hold between any two ticks."""

@@ -27,6 +27,7 @@ from tests.support.traffic import profile
 
 from trimtab import errors
 from trimtab.domain import events as e
+from trimtab.domain.events import kind_of
 from trimtab.domain.reproduction import Reproduction
 from trimtab.views import samples as _samples  # noqa: F401, so that the screen knows the view
 from trimtab.views import sent_shapes as sent
@@ -36,11 +37,11 @@ from trimtab.views.encode import to_json
 from trimtab.views.journal import (
     build_concentration,
     build_history,
+    build_one,
     build_runs,
     build_shown,
     build_traffic,
     build_why,
-    kind_of,
     summary,
 )
 from trimtab.views.orders import build_order
@@ -158,11 +159,13 @@ def test_an_incident_is_shown_as_it_was_last_recorded() -> None:
     system.tell(e.IncidentOpened(incident(release=digest(1))))
     system.tell(e.IncidentUpdated(incident(release=digest(1), action="hold")))
     system.tell(e.IncidentClosed("flight-delay-i1", NOW))
-    told = build_why(system.journal).incidents[0]
+    told = build_why(system.journal, system.names).incidents[0]
     assert (told.action, told.release) == ("hold", "flight-delay@1")
     assert told.closed_at == datetime.fromtimestamp(NOW, UTC)
+    (one,) = build_one(system.journal, system.names, told.id).incidents
+    assert one == told
     with pytest.raises(errors.NotFound, match="no incident"):
-        build_why(system.journal, only="i9")
+        build_one((), system.names, "i9")
 
 
 def as_text(view: object) -> str:
@@ -176,7 +179,7 @@ def test_an_incident_shows_requests_their_share_and_the_segment() -> None:
     system = serving()
     unseen = msgspec.structs.replace(SEEN, signal="labels", of=0, share=None, samples=())
     system.tell(e.IncidentOpened(incident(shown=(SEEN, unseen), concentration=PLACE)))
-    view = build_why(system.journal)
+    view = build_why(system.journal, system.names)
     (told,) = view.incidents
     assert told.concentration is not None
     assert told.concentration.rows_ratio == 0.33
@@ -235,9 +238,9 @@ def test_a_clock_that_has_not_begun_is_never_shown_as_a_time() -> None:
     system = before_the_first_event()
     views = (
         build_status(replace(system.seen(), clocks={NAME: 0.0})),
-        build_why(system.journal),
-        build_history(system.journal),
-        build_traffic(system.journal, NAME, 0.0),
+        build_why(system.journal, system.names),
+        build_history(system.journal, system.names),
+        build_traffic(system.journal, system.deployment(NAME), 0.0),
     )
     assert not [view for view in views if b"1970" in to_json(view)]
     rollout = views[0].deployments[0].rollout
@@ -245,21 +248,21 @@ def test_a_clock_that_has_not_begun_is_never_shown_as_a_time() -> None:
     assert (rollout.started_at, rollout.since) == (None, None)
     system.tell(e.IncidentClosed("flight-delay-i1", 0.0))
     system.tell(e.RolloutEnded("r1", standing(1), "promoted", 0.0))
-    assert b"1970" not in to_json(build_why(system.journal))
+    assert b"1970" not in to_json(build_why(system.journal, system.names))
     assert b"1970" not in to_json(build_status(system.seen()))
 
 
 def test_traffic_begins_with_the_first_event_on_the_share_set_before_it() -> None:
     system = before_the_first_event()
-    assert build_traffic(system.journal, NAME, 0.0).points == ()
-    waiting = build_traffic(system.journal, NAME, NOW)
+    assert build_traffic(system.journal, system.deployment(NAME), 0.0).points == ()
+    waiting = build_traffic(system.journal, system.deployment(NAME), NOW)
     assert [(point.at, point.shares) for point in waiting.points] == [
         (datetime.fromtimestamp(NOW, UTC), {"flight-delay@1": 1.0})
     ]
     system.tell(e.RolloutEnded("r1", standing(1), "promoted", NOW - 500))
     system.tell(e.RolloutStarted("r2", standing(2), "steps", NOW - 400))
     system.tell(e.RolloutAdvanced("r2", "canary", 0, 100, NOW - 300))
-    view = build_traffic(system.journal, NAME, NOW)
+    view = build_traffic(system.journal, system.deployment(NAME), NOW)
     assert [point.at.timestamp() for point in view.points] == [NOW - 500, NOW - 300]
     assert view.points[0].shares == {"flight-delay@1": 1.0}
     assert "1970" not in svg.traffic(view)
@@ -268,18 +271,45 @@ def test_traffic_begins_with_the_first_event_on_the_share_set_before_it() -> Non
 def test_traffic_is_read_from_the_journal_and_marks_how_rollouts_end() -> None:
     system = in_canary()
     system.finish("rolled_back")
-    view = build_traffic(system.journal, NAME, NOW + 60)
+    view = build_traffic(system.journal, system.deployment(NAME), NOW + 60)
     last = view.points[-1]
     assert [point.shares.get("flight-delay@2") for point in view.points] == [None, 0.01, 0.05, None]
     assert (last.note, last.shares) == ("rolled back", {"flight-delay@1": 1.0})
     assert view.until == datetime.fromtimestamp(NOW + 60, UTC)
 
 
-def test_history_is_cut_to_the_newest_entries_of_a_deployment() -> None:
+def test_traffic_of_a_part_of_the_past_begins_where_it_is_known_what_served() -> None:
     system = in_canary()
-    events = build_history(system.journal, NAME, 2).events
-    assert [event.kind for event in events] == ["rollout_advanced", "rollout_advanced"]
-    assert build_history(system.journal, "other").events == ()
+    system.finish("rolled_back")
+    state, every = system.deployment(NAME), build_traffic(system.journal, system.deployment(NAME))
+    assert build_traffic(system.journal, state, whole=False) == every
+    assert build_traffic(system.journal[-4:], state, whole=False).points == ()
+    rollout = [place for place, entry in enumerate(system.journal) if entry.release == f"{NAME}@2"]
+    since = build_traffic(system.journal[rollout[0] :], state, whole=False)
+    assert (
+        since.points == build_traffic(system.journal[rollout[0] - 1 :], state, whole=False).points
+    )
+    assert since.points[1:] == every.points[1:]
+
+
+def test_what_is_left_out_is_told_with_the_command_that_shows_it() -> None:
+    system = in_canary()
+    system.tell(e.RunRequested("run1", NAME, "quality", NOW))
+    for verb, cut, whole in (
+        ("why", build_why((), {}, earlier=7), build_why((), {})),
+        ("history", build_history(system.journal, {}, 7), build_history(system.journal, {})),
+        ("runs", build_runs(system.journal, 7), build_runs(system.journal)),
+    ):
+        assert f"trimtab {verb} --before 7" in as_text(cut)
+        assert "--before" not in as_text(whole)
+
+
+def test_a_damaged_journal_is_told_first_and_with_what_to_do() -> None:
+    seen = replace(serving().seen(), journal_broken="entry 5 does not match the hash chain")
+    told = as_text(build_status(seen))
+    assert told.startswith("✖ the journal is damaged: entry 5 does not match the hash chain")
+    assert "restore control.db" in told
+    assert "damaged" not in as_text(build_status(serving().seen()))
 
 
 def test_every_kind_of_event_has_a_name_and_a_sentence() -> None:
@@ -321,7 +351,7 @@ def demo() -> s.DemoView:
         acts=(s.ActView("build", True, {"seconds": 12.0}),),
         requests=s.TotalsView(1000, 0),
         rollback=s.DemoRollbackView(40, 1.5, 0.2),
-        incidents=build_why(system.journal).incidents,
+        incidents=build_why(system.journal, system.names).incidents,
         false_alarms=0,
         releases=build_releases(system.seen()).releases,
         seconds=200.0,
@@ -337,10 +367,10 @@ def every_view() -> list[msgspec.Struct]:
         build_status(seen),
         build_status(MemorySystem().seen()),
         build_status(serving().seen()),
-        build_why(entries),
-        build_why(()),
-        build_history(entries),
-        build_history(()),
+        build_why(entries, system.names),
+        build_why((), {}),
+        build_history(entries, system.names),
+        build_history((), {}),
         build_runs(entries),
         build_runs(()),
         build_releases(seen),

@@ -24,6 +24,7 @@ from trimtab.judge.scale.arrivals import Demand
 from trimtab.judge.scale.cost import Cost
 from trimtab.judge.scale.roles import Load
 from trimtab.judge.scale.service import Work
+from trimtab.loop.history import History
 from trimtab.views.journal import build_history, build_why
 from trimtab.views.plan import build_plan
 from trimtab.views.seen import Seen
@@ -130,20 +131,21 @@ def test_a_sleeping_deployment_is_healthy_and_said_to_sleep() -> None:
 def test_history_and_why_say_changes_in_words(before: int, after: int, said: str) -> None:
     system = serving()
     system.tell(e.Scaled(standing(1), after, before, NOW), f"{NAME}@1", "because")
-    history = build_history(system.journal)
+    history = build_history(system.journal, system.names)
     assert history.events[-1].summary == f"{NAME}@1 {said}"
     assert history.events[-1].kind == "scaled"
-    why = build_why(system.journal, NAME)
+    why = build_why((), system.names, system.journal[-1:])
     assert [event.summary for event in why.scaling] == [history.events[-1].summary]
     assert said in text(why)
     assert "because" in text(why)
 
 
-def test_why_tells_the_last_five_changes_newest_first() -> None:
+def test_why_tells_the_last_changes_newest_first() -> None:
     system = serving()
     for workers in range(2, 9):
         system.tell(e.Scaled(standing(1), workers, workers - 1, NOW))
-    told = [event.summary for event in build_why(system.journal).scaling]
+    scalings = History(system.past).scalings(5, NAME)
+    told = [event.summary for event in build_why((), system.names, scalings).scaling]
     assert len(told) == 5
     assert told[0] == f"{NAME}@1 grows: 7 to 8 workers"
 

@@ -102,8 +102,8 @@ def made() -> dict[str, Any]:
     views = {
         "status": build_status(system.seen()),
         "deploy": build_order("deploy", NAME, serving().seen(), system.seen(), 0.1),
-        "why": build_why(system.journal),
-        "history": build_history(system.journal),
+        "why": build_why(system.journal, system.names),
+        "history": build_history(system.journal, system.names),
         "reproduce": build_reproduction(Reproduction(release="m@1", integrity="ok")),
         "demo": demo(),
         "error": error_view(errors.Usage(errors.BAD_NAME, "name", "x", "wrong")),

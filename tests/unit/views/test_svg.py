@@ -21,7 +21,7 @@ def parsed(drawing: str) -> ElementTree.Element:
 def test_traffic_has_one_band_for_each_release_and_a_mark_for_a_rollback() -> None:
     system = in_canary()
     system.finish("rolled_back")
-    view = build_traffic(system.journal, NAME, NOW + 600)
+    view = build_traffic(system.journal, system.deployment(NAME), NOW + 600)
     root = parsed(svg.traffic(view))
     bands = [band.findtext(f"{SVG}title") for band in root.iter(f"{SVG}polygon")]
     assert bands == ["flight-delay@1", "flight-delay@2"] == [name for _, name in svg.legend(view)]

@@ -10,6 +10,9 @@ from trimtab.views.shapes import RunsView
 
 @verb("runs")
 @click.argument("deployment", required=False, shell_complete=deployments)
-def command(screen: Screen, deployment: str | None) -> None:
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, help="Newest runs.")
+@click.option("--before", type=click.IntRange(1), help="Asked for before this journal entry.")
+def command(screen: Screen, deployment: str | None, limit: int, before: int | None) -> None:
     """List pipeline runs."""
-    screen.show(connect().get(RunsView, "runs", deployment=deployment))
+    asked = {"deployment": deployment, "limit": limit, "before": before}
+    screen.show(connect().get(RunsView, "runs", **asked))

@@ -163,7 +163,9 @@ def _given(
     scaled: Callable[[QualityProfile], Floats],
 ) -> list[Floats]:
     """What rows lose by each metric, a loss of the user's own as it was calculated."""
-    return [own if own is not None and each.metric == "loss" else scaled(each) for each in qualities]
+    return [
+        own if own is not None and each.metric == "loss" else scaled(each) for each in qualities
+    ]
 
 
 def _losses(qualities: tuple[QualityProfile, ...], given: list[Floats]) -> dict[str, int]:
