@@ -84,8 +84,8 @@ class Client:
     `deadline` is the default time, in seconds, that a call may take with all its retries.
     `refusals` counts the times that the server had no room and a call was tried again later.
     Errors: `Usage` TT-901 when the server refuses the request (the message is the server's) or it
-    cannot be written as JSON, `NotFound` TT-601, `Unavailable` TT-109 or `TimedOut` TT-901 when
-    the deadline passed.
+    cannot be written as JSON, `Permanent` TT-901 when the release failed on it, `NotFound` TT-601,
+    `Unavailable` TT-109 or `TimedOut` TT-901 when the deadline passed.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8080", deadline: float = 10.0) -> None:
@@ -129,13 +129,21 @@ class Client:
         """
         request_id = id or uuid.uuid4().hex
         seconds = self._deadline if deadline is None else deadline
+        columns, end = _columns_of(rows), time.monotonic() + seconds
         body = {
             "id": request_id,
-            "inputs": self._tensors(deployment, _columns_of(rows), seconds),
+            "inputs": self._tensors(deployment, columns, seconds),
             "parameters": _parameters(event_time, seconds, lane),
         }
         path = f"/v2/models/{deployment}/infer"
-        reply = self._call("POST", path, body, seconds)
+        try:
+            reply = self._call("POST", path, body, seconds)
+        except errors.Usage:
+            left = end - time.monotonic()
+            if not self._takes_others(deployment, left):
+                raise
+            body["inputs"] = self._tensors(deployment, columns, left)
+            reply = self._call("POST", path, body, left)
         answer = json.loads(reply.text)
         outputs = {output["name"]: _nested(output) for output in answer["outputs"]}
         return Prediction(answer.get("id", request_id), reply.release, outputs)
@@ -176,12 +184,7 @@ class Client:
     def _tensors(
         self, deployment: str, columns: Mapping[str, Sequence[Any]], seconds: float
     ) -> list[dict[str, Any]]:
-        if deployment not in self._columns:
-            inputs = self._described(deployment, seconds)["inputs"]
-            self._columns[deployment] = {
-                entry["name"]: (entry["datatype"], entry["shape"][1:]) for entry in inputs
-            }
-        types = self._columns[deployment]
+        types = self._types(deployment, seconds)
         tensors = []
         for name, values in columns.items():
             datatype, shape = types.get(name, ("BYTES", []))
@@ -191,6 +194,20 @@ class Client:
             size = [len(values), *shape]
             tensors.append({"name": name, "datatype": datatype, "shape": size, "data": data})
         return tensors
+
+    def _types(self, deployment: str, seconds: float) -> dict[str, tuple[str, list[int]]]:
+        """Datatype and shape of a row by column, asked for once."""
+        if deployment not in self._columns:
+            inputs = self._described(deployment, seconds)["inputs"]
+            self._columns[deployment] = {
+                entry["name"]: (entry["datatype"], entry["shape"][1:]) for entry in inputs
+            }
+        return self._columns[deployment]
+
+    def _takes_others(self, deployment: str, seconds: float) -> bool:
+        """Whether another release serves by now, which takes other columns than were known."""
+        before = self._columns.pop(deployment)
+        return self._types(deployment, seconds) != before
 
     def _call(self, method: str, path: str, body: Any, seconds: float) -> Reply:
         payload = None if body is None else json.dumps(body, allow_nan=False).encode()
@@ -313,7 +330,8 @@ def _error_text(text: bytes) -> str:
 def _accepted(reply: Reply, path: str) -> Reply:
     if reply.status == http.client.OK:
         return reply
-    family = {404: errors.NotFound, 504: errors.TimedOut}.get(reply.status, errors.Usage)
+    other = errors.Usage if reply.status < http.client.INTERNAL_SERVER_ERROR else errors.Permanent
+    family = {404: errors.NotFound, 504: errors.TimedOut}.get(reply.status, other)
     missing = reply.status == http.client.NOT_FOUND
     code = errors.NO_SUCH_DEPLOYMENT if missing else errors.REQUEST_FAILED
     raise family(code, "call", path, _error_text(reply.text), hint="trimtab status")

@@ -141,7 +141,7 @@ def default_of(table: str, setting: Setting) -> str:
 
 
 def _toml(kind: Kind, value: Any) -> str:
-    if kind is settings.DURATION:
+    if kind in (settings.DURATION, settings.TIME_GIVEN):
         return json.dumps(_duration(value))
     if kind is settings.YEARLY:
         return json.dumps(_rate(value))
@@ -209,6 +209,7 @@ def _schema_kind(kind: Kind) -> dict[str, Any]:
     }
     shapes: dict[str, dict[str, Any]] = {
         settings.DURATION.name: {"anyOf": [{"type": "number", "minimum": 0}, text]},
+        settings.TIME_GIVEN.name: {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, text]},
         settings.STEPS.name: {"type": "array", "items": text, "minItems": 1},
         settings.TEXTS.name: {"type": "array", "items": {"type": "string"}},
         settings.COUNT.name: {"type": "integer", "minimum": 0},

@@ -174,6 +174,7 @@ ENVIRONMENT_FAILED = declare("TT-303", "The environment cannot be built from its
 # 4xx: serving
 WORKER_FAILED = declare("TT-401", "A worker of the release did not become ready")
 GOLDEN_FAILED = declare("TT-402", "The golden set does not reproduce within its tolerance")
+NO_SUCH_GPU = declare("TT-403", "A worker is to use a GPU that the machine does not have")
 # 5xx: metadata and journal
 JOURNAL_BROKEN = declare("TT-501", "The journal's hash chain does not verify")
 STALE_EPOCH = declare("TT-502", "A newer leader has taken over")

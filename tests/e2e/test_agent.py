@@ -113,7 +113,7 @@ neighbour = (sys.executable, str(home / "neighbour.py"))
 options = AgentOptions(
     home, home, inference, admin, gateways,
     programs=Programs(neighbour, neighbour),
-    patience=Patience(drain=2.0, refused=(0.05, 0.05, 0.2), replay=0.4),
+    patience=Patience(drain=2.0, refused=(0.05, 0.05, 0.2), replay=0.4, stopped=0.1),
 )
 def tell(event):
     print(event.kind, event.name, event.text, flush=True)
@@ -270,6 +270,20 @@ async def test_a_killed_worker_is_back_at_once(home: Home) -> None:
         )
         assert second.restarts == 1
         assert asyncio.get_running_loop().time() - started < 3.0
+
+
+async def test_a_worker_and_a_gateway_that_are_stopped_for_good_are_replaced(home: Home) -> None:
+    release = home.release("aaaaaaaaaaaa")
+    async with running(home) as client:
+        await client.apply(WantedWorkers(1, slots(release, 1)))
+        (first,) = await workers(client, all_ready(1))
+        (gateway,) = (await client.status()).gateways
+        assert first.pid is not None
+        for pid in (first.pid, gateway):
+            os.kill(pid, signal.SIGSTOP)
+        await workers(client, lambda found: all_ready(1)(found) and found[0].pid != first.pid)
+        await until(partial(gone, (first.pid, gateway)))
+        assert b"200 OK" in await asyncio.to_thread(ask, home.facts["inference"])
 
 
 async def test_a_worker_is_relieved_when_asked_and_when_it_fails_its_golden_set(

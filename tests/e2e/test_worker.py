@@ -235,7 +235,7 @@ class Worker:
 
 @contextlib.contextmanager
 def started(
-    checkout: Checkout, folder: Path, code: int = 0, replay: float = 0.0
+    checkout: Checkout, folder: Path, *more: str, code: int = 0, replay: float = 0.0
 ) -> Iterator[Worker]:
     path = folder / "77-0.sock"
     path.write_text("left over from a worker that was killed")
@@ -243,7 +243,9 @@ def started(
     arguments = ("--config", str(checkout.config), "--socket", str(path), "--replay", str(replay))
     with (folder / "stderr").open("w") as errors:
         process = subprocess.Popen(
-            shim.worker_argv(PYTHON, checkout.shim, [*arguments, "--parent-fd", str(reading)]),
+            shim.worker_argv(
+                PYTHON, checkout.shim, [*arguments, *more, "--parent-fd", str(reading)]
+            ),
             env=shim.worker_environment(shim.EXECUTION_SERVING),
             pass_fds=[reading],
             stdout=subprocess.PIPE,
@@ -376,7 +378,7 @@ def test_a_model_that_hangs_ends_its_worker_and_says_where(
     module = checkout.folder / f"hang_{hanging[:3]}.py"
     module.write_text(HANGING_MODEL.format(hanging=hanging))
     checkout.write_light(model_path=f"{module.stem}:Model")
-    with started(checkout, tmp_path, -signal.SIGALRM) as running:
+    with started(checkout, tmp_path, code=-signal.SIGALRM) as running:
         client = running.greeted()
         for number, x, seconds in ((1, 1.0, PATIENCE), (2, -1.0, 0.3)):
             header = {"id": number, "rows": 1, "patience": seconds}
@@ -385,6 +387,19 @@ def test_a_model_that_hangs_ends_its_worker_and_says_where(
         assert client.closed()
         running.process.wait(PATIENCE)
     assert "in predict" in (tmp_path / "stderr").read_text()
+
+
+def test_a_worker_sees_the_gpu_that_it_is_given_and_no_other(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    checkout.write_light()
+    (checkout.folder / "light.py").write_text(
+        "import os\n" + LIGHT_MODEL.replace("* 2", "* int(os.environ['CUDA_VISIBLE_DEVICES'])")
+    )
+    with started(checkout, tmp_path, "--gpu", "3") as running:
+        client = running.greeted()
+        client.predict(1, [2.0], ["UA"])
+        assert answer(client.frame())["twice"] == [6.0]
 
 
 def test_a_client_that_breaks_the_protocol_is_dropped_and_stalls_nobody(worker: Worker) -> None:

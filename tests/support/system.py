@@ -61,11 +61,15 @@ class Answer:
 
 
 class System:
-    """A project in `folder`, with its state below it unless it is in `home`."""
+    """A project in `folder`, with its state below it unless it is in `home`.
 
-    def __init__(self, folder: Path, home: Path | None = None) -> None:
+    `group` is the control group that `trimtab up` begins in, if that is not the one of the tests.
+    """
+
+    def __init__(self, folder: Path, home: Path | None = None, group: Path | None = None) -> None:
         self.folder = folder
         self.home = home or folder / ".trimtab"
+        self._group = group
         self._addresses = dict.fromkeys(("INFERENCE", "GRPC", "ADMIN"), "127.0.0.1:0")
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -113,7 +117,7 @@ class System:
         log = self.folder / "up.log"
         with log.open("ab") as out:
             server = self._server = subprocess.Popen(
-                [*CLI, "up"],
+                [*_entering(self._group), *CLI, "up"],
                 cwd=self.folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -246,6 +250,13 @@ class System:
         return found
 
 
+def _entering(group: Path | None) -> tuple[str, ...]:
+    """What goes before a command line so that it is run in a control group."""
+    if group is None:
+        return ()
+    return ("/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs"))
+
+
 def _name(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/comm").read_text().strip()
@@ -263,9 +274,9 @@ def reached(home: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[System]:
+def running(folder: Path, group: Path | None = None) -> Iterator[System]:
     """The project in `folder`, up; afterwards nothing of it runs any more."""
-    system = System(folder)
+    system = System(folder, group=group)
     with finished(system):
         system.start()
         yield system

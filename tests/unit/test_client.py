@@ -14,7 +14,7 @@ import pytest
 
 from trimtab import Client, Label, errors
 
-METADATA = {
+METADATA: dict[str, Any] = {
     "name": "m",
     "inputs": [
         {"name": "carrier", "datatype": "BYTES", "shape": [-1]},
@@ -33,6 +33,7 @@ class Script:
     answers: list[Answer] = field(default_factory=list)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=lambda: {"X-Trimtab-Release": "m@3"})
+    metadata: dict[str, Any] = field(default_factory=lambda: METADATA)
 
     def next(self) -> Answer:
         """The next answer."""
@@ -44,7 +45,7 @@ def handler(script: Script) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self.answer(200, METADATA)
+            self.answer(200, script.metadata)
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -152,6 +153,7 @@ def test_a_server_that_says_when_is_waited_for(client: Client, script: Script) -
     [
         (400, errors.Usage, errors.REQUEST_FAILED),
         (404, errors.NotFound, errors.NO_SUCH_DEPLOYMENT),
+        (500, errors.Permanent, errors.REQUEST_FAILED),
         (504, errors.TimedOut, errors.REQUEST_FAILED),
     ],
 )
@@ -212,6 +214,20 @@ def test_metadata_is_asked_for_once(client: Client, script: Script) -> None:
     client.predict("m", ROWS)
     client.predict("m", ROWS)
     assert client.metadata("m")["inputs"] == METADATA["inputs"]
+
+
+def test_a_release_that_takes_other_columns_is_asked_as_it_wants(
+    client: Client, script: Script
+) -> None:
+    script.answers = [answered()]
+    client.predict("m", ROWS)
+    script.answers = [(400, {"error": "FP64 is not INT64"}), answered()]
+    distance = {"name": "distance", "datatype": "INT64", "shape": [-1]}
+    script.metadata = {**METADATA, "inputs": [METADATA["inputs"][0], distance]}
+    client.predict("m", ROWS, id="r2")
+    before, after = (body for _, _, body in script.asked[1:])
+    assert [body["inputs"][1]["datatype"] for body in (before, after)] == ["FP64", "INT64"]
+    assert before["id"] == after["id"] == "r2"
 
 
 @pytest.mark.parametrize("url", ["https://x", "127.0.0.1:8080", "http://"])

@@ -2,7 +2,9 @@
 
 A group of the system has either processes or limited groups below it. So the agent moves with what
 it has started into a group of its own below the one that it was given, and each worker gets one
-beside that. Where other processes share the given group, as in a login session, it is left alone.
+beside that, as does each process that yields: processors are shared out between groups first, and
+how nice a process is counts inside of its group alone. Where other processes share the given group,
+as in a login session, it is left alone.
 """
 
 import contextlib
@@ -11,12 +13,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trimtab.agent.process import Child
 from trimtab.agent.usage import family
 from trimtab.domain.processes import WorkerLimits
 
 AGENT = "trimtab-agent"
+PREFIX = "trimtab-process-"
 CONTROLLERS = ("memory", "cpu", "pids")
 PERIOD_MICROSECONDS = 100_000
+WEIGHT = 100
+"""What a group counts for that yields to none, whatever is in it."""
 TASKS_PER_PROCESS = 16
 """The kernel counts threads too, so its limit of processes only ends what gets out of hand."""
 
@@ -27,17 +33,21 @@ class NotDelegated(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Groups of workers below `folder`, by process id."""
+    """Groups below `folder`, by process id."""
 
     folder: Path
-    held: dict[int, WorkerLimits] = field(default_factory=dict)
+    held: dict[int, WorkerLimits | None] = field(default_factory=dict)
 
-    def hold(self, pid: int, limits: WorkerLimits, niceness: int = 0) -> None:
-        """Keep a process, and what it starts, to its limits; they may change while it runs.
-        Between groups it yields by `niceness`: that of processes counts inside a group alone.
+    def share(self, processes: int) -> None:
+        """The agent's own group counts for so many that are at work in it."""
+        _write(self.folder / AGENT / "cpu.weight", str(WEIGHT * processes))
+
+    def hold(self, pid: int, limits: WorkerLimits | None, niceness: int = 0) -> None:
+        """Keep a process, and what it starts, to its limits, if it has any; they may change while
+        it runs. Between groups it yields by `niceness`.
 
         One that is gone already, and what the kernel refuses, is left to the agent's watching."""
-        if self.held.get(pid) == limits:
+        if pid in self.held and self.held[pid] == limits:
             return
         group = self._group(pid)
         with contextlib.suppress(OSError):
@@ -48,11 +58,17 @@ class Groups:
             _write(group / "cgroup.procs", str(pid))
         self.held[pid] = limits
 
+    def set_apart(self, child: Child, niceness: int) -> None:
+        """Let a process yield to others for as long as it lives."""
+        self.hold(child.pid, None, niceness)
+        child.when_ended(lambda: self.leave(child.pid))
+
     def leave(self, pid: int) -> bool:
         """A process has ended: end what it left, and whether the kernel ended it for its memory."""
-        group = self._group(pid)
-        if self.held.pop(pid, None) is None:
+        if pid not in self.held:
             return False
+        del self.held[pid]
+        group = self._group(pid)
         ended = _count(group / "memory.events", "oom_kill") > 0
         _write(group / "cgroup.kill", "1")
         # What is killed may take a moment, so that its group goes with one of the next.
@@ -60,7 +76,7 @@ class Groups:
         return ended
 
     def _group(self, pid: int) -> Path:
-        return self.folder / f"trimtab-worker-{pid}"
+        return self.folder / f"{PREFIX}{pid}"
 
 
 def delegated(root: Path = Path("/")) -> Groups:
@@ -104,20 +120,24 @@ def _move(members: Collection[int], group: Path) -> None:
 
 def _tidy(folder: Path, but: Collection[Path] = ()) -> None:
     """Remove groups that are left over; those that still hold a process stay."""
-    for left in set(folder.glob("trimtab-worker-*")) - set(but):
+    for left in set(folder.glob(f"{PREFIX}*")) - set(but):
         with contextlib.suppress(OSError):
             left.rmdir()
 
 
-def _settings(limits: WorkerLimits, niceness: int) -> dict[str, str]:
+def _settings(limits: WorkerLimits | None, niceness: int) -> dict[str, str]:
+    yielding = {"cpu.weight.nice": str(niceness)}
+    if limits is None:
+        return yielding
     memory, cpus = limits.memory_bytes, limits.cpus
     quota = "max" if cpus is None else str(round(cpus * PERIOD_MICROSECONDS))
     return {
         "memory.max": "max" if memory is None else str(memory),
+        "memory.swap.max": "max" if memory is None else "0",
         "memory.oom.group": "1",
         "cpu.max": f"{quota} {PERIOD_MICROSECONDS}",
-        "cpu.weight.nice": str(niceness),
         "pids.max": str(limits.processes * TASKS_PER_PROCESS),
+        **yielding,
     }
 
 

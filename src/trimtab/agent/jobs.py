@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 from trimtab import errors
+from trimtab.agent.groups import Groups
+from trimtab.agent.niceness import JOB
 from trimtab.agent.options import AgentEvent, Report
 from trimtab.agent.process import Child, Launch, Nursery
 from trimtab.domain import layout
@@ -23,10 +25,13 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Jobs:
     """Jobs of this state folder; their status is kept in `runs/<id>/job.json`."""
 
-    def __init__(self, home: Path, nursery: Nursery, report: Report) -> None:
+    def __init__(
+        self, home: Path, nursery: Nursery, report: Report, groups: Groups | None = None
+    ) -> None:
         self._folder = home / layout.RUNS
         self._nursery = nursery
         self._report = report
+        self._groups = groups
         self._children: dict[str, Child] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self._known = {job.id: self._recovered(job) for job in self._stored()}
@@ -54,6 +59,8 @@ class Jobs:
             return
         launch = Launch(f"job-{job}", argv, {**os.environ, **environment})
         child = self._nursery.spawn(launch)
+        if self._groups is not None:
+            self._groups.set_apart(child, JOB)
         self._children[job] = child
         self._known[job] = self._store(JobStatus(job, child.pid, None, time.time()))
         self._report(AgentEvent("started", job, "started", child.pid))

@@ -37,6 +37,8 @@ class Patience:
     start: float = 300.0
     watch: float = 0.1
     """Between two looks at whether workers keep to their limits."""
+    stopped: float = 1.0
+    """Between two looks for processes that are stopped; one that still is at the next is ended."""
     measure: float = 5.0
     """Between two measurements of everything that processes use, for the metrics."""
     replay: float = 300.0

@@ -217,7 +217,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def when_ended(self, tell: Callable[[], None]) -> None:
+    def when_ended(self, tell: Callable[[], object]) -> None:
         """Call `tell` once it has ended."""
         self._ended.add_done_callback(lambda _: tell())
 

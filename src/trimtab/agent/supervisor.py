@@ -21,9 +21,11 @@ from trimtab.agent.keeper import Keeper
 from trimtab.agent.listeners import Listener, open_admin, open_listener
 from trimtab.agent.lock import hold_home
 from trimtab.agent.measures import Measures
+from trimtab.agent.niceness import CONTROLLER
 from trimtab.agent.options import AgentEvent, AgentOptions, Report, silent
 from trimtab.agent.orphans import adopt_orphans
-from trimtab.agent.process import Launch, Nursery
+from trimtab.agent.process import Child, Launch, Nursery
+from trimtab.agent.stopped import Stopped
 from trimtab.agent.warm import Warm
 from trimtab.agent.workforce import Workforce
 from trimtab.domain import layout
@@ -119,14 +121,14 @@ class _Agent:
         patience = options.patience
         shared = options.programs.shared
         self._warm = Warm(nursery, patience, report, shared, options.warm)
-        groups, self._limits = _groups()
-        self._workforce = Workforce(hands, nursery, patience, report, groups)
-        self._jobs = Jobs(nursery.home, nursery, report)
+        self._groups, self._limits = _groups(options.gateways)
+        self._workforce = Workforce(hands, nursery, patience, report, self._groups)
+        self._jobs = Jobs(nursery.home, nursery, report, self._groups)
         self._gateways = [
             Keeper(partial(self._gateway, index), self._warm.start, patience, report)
             for index in range(options.gateways)
         ]
-        self._controller = Keeper(self._controller_launch, self._warm.start, patience, report)
+        self._controller = Keeper(self._controller_launch, self._start_apart, patience, report)
         self._control = Control(self._workforce, self._jobs, self._gateway_pids)
 
     def _gateway_pids(self) -> tuple[int, ...]:
@@ -155,6 +157,12 @@ class _Agent:
             *("--parent-fd", str(self._nursery.lifeline)),
         )
         return Launch("controller", argv, os.environ, (fd,))
+
+    async def _start_apart(self, launch: Launch) -> Child:
+        child = await self._warm.start(launch)
+        if self._groups is not None:
+            self._groups.set_apart(child, CONTROLLER)
+        return child
 
     async def run(self) -> None:
         """Everything up, until a signal or a start-up failure; then everything down."""
@@ -195,7 +203,7 @@ class _Agent:
 
     def _looks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         replays = [self._check_golden] if self._options.patience.replay > 0.0 else []
-        return [self._watch, self._measure, *replays]
+        return [self._watch, self._end_stopped, self._measure, *replays]
 
     async def _check_golden(self) -> None:
         """Workers replay by themselves; asked more often, they tell sooner."""
@@ -207,6 +215,19 @@ class _Agent:
         while True:
             await asyncio.sleep(self._options.patience.watch)
             self._workforce.watch()
+
+    async def _end_stopped(self) -> None:
+        """Whoever stopped one of these for good has ended what it does: another shall do it."""
+        stopped = Stopped()
+        while True:
+            await asyncio.sleep(self._options.patience.stopped)
+            workers = {each.slot.id: each.pid for each in self._workforce.status if each.pid}
+            names = {pid: name for name, pid in (workers | self._processes()).items()}
+            for pid in stopped.still(names):
+                text = "a signal has stopped it, and it is ended"
+                self._report(AgentEvent("failed", names[pid], text, pid))
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
 
     async def _measure(self) -> None:
         """In a thread, since the kernel takes its time to say what is private of large memory."""
@@ -249,12 +270,16 @@ class _Agent:
         await self._control.close()
 
 
-def _groups() -> tuple[Groups | None, str]:
-    """Control groups for workers if there can be any, and in words what holds workers instead."""
+def _groups(gateways: int) -> tuple[Groups | None, str]:
+    """Control groups if there can be any, and in words what holds workers instead.
+
+    In the agent's own group it is the gateways that work: each counts as much as a worker."""
     try:
-        return delegated(), "enforced by control groups"
+        groups = delegated()
     except NotDelegated as why:
         return None, f"watched by the agent: {why}"
+    groups.share(gateways)
+    return groups, "enforced by control groups"
 
 
 @contextlib.contextmanager

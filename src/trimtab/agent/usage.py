@@ -97,6 +97,14 @@ def resident_bytes(pid: int) -> int:
     return pages * _PAGE
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped a process; one that a debugger holds is not meant."""
+    try:
+        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"T"
+    except (OSError, IndexError):
+        return False
+
+
 def family(pid: int) -> Iterator[int]:
     """The process and its descendants, parents first."""
     waiting = [pid]

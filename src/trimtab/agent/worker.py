@@ -15,6 +15,7 @@ import msgspec
 
 from trimtab import errors
 from trimtab.agent.backoff import Backoff
+from trimtab.agent.devices import missing
 from trimtab.agent.groups import Groups
 from trimtab.agent.hands import PreparedRelease
 from trimtab.agent.limits import Growth, gpu, processors, standing, told
@@ -32,7 +33,7 @@ TRIES = 3
 """Starts that may fail before the worker counts as failed; it is still tried again after."""
 Result = TypeVar("Result")
 REFUSALS = (10, 11, 12)
-FINAL = (errors.GOLDEN_FAILED, errors.TAMPERED)
+FINAL = (errors.GOLDEN_FAILED, errors.TAMPERED, errors.NO_SUCH_GPU)
 """Failures that the next start would repeat: one is enough."""
 
 
@@ -190,6 +191,7 @@ class WorkerKeeper:
         if (chosen := processors(limits, self.slot.turn, present)) is not None:
             arguments += ["--processors", ",".join(map(str, chosen))]
         if (device := gpu(limits, self.slot.turn)) is not None:
+            self._check_gpu(device)
             arguments += ["--gpu", device]
         if (niceness := self._niceness) != 0:
             arguments += ["--niceness", str(niceness)]
@@ -199,6 +201,19 @@ class WorkerKeeper:
             groups.hold(child.pid, limits, self._niceness)
             child.when_ended(partial(self._leave, groups, child.pid))
         return child
+
+    def _check_gpu(self, device: str) -> None:
+        """A library that finds no GPU may calculate without one, at a tenth of the speed."""
+        why = missing(device)
+        if why:
+            raise errors.Refused(
+                errors.NO_SUCH_GPU,
+                "start",
+                f"worker {self.slot.id}",
+                f"limits.gpus gives it the GPU {device!r}, and {why}",
+                unchanged="no process was started",
+                hint="nvidia-smi -L; without limits.gpus it runs on the CPU",
+            )
 
     def _leave(self, groups: Groups, pid: int) -> None:
         if groups.leave(pid):

@@ -13,11 +13,13 @@ ClockKind = Literal["wall", "event"]
 
 
 class Objective(msgspec.Struct, frozen=True):
-    """What callers were promised. `latency_seconds` holds at `latency_quantile`."""
+    """What callers were promised. `latency_seconds` holds at `latency_quantile`; whoever waits for
+    `deadline_seconds` is told that it took too long, unless it asked for less."""
 
     latency_quantile: float = 0.99
     latency_seconds: float = 0.25
     availability: float = 0.999
+    deadline_seconds: float = 10.0
 
 
 class RolloutPlan(msgspec.Struct, frozen=True):

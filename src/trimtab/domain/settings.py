@@ -83,6 +83,12 @@ def _duration(value: Any) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
+def _time_given(value: Any) -> float:
+    seconds = _duration(value)
+    _expect(seconds > 0)
+    return seconds
+
+
 def _size(value: Any) -> int:
     match = _matched(_SIZE, value)
     unit = match[2] or ""
@@ -237,6 +243,7 @@ def choices(*words: str) -> Kind:
 
 
 DURATION = Kind("a duration", '"90s"', _duration, pattern=_DURATION.pattern)
+TIME_GIVEN = Kind("a duration above 0", '"30s"', _time_given, pattern=_DURATION.pattern)
 YEARLY = Kind("a rate", '"1 per month"', _yearly, pattern=_RATE.pattern)
 SIZE = Kind("a size", '"2 GiB"', _size, pattern=_SIZE.pattern)
 AMOUNT = Kind("a number above 0", "1.5", _above_zero)
@@ -310,6 +317,7 @@ DEPLOYMENT: tuple[Setting, ...] = (
     Setting("slo.latency_p95", "objective.latency_p95", DURATION, "Promised p95 latency."),
     Setting("slo.latency_p99", "objective.latency_p99", DURATION, "Promised p99 latency."),
     Setting("slo.availability", "objective.availability", RATIO, "Promised share of answers."),
+    Setting("slo.deadline", "objective.deadline_seconds", TIME_GIVEN, "Longest time of a request."),
     Setting(
         "rollout.strategy",
         "rollout.strategy",

@@ -126,6 +126,7 @@ def _route(state: DeploymentState, up: Collection[Digest]) -> DeploymentRoute:
     return DeploymentRoute(
         name=state.spec.name,
         routes=_shares(state.stable, rollout, up),
+        deadline_seconds=state.spec.objective.deadline_seconds,
         key=state.spec.monitor.key,
         rollout=rollout.id if rollout else None,
         asleep=asleep(state),

@@ -110,7 +110,7 @@ class _Scoring:
                 self._progress.rows += len(chunk)
                 self._progress.resumed += len(chunk)
                 continue
-            futures = [pool.submit(self._ask, *each) for each in self._requests(number, chunk)]
+            futures = [pool.submit(self._answer, *each) for each in self._requests(number, chunk)]
             open_chunks.append((number, chunk, futures))
             if len(open_chunks) > 1:
                 self._close(*open_chunks.popleft())
@@ -118,10 +118,25 @@ class _Scoring:
             self._close(*open_chunks.popleft())
         return number + 1
 
-    def _requests(self, number: int, chunk: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    def _requests(self, number: int, chunk: pa.Table) -> Iterator[tuple[str, int, pa.Table]]:
+        """Name, place in the table and rows of each request of a chunk."""
         for start in range(0, len(chunk), self._request_rows):
             name = f"score-{self._digest[:16]}-{number}-{start // self._request_rows}"
-            yield name, chunk.slice(start, self._request_rows)
+            place = number * self._chunk_rows + start
+            yield name, place, chunk.slice(start, self._request_rows)
+
+    def _answer(self, name: str, place: int, rows: pa.Table) -> Prediction:
+        try:
+            return self._ask(name, rows)
+        except errors.TrimtabError as error:
+            raise type(error)(
+                error.code,
+                f"score row {place:,} and the {len(rows) - 1:,} behind it of",
+                str(self._order.source),
+                error.message,
+                unchanged="there is no output yet; finished rows are kept for the next run",
+                hint=error.hint,
+            ) from error.__cause__
 
     def _ask(self, name: str, rows: pa.Table) -> Prediction:
         """One request until it is answered; a deadline that passed is no reason to give up."""

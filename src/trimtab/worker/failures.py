@@ -63,7 +63,8 @@ class StageFailure(Exception):
 class failing_at:  # noqa: N801 - used as a statement, and a generator costs a microsecond each
     """Turn whatever the block raises into a `StageFailure`; the trace goes to stderr only.
 
-    `SystemExit` is caught as well: code of a release may not end the worker for one request.
+    That is more than every `Exception`: code of a release may not end the worker for one request,
+    be it by `SystemExit` or because asyncio's `CancelledError` got out.
     """
 
     __slots__ = ("_stage",)
@@ -75,7 +76,7 @@ class failing_at:  # noqa: N801 - used as a statement, and a generator costs a m
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, StageFailure) or not isinstance(error, Exception | SystemExit):
+        if error is None or isinstance(error, StageFailure):
             return
         traceback.print_exception(error, file=sys.stderr)
         raise StageFailure(self._stage, told(error)) from error
@@ -94,7 +95,18 @@ def refusing(code: str, doing: str) -> Iterator[None]:
 
 
 def told(error: BaseException) -> str:
-    """Type and text of an exception, without its trace and of bounded length."""
-    text = str(error)
+    """Type and text of an exception, without its trace, of bounded length and as UTF-8 has it."""
+    text = _text_of(error)
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + " …"
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[:_LONGEST_MESSAGE] + " …"
+    # A name of a file that is not UTF-8 holds what cannot be written as such.
+    return message.encode(errors="backslashreplace").decode()
+
+
+def _text_of(error: BaseException) -> str:
+    """What an exception says of itself; how it does so is code of the release too."""
+    try:
+        return str(error)
+    except BaseException as second:
+        return f"its text cannot be had ({type(second).__name__})"

@@ -125,6 +125,17 @@ def monitor(text: str) -> MonitorPlan:
     return parsed(f"[deployment.x]\nmonitor.{text}").deployments[0].monitor
 
 
+def test_the_longest_time_of_a_request_is_the_deployments() -> None:
+    found, other = parsed('[deployment.x]\nslo.deadline = "2m"\n[deployment.y]').deployments
+    assert (found.objective.deadline_seconds, other.objective.deadline_seconds) == (120.0, 10.0)
+
+
+@pytest.mark.parametrize("text", ["0", '"0s"', '"soon"', "-1"])
+def test_a_request_has_to_be_given_some_time(text: str) -> None:
+    told = refused(f"[deployment.x]\nslo.deadline = {text}")
+    assert (told.code, told.hint) == (errors.BAD_VALUE, 'for example: deadline = "30s"')
+
+
 def test_limits_are_of_one_worker() -> None:
     assert limits("cpus = 0.5, processes = 9") == WorkerLimits(cpus=0.5, processes=9)
     assert limits('gpus = ["0", "GPU-b"]') == WorkerLimits(gpus=("0", "GPU-b"))

@@ -160,6 +160,15 @@ def test_deployment_without_a_release_is_known_and_has_no_routes() -> None:
     assert routes(story, ONE) == ()
 
 
+def test_a_request_may_take_as_long_as_the_deployment_says() -> None:
+    story = rolling("canary0")
+    objective = msgspec.structs.replace(story.state.spec.objective, deadline_seconds=90.0)
+    specified = msgspec.structs.replace(story.state.spec, objective=objective)
+    story.state = msgspec.structs.replace(story.state, spec=specified)
+    snapshot = routing({"d": story.state}, RELEASES, {}, Stamp(1, 1))
+    assert snapshot.deployments[0].deadline_seconds == 90.0
+
+
 def test_resident_releases_are_named_with_their_sockets() -> None:
     story = rolling("canary0")
     ready = {ONE: (WorkerSlot(ONE, 1), WorkerSlot(ONE, 0))}

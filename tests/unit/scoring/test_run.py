@@ -1,5 +1,6 @@
 """Every row is scored once and in order: over refusals, over a crash, and never by halves."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,8 +105,12 @@ def test_what_the_server_refuses_is_sent_again_with_less_at_once(
 def test_a_run_that_was_cut_short_goes_on_where_it_was(server: Deployed, tmp_path: Path) -> None:
     pq.write_table(flights(), tmp_path / "in.parquet")
     server.dies_after = 50
-    with pytest.raises(errors.Usage, match="no more"):
+    with pytest.raises(errors.Usage, match="no more") as caught:
         score(order(server, tmp_path))
+    told = re.fullmatch("score row ([0-9]+) and the 9 behind it of", caught.value.operation)
+    assert told is not None
+    assert int(told[1]) % 10 == 0
+    assert 400 <= int(told[1]) < ROWS, "a request of ten rows after some fifty of them"
     assert not (tmp_path / "out.parquet").exists()
     server.dies_after, first = None, len(server.asked)
     done = score(order(server, tmp_path))
