@@ -229,16 +229,15 @@ class FolderRequestLog:
     def _asked(self, deployment: str, ask: Callable[[Views], T]) -> T:
         """The answer of `ask`, which is asked again when a file was merged under its hands, and
         without the files in which damage stood in its way."""
+        from trimtab.backends import requestlog_query
 
         def look() -> T:
             views: Views = {kind: list(self._sources(deployment, kind)) for kind in KINDS}
             try:
                 return ask(views)
-            except errors.Usage:
-                raise
             except Exception as cause:
                 _all_there(views)
-                if self._sifted(deployment):
+                if requestlog_query.stumbled(cause) and self._sifted(deployment):
                     raise FileNotFoundError("damaged files were set aside") from cause
                 raise
 

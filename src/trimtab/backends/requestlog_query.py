@@ -33,6 +33,13 @@ def query(views: Views, sql: str, deployment: str) -> pa.Table:
             raise errors.Usage(errors.LOG_FAILED, "query", deployment, str(cause)) from cause
 
 
+def stumbled(problem: Exception) -> bool:
+    """Whether a question may have failed on what it was asked of, and not on how it was put."""
+    cause = problem.__cause__ if isinstance(problem, errors.Usage) else problem
+    told = isinstance(cause, duckdb.InvalidInputException | duckdb.IOException)
+    return told or not isinstance(cause, duckdb.Error)
+
+
 def labelled(views: Views, key: str | None, until: float) -> pa.Table:
     """Final answers with their newest label known by `until`; `key` is the business key."""
     with _connected(views) as connection:

@@ -23,7 +23,7 @@ TOLD = 100
 """Incidents or runs in one answer to who does not say how many."""
 SCALINGS = 5
 """How many changes of worker counts `why` tells."""
-SHARES = 500
+SHARES = 100
 """How many of the newest entries about shares of the traffic are drawn."""
 
 

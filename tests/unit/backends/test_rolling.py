@@ -358,7 +358,7 @@ def test_a_question_that_is_wrong_looks_for_no_damage(
 def test_a_disk_that_does_not_answer_is_no_damage(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "input/output error")
 
     bench.minute(*ids("a"))
