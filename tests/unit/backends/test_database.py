@@ -8,6 +8,8 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+from tests.support.control import incident, release
 
 from trimtab import errors
 from trimtab.backends import database
@@ -20,6 +22,8 @@ from trimtab.backends.database import (
     sqlite_engine,
     writing,
 )
+from trimtab.backends.journal import SqlJournal
+from trimtab.domain import events as e
 
 
 def test_migrations_lead_to_the_declared_tables(tmp_path: Path) -> None:
@@ -101,16 +105,49 @@ def test_engine_alone_does_not_touch_the_schema(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def taken_back(db: Connection, revision: str) -> None:
+    """Bring a file to an older schema."""
+    config = Config()
+    folder = Path(database.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = db
+    command.downgrade(config, revision)
+
+
+def test_a_journal_of_an_older_version_is_found_and_verified_like_a_new_one(tmp_path: Path) -> None:
+    told: list[e.AnyEvent] = [
+        e.IncidentOpened(incident("i1")),
+        e.IncidentUpdated(incident("i1")),
+        e.IncidentClosed("i1", 2.0),
+        e.RunRequested("run1", "m", "quality", 1.0, "i1"),
+        e.RunFailed("run1", "why"),
+        e.RunRequested("run2", "m", "human", 1.0),
+        e.RunSucceeded("run2", release(2), 1.0),
+        e.RolloutPaused("r1"),
+    ]
+    entries = [e.NewEntry(at=1.0, actor="ann", event=each, deployment="d") for each in told]
+    engine = open_database(tmp_path / "control.db")
+    journal = SqlJournal(engine)
+    recorded = journal.commit(journal.lead("one", 0.0), entries, [])
+    with engine.begin() as db:
+        taken_back(db, "0001")
+        columns = [row[1] for row in db.exec_driver_sql("pragma table_info(journal)")]
+        assert "subject" not in columns
+    engine.dispose()
+    engine = open_database(tmp_path / "control.db")
+    journal = SqlJournal(engine)
+    assert journal.verify() == len(told)
+    assert journal.about(["i1"]) == recorded[:3]
+    assert journal.about(["run1", "run2"]) == recorded[3:7]
+    engine.dispose()
+
+
 def test_migrations_go_back_to_nothing_and_up_again_on_a_populated_file(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "control.db")
     with engine.begin() as db:
         db.exec_driver_sql("insert into leader values (1, 'one', 0.0)")
-        config = Config()
-        folder = Path(database.__file__).parent / "migrations"
-        config.set_main_option("script_location", str(folder))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = db
-        command.downgrade(config, "base")
+        taken_back(db, "base")
         left = db.exec_driver_sql("select name from sqlite_master where type = 'table'")
         assert left.scalars().all() == ["alembic_version"]
     engine.dispose()
