@@ -210,6 +210,12 @@ class Loop(RuleBasedStateMachine):
             assert self.journal.verify() == self.system.seq
 
     @invariant()
+    def state_that_is_kept_is_the_state(self) -> None:
+        if hasattr(self, "journal"):
+            kept = msgspec.json.encode(self.system)
+            assert msgspec.json.decode(kept, type=SystemState) == self.system
+
+    @invariant()
     def never_more_than_three_automatic_rollbacks(self) -> None:
         if hasattr(self, "journal"):
             assert self.state.automatic_rollbacks <= 3

@@ -31,6 +31,11 @@ def ordered(system: MemorySystem, path: str, status: int = 200, **body: object) 
         ("releases?model=other", "releases", 0),
         ("history", "events", 13),
         ("history?limit=2", "events", 2),
+        ("history?before=5", "events", 4),
+        ("history?deployment=flight-delay&limit=3&before=12", "events", 3),
+        ("why?limit=1", "incidents", 1),
+        ("why?before=1", "incidents", 0),
+        ("runs?limit=1&before=3", "runs", 0),
         ("why", "incidents", 1),
         ("why/flight-delay-i1", "incidents", 1),
         ("why?deployment=flight-delay", "incidents", 1),
@@ -45,6 +50,28 @@ def test_what_can_be_read(path: str, key: str, count: int) -> None:
     answer = Browser(system).get(f"/api/{path}")
     assert answer.status_code == 200
     assert len(answer.json()[key]) == count
+
+
+def test_pages_of_the_past_lead_to_its_beginning() -> None:
+    browser, found = Browser(in_canary()), []
+    asked = "/api/history?limit=5"
+    while asked:
+        page = browser.get(asked).json()
+        found = [event["seq"] for event in page["events"]] + found
+        asked = page["earlier"] and f"/api/history?limit=5&before={page['earlier']}"
+    assert found == list(range(1, 13))
+
+
+def test_an_incident_that_is_open_is_told_whatever_came_after_it() -> None:
+    system = in_canary()
+    for number in (1, 2, 3):
+        system.tell(e.IncidentOpened(incident(number)))
+    system.tell(e.IncidentClosed("flight-delay-i2", NOW))
+    system.tell(e.IncidentClosed("flight-delay-i3", NOW))
+    told = Browser(system).get("/api/why?limit=1").json()
+    assert {each["id"] for each in told["incidents"]} == {"flight-delay-i1", "flight-delay-i3"}
+    older = Browser(system).get(f"/api/why?limit=1&before={told['earlier']}").json()
+    assert [each["id"] for each in older["incidents"]] == ["flight-delay-i2"]
 
 
 def test_a_release_is_found_by_number_and_by_digest() -> None:
@@ -64,6 +91,9 @@ def test_a_release_is_found_by_number_and_by_digest() -> None:
         ("releases/-", 400, errors.NO_SUCH_RELEASE),
         ("history?limit=0", 400, errors.BAD_REQUEST),
         ("history?limit=x", 400, errors.BAD_REQUEST),
+        ("history?before=0", 400, errors.BAD_REQUEST),
+        ("why?limit=1001", 400, errors.BAD_REQUEST),
+        ("runs?before=99999999999999999999", 400, errors.BAD_REQUEST),
         ("nothing", 404, errors.BAD_REQUEST),
         ("evidence/other", 404, errors.NO_SUCH_DEPLOYMENT),
     ],
