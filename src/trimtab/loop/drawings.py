@@ -34,7 +34,7 @@ class Drawings:
 
     async def begin(self, wanted: Mapping[Key, Draw]) -> None:
         """Draw what was not begun before, and wait for that, but not for long."""
-        fresh = wanted.keys() - self._tasks.keys()
+        fresh = [key for key in wanted if key not in self._tasks]
         for key in fresh:
             self._tasks[key] = asyncio.ensure_future(self._drawn(key, wanted[key]))
         if not fresh:

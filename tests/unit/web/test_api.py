@@ -53,7 +53,8 @@ def test_what_can_be_read(path: str, key: str, count: int) -> None:
 
 
 def test_pages_of_the_past_lead_to_its_beginning() -> None:
-    browser, found = Browser(in_canary()), []
+    browser = Browser(in_canary())
+    found: list[int] = []
     asked = "/api/history?limit=5"
     while asked:
         page = browser.get(asked).json()
