@@ -197,6 +197,28 @@ def test_changed_journal_does_not_verify(tmp_path: Path, change: str) -> None:
     engine.dispose()
 
 
+def test_what_is_no_entry_any_more_is_said_by_whoever_reads_it(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "control.db")
+    journal = SqlJournal(engine)
+    told = of("d", e.IncidentClosed("i1", 2.0))
+    journal.commit(journal.lead("one", 0.0), [new(1), *told, new(3)], [])
+    engine.dispose()
+    with sqlite3.connect(tmp_path / "control.db") as raw:
+        raw.execute("update journal set content = '{\"seq\": 2' where seq = 2")
+    raw.close()
+    engine = open_database(tmp_path / "control.db")
+    journal = SqlJournal(engine)
+    reads: list[Callable[[], object]] = [
+        journal.entries,
+        journal.verify,
+        lambda: journal.newest(2),
+        lambda: journal.about(["i1"]),
+    ]
+    assert [code(read) for read in reads] == [errors.JOURNAL_BROKEN] * 4
+    assert [entry.seq for entry in journal.newest(1)] == [3]
+    engine.dispose()
+
+
 def test_changed_memory_does_not_verify() -> None:
     journal = MemoryJournal()
     journal.commit(journal.lead("one", 0.0), [new(1), new(2)], [])

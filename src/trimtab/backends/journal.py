@@ -128,7 +128,15 @@ def _newest(
 
 
 def _entries(rows: Sequence[Row[int, str, str, str]]) -> tuple[Entry, ...]:
-    return tuple(chain.read(row.content.encode(), row.previous, row.hash) for row in rows)
+    return tuple(map(_entry, rows))
+
+
+def _entry(row: Row[int, str, str, str]) -> Entry:
+    """The entry of a row. Raises `Integrity` TT-501 when it is none."""
+    try:
+        return chain.read(row.content.encode(), row.previous, row.hash)
+    except msgspec.DecodeError as cause:
+        raise broken(row.seq) from cause
 
 
 def _hash(db: Connection, seq: int) -> str:

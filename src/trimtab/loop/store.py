@@ -130,7 +130,7 @@ class Store:
 
     def _recall(self) -> None:
         """Begin with the kept state, if the journal has the entry that it was kept at."""
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(msgspec.DecodeError, errors.Integrity):
             kept = msgspec.json.decode(self.journal.load(KEPT) or b"", type=Kept)
             found = self.journal.entries(kept.state.seq - 1, 1)
             if kept.fold == fold() and [entry.hash for entry in found] == [kept.hash]:

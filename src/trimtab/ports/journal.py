@@ -8,7 +8,7 @@ from trimtab.domain.events import Effect, Entry, NewEntry
 
 class Past(Protocol):
     """Entries from the newest back. What a question costs follows from what it is answered with,
-    not from how many entries there are."""
+    not from how many entries there are. Raises `Integrity` TT-501 for what is no entry any more."""
 
     def newest(
         self,
@@ -43,7 +43,7 @@ class Journal(Past, Protocol):
         ...
 
     def entries(self, after: int = 0, limit: int | None = None) -> tuple[Entry, ...]:
-        """Entries with `seq` > `after`, in order."""
+        """Entries with `seq` > `after`, in order. Raises as `Past`."""
         ...
 
     def pending(self) -> tuple[Effect, ...]:

@@ -72,12 +72,9 @@ async def history(request: Request) -> Response:
 async def why(request: Request) -> Response:
     """The open and the newest `?limit=` incidents, of `?deployment=` when given; with `?before=`
     the newest that were opened before that entry."""
-    live, deployment, before = (
-        live_of(request),
-        _known_deployment(request),
-        _number(request, "before"),
-    )
-    seen, limit = live.look(), _number(request, "limit", MOST_TOLD) or TOLD
+    live, deployment = live_of(request), _known_deployment(request)
+    limit, before = _number(request, "limit", MOST_TOLD) or TOLD, _number(request, "before")
+    seen = live.look()
     beside = open_incidents(seen, deployment) if before is None else ()
     page = live.history.incidents(limit, deployment, before, beside)
     scalings = live.history.scalings(SCALINGS, deployment)
