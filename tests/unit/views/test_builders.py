@@ -113,6 +113,14 @@ def test_a_deployment_has_one_word_and_one_reason(
     assert (view.state, view.reason) == (state, reason)
 
 
+@pytest.mark.parametrize(("files", "said"), [(0, ""), (1, "a file of the"), (3, "3 files of the")])
+def test_files_of_the_log_that_were_set_aside_are_counted(files: int, said: str) -> None:
+    system = serving()
+    system.traffic[NAME] = TrafficCounts(12_408, damaged=files)
+    told = as_text(build_status(system.seen()))
+    assert (f"{said} request log, damaged and set aside" in told) is bool(files)
+
+
 def test_shares_of_stable_and_candidate_sum_to_one() -> None:
     view = build_status(in_canary().seen()).deployments[0]
     assert view.stable is not None
