@@ -1,5 +1,6 @@
 """Messages to people as lines of a file, one JSON object each."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,10 @@ import msgspec
 from trimtab import errors
 from trimtab.domain.verdicts import Incident
 from trimtab.ports.clock import Clock
+
+REMEMBERED_BYTES = 4 * 1024 * 1024
+"""Size of the end of the file that is read at a start: a message that may have to be sent again was
+among the last that were written before."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -55,7 +60,9 @@ class FileNotifier:
     def _read(self) -> set[str]:
         if not self._path.exists():
             return set()
-        data = self._path.read_bytes()
+        with self._path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - REMEMBERED_BYTES, 0))
+            data = file.read()
         whole, _, torn = data.rpartition(b"\n")
         if torn:
             with self._path.open("ab") as file:
