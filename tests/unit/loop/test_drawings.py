@@ -1,6 +1,7 @@
 """Requests that show an incident are drawn beside the loop: a slow log holds no tick."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -161,6 +162,17 @@ def test_a_slow_log_keeps_no_rollback_back(bench: Bench) -> None:
         assert (shown_ids(told.guard.shown), took) == ([["c1"]], 0.0)
 
     run(bench, story)
+
+
+def test_what_is_drawn_is_read_by_another_thread() -> None:
+    async def work() -> int:
+        drawings = Drawings(VirtualClock())
+        await drawings.begin({("d", "i1"): lambda: Told(rows=threading.get_ident())})
+        told = drawings.of(("d", "i1"))
+        assert told is not None
+        return told.rows
+
+    assert asyncio.run(work()) != threading.get_ident()
 
 
 def test_a_drawing_that_fails_in_any_way_keeps_no_incident_back(
