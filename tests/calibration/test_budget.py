@@ -18,7 +18,7 @@ from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.verdicts import Tier
 from trimtab.judge.budget import TIMES, YEAR, tier
 from trimtab.judge.gaps import Block, Expected, GapWatch, gap_watch
-from trimtab.judge.groups import Shown
+from trimtab.judge.groups import Sums
 from trimtab.judge.profile import build_profile
 from trimtab.judge.signals.bias import Bias
 from trimtab.judge.signals.breaks import Cell, Seen
@@ -118,7 +118,7 @@ class World:
         gap = self.rng.normal(watch.zone[1], watch.variance**0.5)
         rate = float(np.clip(SELECTED + gap, 0.0, 1.0))
         hits, others = self.rng.binomial(ROWS // 2, [rate, SELECTED]).tolist()
-        return Block(start, *(Shown(int(n * MICRO), 0, ROWS // 2) for n in (hits, others)))
+        return Block(start, *(Sums(int(n * MICRO), 0, ROWS // 2) for n in (hits, others)))
 
     def bins(self, column: ColumnProfile) -> Bins:
         """Every cut point at its upper border; of categories every other one."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trimtab.judge.gaps import Block, Expected, GapWatch, gap_watch
-from trimtab.judge.groups import Shown
+from trimtab.judge.groups import Sums
 from trimtab.judge.watch import Zone
 from trimtab.stats.fixed_point import MICRO
 
@@ -39,9 +39,9 @@ def blocks_of(
         yield rate - base, Block(number * 86_400.0, part(hits, own), part(other, 8 * n))
 
 
-def part(hits: int, n: int) -> Shown:
+def part(hits: int, n: int) -> Sums:
     """Counts as sums."""
-    return Shown(int(hits * MICRO), 0, n)
+    return Sums(int(hits * MICRO), 0, n)
 
 
 def begun(spread: float) -> GapWatch:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trimtab.judge.groups import Shown
+from trimtab.judge.groups import Sums
 from trimtab.judge.treatment import Contest, Harmless
 from trimtab.stats.fixed_point import MICRO
 
@@ -18,11 +18,11 @@ BORDERS = {"like stable": (0.3, 0.3), "tolerated": (0.05, 0.0), "closing": (0.05
 """Gaps of the candidate and of stable, none of which is harm."""
 
 
-def arm(rng: np.random.Generator, n: int, base: float, gap: float) -> tuple[Shown, Shown]:
+def arm(rng: np.random.Generator, n: int, base: float, gap: float) -> tuple[Sums, Sums]:
     """Rows of the group, one in five, and of the others under one release."""
     own = int(rng.binomial(n, 0.2))
     hits, other = rng.binomial(own, base + gap), rng.binomial(n - own, base)
-    return Shown(int(hits * MICRO), 0, own), Shown(int(other * MICRO), 0, n - own)
+    return Sums(int(hits * MICRO), 0, own), Sums(int(other * MICRO), 0, n - own)
 
 
 def ever(rng: np.random.Generator, gaps: tuple[float, float], base: str) -> tuple[float, float]:

@@ -151,6 +151,35 @@ class LossModel(msgspec.Struct, frozen=True, kw_only=True):
     leaf: tuple[tuple[float, ...], ...]
 
 
+class SegmentEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a segment (rows whose `column` is `value`) tells of itself beside what all rows tell.
+
+    `n` are its labelled rows of the reference, by cell in `cells`, with outcomes by fold and group
+    of cells in `rows` and `hits` (folds x groups); `features` is the mean of the features of the
+    shift. `spread` is the variance by which groups of cells differ from the chances of all rows,
+    beyond chance. `quality`, `decisions`, `wobbles` and `drifts` are as those of all rows, which
+    the last two are never below. With too few rows nothing but `n` is told.
+    """
+
+    column: str
+    value: str
+    n: int
+    cells: tuple[int, ...] = ()
+    rows: tuple[tuple[int, ...], ...] = ()
+    hits: tuple[tuple[float, ...], ...] = ()
+    features: tuple[float, ...] = ()
+    spread: float = 0.0
+    quality: tuple[QualityProfile, ...] = ()
+    decisions: tuple[tuple[int, ...], ...] = ()
+    wobbles: tuple[Wobble, ...] = ()
+    drifts: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As people read it: `carrier=UA`."""
+        return f"{self.column}={self.value}"
+
+
 class EstimateProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes to estimate quality before labels come, learned on the labelled reference.
 
@@ -182,6 +211,8 @@ class EstimateProfile(msgspec.Struct, frozen=True, kw_only=True):
     drifts: tuple[float, ...] = ()
     """Variance between days, beyond chance, of mean outcome minus chance: over all rows, then by
     group. Empty without days."""
+    segments: tuple[SegmentEstimate, ...] = ()
+    """The declared segments, column by column; empty in profiles from before they were learned."""
 
 
 class GapProfile(msgspec.Struct, frozen=True, kw_only=True):

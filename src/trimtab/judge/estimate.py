@@ -7,9 +7,9 @@ none of this can be known, the answer is a refusal with its reason, not a number
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -73,24 +73,34 @@ class Seen(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """An estimate profile with what every block asks of it: the chance of each cell, these as they
-    would be without each fold of the reference, and the density ratio."""
+    """An estimate profile with what every block asks of it: the chance of each cell (C,), these as
+    they would be without each fold of the reference (F, C), and the density ratio.
+
+    `worth` are the rows of the reference behind it. `drawn` is, by group of cells, the variance that
+    chances keep because they were drawn towards those of all rows; zeros for all rows themselves.
+    """
 
     profile: EstimateProfile
     chance: Floats
-    without: tuple[Floats, ...]
+    without: Floats
     ratio: DensityRatio | None
+    worth: int
+    drawn: Floats
 
     @classmethod
     def of(cls, profile: EstimateProfile) -> "Learned":
         """Make it once: pooling the chances of each fold costs more than a block's estimate."""
         ratio = None if profile.shift is None else _ratio(profile.shift)
-        return cls(profile, np.array(profile.chance), tuple(fold_chances(profile)), ratio)
+        without = np.array(fold_chances(profile))
+        worth = sum(map(sum, profile.rows))
+        groups = np.zeros(max(profile.group) + 1)
+        return cls(profile, np.array(profile.chance), without, ratio, worth, groups)
 
-    @property
-    def worth(self) -> int:
-        """Rows of the reference."""
-        return sum(map(sum, self.profile.rows))
+    def variance(self, weight: Floats) -> Floats:
+        """How well sums of chances are known, for weights of the cells (C,) or (C, K)."""
+        folds = jackknife_variance((self.without - self.chance) @ weight)
+        groups = np.eye(self.drawn.size)[:, np.array(self.profile.group)] @ weight
+        return np.asarray(folds + self.drawn @ groups**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,34 +207,61 @@ def strange_rows(inputs: tuple[ColumnProfile, ...], values: Columns) -> NDArray[
 
 def estimate(learned: Learned, seen: Seen, metric: str, days: float = 1.0) -> Estimate | Refusal:
     """Estimate `metric` on the rows counted in `seen`, which are those of `days` days."""
-    if metric not in learned.profile.metrics:
-        return Refusal(f"{metric} cannot be estimated without labels for this release")
+    return estimates(learned, seen, (metric,), days)[metric]
+
+
+def estimates(
+    learned: Learned, seen: Seen, metrics: Iterable[str], days: float = 1.0
+) -> dict[str, Estimate | Refusal]:
+    """Estimate several metrics on the rows counted in `seen`, which are those of `days` days."""
+    known, made = learned.profile.metrics, _weighed(learned, seen)
+    return {
+        metric: Refusal(f"{metric} cannot be estimated without labels for this release")
+        if metric not in known
+        else made
+        if isinstance(made, Refusal)
+        else _estimated(learned, made, metric, days)
+        for metric in metrics
+    }
+
+
+class _Weighed(NamedTuple):
+    """Rows per cell, their chances on the reference weighted like them, and by how much that makes
+    the reference worth fewer rows."""
+
+    rows: Floats
+    chance: Floats
+    inflation: float
+
+
+def _weighed(learned: Learned, seen: Seen) -> _Weighed | Refusal:
+    """What all metrics of a block share, or why there is none of them."""
     n = seen.n
     if n < FEWEST:
         return Refusal(f"{n} rows with an output, at least {FEWEST} are needed")
     if seen.strange > STRANGE * (n + seen.mute):
         share = seen.strange / (n + seen.mute)
         return Refusal(f"{share:.0%} of the rows have values that the reference never held")
-    effective = learned.worth / inflation(learned, seen)
+    inflated = inflation(learned, seen)
+    effective = learned.worth / inflated
     if effective < FEWEST:
         return Refusal(
             f"the inputs are so far from the reference that it is worth {effective:.0f} rows, "
             f"at least {FEWEST} are needed"
         )
-    return _estimated(learned, seen, metric, days, effective)
+    rows = np.array(seen.cells, dtype=np.float64)
+    return _Weighed(rows, recalibrated(learned, seen), inflated)
 
 
-def _estimated(
-    learned: Learned, seen: Seen, metric: str, days: float, effective: float
-) -> Estimate | Refusal:
-    profile, rows = learned.profile, np.array(seen.cells, dtype=np.float64)
+def _estimated(learned: Learned, made: _Weighed, metric: str, days: float) -> Estimate | Refusal:
+    profile, rows = learned.profile, made.rows
     plain = expected(profile, rows, learned.chance, metric)
-    weighted = expected(profile, rows, recalibrated(learned, seen), metric)
-    without = [expected(profile, rows, chance, metric) for chance in learned.without]
-    if plain is None or weighted is None or None in without:
+    weighted = expected(profile, rows, made.chance, metric)
+    if plain is None or weighted is None:
         return Refusal(f"{metric} is not defined for these rows: too few of a class are expected")
-    known = jackknife_variance([each.value for each in without if each is not None])
-    noise = known * (inflation(learned, seen) - 1.0)
+    # The metric goes by its slope from one set of chances to another (infinitesimal jackknife).
+    known = float(learned.variance(rows * plain.slope.ravel()))
+    noise = known * (made.inflation - 1.0)
     moved = weighted.value - plain.value
     # James and Stein: a correction that is smaller than its own noise is not made.
     kept = max(1.0 - noise / moved**2, 0.0) if moved else 0.0
@@ -241,16 +278,19 @@ def _estimated(
         value,
         max(interval.lower, 0.0),
         min(interval.upper, 1.0),
-        seen.n,
-        effective,
+        int(rows.sum()),
+        learned.worth / made.inflation,
         kept * moved,
     )
 
 
-def with_costs(profile: EstimateProfile, quality: QualityProfile) -> EstimateProfile:
+def with_costs(
+    profile: EstimateProfile, quality: QualityProfile, cells: Sequence[int] = ()
+) -> EstimateProfile:
     """The profile of a binary model with the costs of a deployment among its metrics.
 
-    The decisions of a day are known, so its cost moves with its error and its precision alone; that
+    `cells` are the rows of the reference by cell, those of all rows unless given. The decisions of
+    a day are known, so its cost moves with its error and its precision alone; that
     both move together is the worst that these let expect.
     """
     if "precision" not in profile.metrics or not quality.costs:
@@ -258,7 +298,7 @@ def with_costs(profile: EstimateProfile, quality: QualityProfile) -> EstimatePro
     size = len(profile.chance) // 2
     (true_no, missed), (false_yes, true_yes) = quality.costs
     up, down = (missed,) * size + (true_yes,) * size, (true_no,) * size + (false_yes,) * size
-    rows = np.array(profile.rows, dtype=np.float64).sum(axis=0)
+    rows = np.array(cells, dtype=np.float64) if cells else np.sum(profile.rows, axis=0)
     decided = float(rows[size:].sum() / rows.sum())
     error, precision = (math.sqrt(wobble_of(profile, name)) for name in ("error", "precision"))
     by_error, by_precision = missed - true_no, false_yes - true_yes - (missed - true_no)
@@ -283,8 +323,9 @@ def expected(
     shape = (len(profile.sides), -1)
     cells = Cells(rows.reshape(shape), chance.reshape(shape))
     if profile.residual:
-        value = cells.mean_cost(1.0, 0.0).value
-        return Expected(value, float(rows @ np.array(profile.residual)) / float(rows.sum()) ** 2)
+        lost = cells.mean_cost(1.0, 0.0)
+        variance = float(rows @ np.array(profile.residual)) / float(rows.sum()) ** 2
+        return lost._replace(variance=variance)
     if metric in profile.costs:
         positive, negative = (np.reshape(cost, shape) for cost in profile.costs[metric])
         return cells.mean_cost(positive, negative)

@@ -40,6 +40,7 @@ from trimtab.judge.quality import (
 from trimtab.stats.bins import quantile_cuts
 from trimtab.stats.boosting import Boosted
 from trimtab.stats.density_ratio import DensityRatio
+from trimtab.stats.shrinkage import spread_of_effects
 
 BINS = 50
 ROWS_PER_BIN = 20
@@ -70,14 +71,20 @@ class Known:
     day: Ints | None
     columns: Mapping[str, Column]
 
+    def take(self, rows: NDArray[np.bool_]) -> "Known":
+        """The rows where the mask is true, of the same days, without their columns."""
+        day = None if self.day is None else self.day[rows]
+        return Known(self.outcome[rows], self.cell[rows], self.fold[rows], day, {})
+
 
 def build_estimate(
     signature: Signature,
     columns: tuple[ColumnProfile, ...],
     quality: tuple[QualityProfile, ...],
     rows: "LabelledRows",
-) -> EstimateProfile | None:
-    """The profile of labelled reference rows; None with fewer than 100 that have an output."""
+) -> tuple[EstimateProfile, Known] | None:
+    """The profile of labelled reference rows, and these rows as it knows them; None with fewer than
+    100 that have an output."""
     empty = _empty(signature, quality)
     if empty is None:
         return None
@@ -101,7 +108,7 @@ def build_estimate(
     known = Known(outcome, cells_of(shaped, score, side), fold, rows.day, values)
     made = _counted(shaped, known)
     costs = _costs(signature, quality, rows, made, known)
-    return _learned(msgspec.structs.replace(made, costs=costs), known, columns)
+    return _learned(msgspec.structs.replace(made, costs=costs), known, columns), known
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +192,7 @@ def _loss_model(
         base=fitted.base,
         feature=tuple(map(tuple, fitted.feature.tolist())),
         above=tuple(map(tuple, fitted.above.tolist())),
-        leaf=tuple(_rounded(leaf) for leaf in fitted.leaf),
+        leaf=tuple(rounded(leaf) for leaf in fitted.leaf),
     )
 
 
@@ -213,9 +220,9 @@ def _counted(shaped: EstimateProfile, known: Known) -> EstimateProfile:
     chance = calibrated(shaped, total, hits.sum(axis=0))
     return msgspec.structs.replace(
         shaped,
-        chance=_rounded(chance),
+        chance=rounded(chance),
         rows=tuple(tuple(fold) for fold in rows.tolist()),
-        hits=tuple(_rounded(fold) for fold in hits),
+        hits=tuple(rounded(fold) for fold in hits),
         group=tuple(_groups(chance, total).tolist()),
     )
 
@@ -244,11 +251,12 @@ def _learned(
     )
     if known.day is None:
         return full
+    gaps = metric_gaps(full, days_of(full, known, known.day), chances)
     return msgspec.structs.replace(
         full,
         days=int(known.day.max()) + 1,
-        wobbles=_wobbles(full, _days(full, known, known.day), chances),
-        drifts=_drifts(full, known, known.day, left),
+        wobbles=tuple(Wobble(metric, beyond(*gap)) for metric, gap in gaps),
+        drifts=tuple(beyond(*gap) for gap in outcome_gaps(full, known, known.day, left)),
     )
 
 
@@ -301,7 +309,7 @@ def _by_cell(
     rows = np.bincount(cell, minlength=cells)
     means = np.bincount(cell, chosen, minlength=cells) / np.maximum(rows, 1)
     places = np.flatnonzero(rows)
-    return _rounded(np.interp(np.arange(cells), places, means[places]))
+    return rounded(np.interp(np.arange(cells), places, means[places]))
 
 
 def _shift(
@@ -326,10 +334,10 @@ def _shift(
     pull = _beside(group, features, left) - np.outer(lost, shares)
     return ShiftProfile(
         columns=tuple(chosen),
-        mean=_rounded(ratio.mean),
-        inverse=_rounded(ratio.inverse[np.triu_indices(ratio.mean.size)]),
-        mass=tuple(_rounded(row) for row in mass),
-        pull=tuple(_rounded(row) for row in pull),
+        mean=rounded(ratio.mean),
+        inverse=rounded(ratio.inverse[np.triu_indices(ratio.mean.size)]),
+        mass=tuple(rounded(row) for row in mass),
+        pull=tuple(rounded(row) for row in pull),
     )
 
 
@@ -382,7 +390,8 @@ class Day(NamedTuple):
     fold: int
 
 
-def _days(profile: EstimateProfile, known: Known, day: Ints) -> list[Day]:
+def days_of(profile: EstimateProfile, known: Known, day: Ints) -> list[Day]:
+    """The days that `day` counts, which is that of each known row."""
     cells, made = len(profile.chance), []
     for number in range(int(day.max()) + 1):
         mask = day == number
@@ -392,9 +401,15 @@ def _days(profile: EstimateProfile, known: Known, day: Ints) -> list[Day]:
     return made
 
 
-def _wobbles(profile: EstimateProfile, days: list[Day], chances: Floats) -> tuple[Wobble, ...]:
-    """By how much realised metrics of days differ from their estimates, beyond chance."""
-    made = []
+Gaps = tuple[list[float], list[float]]
+"""By how much days differ from what is expected of them, and the variance of that by chance."""
+
+
+def metric_gaps(
+    profile: EstimateProfile, days: list[Day], chances: Floats
+) -> list[tuple[str, Gaps]]:
+    """Realised metrics of days beside their estimates, by the chances without each fold (F, C)."""
+    made: list[tuple[str, Gaps]] = []
     for metric in profile.metrics:
         apart, chance = [], []
         for day in days:
@@ -405,33 +420,31 @@ def _wobbles(profile: EstimateProfile, days: list[Day], chances: Floats) -> tupl
             if usual is not None and real is not None:
                 apart.append(real.value - usual.value)
                 chance.append(usual.variance)
-        made.append(Wobble(metric, _excess(apart, chance)))
-    return tuple(made)
+        made.append((metric, (apart, chance)))
+    return made
 
 
-def _drifts(profile: EstimateProfile, known: Known, day: Ints, left: Floats) -> tuple[float, ...]:
-    """By how much the mean of outcome minus chance differs between days, beyond chance."""
+def outcome_gaps(profile: EstimateProfile, known: Known, day: Ints, left: Floats) -> list[Gaps]:
+    """The mean of outcome minus chance (`left`) of days: over all rows, then by group of cells."""
     group = np.array(profile.group)[known.cell]
     masks = [group >= 0, *(group == number for number in range(max(profile.group) + 1))]
-    made = []
+    made: list[Gaps] = []
     for mask in masks:
-        rows = np.bincount(day[mask])
-        sums, squares = (np.bincount(day[mask], values) for values in (left[mask], left[mask] ** 2))
-        full = rows > 1
-        means = sums[full] / rows[full]
-        chance = np.maximum(squares[full] / rows[full] - means**2, 0.0) / rows[full]
-        made.append(_excess(means.tolist(), chance.tolist()))
-    return tuple(made)
+        rows, sums = np.bincount(day[mask]), np.bincount(day[mask], left[mask])
+        there = rows > 0
+        chance = float((left[mask] ** 2).sum()) / max(int(rows.sum()), 1) / rows[there]
+        made.append(((sums[there] / rows[there]).tolist(), chance.tolist()))
+    return made
 
 
-def _excess(values: list[float], chance: list[float]) -> float:
-    """Variance of the values beyond that by chance; 0.0 for fewer than two."""
-    if len(values) < 2:
-        return 0.0
-    excess = float(np.var(values, ddof=1)) - float(np.mean(chance))
-    return float(f"{max(excess, 0.0):.{DIGITS}g}")
+def beyond(apart: list[float], chance: list[float]) -> float:
+    """The variance of days beyond chance; each counts by what it tells, for days may be of few
+    rows."""
+    told = np.array(chance) > 0.0
+    spread = spread_of_effects(np.array(apart)[told], np.array(chance)[told])
+    return rounded(np.array([spread]))[0]
 
 
-def _rounded(values: NDArray[Any]) -> tuple[float, ...]:
-    """Six digits, so that a profile is small and does not hang on the last bit of a library."""
+def rounded(values: NDArray[Any]) -> tuple[float, ...]:
+    """Values in six digits, so that a profile is small and does not hang on the last bit of a library."""
     return tuple(0.0 if value == 0.0 else float(f"{value:.{DIGITS}g}") for value in values.tolist())

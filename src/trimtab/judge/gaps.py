@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from trimtab.judge.groups import Shown
+from trimtab.judge.groups import Sums
 from trimtab.judge.reach import HORIZONS, LATELY, Reach
 from trimtab.judge.watch import RECOVERED, WEALTH, Point, Watch, Zone
 from trimtab.stats.bets import Side
@@ -26,8 +26,8 @@ class Block(NamedTuple):
     """A closed block: its start, and a measure of the group and of the others, of rows each."""
 
     start: float
-    group: Shown
-    others: Shown
+    group: Sums
+    others: Sums
 
     @property
     def gap(self) -> float:

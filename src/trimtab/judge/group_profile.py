@@ -27,7 +27,7 @@ from trimtab.judge.groups import (
     code,
     crossed,
     label_counts,
-    shown,
+    sums_of,
     single_values,
     tabulated,
 )
@@ -113,8 +113,8 @@ def _gaps(mine: Ints, every: Ints, task: str) -> tuple[GapProfile, ...]:
 
 
 def _gap(measure: Measure, mine: Ints, others: Ints) -> GapProfile | None:
-    own = shown(measure, Cell(*mine.sum(axis=0).tolist()))
-    rest = shown(measure, Cell(*others.sum(axis=0).tolist()))
+    own = sums_of(measure, Cell(*mine.sum(axis=0).tolist()))
+    rest = sums_of(measure, Cell(*others.sum(axis=0).tolist()))
     if not own.n or not rest.n:
         return None
     return GapProfile(
@@ -135,7 +135,7 @@ def _between_days(measure: Measure, mine: Ints, others: Ints, centre: Centre) ->
         return 0.0
     gaps, chances = [], []
     for own_counts, other_counts in zip(mine.tolist(), others.tolist(), strict=True):
-        own, rest = shown(measure, Cell(*own_counts)), shown(measure, Cell(*other_counts))
+        own, rest = sums_of(measure, Cell(*own_counts)), sums_of(measure, Cell(*other_counts))
         if own.n and rest.n:
             gaps.append(own.surplus - rest.surplus)
             chances.append(variance(centre, own.n, rest.n))

@@ -79,9 +79,9 @@ ANSWERS = slice(0, 4)
 LABELS = slice(4, WIDTH)
 
 
-class Shown(NamedTuple):
-    """A measure of some rows: sum of values in [0, 1], what was promised of it, and rows. Sums are
-    in units of 2**-20."""
+class Sums(NamedTuple):
+    """A measure of `n` rows: the sum of values in [0, 1], and of what was promised of them, in units
+    of 2**-20."""
 
     total: int
     promised: int
@@ -98,22 +98,22 @@ class Shown(NamedTuple):
         return (self.total - self.promised) / MICRO / self.n
 
 
-def shown(measure: Measure, cell: Cell) -> Shown:
+def sums_of(measure: Measure, cell: Cell) -> Sums:
     """What counts say of a measure."""
     one = int(MICRO)
     match measure:
         case "selection":
-            return Shown(cell.selected * one, 0, cell.answered)
+            return Sums(cell.selected * one, 0, cell.answered)
         case "score":
-            return Shown(cell.score, 0, cell.answered)
+            return Sums(cell.score, 0, cell.answered)
         case "tpr":
-            return Shown(cell.hits * one, 0, cell.positive)
+            return Sums(cell.hits * one, 0, cell.positive)
         case "fpr":
-            return Shown(cell.false_alarms * one, 0, cell.labelled - cell.positive)
+            return Sums(cell.false_alarms * one, 0, cell.labelled - cell.positive)
         case "error":
-            return Shown(cell.loss, 0, cell.labelled)
+            return Sums(cell.loss, 0, cell.labelled)
         case _:
-            return Shown(cell.positive * one, cell.promised, cell.labelled)
+            return Sums(cell.positive * one, cell.promised, cell.labelled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import (
+    Coarse,
     ColumnProfile,
     EstimateProfile,
     GroupProfile,
@@ -17,10 +18,13 @@ from trimtab.domain.profile import (
     MultivariateProfile,
     QualityProfile,
     ReferenceProfile,
+    SegmentEstimate,
 )
 from trimtab.domain.records import CodedTexts, Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge import free_text, relations, strata
+from trimtab.judge.declared import declared
+from trimtab.judge.estimate import coarse_bins
 from trimtab.judge.estimate_profile import LabelledRows, build_estimate
 from trimtab.judge.group_profile import Members, build_groups
 from trimtab.judge.groups import Loss
@@ -46,6 +50,7 @@ from trimtab.judge.quality import (
     score_bins,
     texts,
 )
+from trimtab.judge.segment_profile import MOST_SEGMENTS, learn_segments
 from trimtab.judge.strata import When
 from trimtab.stats.edges import bins_of
 
@@ -146,8 +151,8 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
     )
 
 
-def _decisions(labelled: Reference) -> tuple[tuple[int, ...], ...]:
-    """Rows by day, decision and truth; none where they would be too many numbers."""
+def _decisions(labelled: Reference, most: int = MOST_DECISIONS) -> tuple[tuple[int, ...], ...]:
+    """Rows by day, decision and truth; none where they would be more than so many numbers."""
     size, label = len(labelled.signature.classes), labelled.label
     classes = labelled.signature.task in ("binary", "multiclass")
     if not classes or label is None or not labelled.outputs:
@@ -161,7 +166,7 @@ def _decisions(labelled: Reference) -> tuple[tuple[int, ...], ...]:
     if day is not None:
         place += day * size**2
     days = 1 if day is None else int(day.max()) + 1
-    if days * size**2 > MOST_DECISIONS:
+    if days * size**2 > most:
         return ()
     counts = np.bincount(place, minlength=days * size**2)
     return tuple(tuple(each) for each in counts.reshape(days, -1).tolist())
@@ -192,7 +197,28 @@ def _estimate(
         return None
     day = day_index(labelled.time)
     rows = LabelledRows(labelled.inputs, labelled.outputs, labelled.label, day)
-    return build_estimate(labelled.signature, inputs, quality, rows)
+    made = build_estimate(labelled.signature, inputs, quality, rows)
+    if made is None:
+        return None
+    profile, known = made
+    segments = learn_segments(profile, known, declared(labelled.segments, inputs))
+    told = tuple(_measured(each, labelled, quality) if each.cells else each for each in segments)
+    return msgspec.structs.replace(profile, segments=told)
+
+
+def _measured(
+    segment: SegmentEstimate, labelled: Reference, quality: tuple[QualityProfile, ...]
+) -> SegmentEstimate:
+    """The segment with what it was worth, by the scales of all rows, and what was decided of it."""
+    column = Coarse(name=segment.column, categories=(segment.value,))
+    inside = coarse_bins(column, labelled.inputs[segment.column]) == 0
+    bare = replace(labelled, inputs={}).take(inside)
+    made = (_quality(each.metric, bare, each.scale) for each in quality if not each.formula)
+    return msgspec.structs.replace(
+        segment,
+        quality=tuple(each for each in made if each is not None),
+        decisions=_decisions(bare, MOST_DECISIONS // MOST_SEGMENTS),
+    )
 
 
 def _of_view(column: ColumnProfile, view: free_text.Seen | None) -> ColumnProfile:
@@ -442,16 +468,18 @@ def _own_quality(reference: Reference) -> tuple[QualityProfile, ...]:
     return (msgspec.structs.replace(stated, formula=wanted.text, clipped=clipped),)
 
 
-def _quality(metric: Metric, reference: Reference) -> QualityProfile | None:
+def _quality(
+    metric: Metric, reference: Reference, scale: float | None = None
+) -> QualityProfile | None:
     """Quality over the rows whose score and label can be used; None when there is none, or it is
-    not defined."""
+    not defined. Losses go by a `scale` of their own unless one is given."""
     label = np.asarray(reference.label, dtype=object)
     loss = losses(metric, reference.signature, reference.outputs, label)
     usable = ~np.isnan(loss)
     if not usable.any():
         return None
     reference, label, loss = reference.take(usable), label[usable], loss[usable]
-    day, scale = day_index(reference.time), _scale(metric, loss)
+    day, scale = day_index(reference.time), scale or _scale(metric, loss)
     loss = np.minimum(loss / scale, 1.0)
     measure = _measure(metric, reference, label, loss)
     made = None

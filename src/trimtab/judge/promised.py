@@ -1,9 +1,10 @@
 """Which metrics a deployment promises, and what the release was worth by each."""
 
+import msgspec
 import numpy as np
 
 from trimtab.domain.deployment import MonitorPlan
-from trimtab.domain.profile import QualityProfile, ReferenceProfile
+from trimtab.domain.profile import QualityProfile, ReferenceProfile, SegmentEstimate
 from trimtab.domain.records import Floats
 from trimtab.domain.signature import Signature
 from trimtab.judge.measured import Measured, of_days, of_rows
@@ -36,6 +37,18 @@ def promised(
     if profile is None:
         return ()
     made = [_quality(metric, plan, profile, signature) for metric in named(plan, profile)]
+    return tuple(quality for quality in made if isinstance(quality, QualityProfile))
+
+
+def promised_in(
+    plan: MonitorPlan,
+    profile: ReferenceProfile,
+    segment: SegmentEstimate,
+    signature: Signature,
+) -> tuple[QualityProfile, ...]:
+    """The qualities that are watched, as a segment of the reference was worth by them."""
+    own = msgspec.structs.replace(profile, quality=segment.quality, decisions=segment.decisions)
+    made = [_quality(metric, plan, own, signature) for metric in named(plan, profile)]
     return tuple(quality for quality in made if isinstance(quality, QualityProfile))
 
 

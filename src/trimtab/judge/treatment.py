@@ -34,10 +34,10 @@ from trimtab.judge.groups import (
     Cell,
     Division,
     Loss,
-    Shown,
+    Sums,
     answer_counts,
     label_counts,
-    shown,
+    sums_of,
 )
 from trimtab.judge.signals.bias import MEANT, TOLERANCE
 from trimtab.stats.fixed_point import MICRO
@@ -181,7 +181,7 @@ class Contest(msgspec.Struct):
         """Rows of the group under the candidate that were bet on."""
         return self.known.rows[0]
 
-    def add(self, weight: int, candidate: bool, group: Shown, others: Shown) -> None:
+    def add(self, weight: int, candidate: bool, group: Sums, others: Sums) -> None:
         """Count rows under one release, while the candidate's weight was `weight`."""
         self.seen = self.seen[0] + group.n, self.seen[1] + others.n
         before = () if candidate else (0, 0)
@@ -426,7 +426,7 @@ class Treated:
             cell = cells[name]
             others = cells[" & ".join(values)].less(cell)
             for measure in measures:
-                group, rest = shown(measure, cell), shown(measure, others)
+                group, rest = sums_of(measure, cell), sums_of(measure, others)
                 if group.n or rest.n:
                     self._contest(measure, name).add(weight, candidate, group, rest)
 

@@ -4,15 +4,25 @@ As in `counting`, what is ordinary is counted by vector instructions; `judge.est
 counted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from trimtab.domain.profile import Coarse, ColumnProfile, EstimateProfile
 from trimtab.domain.records import Floats, Ints
 from trimtab.judge.estimate import Seen, cells_of
+from trimtab.judge.signals.estimate_counts import (
+    Counted,
+    Members,
+    Part,
+    Placed,
+    by_segment,
+    seen_in,
+    segment_names,
+)
 from trimtab.monitoring.arrays import Coded
 from trimtab.monitoring.counting import ColumnCounts, Mask, Vocabulary, positions
 from trimtab.monitoring.kernels import Limits
@@ -25,7 +35,8 @@ NOWHERE = -1
 
 
 class ByScore:
-    """Counts rows of a binary task against what a release learned for estimates."""
+    """Counts rows of a binary task against what a release learned for estimates; `segments` are the
+    columns whose values are estimated one by one."""
 
     def __init__(
         self,
@@ -33,16 +44,22 @@ class ByScore:
         inputs: tuple[ColumnProfile, ...],
         vocabularies: Mapping[str, Vocabulary],
         threshold: float,
+        segments: Sequence[Coarse] = (),
     ) -> None:
         self._profile = profile
         self._inputs = {column.name: column for column in inputs}
         self._vocabularies = vocabularies
         self._threshold = threshold
+        self._segments = segments
 
     @property
     def size(self) -> int:
         """How many cells there are."""
         return len(self._profile.chance)
+
+    @property
+    def _columns(self) -> tuple[Coarse, ...]:
+        return () if self._profile.shift is None else self._profile.shift.columns
 
     def cells(self, score: Floats) -> Ints:
         """The cell of each row, `NOWHERE` where the score is no finite number."""
@@ -51,18 +68,51 @@ class ByScore:
         known = np.isfinite(score)
         return found if known.all() else np.where(known, found, NOWHERE)
 
-    def seen(self, values: Values, cells: Ints, counts: Mapping[str, ColumnCounts]) -> Seen:
+    def members(self, values: Values) -> list[Members]:
+        """Who of the rows is in which segment."""
+        return [
+            Members(segment_names(column), self._bins(column, values, "segments"))
+            for column in self._segments
+        ]
+
+    def _bins(self, column: Coarse, values: Values, name: str) -> Ints:
+        """The coarse bin of each row; `name` tells tables of the same column apart."""
+        found = values[column.name]
+        if isinstance(found, Coded):
+            vocabulary = self._vocabularies[column.name]
+            return vocabulary.table(name, found, partial(_coarse_bins, column))[found.places]
+        bins = edges.bins_of(found, np.array(column.cuts))
+        gone = np.isnan(found)
+        return np.where(gone, column.size - 1, bins) if gone.any() else bins
+
+    def counted(
+        self,
+        values: Values,
+        cells: Ints,
+        counts: Mapping[str, ColumnCounts],
+        every: Sequence[Members] = (),
+    ) -> Counted:
         """What a part of scored rows says; `counts` are those of the same rows."""
         known = cells != NOWHERE
-        usable = cells if known.all() else cells[known]
-        columns = () if self._profile.shift is None else self._profile.shift.columns
-        features = [self._feature(column, values, known, counts).tolist() for column in columns]
         strange = strange_rows(self._inputs.values(), values, counts, self._vocabularies)
+        whole = self._seen(values, cells, known, counts)
+        if strange is not None:
+            whole = msgspec.structs.replace(whole, strange=int(np.count_nonzero(strange)))
+        if not every:
+            return Counted(Part(whole))
+        features = [(self._bins(c, values, "coarse")[known], c.size) for c in self._columns]
+        placed = Placed(known, cells[known], self.size, features)
+        return Counted(Part(whole), by_segment({"seen": seen_in(every, placed, strange)}))
+
+    def _seen(
+        self, values: Values, cells: Ints, known: Mask, counts: Mapping[str, ColumnCounts]
+    ) -> Seen:
+        usable = cells if known.all() else cells[known]
+        features = [self._feature(c, values, known, counts).tolist() for c in self._columns]
         return Seen(
             np.bincount(usable, minlength=self.size).tolist(),
             [n for bins in features for n in bins],
-            0 if strange is None else int(np.count_nonzero(strange)),
-            cells.size - usable.size,
+            mute=cells.size - usable.size,
         )
 
     def _feature(

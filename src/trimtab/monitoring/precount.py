@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Floats, Ints, Labelled, Outcome, Rows, Texts
 from trimtab.domain.signature import Signature
-from trimtab.judge.labelled_part import Outcomes
 from trimtab.judge.monitors import Counted as Taken
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.own_loss import Losing, Row
@@ -24,7 +23,9 @@ from trimtab.judge.quality import Told
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.columns import hours_of
 from trimtab.judge.signals.counts import Tally, merged
-from trimtab.judge.signals.estimate import Counted, Estimated
+from trimtab.judge.signals.estimate import Estimated
+from trimtab.judge.signals.estimate_counts import Members
+from trimtab.judge.signals.estimate_counts import told as told_of
 from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.multivariate import Multivariate, Related
@@ -72,12 +73,13 @@ class Truth:
 
 
 class Looked(NamedTuple):
-    """A part as rows of the request log, its columns as they were counted, and the cell of each row
-    where the quality of a binary task can be estimated."""
+    """A part as rows of the request log, its columns as they were counted, and, where the quality
+    of a binary task can be estimated, the cell of each row and who is in which segment."""
 
     rows: Rows
     columns: dict[str, ColumnCounts]
     cells: Ints | None
+    members: list[Members]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +108,18 @@ class Precount:
         self._vocabularies = {
             column.name: Vocabulary(column) for column in every if column.kind == "categorical"
         }
-        learned = profile.estimate
-        self._by_score = None
-        if learned is not None and subject.signature.task == "binary":
-            threshold = subject.signature.threshold
-            self._by_score = ByScore(learned, profile.inputs, self._vocabularies, threshold)
+        self._by_score = self._scored()
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def _scored(self) -> ByScore | None:
+        """How rows are counted to estimate the quality of a binary task."""
+        profile, signature = self._subject.profile, self._subject.signature
+        family = next((each for each in self._families if isinstance(each, Estimated)), None)
+        if profile.estimate is None or family is None or signature.task != "binary":
+            return None
+        known = profile.inputs, self._vocabularies, signature.threshold
+        return ByScore(profile.estimate, *known, family.members)
 
     def close(self) -> None:
         """End the threads."""
@@ -121,7 +128,9 @@ class Precount:
 
     def count(self, part: Part, segments: Segments, truth: Truth | None) -> Taken:
         """What `Monitors.take` takes of these rows; `segments` are what `self.segments` says."""
-        seen = Looked(self.rows(part), self._columns(part, segments), self._cells(part))
+        cells, scored = self._cells(part), self._by_score
+        members = [] if scored is None or cells is None else scored.members(part.columns)
+        seen = Looked(self.rows(part), self._columns(part, segments), cells, members)
         counted: dict[str, Mapping[int, Any]] = {}
         for family in self._families:
             made = self._counted(family, part, seen)
@@ -147,8 +156,8 @@ class Precount:
             case Multivariate():
                 return self._related(family, part)
             case Estimated() if seen.cells is not None and self._by_score is not None:
-                found = self._by_score.seen(part.columns, seen.cells, seen.columns)
-                made = Counted(found)
+                looked = part.columns, seen.cells, seen.columns, seen.members
+                made = self._by_score.counted(*looked)
             case _:
                 return family.count(seen.rows)
         return {part.number: made}
@@ -172,7 +181,8 @@ class Precount:
                 usable = ~np.isnan(told.score)
                 cells = seen.cells[truth.mask][usable]
                 outcome = told.positive[usable].astype(np.float64)
-                made = Counted(told=Outcomes.of(cells, outcome, self._by_score.size))
+                every = [each.take(truth.mask).take(usable) for each in seen.members]
+                made = told_of(every, cells, outcome, self._by_score.size)
             case _:
                 return family.learn(truth.known)
         return {part.number: made}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trimtab.stats.exact import incomplete_beta
+from trimtab.stats.logspace import FloatArray
 from trimtab.stats.sequences import Interval
 
 
@@ -67,16 +68,17 @@ def student_quantile(level: float, freedom: float) -> float:
     return high
 
 
-def jackknife_variance(replicates: ArrayLike) -> float:
-    """Return the variance of an estimate from its G values, each without one group of the data.
+def jackknife_variance(replicates: ArrayLike) -> FloatArray:
+    """Return the variance of estimates (...) from their G values, each without one group of the
+    data (G, ...).
 
     With groups of days, what rows of a day share is counted. 0.0 for fewer than two.
 
-    >>> round(jackknife_variance([0.4, 0.5, 0.6]), 6)
+    >>> round(float(jackknife_variance([0.4, 0.5, 0.6])), 6)
     0.013333
     """
     values = np.asarray(replicates, dtype=np.float64)
-    if values.size < 2:
-        return 0.0
-    around = float(((values - values.mean()) ** 2).sum())
-    return around * (values.size - 1) / values.size
+    if len(values) < 2:
+        return np.zeros(values.shape[1:])
+    around = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
+    return np.asarray(around * (len(values) - 1) / len(values), dtype=np.float64)

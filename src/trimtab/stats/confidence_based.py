@@ -22,10 +22,12 @@ from trimtab.stats.logspace import FloatArray
 
 
 class Expected(NamedTuple):
-    """Expected metric of the rows at hand, and its variance by their labels' chance alone."""
+    """Expected metric of the rows at hand, its variance by their labels' chance alone, and its
+    `slope`: by how much it moves when a row of a cell comes true (D, B)."""
 
     value: float
     variance: float
+    slope: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,10 @@ class Cells:
     (D, B), rows are >= 0, chances in [0, 1] and some row is there.
 
     >>> cells = Cells(np.array([[60.0, 0.0], [0.0, 40.0]]), np.array([[0.1, 0.1], [0.8, 0.8]]))
-    >>> [round(each, 4) for each in cells.precision()], round(cells.recall().value, 4)
-    ([0.8, 0.004], 0.8421)
+    >>> round(cells.precision().value, 4), round(cells.precision().variance, 4)
+    (0.8, 0.004)
+    >>> round(cells.recall().value, 4)
+    0.8421
     """
 
     rows: FloatArray
@@ -109,4 +113,5 @@ class Cells:
 
     def _expected(self, value: float, slope: FloatArray) -> Expected:
         spread = self.rows * self.chance * (1.0 - self.chance)
-        return Expected(value, float((spread * slope**2).sum()))
+        every = np.broadcast_to(slope, self.rows.shape)
+        return Expected(value, float((spread * slope**2).sum()), every)

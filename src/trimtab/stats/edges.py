@@ -47,16 +47,18 @@ def between(values: Numbers, edges: Sequence[float], known: int) -> list[int]:
 def bins_of(values: Numbers, edges: NDArray[np.float64]) -> NDArray[np.int64]:
     """The bin of each value: how many of the rising edges it is above; NaN is above none.
 
+    Exact for every type, as `at_most` is.
+
     >>> bins_of(np.array([0.5, 1.0, 1.5, 9.0]), np.array([1.0, 2.0])).tolist()
     [0, 0, 1, 2]
     """
     if edges.size > COMPARED:
-        found = np.searchsorted(edges, values, side="left")
+        found = np.searchsorted(edges, values.astype(np.float64), side="left")
         return np.where(np.isnan(values), 0, found)
     bins = np.zeros(values.size, dtype=np.int8)
     above = np.empty(values.size, dtype=np.bool_)
     for edge in edges.tolist():
-        bins += np.greater(values, edge, out=above).view(np.int8)
+        bins += np.greater(values, fitting(edge, values.dtype), out=above).view(np.int8)
     return bins.astype(np.int64)
 
 

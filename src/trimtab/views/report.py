@@ -125,7 +125,7 @@ def build_report(story: Story) -> s.ReportView:
         evidence=_evidence(story),
         quality=None if story.quality is None else _quality(story, story.quality),
         distributions=_distributions(story),
-        segments=tuple(_segment(size) for size in story.sizes),
+        segments=tuple(_segment(size, streams) for size in story.sizes),
         groups=tuple(_group(each) for each in story.groups),
         notes=tuple(story.notes),
         trimtab=story.version,
@@ -290,8 +290,10 @@ def _cohort(number: int, cohort: Cohort, quality: QualityProfile, clock: Clock) 
     )
 
 
-def _segment(size: Size) -> s.SegmentView:
+def _segment(size: Size, streams: Sequence[s.StreamView]) -> s.SegmentView:
     value, lower, upper = size.quality or (None, None, None)
+    signal = f"estimate:{size.segment}"
+    told = next((each for each in streams if each.signal == signal), None)
     return s.SegmentView(
         segment=size.segment,
         rows=size.rows,
@@ -300,6 +302,10 @@ def _segment(size: Size) -> s.SegmentView:
         quality=value,
         lower=lower,
         upper=upper,
+        expected=None if told is None else told.estimate,
+        expected_lower=None if told is None else told.lower,
+        expected_upper=None if told is None else told.upper,
+        expected_reason=None if told is None or told.verdict != "unknown" else told.reason,
     )
 
 

@@ -114,7 +114,10 @@ class DistributionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentView(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment of the live data. Numbers are null where it is too small or nothing is known."""
+    """A segment of the live data. Numbers are null where it is too small or nothing is known.
+
+    `expected` is the quality of the last rows without labels, with its 95 % interval; where that is
+    unknown, `expected_reason` says why, and is null where nothing is estimated at all."""
 
     segment: str
     rows: int
@@ -123,6 +126,10 @@ class SegmentView(msgspec.Struct, frozen=True, kw_only=True):
     quality: float | None
     lower: float | None
     upper: float | None
+    expected: float | None = None
+    expected_lower: float | None = None
+    expected_upper: float | None = None
+    expected_reason: str | None = None
 
 
 class GroupView(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from trimtab.judge.gaps import Block, Expected, GapWatch, gap_watch
-from trimtab.judge.groups import Shown
+from trimtab.judge.groups import Sums
 from trimtab.judge.watch import Zone
 from trimtab.stats.fixed_point import MICRO
 
@@ -13,9 +13,9 @@ DAY = 86_400.0
 ZONE = Zone(-0.05, 0.05)
 
 
-def part(hits: float, n: int, promised: float = 0.0) -> Shown:
+def part(hits: float, n: int, promised: float = 0.0) -> Sums:
     """Sums as they are counted."""
-    return Shown(round(hits * MICRO), round(promised * MICRO), n)
+    return Sums(round(hits * MICRO), round(promised * MICRO), n)
 
 
 def begun(threshold: float = 3.0, day_variance: float = 0.0) -> GapWatch:

@@ -166,9 +166,12 @@ def _harmless(trouble: Trouble) -> tuple[str, ...]:
 
 
 def _estimated(trouble: Trouble) -> tuple[str, ...]:
-    """What was expected of quality without labels, as far as anything was."""
+    """What was expected of quality without labels, as far as anything was: of all rows, and of
+    segments where it left their zone."""
+    told = [verdict for verdict in trouble.every if group(verdict.signal) == "estimate"]
     return tuple(
         f"estimate: {verdict.reason}"
-        for verdict in trouble.every
-        if group(verdict.signal) == "estimate" and (verdict.n or verdict.estimate is not None)
+        for verdict in told
+        if verdict.verdict == "bad"
+        or (not verdict.scope and (verdict.n or verdict.estimate is not None))
     )

@@ -23,7 +23,7 @@ from trimtab.judge.groups import (
     Loss,
     answer_counts,
     label_counts,
-    shown,
+    sums_of,
 )
 from trimtab.judge.reach import LATELY
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, merged
@@ -262,7 +262,7 @@ class Bias:
                 continue
             cell = block.cells[stream.group.name]
             others = block.cells[" & ".join(stream.group.values)].less(cell)
-            watch.take(Block(start, shown(stream.measure, cell), shown(stream.measure, others)))
+            watch.take(Block(start, sums_of(stream.measure, cell), sums_of(stream.measure, others)))
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`bias:MEASURE` for each measure: the group that is worst off."""

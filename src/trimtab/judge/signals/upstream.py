@@ -11,6 +11,7 @@ from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget
+from trimtab.judge.declared import declared
 from trimtab.judge.describe import day
 from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, Seen, watches
 from trimtab.judge.signals.counts import Blocks, by_block, merged, missing_values, values_of
@@ -26,9 +27,6 @@ WORDS = {
     "stuck": "one and the same number",
 }
 """What is said of the rows of a broken column, by the kind of break."""
-
-SEGMENT_MASS = 0.02
-"""Segments of a smaller share of the reference have too few rows to tell a break by."""
 
 Groups = dict[str, NDArray[np.bool_]]
 """Rows of each segment, as masks; the segment `""` is all rows."""
@@ -211,11 +209,5 @@ def _scope(column: str, mine: list[BreakWatch]) -> tuple[dict[str, str], str]:
 
 
 def _segments(asked: tuple[str, ...], profile: ReferenceProfile) -> list[str]:
-    names = {*asked, *profile.segments}
-    return [
-        f"{column.name}={category}"
-        for column in profile.inputs
-        if column.name in names
-        for category, mass in zip(column.categories, column.masses, strict=False)
-        if mass >= SEGMENT_MASS
-    ]
+    columns = declared({*asked, *profile.segments}, profile.inputs)
+    return [f"{column.name}={value}" for column in columns for value in column.categories]

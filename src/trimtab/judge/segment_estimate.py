@@ -1,0 +1,70 @@
+"""The chances of a segment: those of all rows, and what its own outcomes say beside them.
+
+A segment's rows fall into the same cells as all rows. Its outcomes of each group of like cells lie
+apart from the chances of all rows by an effect, of which more is believed the more rows tell it
+(`trimtab.stats.shrinkage`). So a small segment is expected to do what all rows do, a large one what
+it did itself, and what remains unknown of either is in the interval.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trimtab.domain.profile import EstimateProfile, SegmentEstimate
+from trimtab.domain.records import Floats
+from trimtab.judge.estimate import Learned, monotone
+from trimtab.stats.combined import jackknife_variance
+from trimtab.stats.density_ratio import DensityRatio
+from trimtab.stats.shrinkage import kept
+
+CERTAIN = 0.25
+"""A quarter of a row counts beside those of a group: rows of no chance are not certain."""
+
+
+class Effects(NamedTuple):
+    """By how much outcomes of each group of cells lie above the chances of all rows: by the whole
+    reference, then without each fold (1 + F, G). `variance` is that by chance (G,), infinite for a
+    group without rows."""
+
+    apart: Floats
+    variance: Floats
+
+
+def effects(whole: Learned, segment: SegmentEstimate) -> Effects:
+    """What a segment with rows enough tells beside all rows."""
+    profile = whole.profile
+    members = np.eye(whole.drawn.size)[np.array(profile.group)]
+    cells = np.array(segment.cells, dtype=np.float64)
+    rows, hits = (_folded(np.array(each)) for each in (segment.rows, segment.hits))
+    chances = np.vstack([whole.chance, whole.without])
+    mass = cells @ members
+    usual = (chances * cells) @ members / np.maximum(mass, 1.0)
+    apart = np.where(rows > 0.0, hits / np.maximum(rows, 1.0) - usual, 0.0)
+    unit = np.array(profile.residual) if profile.residual else whole.chance * (1.0 - whole.chance)
+    chance = ((cells * unit) @ members + CERTAIN) / np.maximum(mass, 1.0) ** 2
+    variance = np.maximum(chance, jackknife_variance(apart[1:]))
+    return Effects(apart, np.where(mass > 0.0, variance, np.inf))
+
+
+def _folded(sums: Floats) -> Floats:
+    """The sum over folds, then that without each of them."""
+    total = sums.sum(axis=0, dtype=np.float64)
+    return np.vstack([total, total - sums])
+
+
+def of_segment(whole: Learned, profile: EstimateProfile, segment: SegmentEstimate) -> Learned:
+    """What each block asks of a segment; `profile` holds its metrics, wobbles and drifts.
+
+    Where its inputs move, chances move as those of all rows do, from its own reference on.
+    """
+    found = effects(whole, segment)
+    believed = kept(segment.spread, found.variance)
+    moved = (found.apart * believed)[:, np.array(profile.group)]
+    rows = np.sum(profile.rows, axis=0, dtype=np.float64)
+    chances = np.clip(np.vstack([whole.chance, whole.without]) + moved, 0.0, 1.0)
+    chance, *without = (monotone(profile, each, rows) for each in chances)
+    ratio = None
+    if whole.ratio is not None:
+        ratio = DensityRatio(np.array(segment.features), whole.ratio.inverse)
+    drawn = segment.spread * (1.0 - believed) ** 2
+    return Learned(profile, chance, np.array(without), ratio, segment.n, drawn)
