@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +107,8 @@ def profiled(stream: Any) -> ReferenceProfile:
     if "timestamp" in rows:
         time = (rows["timestamp"] - pd.Timestamp(0)).dt.total_seconds().to_numpy()
     outputs = outputs_of(stream, rows)
-    return build_profile(
-        Reference(stream.signature, inputs_of(stream, rows), outputs, labels_of(rows), time)
-    )
+    reference = Reference(stream.signature, inputs_of(stream, rows), outputs, labels_of(rows), time)
+    return build_profile(replace(reference, segments=stream.segments))
 
 
 def learned(profile: ReferenceProfile) -> Learned:
@@ -154,11 +153,16 @@ def realised(stream: Any, rows: pd.DataFrame, profile: ReferenceProfile) -> dict
     }
 
 
-def families(stream: Any, profile: ReferenceProfile) -> Estimated:
-    """The family of signals that a deployment would have, by its default metric."""
+def target_of(stream: Any, profile: ReferenceProfile) -> Target:
+    """A deployment that watches its default metrics."""
     plan = MonitorPlan(block_seconds=DAY, maturity_seconds=10.0 * DAY)
     spec = DeploymentSpec(name="d", model="m", clock="event", monitor=plan)
-    made = Estimated.of(Target(spec, stream.signature, profile, "r", 0.0))
+    return Target(spec, stream.signature, profile, "r", 0.0)
+
+
+def family_of(stream: Any, profile: ReferenceProfile) -> Estimated:
+    """The family of signals that such a deployment has."""
+    made = Estimated.of(target_of(stream, profile))
     assert made is not None
     return made
 
@@ -170,7 +174,7 @@ def ours(
     counted = next(iter(family.count(chunk.rows).values()))
     made: dict[str, tuple[float, float, float] | None] = {}
     for metric in metrics:
-        found = estimate(learned(profile), counted.seen, metric, chunk.days)
+        found = estimate(learned(profile), counted.whole.seen, metric, chunk.days)
         refused = isinstance(found, Refusal)
         made[metric] = None if refused else (found.value, found.lower, found.upper)
     return made
@@ -178,6 +182,15 @@ def ours(
 
 def theirs(stream: Any) -> dict[str, NDArray[np.float64]]:
     """NannyML's value and band of each chunk, by our names of the metrics."""
+    (found,) = peers_of(stream, [(stream.reference, stream.live)], stream.rows, stream.period)
+    return found
+
+
+def peers_of(
+    stream: Any, pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]], rows: int, period: str
+) -> list[dict[str, NDArray[np.float64]]]:
+    """The same of each pair of reference and live rows of the stream, in chunks of so many rows or
+    of a period."""
     python = environments.environment("peers-nannyml")
     names = {metric: THEIRS.get(metric, metric) for metric in stream.metrics}
     told = {
@@ -185,20 +198,26 @@ def theirs(stream: Any) -> dict[str, NDArray[np.float64]]:
         "inputs": list(stream.inputs),
         "classes": list(stream.classes),
         "metrics": list(names.values()),
-        "rows": stream.rows,
-        "period": stream.period,
+        "rows": rows,
+        "period": period,
     }
     kept = [*stream.inputs, "y_true", "y_pred"]
     kept += {"binary": ["score"], "multiclass": list(stream.classes)}.get(stream.task, [])
-    kept += ["timestamp"] if "timestamp" in stream.live else []
+    kept += ["timestamp"] if "timestamp" in pairs[0][1] else []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        stream.reference[kept].to_parquet(folder / "reference.parquet")
-        stream.live[kept].to_parquet(folder / "live.parquet")
-        (folder / "stream.json").write_text(json.dumps(told), encoding="utf-8")
-        command = [python, BENCHMARKS / "judgement" / "nannyml_side.py", folder]
+        folders = [Path(name) / str(number) for number in range(len(pairs))]
+        for folder, (reference, live) in zip(folders, pairs, strict=True):
+            folder.mkdir()
+            reference[kept].to_parquet(folder / "reference.parquet")
+            live[kept].to_parquet(folder / "live.parquet")
+            (folder / "stream.json").write_text(json.dumps(told), encoding="utf-8")
+        command = [python, BENCHMARKS / "judgement" / "nannyml_side.py", *folders]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = [json.loads(each) for each in done.stdout.splitlines()[-len(pairs) :]]
+    return [_by_our_names(each, names) for each in found]
+
+
+def _by_our_names(found: Any, names: dict[str, str]) -> dict[str, NDArray[np.float64]]:
     made = {metric: np.array(found[name]) for metric, name in names.items()}
     if "error" in made:
         made["error"] = 1.0 - made["error"][:, [0, 2, 1]]
@@ -221,7 +240,7 @@ def measured(parts: Sequence[Any]) -> tuple[list[Line], list["Trusted"]]:
 def lived(stream: Any, peer: dict[str, NDArray[np.float64]], found: Found, note: str) -> "Trusted":
     """Live through the chunks with the family as a deployment has it, labels a chunk later."""
     profile = profiled(stream)
-    family, inside, lost, reason = families(stream, profile), [], "", ""
+    family, inside, lost, reason = family_of(stream, profile), [], "", ""
     auto, total = profile.quality[0].metric, 0
     for number, chunk in enumerate(chunks_of(stream, profile)):
         made = ours(profile, family, chunk, stream.metrics)
@@ -283,12 +302,18 @@ class Trusted:
 def further() -> Iterator[Any]:
     """The cases beyond the census, by rows where they have no time, and else by days or weeks."""
     cases = importlib.import_module("judgement.cases").CASES
-    for name, rows in (("COMPAS", 300), ("Adult", 1000)):
-        stream = cases[name]().stream
+    for name, rows, segments in (
+        ("COMPAS", 300, ("race", "sex")),
+        ("Adult", 1000, ("race", "sex", "workclass")),
+    ):
+        stream = replace(cases[name]().stream, segments=segments)
         live = streams.sized(stream.live, rows)
         yield replace(stream, name=f"{name}, {rows:,} rows", live=live, rows=rows)
-    for name, period in (("flights 2001", "D"), ("police stops", "W")):
-        stream = cases[name]().stream
+    for name, period, segments in (
+        ("flights 2001", "D", ("origin",)),
+        ("police stops", "W", ("policePrecinct", "gender")),
+    ):
+        stream = replace(cases[name]().stream, segments=segments)
         number = pd.factorize(stream.live["timestamp"].dt.to_period(period), sort=True)[0]
         yield replace(stream, live=stream.live.assign(chunk=number), period=period)
 
@@ -365,6 +390,18 @@ worse.
 
 """
 
+SEGMENTS = """
+
+## Segments
+
+Each value of the columns that are named is a segment, if it has 2 % of the reference and 100 labelled rows of
+it. Ours are the estimates of the same release, which learned its segments at the build; NannyML's are those of
+another estimator for each segment, fitted to the rows of that alone, in chunks of the same rows. A line is over
+all segments of a column, chunk by chunk where the segment has 100 rows or more of it (a deployment would let
+rows of fewer wait for more).
+
+"""
+
 MIDDLE = """
 
 ## Trust
@@ -374,30 +411,52 @@ The labels of each chunk come before the next one. The metric is the one that `a
 """
 
 
-def told(lines: Sequence[str], trust: Sequence[str], about: Sequence[str]) -> str:
-    """The page."""
-    peers = environments.versions("peers-nannyml", ("nannyml",))
-    intro = INTRO.format(peers=peers.replace("nannyml", "NannyML"), streams="\n".join(about))
-    return intro + "\n".join([HEAD, *lines]) + MIDDLE + "\n".join([TRUST, *trust]) + "\n"
+@dataclass(frozen=True)
+class Told:
+    """Lines of the page: streams and what they are, their table, that of segments, and of trust."""
+
+    about: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    segments: list[str] = field(default_factory=list)
+    trust: list[str] = field(default_factory=list)
+
+    @property
+    def page(self) -> str:
+        """The page."""
+        peers = environments.versions("peers-nannyml", ("nannyml",)).replace("nannyml", "NannyML")
+        parts = (
+            INTRO.format(peers=peers, streams="\n".join(self.about)),
+            "\n".join([HEAD, *self.lines]),
+            SEGMENTS,
+            "\n".join([HEAD, *self.segments]),
+            MIDDLE,
+            "\n".join([TRUST, *self.trust]),
+        )
+        return "".join(parts) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print both tables, and with `--write` the page."""
+    """Print the tables, and with `--write` the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--stream", action="append", help="only this one; may be repeated")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args(arguments)
-    lines, trust, about = [], [], []
+    # Imported here, for it takes its streams to pieces by what is above.
+    segments = importlib.import_module("judgement.label_free_segments")
+    told = Told()
     for parts in everything():
         if given.stream and parts[0].name not in given.stream:
             continue
-        about.append(f"- `{parts[0].name}`: {parts[0].about}.")
+        told.about.append(f"- `{parts[0].name}`: {parts[0].about}.")
         made, believed = measured(parts)
-        lines += [row(each) for each in made]
-        trust += [trust_row(each) for each in believed if parts[0].order]
-        print("\n".join([*lines[-len(made) :], *map(trust_row, believed)]), flush=True)
+        lines, within = [row(each) for each in made], map(row, segments.segment_lines(parts))
+        trust = [trust_row(each) for each in believed if parts[0].order]
+        told.lines.extend(lines)
+        told.segments.extend(within)
+        told.trust.extend(trust)
+        print("\n".join([*lines, *told.segments[-len(lines) :], *trust]), flush=True)
     if given.write:
-        PAGE.write_text(told(lines, trust, about), encoding="utf-8")
+        PAGE.write_text(told.page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""NannyML's estimates of the chunks of one stream, as JSON; run in the environment of its own lock.
+"""NannyML's estimates of the chunks of streams, as JSON; run in the environment of its own lock.
 
-usage: python nannyml_side.py FOLDER
+usage: python nannyml_side.py FOLDER ...
 
-FOLDER holds `reference.parquet`, `live.parquet` and `stream.json`: the task, the columns of inputs
-and of class scores, the metrics by NannyML's names, and the rows of a chunk or its period.
+Each FOLDER holds `reference.parquet`, `live.parquet` and `stream.json`: the task, the columns of
+inputs and of class scores, the metrics by NannyML's names, and the rows of a chunk or its period.
 """
 
 import json
@@ -21,8 +21,13 @@ import pandas as pd  # noqa: E402
 
 
 def main() -> None:
-    """Print, by metric, the value and both ends of the band for each chunk."""
-    folder = Path(sys.argv[1])
+    """Print for each stream, by metric, the value and both ends of the band for each chunk."""
+    told = [json.dumps(estimated(Path(folder))) for folder in sys.argv[1:]]
+    sys.stdout.write("\n" + "\n".join(told) + "\n")
+
+
+def estimated(folder: Path) -> dict[str, list[list[float]]]:
+    """What is printed of a stream."""
     stream = json.loads((folder / "stream.json").read_text(encoding="utf-8"))
     reference, live = (
         pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "live")
@@ -45,11 +50,10 @@ def main() -> None:
     estimator.fit(reference)
     found = estimator.estimate(live.drop(columns="y_true")).filter(period="analysis").to_df()
     ends = ("value", "lower_confidence_boundary", "upper_confidence_boundary")
-    told = {
+    return {
         metric: [[float(x) for x in row] for row in found[metric][list(ends)].to_numpy()]
         for metric in stream["metrics"]
     }
-    sys.stdout.write("\n" + json.dumps(told) + "\n")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ CENSUS = [
     "SEX",
     "RAC1P",
 ]
+PEOPLE = ("SEX", "MAR", "RAC1P")
+"""Columns of the census whose values are segments."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Stream:
     metrics: tuple[str, ...] = ("error", "roc_auc", "precision", "recall", "f1")
     order: bool = True
     """Whether chunks follow each other, or are draws that overlap."""
+    segments: tuple[str, ...] = ()
+    """Columns whose values are estimated one by one."""
 
     @property
     def signature(self) -> Signature:
@@ -224,6 +228,7 @@ def census_years(size: int, seeds: int) -> Iterator[Stream]:
             reference=reference,
             live=part.assign(seed=number),
             rows=size,
+            segments=PEOPLE,
         )
 
 
@@ -258,6 +263,7 @@ def census_draws(size: int, chunks: int, seed: int) -> Iterator[Stream]:
             live=sized(live.iloc[np.concatenate(places)], size),
             rows=size,
             order=False,
+            segments=PEOPLE,
         )
 
 
@@ -278,6 +284,7 @@ def census_flipped(size: int, seed: int) -> Stream:
         reference=reference,
         live=rows.assign(y_true=np.where(flip, 1 - rows["y_true"], rows["y_true"])),
         rows=size,
+        segments=PEOPLE,
     )
 
 
@@ -315,6 +322,7 @@ def flight_days(period: str) -> Stream:
         reference=thinned(rows[rows["month"].between(3, 5)]),
         live=live.assign(chunk=pd.factorize(periods, sort=True)[0]),
         period=period,
+        segments=("carrier", "origin"),
     )
 
 
@@ -362,6 +370,7 @@ def car_loan(size: int) -> Stream:
     ]
     return Stream(
         name="car loans",
+        segments=("salary_range",),
         about="invented, of NannyML's documentation: the inputs move half way",
         task="binary",
         inputs=tuple(inputs),
@@ -389,6 +398,7 @@ def credit_cards(size: int) -> Stream:
     )
     return Stream(
         name="credit cards",
+        segments=("acq_channel", "app_channel"),
         about="invented, of NannyML's documentation: three classes",
         task="multiclass",
         inputs=tuple(inputs),
@@ -416,6 +426,7 @@ def used_cars(size: int) -> Stream:
     )
     return Stream(
         name="used cars",
+        segments=("fuel", "transmission"),
         about="invented, of NannyML's documentation: a regression; the inputs move half way",
         task="regression",
         inputs=tuple(inputs),

@@ -76,8 +76,8 @@ class Learned:
     """An estimate profile with what every block asks of it: the chance of each cell (C,), these as
     they would be without each fold of the reference (F, C), and the density ratio.
 
-    `worth` are the rows of the reference behind it. `drawn` is, by group of cells, the variance that
-    chances keep because they were drawn towards those of all rows; zeros for all rows themselves.
+    `worth` are the rows of the reference behind it. `drawn` is, by group of cells, the variance
+    that chances keep because they were drawn towards those of all rows; zeros for all rows.
     """
 
     profile: EstimateProfile

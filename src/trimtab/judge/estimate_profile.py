@@ -446,5 +446,5 @@ def beyond(apart: list[float], chance: list[float]) -> float:
 
 
 def rounded(values: NDArray[Any]) -> tuple[float, ...]:
-    """Values in six digits, so that a profile is small and does not hang on the last bit of a library."""
+    """Six digits, so that a profile is small and does not hang on the last bit of a library."""
     return tuple(0.0 if value == 0.0 else float(f"{value:.{DIGITS}g}") for value in values.tolist())

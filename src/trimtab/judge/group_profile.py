@@ -27,8 +27,8 @@ from trimtab.judge.groups import (
     code,
     crossed,
     label_counts,
-    sums_of,
     single_values,
+    sums_of,
     tabulated,
 )
 from trimtab.judge.quality import texts

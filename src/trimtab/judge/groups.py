@@ -80,8 +80,8 @@ LABELS = slice(4, WIDTH)
 
 
 class Sums(NamedTuple):
-    """A measure of `n` rows: the sum of values in [0, 1], and of what was promised of them, in units
-    of 2**-20."""
+    """A measure of `n` rows: the sum of values in [0, 1], and of what was promised of them, both in
+    units of 2**-20."""
 
     total: int
     promised: int

@@ -13,7 +13,7 @@ from trimtab.domain.profile import ColumnProfile, Metric, ReferenceProfile
 from trimtab.domain.records import Floats, Outcome, Rows, Texts
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Sample, Shown, Verdict
-from trimtab.judge.describe import group
+from trimtab.judge.describe import METRICAL, group
 from trimtab.judge.profile import score_column
 from trimtab.judge.quality import TELLING, losses, texts
 from trimtab.judge.segments import Parting
@@ -239,6 +239,8 @@ def _moved(grown: _Grown, rows: Rows, label: Texts) -> Floats:
 
 def about(verdict: Verdict) -> str:
     """The column that a verdict is about; "" for answers."""
+    if group(verdict.signal) in METRICAL:
+        return ""
     return verdict.scope.get("column", verdict.signal.partition(":")[2])
 
 

@@ -1,4 +1,4 @@
-"""What a release learns at build of each declared segment, to estimate its quality without labels."""
+"""What a release learns at build of each segment, to estimate its quality without labels."""
 
 from collections.abc import Iterable, Sequence
 
@@ -73,9 +73,7 @@ def _counted(
     )
 
 
-def _features(
-    profile: EstimateProfile, known: Known, mask: NDArray[np.bool_]
-) -> tuple[float, ...]:
+def _features(profile: EstimateProfile, known: Known, mask: NDArray[np.bool_]) -> tuple[float, ...]:
     """The mean of the features of the shift."""
     columns = () if profile.shift is None else profile.shift.columns
     shares: list[float] = []
@@ -86,7 +84,7 @@ def _features(
 
 
 def _with_spreads(whole: Learned, segments: Sequence[SegmentEstimate]) -> list[SegmentEstimate]:
-    """How far groups of cells lie from all rows: in each segment, at least as in all of the column."""
+    """How far groups of cells lie from all rows: in a segment no less than in its whole column."""
     found = {each.value: effects(whole, each) for each in segments if each.cells}
     together = _spread(found.values())
     spreads = {value: max(together, _spread([each])) for value, each in found.items()}

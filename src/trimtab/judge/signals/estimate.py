@@ -53,7 +53,6 @@ from trimtab.judge.signals.quality import target_zone
 from trimtab.judge.watch import REMEMBERED, Watch
 from trimtab.stats.fixed_point import MICRO
 
-
 PATIENCE = 7
 """Blocks for which the rows of a segment may wait until they are enough to be estimated."""
 
@@ -62,7 +61,7 @@ class State(Believed):
     """What changes while quality is estimated: of all rows, and by segment. Rows and labels of a
     block close apart; `last` is the start of the last block of rows that closed."""
 
-    segments: dict[str, Believed] = {}
+    segments: dict[str, Believed] = msgspec.field(default_factory=dict)
     blocks: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
     cohorts: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
     last: float = 0.0
@@ -117,7 +116,9 @@ class Estimated:
         of = segment.of
         signals = {m: signal_of(self._target, m, of.name) for m in segment.qualities}
         scope = {of.column: of.value}
-        return Expectation(terms, segment.learned, segment.qualities, signals, f" of {of.name}", scope)
+        return Expectation(
+            terms, segment.learned, segment.qualities, signals, f" of {of.name}", scope
+        )
 
     def _streams(self, qualities: Mapping[str, QualityProfile], terms: Terms) -> dict[str, Stream]:
         zones = {metric: target_zone(self._target, each) for metric, each in qualities.items()}

@@ -1,5 +1,5 @@
-"""What is expected of one scope, all rows or a segment: estimated, doubted when labels contradict it,
-or refused.
+"""What is expected of all rows, or of a segment: estimated, doubted when labels contradict it, or
+refused.
 
 Matured labels of a cohort are held against the chances that the estimates go by; where they are
 only a sample of the cohort, they and the predictions together give a prediction-powered mean.
@@ -81,7 +81,8 @@ class Terms:
 class Expectation:
     """A scope with what was learned of it, and its metrics by the name of their signal.
 
-    `of` and `scope` say which rows it is about: nothing, or ` of carrier=UA` and the column's value.
+    `of` and `scope` say which rows it is about: nothing, or ` of carrier=UA` and the column's
+    value.
     """
 
     terms: Terms
