@@ -394,11 +394,11 @@ SEGMENTS = """
 
 ## Segments
 
-Each value of the columns that are named is a segment, if it has 2 % of the reference and 100 labelled rows of
-it. Ours are the estimates of the same release, which learned its segments at the build; NannyML's are those of
-another estimator for each segment, fitted to the rows of that alone, in chunks of the same rows. A line is over
-all segments of a column, chunk by chunk where the segment has 100 rows or more of it (a deployment would let
-rows of fewer wait for more).
+Each value of a named column is a segment, if it has 2 % of the reference and 100 labelled rows of
+it. Ours are the estimates of the same release, which learned its segments at the build; NannyML's
+are those of another estimator for each segment, fitted to the rows of that alone, in chunks of the
+same rows. A line is over all segments of a column, chunk by chunk where the segment has 100 rows or
+more of it (a deployment would let rows of fewer wait for more).
 
 """
 
@@ -449,12 +449,12 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         told.about.append(f"- `{parts[0].name}`: {parts[0].about}.")
         made, believed = measured(parts)
-        lines, within = [row(each) for each in made], map(row, segments.segment_lines(parts))
+        lines, within = (list(map(row, x)) for x in (made, segments.segment_lines(parts)))
         trust = [trust_row(each) for each in believed if parts[0].order]
         told.lines.extend(lines)
         told.segments.extend(within)
         told.trust.extend(trust)
-        print("\n".join([*lines, *told.segments[-len(lines) :], *trust]), flush=True)
+        print("\n".join([*lines, *within, *trust]), flush=True)
     if given.write:
         PAGE.write_text(told.page, encoding="utf-8")
 

@@ -77,7 +77,7 @@ class Learned:
     they would be without each fold of the reference (F, C), and the density ratio.
 
     `worth` are the rows of the reference behind it. `drawn` is, by group of cells, the variance
-    that chances keep because they were drawn towards those of all rows; zeros for all rows.
+    that no fold shows, because chances were drawn towards those of all rows; zeros for all rows.
     """
 
     profile: EstimateProfile

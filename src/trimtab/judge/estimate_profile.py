@@ -439,7 +439,9 @@ def outcome_gaps(profile: EstimateProfile, known: Known, day: Ints, left: Floats
 
 def beyond(apart: list[float], chance: list[float]) -> float:
     """The variance of days beyond chance; each counts by what it tells, for days may be of few
-    rows."""
+    rows. 0.0 for fewer than two."""
+    if len(apart) < 2:
+        return 0.0
     told = np.array(chance) > 0.0
     spread = spread_of_effects(np.array(apart)[told], np.array(chance)[told])
     return rounded(np.array([spread]))[0]

@@ -3,7 +3,7 @@
 A segment's rows fall into the same cells as all rows. Its outcomes of each group of like cells lie
 apart from the chances of all rows by an effect, of which more is believed the more rows tell it
 (`trimtab.stats.shrinkage`). So a small segment is expected to do what all rows do, a large one what
-it did itself, and what remains unknown of either is in the interval.
+it did itself; the interval is as wide as if all that was seen were believed.
 """
 
 from typing import NamedTuple
@@ -60,11 +60,13 @@ def of_segment(whole: Learned, profile: EstimateProfile, segment: SegmentEstimat
     found = effects(whole, segment)
     believed = kept(segment.spread, found.variance)
     moved = (found.apart * believed)[:, np.array(profile.group)]
-    rows = np.sum(profile.rows, axis=0, dtype=np.float64)
+    rows = np.array(profile.rows, dtype=np.float64).sum(axis=0)
     chances = np.clip(np.vstack([whole.chance, whole.without]) + moved, 0.0, 1.0)
     chance, *without = (monotone(profile, each, rows) for each in chances)
     ratio = None
     if whole.ratio is not None:
         ratio = DensityRatio(np.array(segment.features), whole.ratio.inverse)
-    drawn = segment.spread * (1.0 - believed) ** 2
+    # A drawn guess is nearer on average, but this one may be off by all that was seen.
+    seen = np.where(np.isfinite(found.variance), found.variance, 0.0)
+    drawn = np.where(seen > 0.0, seen * (1.0 - believed**2), segment.spread)
     return Learned(profile, chance, np.array(without), ratio, segment.n, drawn)

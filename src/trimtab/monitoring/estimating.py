@@ -80,7 +80,8 @@ class ByScore:
         found = values[column.name]
         if isinstance(found, Coded):
             vocabulary = self._vocabularies[column.name]
-            return vocabulary.table(name, found, partial(_coarse_bins, column))[found.places]
+            table: Ints = vocabulary.table(name, found, partial(_coarse_bins, column))
+            return np.asarray(table[found.places], dtype=np.int64)
         bins = edges.bins_of(found, np.array(column.cuts))
         gone = np.isnan(found)
         return np.where(gone, column.size - 1, bins) if gone.any() else bins

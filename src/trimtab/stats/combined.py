@@ -8,7 +8,8 @@ jackknife: Kott, Journal of Official Statistics 2001.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from numpy.typing import ArrayLike
 from trimtab.stats.exact import incomplete_beta
 from trimtab.stats.logspace import FloatArray
 from trimtab.stats.sequences import Interval
+
+PRECISION = 1e-10
+"""Steps of a smaller part of a quantile are not made any more."""
 
 
 class Part(NamedTuple):
@@ -54,18 +58,39 @@ def student_quantile(level: float, freedom: float) -> float:
     if not 0.5 <= level < 1.0 or not freedom > 0.0:
         raise ValueError(f"need 0.5 <= level < 1 and freedom > 0, not {level!r}, {freedom!r}")
 
+    if freedom > 1e6:
+        return _normal_quantile(level)
+    log_peak = math.lgamma((freedom + 1.0) / 2.0) - math.lgamma(freedom / 2.0)
+    peak = math.exp(log_peak - 0.5 * math.log(freedom * math.pi))
+
     def upper_tail(t: float) -> float:
-        if freedom > 1e6:
-            return 0.5 * math.erfc(t / math.sqrt(2.0))
         return 0.5 * incomplete_beta(freedom / 2.0, 0.5, freedom / (freedom + t * t))
 
-    low, high = 0.0, 1.0
-    while upper_tail(high) > 1.0 - level:
-        high *= 2.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if upper_tail(middle) > 1.0 - level else (low, middle)
-    return high
+    def density(t: float) -> float:
+        return peak * math.exp(-0.5 * (freedom + 1.0) * math.log1p(t * t / freedom))
+
+    # Never above it: tails of t are heavier than the normal one.
+    return _solved(upper_tail, density, 1.0 - level, _normal_quantile(level))
+
+
+@lru_cache
+def _normal_quantile(level: float) -> float:
+    def density(z: float) -> float:
+        return math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+
+    return _solved(lambda z: 0.5 * math.erfc(z / math.sqrt(2.0)), density, 1.0 - level, 0.0)
+
+
+def _solved(
+    tail: Callable[[float], float], density: Callable[[float], float], target: float, start: float
+) -> float:
+    """Where a tail is `target`, from a start below. The tail of a density that falls is convex, so
+    that Newton's steps come nearer from below."""
+    place, step = start, math.inf
+    while step > PRECISION * place:
+        step = (tail(place) - target) / density(place)
+        place += step
+    return place
 
 
 def jackknife_variance(replicates: ArrayLike) -> FloatArray:

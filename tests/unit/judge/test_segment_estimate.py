@@ -26,6 +26,11 @@ def unequal(n: int = 12_000, times: float = 0.4, seed: int = 1, small: float = 0
     return Reference(BINARY, inputs, {"score": score}, label, segments=("side",))
 
 
+def on_the_right(given: Reference) -> np.ndarray:
+    """Which rows are on the right."""
+    return np.asarray(np.asarray(given.inputs["side"]) == "right", dtype=np.bool_)
+
+
 def made(profile: ReferenceProfile) -> EstimateProfile:
     """What it learned for estimates."""
     assert profile.estimate is not None
@@ -79,7 +84,7 @@ def test_the_interval_of_a_segment_holds_what_its_labels_say() -> None:
     own, inside = learned(profile), []
     for seed in range(60):
         live = unequal(2_000, seed=100 + seed)
-        right = live.take(live.inputs["side"] == "right")
+        right = live.take(on_the_right(live))
         found = estimate(own, seen(profile, right), "error")
         assert isinstance(found, Estimate)
         inside.append(found.lower <= wrong(right) <= found.upper)
@@ -119,7 +124,7 @@ def test_of_many_segments_the_largest_are_learned(monkeypatch: pytest.MonkeyPatc
 def test_what_a_segment_was_worth_is_measured_on_its_rows() -> None:
     given = unequal()
     profile = build_profile(given)
-    right = given.take(given.inputs["side"] == "right")
+    right = given.take(on_the_right(given))
     error = next(each for each in segment(profile).quality if each.metric == "error")
     assert error.value == pytest.approx(wrong(right))
     assert error.lower < error.value < error.upper
@@ -139,7 +144,7 @@ def test_a_timed_reference_tells_how_days_of_a_segment_differ() -> None:
 def test_a_segment_is_learned_alike_from_coded_texts() -> None:
     given = unequal(4_000)
     names = ("left", "right")
-    places = np.array([names.index(each) for each in given.inputs["side"]], dtype=np.int64)
+    places = on_the_right(given).astype(np.int64)
     coded = replace(given, inputs={**given.inputs, "side": CodedTexts(names, places)})
     assert made(build_profile(coded)).segments == made(build_profile(given)).segments
 

@@ -46,13 +46,26 @@ def test_value_and_variance_are_those_of_the_metric_of_drawn_labels(name: str) -
 
 def test_a_mean_cost_needs_no_sampling_to_be_exact() -> None:
     cells = Cells(np.array([[3.0, 1.0]]), np.array([[0.5, 1.0]]))
-    assert cells.mean_cost(2.0, 0.0) == Expected(1.25, 3.0 * 0.25 * (2.0 / 4.0) ** 2)
+    found = cells.mean_cost(2.0, 0.0)
+    assert found[:2] == (1.25, 3.0 * 0.25 * (2.0 / 4.0) ** 2)
+    assert found.slope.tolist() == [[0.5, 0.5]]
 
 
 def test_metrics_without_the_class_that_they_need_are_absent() -> None:
     none = Cells(np.array([[5.0], [0.0]]), np.array([[0.0], [0.0]]))
     assert (none.precision(), none.recall(), none.f1(), none.roc_auc()) == (None,) * 4
-    assert none.error() == Expected(0.0, 0.0)
+    assert none.error()[:2] == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_slope_is_how_a_metric_moves_with_what_comes_true(name: str) -> None:
+    step, here = 1e-6, getattr(CELLS, name)()
+    for place in np.ndindex(ROWS.shape):
+        moved = CHANCE.copy()
+        moved[place] += step
+        there = getattr(Cells(ROWS, moved), name)()
+        by_chance = here.slope[place] * ROWS[place]
+        assert (there.value - here.value) / step == pytest.approx(by_chance, rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ class Members(NamedTuple):
         sums = np.bincount(joint, within, len(self.names) * size)
         return sums.astype(np.int64).reshape(-1, size)
 
-    def count(self, rows: Mask) -> Ints:
+    def within(self, rows: Mask) -> Ints:
         """How many rows of each segment are among those where the mask is true."""
         return np.bincount(self.places[rows], minlength=len(self.names))[: len(self.names)]
 
@@ -144,11 +144,11 @@ def seen_in(every: Sequence[Members], placed: Placed, strange: Mask | None) -> d
     """What of rows is seen in each segment that has any of them."""
     made: dict[str, Seen] = {}
     for each in every:
-        scored, mute = each.take(placed.known), each.count(~placed.known).tolist()
+        scored, mute = each.take(placed.known), each.within(~placed.known).tolist()
         cells = scored.sums(placed.cell, placed.cells).tolist()
         bins = [scored.sums(*feature) for feature in placed.features]
         features = np.hstack(bins).tolist() if bins else [[] for _ in each.names]
-        odd = [0] * len(each.names) if strange is None else each.count(strange).tolist()
+        odd = [0] * len(each.names) if strange is None else each.within(strange).tolist()
         for place, name in enumerate(each.names):
             seen = Seen(cells[place], features[place], odd[place], mute[place])
             if seen.n or seen.mute:
@@ -174,7 +174,7 @@ def counts_in(every: Sequence[Members], rows: Mask) -> dict[str, int]:
     return {
         name: n
         for each in every
-        for name, n in zip(each.names, each.count(rows).tolist(), strict=True)
+        for name, n in zip(each.names, each.within(rows).tolist(), strict=True)
         if n
     }
 

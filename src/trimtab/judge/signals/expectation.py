@@ -172,11 +172,10 @@ class Expectation:
         expected = self.learned.chance @ weight + less
         error = Z99 * np.sqrt(self.learned.variance(weight))
         spreads = self._spreads(metric, labelled.size)
+        told = zip(real.tolist(), expected.tolist(), error.tolist(), spreads, strict=True)
         return [
-            Told(int(n), *numbers, spread) if n else None
-            for n, spread, *numbers in zip(
-                labelled, spreads, real.tolist(), expected.tolist(), error.tolist(), strict=True
-            )
+            Told(n, *numbers) if n else None
+            for n, numbers in zip(labelled.astype(np.int64).tolist(), told, strict=True)
         ]
 
     def _spreads(self, metric: str, size: int) -> list[float | None]:
