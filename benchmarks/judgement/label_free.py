@@ -449,7 +449,8 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         told.about.append(f"- `{parts[0].name}`: {parts[0].about}.")
         made, believed = measured(parts)
-        lines, within = (list(map(row, x)) for x in (made, segments.segment_lines(parts)))
+        within = [row(each) for each in segments.segment_lines(parts[0])]
+        lines = [row(each) for each in made]
         trust = [trust_row(each) for each in believed if parts[0].order]
         told.lines.extend(lines)
         told.segments.extend(within)

@@ -69,14 +69,13 @@ class Side:
         }
 
 
-def segment_lines(parts: Sequence[Any]) -> list[Line]:
-    """A line for each column of segments and metric, over all streams of one name."""
+def segment_lines(stream: Any) -> list[Line]:
+    """A line for each column of segments and metric."""
     found: Found = {}
-    for stream in parts:
-        for column, metric, row in _rows(Side.of(stream)):
-            found.setdefault(f"{column} {metric}", []).append(row)
+    for column, metric, row in _rows(Side.of(stream)):
+        found.setdefault(f"{column} {metric}", []).append(row)
     return [
-        line(f"{parts[0].name}: {name.split()[0]}", name.split()[1], rows)
+        line(f"{stream.name}: {name.split()[0]}", name.split()[1], rows)
         for name, rows in found.items()
     ]
 

@@ -76,8 +76,7 @@ class Learned:
     """An estimate profile with what every block asks of it: the chance of each cell (C,), these as
     they would be without each fold of the reference (F, C), and the density ratio.
 
-    `worth` are the rows of the reference behind it. `drawn` is, by group of cells, the variance
-    that no fold shows, because chances were drawn towards those of all rows; zeros for all rows.
+    `worth` are the rows of the reference behind it.
     """
 
     profile: EstimateProfile
@@ -85,7 +84,6 @@ class Learned:
     without: Floats
     ratio: DensityRatio | None
     worth: int
-    drawn: Floats
 
     @classmethod
     def of(cls, profile: EstimateProfile) -> "Learned":
@@ -93,14 +91,11 @@ class Learned:
         ratio = None if profile.shift is None else _ratio(profile.shift)
         without = np.array(fold_chances(profile))
         worth = sum(map(sum, profile.rows))
-        groups = np.zeros(max(profile.group) + 1)
-        return cls(profile, np.array(profile.chance), without, ratio, worth, groups)
+        return cls(profile, np.array(profile.chance), without, ratio, worth)
 
     def variance(self, weight: Floats) -> Floats:
         """How well sums of chances are known, for weights of the cells (C,) or (C, K)."""
-        folds = jackknife_variance((self.without - self.chance) @ weight)
-        groups = np.eye(self.drawn.size)[:, np.array(self.profile.group)] @ weight
-        return np.asarray(folds + self.drawn @ groups**2)
+        return jackknife_variance((self.without - self.chance) @ weight)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Effects(NamedTuple):
 def effects(whole: Learned, segment: SegmentEstimate) -> Effects:
     """What a segment with rows enough tells beside all rows."""
     profile = whole.profile
-    members = np.eye(whole.drawn.size)[np.array(profile.group)]
+    members = np.eye(max(profile.group) + 1)[np.array(profile.group)]
     cells = np.array(segment.cells, dtype=np.float64)
     rows, hits = (_folded(np.array(each)) for each in (segment.rows, segment.hits))
     chances = np.vstack([whole.chance, whole.without])
@@ -42,7 +42,8 @@ def effects(whole: Learned, segment: SegmentEstimate) -> Effects:
     apart = np.where(rows > 0.0, hits / np.maximum(rows, 1.0) - usual, 0.0)
     unit = np.array(profile.residual) if profile.residual else whole.chance * (1.0 - whole.chance)
     chance = ((cells * unit) @ members + CERTAIN) / np.maximum(mass, 1.0) ** 2
-    variance = np.maximum(chance, jackknife_variance(apart[1:]))
+    # Of rows that share their days, chance alone says too little.
+    variance = np.maximum(chance, jackknife_variance(apart[1:])) if profile.days else chance
     return Effects(apart, np.where(mass > 0.0, variance, np.inf))
 
 
@@ -57,16 +58,15 @@ def of_segment(whole: Learned, profile: EstimateProfile, segment: SegmentEstimat
 
     Where its inputs move, chances move as those of all rows do, from its own reference on.
     """
-    found = effects(whole, segment)
-    believed = kept(segment.spread, found.variance)
-    moved = (found.apart * believed)[:, np.array(profile.group)]
+    found, group = effects(whole, segment), np.array(profile.group)
     rows = np.array(profile.rows, dtype=np.float64).sum(axis=0)
-    chances = np.clip(np.vstack([whole.chance, whole.without]) + moved, 0.0, 1.0)
-    chance, *without = (monotone(profile, each, rows) for each in chances)
+    believed = found.apart[0] * kept(segment.spread, found.variance)
+    moved = np.clip(whole.chance + believed[group], 0.0, 1.0)
+    chance = monotone(profile, moved, rows)
+    # A drawn guess is nearer on average, but this one may be off by as much as what was seen.
+    seen = np.vstack([whole.chance, whole.without]) + found.apart[:, group]
+    without = np.clip(chance + seen[1:] - seen[0], 0.0, 1.0)
     ratio = None
     if whole.ratio is not None:
         ratio = DensityRatio(np.array(segment.features), whole.ratio.inverse)
-    # A drawn guess is nearer on average, but this one may be off by all that was seen.
-    seen = np.where(np.isfinite(found.variance), found.variance, 0.0)
-    drawn = np.where(seen > 0.0, seen * (1.0 - believed**2), segment.spread)
-    return Learned(profile, chance, np.array(without), ratio, segment.n, drawn)
+    return Learned(profile, chance, without, ratio, segment.n)

@@ -64,7 +64,7 @@ def test_a_segment_has_the_chances_of_its_own_rows() -> None:
 
 
 def test_little_is_believed_of_few_rows_that_are_like_all_others() -> None:
-    alike = build_profile(unequal(times=1.0, small=0.02))
+    alike = build_profile(unequal(times=1.0, small=0.03))
     assert abs(gap(alike)) < 0.02
     own, whole = learned(alike), Learned.of(made(alike))
     rows = np.array(segment(alike).cells, dtype=np.float64)
