@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 import trimtab
@@ -72,6 +72,26 @@ def test_a_fitted_model_and_a_data_frame_become_a_release_with_a_proven_engine(
     assert made.compiled.difference <= 1e-12 < made.compiled.tolerance
     assert made.compiled.rows > len(rows)
     assert made.compiled.speeds[0].times_ratio > 1.2
+
+
+def test_a_regression_of_several_values_is_served_with_all_of_them(folder: Path) -> None:
+    rows = table()[["a", "b"]]
+    both = np.column_stack([rows["a"] + rows["b"], 2 * rows["a"]])
+    model = LinearRegression().fit(rows, both)
+    told: list[str] = []
+    made = trimtab.build(
+        "both",
+        model,
+        reference=rows.assign(y=list(both)),
+        target="y",
+        engine="native",
+        folder=folder,
+        narrate=told.append,
+    )
+    (output,) = made.signature.outputs
+    assert (made.signature.task, output.name, output.shape) == ("other", "prediction", (2,))
+    assert "outputs: prediction [2]" in told
+    assert "labels: several values each, so there is no quality to watch" in told
 
 
 MISSED = 'where(label == "1", 4, 1) * abs(number(label) - score)'

@@ -42,6 +42,8 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
     reference = read_reference(request.reference) if request.reference else None
     if reference:
         tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
+        if reference.labels is None and request.reference and request.reference.target:
+            tools.narrate("labels: several values each, so there is no quality to watch")
     with tempfile.TemporaryDirectory(dir=_scratch(tools), prefix="build-") as scratch:
         stage = _staged(request, reference, Path(scratch) / "files", tools)
         _check_loss(reference, stage.signature)
@@ -120,31 +122,34 @@ def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> 
     facts = json.loads(ask(stage, tools, "describe"))
     inputs = stage.signature.inputs or _named_inputs(facts)
     task, classes = _task(facts, reference, stage.request)
-    signature = Signature(inputs, _outputs(task, classes), task, classes)
-    tools.narrate(f"signature: {len(inputs)} inputs, {task}")
     by_name = facts["features"] is None or bool(facts["feature_names"])
-    ready = replace(stage, signature=signature, by_name=by_name)
+    bare = replace(stage, signature=Signature(inputs, ()), by_name=by_name)
+    outputs = _class_outputs(task, classes) or _asked_for_outputs(bare, reference, tools)
+    if task == "regression":
+        task, outputs = _regression(outputs)
+    signature = Signature(inputs, outputs, task, classes)
+    tools.narrate(f"signature: {len(inputs)} inputs, {task}")
+    if task == "other":
+        told = ", ".join(f"{each.name} {[*each.shape] or ''}".strip() for each in outputs)
+        tools.narrate(f"outputs: {told}")
+    ready = replace(bare, signature=signature)
     configure(ready)
-    if not signature.outputs:
-        ready = _asked_for_outputs(ready, reference, tools)
     return ready if reference is None else _asked_for_gaps(ready, reference, tools)
 
 
-def _asked_for_outputs(stage: Stage, reference: Reference | None, tools: Tools) -> Stage:
-    """Learn the outputs of a model that only it knows, by asking it for two rows."""
+def _asked_for_outputs(
+    stage: Stage, reference: Reference | None, tools: Tools
+) -> tuple[Output, ...]:
+    """The outputs of a model that only it knows, by asking it for two rows."""
+    configure(stage)
     columns = stage.signature.inputs
     rows = _blank(columns) if reference is None else reference.inputs
     inputs = golden.input_tensors(columns, rows, slice(2))
     (found,) = probe(stage, tools, inputs, [0])
-    outputs = tuple(
+    return tuple(
         Output(name, Datatype(tensors.datatype_of(values)), values.shape[1:])
         for name, values in found.items()
     )
-    told = ", ".join(f"{output.name} {[*output.shape] or ''}".strip() for output in outputs)
-    tools.narrate(f"outputs: {told}")
-    asked = replace(stage, signature=msgspec.structs.replace(stage.signature, outputs=outputs))
-    configure(asked)
-    return asked
 
 
 def _blank(columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
@@ -231,15 +236,21 @@ def _classes_of(reference: Reference | None) -> list[str]:
     return sorted({label for label in reference.labels if label is not None})
 
 
-def _outputs(task: Task, classes: Sequence[str]) -> tuple[Output, ...]:
+def _class_outputs(task: Task, classes: Sequence[str]) -> tuple[Output, ...]:
     label = Output("label", Datatype.BYTES)
     if task == "binary":
         return (Output("score", Datatype.FP64), label)
     if task == "multiclass":
         return (Output("scores", Datatype.FP64, (len(classes),)), label)
-    if task == "regression":
-        return (Output("prediction", Datatype.FP64),)
     return ()
+
+
+def _regression(found: tuple[Output, ...]) -> tuple[Task, tuple[Output, ...]]:
+    """One number a row, in whatever type it came; a regression of several values at once is a task
+    that only the model knows."""
+    if [math.prod(each.shape) for each in found] == [1]:
+        return "regression", (Output("prediction", Datatype.FP64),)
+    return "other", found
 
 
 def _scored(stage: Stage, reference: Reference | None, tools: Tools) -> golden.Columns | None:

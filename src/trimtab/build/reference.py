@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -85,8 +86,8 @@ def read_reference(data: ReferenceData) -> Reference:
     return Reference(
         tuple(columns),
         arrays,
-        _labels(table.column(data.target)) if data.target else None,
-        epoch_seconds(table.column(data.time)) if data.time else None,
+        _read(data, table, data.target, _LABELS) if data.target else None,
+        _read(data, table, data.time, _TIMES) if data.time else None,
         data.segments,
         _manifest(data, table),
         _groups(data, columns),
@@ -205,8 +206,33 @@ def _values(column: Column, values: Chunked) -> NDArray[Any]:
     return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _labels(values: Chunked) -> NDArray[np.object_]:
-    return texts(values)
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a column is read for. `wanted` says to people what it may hold."""
+
+    read: Callable[[Chunked], NDArray[Any] | None]
+    wanted: str
+
+
+def _labels(values: Chunked) -> NDArray[np.object_] | None:
+    """None for lists: several values at once are no label that quality could be told from."""
+    return None if is_tensor(values.type) else texts(values)
+
+
+_LABELS = _Meaning(_labels, "a label is a text, a number or a truth value")
+_TIMES = _Meaning(epoch_seconds, "a time is a timestamp, a date, ISO 8601 or epoch seconds")
+
+
+def _read(
+    data: ReferenceData, table: pa.Table, name: str, meaning: _Meaning
+) -> NDArray[Any] | None:
+    """A column that is no input. Raises `Usage` TT-205 when it holds something else."""
+    values = table.column(name)
+    try:
+        return meaning.read(values)
+    except pa.ArrowException as cause:
+        problem = f"column {name!r} is of type {values.type} and cannot be read: {meaning.wanted}"
+        raise bad_reference(data.path, problem) from cause
 
 
 def _manifest(data: ReferenceData, table: pa.Table) -> DataManifest:

@@ -55,6 +55,13 @@ def test_target_time_and_key_are_no_inputs(tmp_path: Path) -> None:
     assert reference.manifest.since == "2013-01-01 00:00:00+00:00"
 
 
+def test_a_target_of_several_values_is_no_input_and_no_label(tmp_path: Path) -> None:
+    path = written(tmp_path, x=[1.0, 2.0], both=[[1.0, 2.0], [3.0, 4.0]])
+    reference = read_reference(ReferenceData(path, target="both"))
+    assert [column.name for column in reference.columns] == ["x"]
+    assert reference.labels is None
+
+
 def test_whole_numbers_are_the_same_label_however_stored(tmp_path: Path) -> None:
     path = written(tmp_path, x=[1.0, 2.0], late=[0.0, 1.0])
     labels = read_reference(ReferenceData(path, target="late")).labels
@@ -93,6 +100,8 @@ def test_dictionary_columns_are_texts(tmp_path: Path) -> None:
         ({"x": [1.0]}, {"groups": ("y",)}, "no column 'y'"),
         ({"x": [1.0], "y": [1]}, {"target": "y", "groups": ("y",)}, "'y' is no input"),
         ({"x": [datetime(2013, 1, 1, tzinfo=UTC)]}, {}, "is of type timestamp"),
+        ({"x": [1.0], "y": [{"a": 1}]}, {"target": "y"}, "'y' is of type struct.*a label is a text"),
+        ({"x": [1.0], "at": ["soon"]}, {"time": "at"}, "'at' is of type string.*ISO 8601"),
     ],
 )
 def test_what_cannot_be_used_says_why(
