@@ -20,7 +20,13 @@ import pytest
 from trimtab import errors
 from trimtab.backends.node_client import NodeClient
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import NodeStatus, WantedWorkers, WorkerSlot, WorkerStatus
+from trimtab.domain.processes import (
+    NodeStatus,
+    WantedWorkers,
+    WorkerLimits,
+    WorkerSlot,
+    WorkerStatus,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 
@@ -284,6 +290,28 @@ async def test_a_worker_and_a_gateway_that_are_stopped_for_good_are_replaced(hom
         await workers(client, lambda found: all_ready(1)(found) and found[0].pid != first.pid)
         await until(partial(gone, (first.pid, gateway)))
         assert b"200 OK" in await asyncio.to_thread(ask, home.facts["inference"])
+
+
+async def test_a_worker_whose_place_changes_is_relieved_by_one_that_is_there(home: Home) -> None:
+    release = home.release("aaaaaaaaaaaa")
+    here = slots(release, 1)
+    async with running(home) as client:
+        await client.apply(WantedWorkers(1, here))
+        (first,) = await workers(client, all_ready(1))
+        gone_gpu = {release: WorkerLimits(gpus=("9999",))}
+        await client.apply(WantedWorkers(1, here, gone_gpu))
+        (kept,) = await workers(client, all_ready(1))
+        assert kept.pid == first.pid, "it serves on while nothing can take its place"
+    async with running(home) as client:
+        await client.apply(WantedWorkers(1, here))
+        (first,) = await workers(client, all_ready(1))
+        narrow = {release: WorkerLimits(cpus=1.0)}
+        await client.apply(WantedWorkers(1, here, narrow))
+        if len(os.sched_getaffinity(0)) > 1:
+            (after,) = await workers(
+                client, lambda found: all_ready(1)(found) and found[0].pid != first.pid
+            )
+            assert after.restarts == first.restarts
 
 
 async def test_a_worker_is_relieved_when_asked_and_when_it_fails_its_golden_set(

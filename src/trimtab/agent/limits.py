@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from trimtab.agent.usage import Usage
@@ -63,14 +64,22 @@ def told(limits: WorkerLimits, used: Usage) -> str:
     return f"uses {size} and {used.processes} of its {limits.processes} processes"
 
 
-def gpu(limits: WorkerLimits, index: int) -> str | None:
-    """The GPU of a worker, the next one for each index; None for none."""
-    return limits.gpus[index % len(limits.gpus)] if limits.gpus else None
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker runs; None is every processor, and no GPU."""
+
+    processors: tuple[int, ...] | None = None
+    gpu: str | None = None
 
 
-def processors(limits: WorkerLimits, index: int, present: Sequence[int]) -> tuple[int, ...] | None:
-    """Which of the processors a worker may use: neighbours, another set for each index; None
-    where it may use all."""
+def placed(limits: WorkerLimits, index: int, present: Sequence[int]) -> Place:
+    """The place of a worker: processors that are neighbours, another set for each index, and the
+    next GPU."""
+    gpus = limits.gpus
+    return Place(_processors(limits, index, present), gpus[index % len(gpus)] if gpus else None)
+
+
+def _processors(limits: WorkerLimits, index: int, present: Sequence[int]) -> tuple[int, ...] | None:
     if limits.cpus is None or limits.cpus >= len(present):
         return None
     count = math.ceil(limits.cpus)

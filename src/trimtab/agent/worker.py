@@ -18,7 +18,7 @@ from trimtab.agent.backoff import Backoff
 from trimtab.agent.devices import missing
 from trimtab.agent.groups import Groups
 from trimtab.agent.hands import PreparedRelease
-from trimtab.agent.limits import Growth, gpu, processors, standing, told
+from trimtab.agent.limits import Growth, Place, placed, standing, told
 from trimtab.agent.niceness import BATCH
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
 from trimtab.agent.process import Child
@@ -76,6 +76,7 @@ class WorkerKeeper:
         self._fresh_bytes = 0
         self._resident_bytes = 0
         self._growth = Growth()
+        self._placed = Place()
         self._worn = asyncio.Event()
         self._patient_until = 0.0
         self._relieved: set[asyncio.Task[int]] = set()
@@ -187,20 +188,25 @@ class WorkerKeeper:
             *("--parent-fd", str(self._with.lifeline)),
             *("--replay", str(self._with.patience.replay)),
         ]
-        limits, present = self._with.limits(self.slot.release), sorted(os.sched_getaffinity(0))
-        if (chosen := processors(limits, self.slot.turn, present)) is not None:
-            arguments += ["--processors", ",".join(map(str, chosen))]
-        if (device := gpu(limits, self.slot.turn)) is not None:
-            self._check_gpu(device)
-            arguments += ["--gpu", device]
+        limits = self._with.limits(self.slot.release)
+        place = self._place(limits)
+        if place.processors is not None:
+            arguments += ["--processors", ",".join(map(str, place.processors))]
+        if place.gpu is not None:
+            self._check_gpu(place.gpu)
+            arguments += ["--gpu", place.gpu]
         if (niceness := self._niceness) != 0:
             arguments += ["--niceness", str(niceness)]
         child = await self._with.zygotes.start(self.slot, prepared, arguments)
+        self._placed = place
         self._tell("started", "started", child.pid)
         if (groups := self._with.groups) is not None:
             groups.hold(child.pid, limits, self._niceness)
             child.when_ended(partial(self._leave, groups, child.pid))
         return child
+
+    def _place(self, limits: WorkerLimits) -> Place:
+        return placed(limits, self.slot.turn, sorted(os.sched_getaffinity(0)))
 
     def _check_gpu(self, device: str) -> None:
         """A library that finds no GPU may calculate without one, at a tenth of the speed."""
@@ -262,6 +268,8 @@ class WorkerKeeper:
             child.signal(signal.SIGKILL)
         elif found == "worn":
             self._relieve(child, told(limits, used))
+        elif self._place(limits) != self._placed:
+            self._relieve(child, "its limits name other processors or another GPU")
 
     async def check_golden(self) -> None:
         """Relieve a worker that no longer reproduces its golden set; where no other can take its

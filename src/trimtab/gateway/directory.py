@@ -42,9 +42,14 @@ class Directory:
         return [] if view is None else list(view.deployments.values())
 
     def all_ready(self) -> bool:
-        """Whether every deployment can answer."""
-        known = self._table.view is not None
-        return known and all(self.ready(route, None) for route in self.deployments())
+        """Whether every deployment that has a release can answer.
+
+        One that is new in the configuration must not take the others out of a balancer; where there
+        is no other, nothing can answer yet."""
+        routes = self.deployments()
+        serving = [route for route in routes if route.stable is not None]
+        known = self._table.view is not None and bool(serving) == bool(routes)
+        return known and all(self.ready(route, None) for route in serving)
 
     def ready(self, route: RouteView, explicit: Plan | None) -> bool:
         """Whether a worker is connected; a sleeping deployment answers its next request too."""

@@ -70,7 +70,7 @@ def _server_paths() -> dict[str, Any]:
         "/v2/": _get("Server metadata", ref("Server")),
         "/v2/health/live": _get("Whether the server runs", ref("Live")),
         "/v2/health/ready": _get(
-            "Whether all deployments can answer", ref("ServerReady"), busy=True
+            "Whether all deployments that have a release can answer", ref("ServerReady"), busy=True
         ),
         "/v2/models/stats": _get("Counts of this gateway process", ref("Stats")),
         "/metrics": _get_text("Prometheus metrics"),

@@ -144,9 +144,12 @@ def _verdicts(verdicts: Sequence[s.VerdictView]) -> Table:
 def _(view: s.DeployView) -> RenderableType:
     if not view.changed:
         return Text(f"{view.deployment}: already so, nothing changed")
-    parts = [Text(f"✔ {view.action} {view.deployment}", style=TONES["good"])]
-    if view.rollout is not None and view.rollout.outcome is not None:
-        parts.append(Text(f"  {view.rollout.release} {words.plain(view.rollout.outcome)}"))
+    outcome = view.rollout.outcome if view.rollout is not None else None
+    failed = view.action == "deploy" and outcome not in (None, "promoted")
+    mark, tone = ("✖", TONES["bad"]) if failed else ("✔", TONES["good"])
+    parts = [Text(f"{mark} {view.action} {view.deployment}", style=tone)]
+    if view.rollout is not None and outcome is not None:
+        parts.append(Text(f"  {view.rollout.release} {words.plain(outcome)}"))
     elif view.rollout is not None:
         rollout = view.rollout
         phase = f"{rollout.state}{', paused' if rollout.paused else ''}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.agent.limits import FORESEEN, Growth, Standing, gpu, processors, standing, told
+from trimtab.agent.limits import FORESEEN, Growth, Place, Standing, placed, standing, told
 from trimtab.agent.usage import Usage
 from trimtab.domain.processes import WorkerLimits
 
@@ -70,15 +70,14 @@ def test_the_usage_is_told_beside_the_limits() -> None:
 def test_workers_are_spread_over_the_processors(
     cpus: float, index: int, expected: tuple[int, ...] | None
 ) -> None:
-    assert processors(WorkerLimits(cpus=cpus), index, (4, 5, 6, 7)) == expected
+    assert placed(WorkerLimits(cpus=cpus), index, (4, 5, 6, 7)) == Place(expected)
 
 
 def test_workers_take_the_gpus_in_turn_and_none_without_any() -> None:
     limits = WorkerLimits(gpus=("0", "GPU-b"))
-    assert [gpu(limits, index) for index in range(3)] == ["0", "GPU-b", "0"]
-    assert [gpu(limits, index) for index in (-1, -2)] == ["GPU-b", "0"]
-    assert gpu(WorkerLimits(), 0) is None
+    found = [placed(limits, index, (0, 1)) for index in (0, 1, 2, -1, -2)]
+    assert [each.gpu for each in found] == ["0", "GPU-b", "0", "GPU-b", "0"]
 
 
-def test_without_a_limit_all_processors_may_be_used() -> None:
-    assert processors(WorkerLimits(), 0, (0, 1)) is None
+def test_without_a_limit_all_processors_may_be_used_and_no_gpu() -> None:
+    assert placed(WorkerLimits(), 0, (0, 1)) == Place(None, None)

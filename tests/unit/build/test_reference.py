@@ -100,7 +100,11 @@ def test_dictionary_columns_are_texts(tmp_path: Path) -> None:
         ({"x": [1.0]}, {"groups": ("y",)}, "no column 'y'"),
         ({"x": [1.0], "y": [1]}, {"target": "y", "groups": ("y",)}, "'y' is no input"),
         ({"x": [datetime(2013, 1, 1, tzinfo=UTC)]}, {}, "is of type timestamp"),
-        ({"x": [1.0], "y": [{"a": 1}]}, {"target": "y"}, "'y' is of type struct.*a label is a text"),
+        (
+            {"x": [1.0], "y": [{"a": 1}]},
+            {"target": "y"},
+            "'y' is of type struct.*a label is a text",
+        ),
         ({"x": [1.0], "at": ["soon"]}, {"time": "at"}, "'at' is of type string.*ISO 8601"),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.unit.gateway.harness import Harness, running
 from tests.unit.gateway.scenarios import (
@@ -32,6 +33,7 @@ from tests.unit.gateway.support import (
 )
 
 from trimtab.backends.spool import SpoolLog
+from trimtab.domain.routing import DeploymentRoute
 from trimtab.gateway.answers import answer_body
 from trimtab.gateway.assign import goes_to_canary, unit_hash
 from trimtab.gateway.call import Call
@@ -394,6 +396,23 @@ def test_a_request_waits_for_a_worker_that_is_coming_back(tmp_path: Path) -> Non
                 "live": True,
                 "ready": True,
             }
+
+    run(scenario)
+
+
+def test_a_deployment_without_a_release_takes_no_other_out_of_a_balancer(tmp_path: Path) -> None:
+    new = DeploymentRoute("new", ())
+
+    async def scenario() -> None:
+        routing = msgspec.structs.replace(STABLE, deployments=(new,))
+        async with running(tmp_path, routing) as it:
+            await worker(tmp_path, 1, times(1))
+            assert (await it.client.get("/v2/health/ready")).status_code == 503
+            both = (*STABLE.deployments, new)
+            await it.route(msgspec.structs.replace(STABLE, version=9, deployments=both))
+            assert (await it.client.get("/v2/models/d/ready")).status_code == 200
+            assert (await it.client.get("/v2/models/new/ready")).status_code == 503
+            assert (await it.client.get("/v2/health/ready")).status_code == 200
 
     run(scenario)
 
