@@ -54,7 +54,8 @@ def score(order: Order, told: Told = lambda _: None) -> Progress:
     """Score every row once, in order; `told` hears of progress.
 
     Raises `Usage` TT-904 before any work if the table does not fit, `Refused` TT-905 if the work
-    folder of the output belongs to another table, and what `Client` raises when the server stays
+    folder of the output belongs to another table, `Conflict` TT-905 while another run writes it,
+    and what `Client` raises when the server stays
     away. What was finished stays, and the next run goes on from there.
     """
     with Client(order.url) as client:
@@ -90,15 +91,15 @@ class _Scoring:
 
     def run(self) -> Progress:
         """Every chunk, then the output."""
-        self._work.open()
-        pool = ThreadPoolExecutor(self._order.concurrency, "score")
-        try:
-            chunks = self._all_chunks(pool)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            for client in self._clients:
-                client.close()
-        self._work.publish(chunks, self._schema)
+        with self._work.open():
+            pool = ThreadPoolExecutor(self._order.concurrency, "score")
+            try:
+                chunks = self._all_chunks(pool)
+            finally:
+                pool.shutdown(cancel_futures=True)
+                for client in self._clients:
+                    client.close()
+            self._work.publish(chunks, self._schema)
         return self._progress
 
     def _all_chunks(self, pool: ThreadPoolExecutor) -> int:

@@ -4,11 +4,14 @@ A chunk is finished when its file is there: it is written under another name, fl
 The manifest says whose chunks they are.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pyarrow as pa
@@ -18,6 +21,7 @@ from trimtab.scoring import table
 
 SUFFIX = ".scoring"
 _MANIFEST = "manifest.json"
+_LOCK = "lock"
 _READ = 1 << 20
 
 
@@ -39,9 +43,33 @@ class Work:
         self._path = path
         self._manifest = manifest
 
-    def open(self) -> None:
-        """Begin, or go on with what is there. Raises `Refused` TT-905 if it is of other work."""
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Begin, or go on with what is there, alone for as long as it is entered.
+
+        Raises `Refused` TT-905 if it is of other work, `Conflict` TT-905 while another run is at
+        it."""
         self.folder.mkdir(exist_ok=True)
+        with (self.folder / _LOCK).open("ab") as lock:
+            self._claim(lock)
+            self._recognise()
+            yield
+
+    def _claim(self, lock: BinaryIO) -> None:
+        """The kernel takes the lock back from a process that ends, however it ends."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as cause:
+            raise errors.Conflict(
+                errors.OTHER_SCORING,
+                "score into",
+                str(self._path),
+                "another run is at work on it",
+                unchanged="nothing was sent or written",
+                hint="wait for it, or name another output",
+            ) from cause
+
+    def _recognise(self) -> None:
         manifest = self.folder / _MANIFEST
         if not manifest.exists():
             self._put(manifest, msgspec.json.encode(self._manifest))

@@ -119,6 +119,22 @@ def test_a_run_that_was_cut_short_goes_on_where_it_was(server: Deployed, tmp_pat
     held(pq.read_table(tmp_path / "out.parquet"), flights())
 
 
+def test_two_runs_do_not_write_one_output_at_once(server: Deployed, tmp_path: Path) -> None:
+    pq.write_table(flights(), tmp_path / "in.parquet")
+    told: list[str] = []
+
+    def again(_: object) -> None:
+        if not told:
+            told.append("")
+            with pytest.raises(errors.Conflict, match="another run is at work on it") as caught:
+                score(order(server, tmp_path))
+            told[0] = caught.value.code
+
+    assert score(order(server, tmp_path), again).rows == ROWS
+    assert told == [errors.OTHER_SCORING]
+    held(pq.read_table(tmp_path / "out.parquet"), flights())
+
+
 def test_chunks_of_another_table_are_not_mixed_in(server: Deployed, tmp_path: Path) -> None:
     pq.write_table(flights(), tmp_path / "in.parquet")
     server.dies_after = 50
