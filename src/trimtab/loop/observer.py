@@ -232,12 +232,11 @@ class Observer:
             return Reports()
         state, guard = watched.state, self.guard(deployment)
         monitors = self._assessed(watched, state)
-        condemned = guard is not None and guard.verdict == "bad"
-        wanted = self._pictures(state, guard if condemned else None, monitors)
+        wanted = self._pictures(state, guard, monitors)
         await self._drawings.begin(wanted)
         known = {_key(incident) for incident in state.incidents}
         self._drawings.keep(deployment, known | wanted.keys())
-        if condemned and guard is not None and state.rollout is not None:
+        if guard is not None and state.rollout is not None:
             told = self._drawings.of((deployment, state.rollout.id))
             guard = guard if told is None else replace(guard, shown=told.shown)
         return Reports(guard, monitors and self._illustrated(state, monitors))
@@ -253,34 +252,35 @@ class Observer:
         return MonitorReport(found.verdicts, opened, updated, waiting.closed)
 
     def _pictures(
-        self, state: DeploymentState, condemned: GuardReport | None, report: MonitorReport | None
+        self, state: DeploymentState, guard: GuardReport | None, report: MonitorReport | None
     ) -> dict[Key, Draw]:
         """How the requests are drawn that show what is news, and why a candidate is bad."""
         news = () if report is None else (*report.opened, *report.updated)
         wanted = {_key(each): self._draw(state, each.release, each.verdicts) for each in news}
-        if condemned is not None and state.rollout is not None:
-            rollout, verdicts = state.rollout, condemned.verdicts
-            drawn = self._draw(state, rollout.candidate.digest, verdicts, copies=True)
-            wanted[state.spec.name, rollout.id] = drawn
+        if guard is not None and guard.verdict == "bad" and state.rollout is not None:
+            candidate = state.rollout.candidate.digest
+            drawn = self._draw(state, candidate, guard.verdicts, copies=True)
+            wanted[state.spec.name, state.rollout.id] = drawn
         return wanted
 
     def _illustrated(self, state: DeploymentState, report: MonitorReport) -> MonitorReport:
         """The report with requests that show what is news, as far as they are drawn, and with older
         news that they came too late for."""
+        before = {incident.id: incident for incident in state.incidents}
+
+        def shown(incident: Incident) -> Incident:
+            told = self._drawings.of(_key(incident))
+            by = told if told is not None and told.shown else before.get(incident.id, incident)
+            return msgspec.structs.replace(incident, shown=by.shown, concentration=by.concentration)
+
         news = {each.id for each in (*report.opened, *report.updated)} | {*report.closed}
-        drawn = (self._shown(each) for each in state.incidents if each.id not in news)
-        late = (each for each in drawn if each not in state.incidents)
+        others = (shown(each) for each in state.incidents if each.id not in news)
+        late = (each for each in others if each != before[each.id])
         return replace(
             report,
-            opened=tuple(map(self._shown, report.opened)),
-            updated=(*map(self._shown, report.updated), *late),
+            opened=tuple(map(shown, report.opened)),
+            updated=(*map(shown, report.updated), *late),
         )
-
-    def _shown(self, incident: Incident) -> Incident:
-        told = self._drawings.of(_key(incident))
-        if told is None or not told.shown:
-            return incident
-        return msgspec.structs.replace(incident, shown=told.shown, concentration=told.concentration)
 
     def _draw(
         self,

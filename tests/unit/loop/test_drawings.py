@@ -12,7 +12,7 @@ from tests.unit.loop.bench import Bench, at, canary, stable
 from tests.unit.loop.test_observer_incidents import failing, incident, shown_ids
 
 from trimtab.backends.memory import VirtualClock
-from trimtab.domain.verdicts import Incident
+from trimtab.domain.verdicts import Incident, Shown
 from trimtab.judge.reports import GuardReport, MonitorReport
 from trimtab.loop.drawings import PATIENCE, Draw, Drawings
 from trimtab.loop.evidence import Reports
@@ -131,6 +131,28 @@ def test_one_is_drawn_at_a_time_and_all_of_them_hold_a_tick_no_longer_than_one(
         assert told.monitors is not None
         assert {each.id for each in told.monitors.updated} == {"i1", "i2", "i3"}
         assert [at - slow.begun[0] for at in slow.begun] == [0.0, SLOW, 2.0 * SLOW]
+
+    run(bench, story)
+
+
+def test_an_incident_that_changes_keeps_its_requests_until_others_are_drawn(bench: Bench) -> None:
+    async def story(slow: Slow) -> None:
+        slow.observer.follow(stable(), {})
+        slow.observer.poll()
+        old = Shown(signal="quality", said="as it was", of=3)
+        recorded = msgspec.structs.replace(FOUND, shown=(old,))
+        slow.recorded(recorded)
+        worse = msgspec.structs.replace(FOUND, signals=("quality", "errors"))
+        bench.tapes.monitors.reports = [MonitorReport((), updated=(worse,))]
+        told, _ = await slow.tick()
+        assert told.monitors is not None
+        (updated,) = told.monitors.updated
+        assert (updated.signals, updated.shown) == (worse.signals, (old,))
+        slow.recorded(updated)
+        await slow.clock.advance(SLOW)
+        told, _ = await slow.tick()
+        assert told.monitors is not None
+        assert shown_ids(told.monitors.updated[0].shown) == [["r1"]]
 
     run(bench, story)
 
