@@ -168,6 +168,7 @@ def deployment_html(live: Live, name: str) -> str:
             evidence=series[:SHOWN_CHARTS],
             more_evidence=series[SHOWN_CHARTS:],
             incidents=build_why(told.entries, names).incidents,
+            older_incidents=told.earlier,
             events=tuple(reversed(build_history(events, names).events)),
         )
     )

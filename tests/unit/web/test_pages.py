@@ -76,6 +76,17 @@ def test_pages_are_well_formed_in_every_scene(path: str, scene: Callable[[], Mem
     assert not {name for name in names if name == "style" or name.startswith("on")}
 
 
+def test_the_page_of_a_deployment_says_how_to_see_older_incidents() -> None:
+    system = in_canary()
+    assert "Older ones" not in Browser(system).get("/deployments/flight-delay").text
+    for number in range(1, 10):
+        system.tell(e.IncidentOpened(incident(number)))
+        system.tell(e.IncidentClosed(f"flight-delay-i{number}", NOW))
+    page = Browser(system).get("/deployments/flight-delay").text
+    opened = [entry.seq for entry in system.journal if isinstance(entry.event, e.IncidentOpened)]
+    assert f"trimtab why flight-delay --before {opened[-8]}" in page
+
+
 def test_the_page_of_a_deployment_shows_why_not_yet_and_how_to_act() -> None:
     page = Page(Browser(troubled()).get("/deployments/flight-delay").text)
     for part in (
