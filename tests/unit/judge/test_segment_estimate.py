@@ -154,6 +154,12 @@ def test_without_declared_segments_none_is_learned() -> None:
     assert made(profile).segments == ()
 
 
+def test_where_no_shift_is_known_a_segment_has_no_correction_either() -> None:
+    profile = build_profile(unequal())
+    bare = msgspec.structs.replace(made(profile), shift=None)
+    assert of_segment(Learned.of(bare), bare, segment(profile)).ratio is None
+
+
 def test_costs_of_a_segment_go_by_what_is_decided_of_it() -> None:
     profile = build_profile(reference(days=12))
     whole, half = made(profile), len(made(profile).chance) // 2

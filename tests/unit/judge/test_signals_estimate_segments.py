@@ -267,6 +267,17 @@ def test_a_sample_and_an_audit_speak_of_each_segment() -> None:
     assert sum(both) == watched.state.audit.asked
 
 
+def test_labels_of_a_segment_that_was_never_seen_are_no_audit_of_it() -> None:
+    watched = family(maturity_seconds=0.0, audit=0.5)
+    part = rows(800, seed=1, start=FIRST * DAY)
+    watched.take(watched.count(on("left", part)))
+    watched.take(watched.learn(labelled(part)))
+    watched.close((FIRST + 2) * DAY, Breaks())
+    audits = {name: each.audit for name, each in watched.state.segments.items()}
+    assert audits["side=left"].asked > 0
+    assert audits["side=right"].asked == 0
+
+
 def test_parts_counted_apart_are_what_counting_at_once_gives() -> None:
     watched = family(audit=0.3)
     part = rows(900, seed=4, start=FIRST * DAY)

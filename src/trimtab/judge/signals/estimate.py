@@ -247,16 +247,14 @@ class Estimated:
         state.last = start
         whole.judge(state, start, counted.whole.seen)
         for name, part in counted.segments.items():
-            if name in self._segments:
-                self._segments[name].judge(state.segments[name], start, part.seen)
+            self._segments[name].judge(state.segments[name], start, part.seen)
 
     def _compare(self, whole: Expectation, start: float, cohort: Counted) -> None:
         state = self.state
         self._split(whole.learned, start, cohort.whole)
         whole.compare(state, start, cohort.whole)
         for name, part in cohort.segments.items():
-            if name in self._segments:
-                self._segments[name].compare(state.segments[name], start, part)
+            self._segments[name].compare(state.segments[name], start, part)
 
     def _split(self, learned: Learned, start: float, cohort: Part) -> None:
         """What was expected of the cohort, beside what came of it."""

@@ -99,11 +99,10 @@ class Members(NamedTuple):
 
 
 def columns_of(segments: Sequence[SegmentEstimate]) -> tuple[Coarse, ...]:
-    """The columns whose values were learned as segments, each with these values."""
+    """The columns that segments are of, each with its values among them."""
     values: dict[str, tuple[str, ...]] = {}
     for each in segments:
-        if each.cells:
-            values[each.column] = (*values.get(each.column, ()), each.value)
+        values[each.column] = (*values.get(each.column, ()), each.value)
     return tuple(Coarse(name=name, categories=own) for name, own in values.items())
 
 
