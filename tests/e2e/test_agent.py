@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -290,6 +291,18 @@ async def test_a_worker_and_a_gateway_that_are_stopped_for_good_are_replaced(hom
         await workers(client, lambda found: all_ready(1)(found) and found[0].pid != first.pid)
         await until(partial(gone, (first.pid, gateway)))
         assert b"200 OK" in await asyncio.to_thread(ask, home.facts["inference"])
+
+
+async def test_a_worker_that_does_not_fit_into_its_limits_never_serves_and_says_so(
+    home: Home,
+) -> None:
+    release = home.release("aaaaaaaaaaaa")
+    async with running(home) as client:
+        small = {release: WorkerLimits(memory_bytes=2**20)}
+        await client.apply(WantedWorkers(1, slots(release, 1), small))
+        (found,) = await workers(client, lambda found: [w.state for w in found] == ["failed"])
+        assert found.code == errors.WORKER_FAILED
+        assert re.match(r"it uses \d+ MiB of its 1 MiB and 1 of its 64 processes", found.error)
 
 
 async def test_a_worker_whose_place_changes_is_relieved_by_one_that_is_there(home: Home) -> None:

@@ -77,6 +77,7 @@ class WorkerKeeper:
         self._resident_bytes = 0
         self._growth = Growth()
         self._placed = Place()
+        self._overran = ""
         self._worn = asyncio.Event()
         self._patient_until = 0.0
         self._relieved: set[asyncio.Task[int]] = set()
@@ -152,7 +153,7 @@ class WorkerKeeper:
         if self._stopping.is_set():
             return 0.0
         if not isinstance(greeting, Hello):
-            return self._failed(greeting or _refusal(child))
+            return self._failed(greeting or self._refusal_of(child))
         self._ends += 1
         self._tell("ended", f"ended with {code} and is started again", child.pid)
         return self._backoff.pause(time.monotonic() - self._born)
@@ -182,6 +183,7 @@ class WorkerKeeper:
 
     async def _start(self, prepared: PreparedRelease) -> Child:
         self._born = time.monotonic()
+        self._overran = ""
         arguments = [
             *("--config", str(prepared.config)),
             *("--socket", str(self._socket)),
@@ -223,7 +225,8 @@ class WorkerKeeper:
 
     def _leave(self, groups: Groups, pid: int) -> None:
         if groups.leave(pid):
-            self._tell("failed", "the kernel ended it at the limit of its memory", pid)
+            self._overran = "the kernel ended it at the limit of its memory"
+            self._tell("failed", self._overran, pid)
 
     async def _until_ready(
         self, child: Child, before: Child | None = None
@@ -241,7 +244,7 @@ class WorkerKeeper:
         for task in tasks:
             task.cancel()
         try:
-            return await greeting
+            return await self._unless_too_large(child, await greeting)
         except asyncio.CancelledError:
             if not child.running or self._stopping.is_set():
                 return None
@@ -251,6 +254,21 @@ class WorkerKeeper:
         except errors.TrimtabError as error:
             await child.stop(0.0)
             return Refusal(error.message, error.code)
+
+    async def _unless_too_large(self, child: Child, hello: Hello) -> Hello | Refusal:
+        """A worker that does not fit into its limits before it is asked anything never will."""
+        limits, used = self._with.limits(self.slot.release), usage(child.pid)
+        if standing(limits, used, 0) != "over":
+            return hello
+        await child.stop(0.0)
+        why = f"it {told(limits, used)} before it was asked anything: raise its limits"
+        return Refusal(why, errors.WORKER_FAILED)
+
+    def _refusal_of(self, child: Child | None) -> Refusal:
+        """Why a worker ended before it was ready, as its limits or it itself say."""
+        if self._overran:
+            return Refusal(f"{self._overran}, before it was ready", errors.WORKER_FAILED)
+        return _refusal(child)
 
     def check_limits(self) -> None:
         """Relieve a worker that comes near its limits, and end one that is beyond them."""
@@ -264,6 +282,7 @@ class WorkerKeeper:
         self._growth.saw(used.resident_bytes)
         found = standing(limits, used, self._fresh_bytes, self._growth.foreseen_bytes)
         if found == "over":
+            self._overran = f"it {told(limits, used)}"
             self._tell("failed", f"{told(limits, used)}, and is ended", child.pid)
             child.signal(signal.SIGKILL)
         elif found == "worn":
@@ -325,7 +344,7 @@ class WorkerKeeper:
             await child.stop(0.0)
         if not self._stopping.is_set():
             self._patient_until = time.monotonic() + self._with.patience.relieved
-            why = greeting if isinstance(greeting, Refusal) else _refusal(child)
+            why = greeting if isinstance(greeting, Refusal) else self._refusal_of(child)
             self._tell("failed", f"no other worker took its place: {why.error}", old.pid)
         return None
 
