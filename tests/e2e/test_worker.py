@@ -578,33 +578,3 @@ def test_a_release_sees_neither_trimtab_nor_secrets_of_its_parent(
     assert "PYTHONHASHSEED" in done.stdout
     assert str(checkout.shim) in done.stdout
     assert str(Path.cwd()) + "'" not in done.stdout
-
-
-def test_a_step_calls_the_function_with_what_it_declares(
-    checkout: Checkout, tmp_path: Path
-) -> None:
-    (tmp_path / "neighbour.py").write_text("WORD = 'hello'\n")
-    (tmp_path / "pipeline.py").write_text(
-        "from neighbour import WORD\n"
-        "def model(source, out, params):\n"
-        "    print('noise')\n"
-        "    (out / 'made').write_text(f'{WORD} {source.name} {params[\"n\"]}')\n"
-        "def broken(missing): ...\n"
-    )
-    (code, output) = run_step(checkout, tmp_path, "model")
-    assert (code, output["ok"], output["error"]) == (0, True, None)
-    assert (tmp_path / "out" / "made").read_text() == "hello data.csv 3"
-    (code, output) = run_step(checkout, tmp_path, "broken")
-    assert (code, output["ok"]) == (1, False)
-    assert "asks for ['missing']" in output["error"]
-
-
-def run_step(checkout: Checkout, folder: Path, function: str) -> tuple[int, dict[str, Any]]:
-    result = folder / "result.json"
-    done = checkout.run(
-        *("step", "--module", str(folder / "pipeline.py"), "--function", function),
-        *("--inputs", json.dumps({"source": "data.csv", "unused": "x"})),
-        *("--params", '{"n": 3}', "--out", str(folder / "out"), "--result", str(result)),
-    )
-    assert done.stdout == ""
-    return done.returncode, json.loads(result.read_text())
