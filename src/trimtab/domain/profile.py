@@ -156,9 +156,10 @@ class SegmentEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
     `n` are its labelled rows of the reference, by cell in `cells`, with outcomes by fold and group
     of cells in `rows` and `hits` (folds x groups); `features` is the mean of the features of the
-    shift. `spread` is the variance by which groups of cells differ from the chances of all rows,
-    beyond chance. `quality`, `decisions`, `wobbles` and `drifts` are as those of all rows, which
-    the last two are never below. With too few rows nothing but `n` is told.
+    shift. `spreads` are variances beyond chance: by which segments differ from the chances of all
+    rows, and groups of cells from their segment. `quality`, `decisions`, `wobbles` and `drifts` are
+    as those of all rows, which the last two are never below. With too few rows nothing but `n` is
+    told.
     """
 
     column: str
@@ -168,7 +169,7 @@ class SegmentEstimate(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[tuple[int, ...], ...] = ()
     hits: tuple[tuple[float, ...], ...] = ()
     features: tuple[float, ...] = ()
-    spread: float = 0.0
+    spreads: tuple[float, float] = (0.0, 0.0)
     quality: tuple[QualityProfile, ...] = ()
     decisions: tuple[tuple[int, ...], ...] = ()
     wobbles: tuple[Wobble, ...] = ()

@@ -1,9 +1,10 @@
 """The chances of a segment: those of all rows, and what its own outcomes say beside them.
 
-A segment's rows fall into the same cells as all rows. Its outcomes of each group of like cells lie
-apart from the chances of all rows by an effect, of which more is believed the more rows tell it
-(`trimtab.stats.shrinkage`). So a small segment is expected to do what all rows do, a large one what
-it did itself; the interval is as wide as if all that was seen were believed.
+A segment's rows fall into the same cells as all rows. Its outcomes lie apart from the chances of
+all rows by an effect, and those of each group of like cells by one beyond it; of each more is
+believed the more rows tell it (`trimtab.stats.shrinkage`). So a small segment is expected to do
+what all rows do, a large one what it did itself; the interval is as wide as if all that was seen
+were believed.
 """
 
 from typing import NamedTuple
@@ -23,11 +24,24 @@ CERTAIN = 0.25
 
 class Effects(NamedTuple):
     """By how much outcomes of each group of cells lie above the chances of all rows: by the whole
-    reference, then without each fold (1 + F, G). `variance` is that by chance (G,), infinite for a
-    group without rows."""
+    reference, then without each fold (1 + F, G). `variance` is that by chance and `mass` the rows
+    (G,); a group without rows has an infinite variance."""
 
     apart: Floats
     variance: Floats
+    mass: Floats
+
+    @property
+    def overall(self) -> tuple[float, float]:
+        """The effect of all groups together, and its variance."""
+        share, known = self.mass / self.mass.sum(), np.where(self.mass > 0.0, self.variance, 0.0)
+        return float(share @ self.apart[0]), float(share**2 @ known)
+
+    def drawn(self, spreads: tuple[float, float]) -> Floats:
+        """What is believed of the effect of each group: that of all, and what is beyond it (G,)."""
+        (effect, variance), (among, within) = self.overall, spreads
+        beyond = (self.apart[0] - effect) * kept(within, self.variance)
+        return np.asarray(effect * float(kept(among, variance)) + beyond, dtype=np.float64)
 
 
 def effects(whole: Learned, segment: SegmentEstimate) -> Effects:
@@ -44,7 +58,7 @@ def effects(whole: Learned, segment: SegmentEstimate) -> Effects:
     chance = ((cells * unit) @ members + CERTAIN) / np.maximum(mass, 1.0) ** 2
     # Of rows that share their days, chance alone says too little.
     variance = np.maximum(chance, jackknife_variance(apart[1:])) if profile.days else chance
-    return Effects(apart, np.where(mass > 0.0, variance, np.inf))
+    return Effects(apart, np.where(mass > 0.0, variance, np.inf), mass)
 
 
 def _folded(sums: Floats) -> Floats:
@@ -60,8 +74,7 @@ def of_segment(whole: Learned, profile: EstimateProfile, segment: SegmentEstimat
     """
     found, group = effects(whole, segment), np.array(profile.group)
     rows = np.array(profile.rows, dtype=np.float64).sum(axis=0)
-    believed = found.apart[0] * kept(segment.spread, found.variance)
-    moved = np.clip(whole.chance + believed[group], 0.0, 1.0)
+    moved = np.clip(whole.chance + found.drawn(segment.spreads)[group], 0.0, 1.0)
     chance = monotone(profile, moved, rows)
     # A drawn guess is nearer on average, but this one may be off by as much as what was seen.
     seen = np.vstack([whole.chance, whole.without]) + found.apart[:, group]

@@ -1,13 +1,13 @@
 """What a release learns at build of each segment, to estimate its quality without labels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import Coarse, EstimateProfile, SegmentEstimate, Wobble
-from trimtab.domain.records import Ints
+from trimtab.domain.records import Floats, Ints
 from trimtab.judge.estimate import FEWEST, Learned, coarse_bins, wobble_of
 from trimtab.judge.estimate_profile import (
     Known,
@@ -84,23 +84,29 @@ def _features(profile: EstimateProfile, known: Known, mask: NDArray[np.bool_]) -
 
 
 def _with_spreads(whole: Learned, segments: Sequence[SegmentEstimate]) -> list[SegmentEstimate]:
-    """How far groups of cells lie from all rows: in a segment no less than in its whole column."""
+    """How far segments lie from all rows, and groups of cells from their segment: by the segment
+    itself, and no less than by its whole column."""
     found = {each.value: effects(whole, each) for each in segments if each.cells}
-    together = _spread(found.values())
-    spreads = {value: max(together, _spread([each])) for value, each in found.items()}
+    together = _spreads(list(found.values()))
+    own = {value: np.maximum(together, _spreads([each])) for value, each in found.items()}
     return [
-        msgspec.structs.replace(each, spread=rounded(np.array([spreads[each.value]]))[0])
-        if each.cells
-        else each
+        msgspec.structs.replace(each, spreads=rounded(own[each.value])) if each.cells else each
         for each in segments
     ]
 
 
-def _spread(found: Iterable[Effects]) -> float:
-    apart = np.array([each.apart[0] for each in found]).ravel()
+def _spreads(found: Sequence[Effects]) -> Floats:
+    """The variances, beyond chance, of effects of segments and of what groups are beyond these."""
+    overall = np.array([each.overall for each in found]).reshape(-1, 2)
+    beyond = np.array([each.apart[0] - each.overall[0] for each in found]).ravel()
     variance = np.array([each.variance for each in found]).ravel()
     told = np.isfinite(variance)
-    return spread_of_effects(apart[told], variance[told])
+    return np.array(
+        [
+            spread_of_effects(overall[:, 0], overall[:, 1]),
+            spread_of_effects(beyond[told], variance[told]),
+        ]
+    )
 
 
 def _daily(
