@@ -78,16 +78,16 @@ def lived(size: int, seed: int) -> Found:
             inside = live.inputs["side"] == each.of.value
             wrong = (live.outputs["score"][inside] >= 0.5) != truth[inside]
             seen = counted.segments[each.of.name].seen
-            own, every = (estimate(known, seen, "error") for known in (each.learned, whole))
-            assert isinstance(own, Estimate)
-            assert isinstance(every, Estimate)
-            missed.append(not own.lower <= wrong.mean() <= own.upper)
-            apart.append((abs(own.value - wrong.mean()), abs(every.value - wrong.mean())))
+            mine, usual = (estimate(by, seen, "error") for by in (each.learned, whole))
+            assert isinstance(mine, Estimate)
+            assert isinstance(usual, Estimate)
+            missed.append(not mine.lower <= wrong.mean() <= mine.upper)
+            apart.append([abs(told.value - wrong.mean()) for told in (mine, usual)])
         family.take(family.count(live))
         family.close((number + 2) * DAY, Breaks())
         alarmed |= {each.signal for each in family.verdicts() if each.verdict == "bad"}
-    off = np.mean(apart, axis=0).tolist()
-    return Found(len(missed), sum(missed), *off, len(alarmed))
+    own, every = np.mean(apart, axis=0).tolist()
+    return Found(len(missed), sum(missed), own, every, len(alarmed))
 
 
 @pytest.mark.parametrize("size", [1_600, 6_000, 30_000])

@@ -36,8 +36,8 @@ class Asked:
 class Roles:
     """What is read of both tables. `unwatched` says of columns why they are not judged.
 
-    `target` and `answer` (score or prediction) are None where the *live* table has none; `labels`
-    says whether the reference holds the target too.
+    `target` and `answer` (score or prediction) are None where the *live* table has none, `labels`
+    (the target) where the reference has none that is to be read.
     """
 
     inputs: Mapping[str, Kind]
@@ -46,7 +46,7 @@ class Roles:
     time: str | None
     segments: tuple[str, ...]
     groups: tuple[str, ...]
-    labels: bool
+    labels: str | None
     unwatched: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -75,10 +75,10 @@ def roles(asked: Asked, reference: pa.Schema, live: pa.Schema) -> Roles:
     _check_segments(asked.segments, inputs)
     _check_groups(asked.groups, inputs)
     answer = asked.score or asked.prediction
-    labels = asked.target is not None and asked.target in reference.names
+    labels = asked.target if asked.target in reference.names else None
     return Roles(
         inputs,
-        asked.target if labels and asked.target in live.names else None,
+        labels if labels in live.names else None,
         answer,
         asked.time,
         asked.segments,
@@ -113,7 +113,7 @@ def roles_against(asked: Asked, profile: ReferenceProfile, live: pa.Schema) -> R
         asked.time,
         profile.segments,
         profile.group_columns,
-        True,
+        None,
         {},
         tuple(notes),
     )
@@ -222,7 +222,7 @@ def _notes(asked: Asked, reference: pa.Schema, live: pa.Schema) -> tuple[str, ..
     if extra:
         notes.append(f"not in the reference, so not watched: {', '.join(extra)}")
     if asked.target is not None and asked.target not in live.names:
-        notes.append(f"live has no column {asked.target!r}: quality cannot be judged")
+        notes.append(f"live has no column {asked.target!r}: quality can only be estimated")
     elif asked.target is not None and asked.target not in reference.names:
         notes.append(f"the reference has no column {asked.target!r}: quality cannot be judged")
     return tuple(notes)

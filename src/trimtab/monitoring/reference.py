@@ -124,8 +124,8 @@ def _answers(
     """Inputs, answers and truth of the reference. Without inputs a column without a name keeps the
     number of rows."""
     label = None
-    if roles.labels and roles.target is not None:
-        label = texts(pa.chunked_array([_column(source, roles.target)]))
+    if roles.labels is not None:
+        label = texts(pa.chunked_array([_column(source, roles.labels)]))
     rows = inputs or {"": np.zeros(source.rows)}
     if roles.answer is None:
         return judged.Reference(Signature((), ()), rows, {}, None)

@@ -230,6 +230,30 @@ def test_segments_show_their_sizes_and_no_quality_of_a_few_rows(flipped: trimtab
     assert {each.quality for each in few.view.segments} == {None}
 
 
+def test_segments_show_what_is_expected_of_them_without_labels(tmp_path: Path) -> None:
+    unlabelled = CALM.drop_columns(["label"])
+    report = trimtab.monitor(REFERENCE, unlabelled, **MEANING)
+    assert len(report.view.segments) == 3
+    for each in report.view.segments:
+        stream = report[f"estimate:{each.segment}"]
+        assert (stream.verdict, stream.scope) == ("ok", {"region": each.segment[7:]})
+        assert each.expected is not None
+        assert each.expected_reason is None
+        assert (each.expected_lower, each.expected_upper) == (stream.lower, stream.upper)
+        assert each.expected == stream.estimate
+    page = report.html(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "expected of the last rows" in page
+    assert "estimate:region=north" in report.to_frame().column("signal").to_pylist()
+
+
+def test_a_segment_that_is_refused_says_why_in_its_row(tmp_path: Path) -> None:
+    report = trimtab.monitor(REFERENCE.slice(0, 250), CALM, **MEANING)
+    reasons = {each.expected_reason for each in report.view.segments}
+    assert all("labelled rows with region=" in (reason or "") for reason in reasons)
+    page = report.html(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "at least 100 are needed" in page
+
+
 def test_the_page_is_one_small_file_that_asks_for_nothing(
     flipped: trimtab.Report, tmp_path: Path
 ) -> None:
@@ -280,6 +304,7 @@ def test_what_is_not_watched_is_unknown_with_its_reason() -> None:
 def test_a_label_on_one_side_only_leaves_quality_unknown() -> None:
     bare = trimtab.monitor(REFERENCE, CALM.drop_columns(["label"]), **MEANING)
     assert bare["quality"].verdict == "unknown"
+    assert bare["estimate"].verdict == "ok"
     assert any("live has no column 'label'" in note for note in bare.notes)
     blind = trimtab.monitor(REFERENCE.drop_columns(["label"]), CALM, **MEANING)
     assert blind["quality"].verdict == "unknown"

@@ -1,6 +1,7 @@
 """Counts against edges are those of a search for each value."""
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -34,3 +35,12 @@ def test_the_bin_of_a_value_is_that_of_a_search(
 def test_whole_numbers_are_compared_as_they_are(edges: tuple[float, ...], drawn: list[int]) -> None:
     values = np.array(drawn, dtype=np.int8)
     assert at_most(values, edges).tolist() == [sum(v <= edge for v in drawn) for edge in edges]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_bins_of_narrow_numbers_are_exact(dtype: type) -> None:
+    values = np.array([0.1, 0.25, 0.3, np.nan], dtype=dtype)
+    edges = np.array([0.1, 0.25, 0.3])
+    wide = values.astype(np.float64)
+    expected = [0 if np.isnan(each) else int((each > edges).sum()) for each in wide]
+    assert bins_of(values, edges).tolist() == expected
