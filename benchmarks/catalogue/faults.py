@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from catalogue import drawn, unseen
 from catalogue import effects as fx
-from catalogue import unseen
 from trimtab.domain.verdicts import Cause
 
 HOUR = 3600.0
@@ -16,8 +16,8 @@ class Fault:
     """One entry. `causes` are those that are right (empty: nothing should be told); where there
     are two, `either` says why. Doses are drawn evenly on a logarithmic scale.
 
-    `harmful` is whether clients or decisions suffer, `blind` whether the fault was let loose only
-    when all causes were made.
+    `harmful` is whether clients or decisions suffer. `mark` is † for a fault that was let loose
+    only when all causes were made, ‡ for one that once was, and of which was learned since.
     """
 
     name: str
@@ -26,12 +26,17 @@ class Fault:
     causes: tuple[Cause, ...] = ()
     harmful: bool = True
     either: str = ""
-    blind: bool = False
+    mark: str = ""
 
     @property
     def about(self) -> str:
         """What happens, in a sentence."""
         return (self.effect.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ")
+
+    @property
+    def blind(self) -> bool:
+        """Whether nothing was changed for its sake."""
+        return self.mark == "†"
 
     @property
     def null(self) -> bool:
@@ -106,14 +111,22 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("client-crashes", fx.ClientCrashes, (0.05, 0.4), _CLIENT),
     Fault("clock-jump", fx.ClockJump, (12 * HOUR, 72 * HOUR), harmful=False),
     Fault("nothing", fx.Nothing, (1.0, 1.0), harmful=False),
-    Fault("unit-in-segment", unseen.UnitInSegment, (4.0, 1000.0), _BREAK, blind=True),
-    Fault("column-lost", unseen.ColumnLost, (0.4, 1.0), _BREAK, blind=True),
-    Fault("joined-wrongly", unseen.JoinedWrongly, (0.4, 1.0), _SKEW, blind=True),
-    Fault("concept-moves", unseen.ConceptMoves, (0.5, 1.0), (Cause.CONCEPT_DRIFT,), blind=True),
-    Fault("node-of-two", unseen.NodeFails, (0.1, 0.6), _WORKER, blind=True),
-    Fault("disk-stalls", unseen.DiskStalls, (0.06, 0.3), _PLACE, blind=True),
-    Fault("client-undefined", unseen.ClientUndefined, (0.1, 0.4), _CLIENT, blind=True),
-    Fault("labels-taken-back", unseen.LabelsTakenBack, (0.3, 0.6), _LABELS, blind=True),
+    Fault("unit-in-segment", drawn.UnitInSegment, (4.0, 1000.0), _BREAK, mark="‡"),
+    Fault("column-lost", drawn.ColumnLost, (0.4, 1.0), _BREAK, mark="‡"),
+    Fault("joined-wrongly", drawn.JoinedWrongly, (0.4, 1.0), _SKEW, mark="‡"),
+    Fault("concept-moves", drawn.ConceptMoves, (0.5, 1.0), (Cause.CONCEPT_DRIFT,), mark="‡"),
+    Fault("node-of-two", drawn.NodeFails, (0.1, 0.6), _WORKER, mark="‡"),
+    Fault("disk-stalls", drawn.DiskStalls, (0.06, 0.3), _PLACE, mark="‡"),
+    Fault("client-undefined", drawn.ClientUndefined, (0.1, 0.4), _CLIENT, mark="‡"),
+    Fault("labels-taken-back", drawn.LabelsTakenBack, (0.3, 0.6), _LABELS, mark="‡"),
+    Fault("stale-in-segment", unseen.StaleInSegment, (0.1, 0.9), _BREAK, mark="†"),
+    Fault("words-in-range", unseen.WordsInRange, (0.5, 0.8), _BREAK, mark="†"),
+    Fault("concept-in-range", unseen.ConceptInRange, (0.5, 1.0), (Cause.CONCEPT_DRIFT,), mark="†"),
+    Fault("skew-in-segment", unseen.SkewInSegment, (0.7, 1.5), _SKEW, mark="†"),
+    Fault("node-of-two-slow", unseen.NodeSlow, (20.0, 60.0), _WORKER, mark="†"),
+    Fault("lookup-stalls", unseen.LookupStalls, (0.1, 0.6), _PLACE, mark="†"),
+    Fault("release-worse-in-segment", unseen.ReleaseWorseInSegment, (0.6, 0.9), _RELEASE, mark="†"),
+    Fault("labels-denied", unseen.LabelsDenied, (0.5, 1.0), _LABELS, mark="†"),
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}

@@ -55,8 +55,9 @@ incident is right for the fault, as listed under Actions.
 
 Most of the catalogue and some of the causes were made side by side, so it is not a blind test of
 them. {blind} faults, marked †, are: they were written before the causes were last changed, and let
-loose only after that; nothing was changed for their sake. The column or category that they are
-about is drawn by the run.
+loose only after that; nothing was changed for their sake. {once} others, marked ‡, once were; since
+then causes and signals were changed because of what was missed of them. The column or category that
+these are about is drawn by the run.
 """
 
 MATRIX = """
@@ -113,9 +114,10 @@ def page(outcomes: Sequence[Outcome], data: Sequence[DataSet], seeds: int, comma
     about = "\n".join(f"- `{each.name}`: {each.about}." for each in data)
     times = "once" if seeds == 1 else f"{seeds} times"
     after = " or ".join(dict.fromkeys(span(each.pace.after) for each in data))
-    blind = number(sum(fault.blind for fault in {each.fault for each in outcomes}))
+    marks = Counter(fault.mark for fault in {each.fault for each in outcomes})
+    blind, once = number(marks["†"]), number(marks["‡"])
     return (
-        INTRO.format(data=about, times=times, after=after, command=command, blind=blind)
+        INTRO.format(data=about, times=times, after=after, command=command, blind=blind, once=once)
         + f"\n## Result\n\n{summary(outcomes)}"
         + MATRIX
         + str(confusion(outcomes))
@@ -135,7 +137,8 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     names = dict.fromkeys(each.data for each in harmful)
     parts = [(name, [each for each in harmful if each.data == name]) for name in names]
     known, blind = ([each for each in harmful if each.fault.blind is b] for b in (False, True))
-    parts += [("all", harmful), ("all but †", known), ("†", blind)]
+    once = [each for each in harmful if each.fault.mark == "‡"]
+    parts += [("all", harmful), ("all but †", known), ("‡", once), ("†", blind)]
     rows = [_summed(name, part) for name, part in parts if part]
     head = ("Data", "Harmful runs", "Told", "First", "In two", "Acted", "Until told", "Until right")
     return Table(head, rows)
@@ -242,7 +245,7 @@ def by_fault(outcomes: Sequence[Outcome]) -> Table:
 def _row(fault: Fault, part: Sequence[Outcome]) -> tuple[str, ...]:
     named = part if fault.causes else ()
     return (
-        f"`{fault.name}`{' †' if fault.blind else ''}",
+        f"`{fault.name}` {fault.mark}".rstrip(),
         fault.about,
         " or ".join(fault.causes) or "none",
         _actions(part),

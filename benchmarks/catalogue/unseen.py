@@ -1,7 +1,6 @@
 """Faults that were written before the causes were last changed, and let loose only after that.
 
-Where a fault is about a column or a category, these are drawn by the run's seed: no role of the
-data set says beforehand which.
+The column or category that they are about is drawn by the run's seed.
 """
 
 from dataclasses import replace
@@ -9,143 +8,98 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from catalogue.effects import ConceptFlip, Effect, Scene, by_caller
+from catalogue.drawn import RIVAL, Drawn
+from catalogue.effects import ConceptFlip, Effect, Scene
+from catalogue.releases import Build, fit
 from catalogue.world import Answers, Requests, Told
 
-LEAST = 0.1
-"""Categories of a smaller share of the reference are drawn by no fault: few would be harmed."""
-GROWING = 10
-"""Steps in which a slow fault comes to its full dose."""
-RIVAL = "ledger"
-"""A source of labels that contradicts the other one."""
 
-
-class Drawn(Effect):
-    """A fault whose place is drawn when it begins."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-
-    def number(self, scene: Scene) -> str:
-        """A column of numbers that takes some values."""
-        inputs = scene.data.reference.inputs
-        numbers = [name for name, column in inputs.items() if column.dtype != object]
-        varied = [name for name in numbers if np.unique(inputs[name]).size > 8]
-        return self._drawn(scene, "number", varied)
-
-    def text(self, scene: Scene) -> str:
-        """A column of texts with two categories or more that are common."""
-        inputs = scene.data.reference.inputs
-        texts = [name for name, column in inputs.items() if column.dtype == object]
-        return self._drawn(
-            scene, "text", [name for name in texts if len(_common(inputs[name])) > 1]
-        )
-
-    def category(self, scene: Scene) -> str:
-        """A common category of that column."""
-        names = _common(scene.data.reference.inputs[self.text(scene)])
-        return self._drawn(scene, "category", names)
-
-    def inside(self, scene: Scene, requests: Requests) -> NDArray[np.bool_]:
-        """Rows of that category."""
-        column = requests.rows.inputs[self.text(scene)]
-        return np.asarray(column == self.category(scene), dtype=np.bool_)
-
-    def _drawn(self, scene: Scene, what: str, names: list[str]) -> str:
-        if what not in self._names:
-            self._names[what] = names[int(scene.generator.integers(len(names)))]
-        return self._names[what]
-
-
-def _common(words: NDArray[np.object_]) -> list[str]:
-    names, counts = np.unique(words[words != None].astype(str), return_counts=True)  # noqa: E711
-    return [str(name) for name in names[counts >= LEAST * len(words)]]
-
-
-class UnitInSegment(Drawn):
-    """A number comes in another unit from one source: in the rows of one category only."""
+class StaleInSegment(Drawn):
+    """A cache goes on answering with one number, in the rows of one category only."""
 
     def feed(self, scene: Scene, requests: Requests) -> Requests:
         """See `Effect`."""
+        name, hit = self.number(scene), self.inside(scene, requests)
+        last = float(np.nanquantile(scene.data.reference.inputs[name], scene.dose))
+        values = np.where(hit, last, requests.rows.inputs[name])
+        return requests.changed(**{name: values})
+
+
+class WordsInRange(Drawn):
+    """One source spells the words of a column otherwise: where a number lies in its upper part."""
+
+    def feed(self, scene: Scene, requests: Requests) -> Requests:
+        """See `Effect`."""
+        name, number = self.text(scene), self.number(scene)
+        border = np.nanquantile(scene.data.reference.inputs[number], scene.dose)
+        hit = requests.rows.inputs[number] >= border
+        words = requests.rows.inputs[name]
+        spelled = [word if word is None else f" {word.lower()}" for word in words.tolist()]
+        return requests.changed(**{name: np.where(hit, np.array(spelled, dtype=object), words)})
+
+
+class ConceptInRange(Drawn, ConceptFlip):
+    """The truth turns around where a number is among the largest of the reference."""
+
+    def _where(self, scene: Scene, requests: Requests) -> NDArray[np.bool_]:
         name = self.number(scene)
-        values, hit = requests.rows.inputs[name], self.inside(scene, requests)
-        return requests.changed(**{name: np.where(hit, values * scene.dose, values)})
+        border = np.nanquantile(scene.data.reference.inputs[name], 0.8)
+        return np.asarray(requests.rows.inputs[name] >= border, dtype=np.bool_)
 
 
-class ColumnLost(Drawn):
-    """A number is missing in a share of all rows."""
-
-    def feed(self, scene: Scene, requests: Requests) -> Requests:
-        """See `Effect`."""
-        name, hit = self.number(scene), scene.share(len(requests))
-        return requests.changed(**{name: np.where(hit, np.nan, requests.rows.inputs[name])})
-
-
-class JoinedWrongly(Drawn):
-    """The online store looks a number up by a wrong key: a share of rows get that of another."""
+class SkewInSegment(Drawn):
+    """The online store computes a number otherwise than training does, in one category only."""
 
     def feed(self, scene: Scene, requests: Requests) -> Requests:
         """See `Effect`."""
-        name, hit = self.number(scene), scene.share(len(requests))
-        values = requests.rows.inputs[name]
-        other = values[scene.generator.permutation(len(values))]
-        return requests.misread(**{name: np.where(hit, other, values)})
+        name, hit = self.number(scene), self.inside(scene, requests)
+        kept, values = scene.data.reference.inputs[name], requests.rows.inputs[name]
+        moved = values + scene.dose * scene.spread(name)
+        moved = np.clip(moved, np.nanmin(kept), np.nanmax(kept))
+        return requests.misread(**{name: np.where(hit, moved, values)})
 
 
-class ConceptMoves(Drawn, ConceptFlip):
-    """The truth turns around in one category, step by step, until the full dose is reached."""
-
-    def world(self, scene: Scene, requests: Requests) -> Requests:
-        """See `Effect`."""
-        share = scene.dose * min((scene.age + 1) / GROWING, 1.0)
-        hit = self.inside(scene, requests) & (scene.generator.random(len(requests)) < share)
-        return replace(requests, rows=replace(requests.rows, truth=requests.rows.truth ^ hit))
-
-
-class NodeFails(Effect):
-    """A node with two workers of four fails a share of what it is asked."""
+class NodeSlow(Effect):
+    """A node with two workers of four is slow: its processors are throttled."""
 
     def serve(self, scene: Scene, answers: Answers) -> None:
         """See `Effect`."""
-        mine = np.isin(answers.worker.astype(str), scene.node.of(scene.stable)[:2])
-        answers.failed |= mine & scene.share(len(answers.failed))
+        mine = np.isin(answers.worker.astype(str), scene.node.of(scene.stable)[2:])
+        answers.model = np.where(mine, answers.model * scene.dose, answers.model)
 
 
-class DiskStalls(Effect):
-    """The disk stalls: work waits for it, calls take longer, and some fail."""
+class LookupStalls(Drawn):
+    """What feature code looks up for the rows of one category takes its time."""
 
     def serve(self, scene: Scene, answers: Answers) -> None:
         """See `Effect`."""
-        n = len(answers.model)
-        answers.model = answers.model + scene.dose * scene.generator.exponential(1.0, n)
-        answers.failed |= scene.generator.random(n) < 0.03
+        hit = self.inside(scene, answers.requests)
+        stalled = scene.dose * scene.generator.exponential(1.0, len(hit))
+        answers.model = np.where(hit, answers.model + stalled, answers.model)
 
-    def machine(self, scene: Scene) -> None:
+
+class ReleaseWorseInSegment(Drawn):
+    """A release whose labels were joined wrongly for most training rows of one category."""
+
+    def release(self, scene: Scene) -> Build | None:
         """See `Effect`."""
-        scene.host.waiting["io"] = 0.8
+        rows = scene.data.train
+        inside = rows.inputs[self.text(scene)] == self.category(scene)
+        wrong = rows.truth ^ (np.asarray(inside, dtype=np.bool_) & scene.share(len(rows)))
+        return replace(scene.build, fitted=fit(replace(rows, truth=wrong)))
 
 
-class ClientUndefined(Drawn):
-    """One caller sends a word that nobody ever sent, in a column of texts."""
-
-    def feed(self, scene: Scene, requests: Requests) -> Requests:
-        """See `Effect`."""
-        name, hit = self.text(scene), scene.share(len(requests))
-        values = np.where(hit, "undefined", requests.rows.inputs[name])
-        return replace(requests.changed(**{name: values}), unit=by_caller(requests, hit))
-
-
-class LabelsTakenBack(Effect):
-    """Another source contradicts a share of the labels some time after they came."""
+class LabelsDenied(Effect):
+    """Another source denies a share of the positive labels soon after they came."""
 
     def told(self, scene: Scene, told: Told) -> Told:
         """See `Effect`."""
-        hit = told.take(scene.share(len(told.request)))
+        hit = told.take((told.label == "1") & scene.share(len(told.request)))
         return told.and_these(
             replace(
                 hit,
-                label=np.where(hit.label == "1", "0", "1").astype(object),
-                at=hit.at + 0.2 * scene.data.pace.delay,
+                label=np.full(len(hit.request), "0", dtype=object),
+                at=hit.at + 0.1 * scene.data.pace.delay,
                 source=np.full(len(hit.request), RIVAL, dtype=object),
             )
         )
