@@ -46,16 +46,17 @@ class Team:
         slow: float = 0.01,
         score: float | None = None,
         only: bool = True,
+        first: int = 1,
         present: int | None = None,
     ) -> "Team":
-        """Minutes in which the first worker, or every one, does badly in a share of requests."""
+        """Minutes in which the first workers, or all, do badly in a share of requests."""
         for _ in range(minutes):
             start = START + self.minute * BLOCK
             n = self.requests
             given = rows(n, seed=self.minute, start=start, seconds=BLOCK)
             rng = np.random.default_rng(self.minute)
             dealt = rng.integers(0, present or self.workers, n)
-            bad = (dealt == 0) | (not only)
+            bad = (dealt < first) | (not only)
             failed = rng.random(n) < np.where(bad, fails, 0.01)
             late = rng.random(n) < np.where(bad, slow, 0.01)
             told = given.outputs["score"].copy()
@@ -109,6 +110,19 @@ def test_a_worker_that_does_worse_than_the_others_is_named_within_minutes(
     assert words in verdict.reason
     assert verdict.scope == {"worker": "w-0", "differs": "service"}
     assert [name for name in team.verdicts if name.startswith("workers")] == ["workers:w-0"]
+    assert team.first_cause("service") is Cause.BAD_WORKER
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [({"fails": 0.15}, "fails in"), ({"slow": 0.15}, "is too slow in")]
+)
+def test_half_of_the_workers_that_do_worse_alike_are_named_and_no_other(
+    fault: dict[str, float], words: str
+) -> None:
+    team = Team().live(20).live(15, first=2, **fault)  # type: ignore[arg-type]
+    bad = [name for name in team.verdicts if name.startswith("workers")]
+    assert bad == ["workers:w-0", "workers:w-1"]
+    assert all(words in team.verdicts[name].reason for name in bad)
     assert team.first_cause("service") is Cause.BAD_WORKER
 
 

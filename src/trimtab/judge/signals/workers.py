@@ -8,6 +8,10 @@ others' requests in a block, and an end that is `ratio` times as likely at the w
 cycles cancel (Lindon & Malek, *Anytime-Valid Inference for Multinomial Count Data*, 2022). Of a
 finite block the count is hypergeometric, whose evidence is at most that of the binomial bet on.
 
+Workers share nodes, and may fail together. So failures and slow answers of a worker are compared
+with those of the half of the others that had fewer of them up to now: which half that is, is known
+before the block, and under the hypothesis no half is better than another by more than is tolerated.
+
 Where a deployment has workers for the batch lane alone, its work is not dealt to all: then it is
 left out, and with it those workers.
 """
@@ -244,12 +248,18 @@ class Workers:
     def _compare(self, start: float, end: int, deal: Mapping[str, Dealt]) -> None:
         """Each worker against those that are not themselves in alarm."""
         good = [name for name in deal if not self._bad(name, end)]
+        past = {name: self._past(name, end) for name in good}
         for name in deal:
-            others = [deal[each].of(end) for each in good if each != name]
+            others = [deal[each].of(end) for each in _sounder(past, name, end)]
             hits, n = sum(each for each, _ in others), sum(each for _, each in others)
             pair = Pair(start, *deal[name].of(end), hits, n)
             if pair.n and (self._bad(name, end) or _comparable(pair, end, len(others))):
                 self._versus(name, end).take(pair)
+
+    def _past(self, worker: str, end: int) -> float:
+        """How likely the end was at a worker in the last blocks, but for this one."""
+        known = self.state.pairs.get(f"{worker}\n{end}")
+        return 0.0 if known is None else known.rates[0]
 
     def _versus(self, worker: str, end: int) -> Versus:
         key = f"{worker}\n{end}"
@@ -321,6 +331,20 @@ def in_parts(profile: ColumnProfile, counts: Sequence[int]) -> list[int]:
         parts[min(int(middle * PARTS), PARTS - 1)] += count
         before += mass
     return parts
+
+
+def _sounder(past: Mapping[str, float], worker: str, end: int) -> list[str]:
+    """The workers that one is compared with, by how likely the end was at each up to now.
+
+    Of failures and slow answers it is the half at which there were fewer, and those like them: what
+    is wrong with a worker may be wrong with all of its node. Of answers no part is worse than
+    another: it is all of them.
+    """
+    others = {name: rate for name, rate in past.items() if name != worker}
+    if end >= ANSWERS or not others:
+        return list(others)
+    middle = sorted(others.values())[(len(others) - 1) // 2]
+    return [name for name, rate in others.items() if rate <= middle]
 
 
 def _most(log10_threshold: float, border: float) -> int:
