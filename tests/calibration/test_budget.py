@@ -20,6 +20,7 @@ from trimtab.judge.budget import TIMES, YEAR, tier
 from trimtab.judge.gaps import Block, Expected, GapWatch, gap_watch
 from trimtab.judge.groups import Sums
 from trimtab.judge.profile import build_profile
+from trimtab.judge.segment_watch import Part, SegmentWatch
 from trimtab.judge.signals.bias import Bias
 from trimtab.judge.signals.breaks import Cell, Seen
 from trimtab.judge.signals.calibration import Calibration, Matured
@@ -36,6 +37,7 @@ from trimtab.judge.signals.parity import Differences, Pairs, Parity
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.registry import FAMILIES
+from trimtab.judge.signals.segments import Segments
 from trimtab.judge.signals.service import Answers as Served
 from trimtab.judge.signals.service import Service
 from trimtab.judge.signals.upstream import Feeds, Upstream
@@ -119,6 +121,15 @@ class World:
         rate = float(np.clip(SELECTED + gap, 0.0, 1.0))
         hits, others = self.rng.binomial(ROWS // 2, [rate, SELECTED]).tolist()
         return Block(start, *(Sums(int(n * MICRO), 0, ROWS // 2) for n in (hits, others)))
+
+    def parted(self, family: Segments) -> tuple[Part, Part]:
+        """Segments that are as far above the others as they may be, days differing as they may."""
+        known, n = family.borders, np.full(len(family.segments), float(ROWS // 4))
+        gap = self.rng.normal(known.high, np.sqrt(known.variance))
+        lost = self.rng.binomial(ROWS // 4, np.clip(known.others + gap, 0.0, 1.0))
+        others = self.rng.binomial(ROWS - ROWS // 4, known.others)
+        rest = np.full(n.size, float(ROWS - ROWS // 4))
+        return Part(n, lost.astype(float), n), Part(rest, others.astype(float), rest)
 
     def bins(self, column: ColumnProfile) -> Bins:
         """Every cut point at its upper border; of categories every other one."""
@@ -211,12 +222,15 @@ def distributions(world: World, family: Inputs | Multivariate) -> Columns | Rela
 
 
 def live(world: World, family: Family[Any, Any], number: int) -> None:
-    """A block of a family. Estimates and gaps are put at their borders as such: no counts of rows
-    say where all of them are."""
+    """A block of a family. Estimates, gaps and segments are put at their borders as such: no counts
+    of rows say where all of them are."""
     start = number * world.target.block_seconds
     if isinstance(family, Bias):
         for gap in family.state.watches.values():
             gap.take(world.apart(gap, start))
+    elif isinstance(family, Segments):
+        limit = world.target.threshold("segments", world.target.block_seconds)
+        family.state.watch.take(start, world.parted(family), family.borders, limit)
     elif isinstance(family, Estimated):
         for stream in family.state.streams.values():
             stream.watch.take(start, [world.total(stream.watch)], ROWS)
@@ -261,6 +275,9 @@ def around(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
         case Bias(state=state):
             bad = [key for key, gap in state.watches.items() if gap.bad]
             yield from (("bias", partial(begin_again, state.watches, key)) for key in bad)
+        case Segments(state=state):
+            again = partial(setattr, state, "watch", SegmentWatch())
+            yield from (("segments", again) for _ in [state.watch] if state.watch.harmed)
         case Parity(state=state):
             watches = {"parity": [stream.watch for stream in state.streams.values()]}
         case Workers(state=state):

@@ -1,104 +1,91 @@
-"""Estimates of segments: how often the interval holds what labels say, and how near the value is.
+"""How often segments, and feeds in parts, alarm at the very border of what is harmless."""
 
-Eight segments whose scores come true each in its own way, by effects that are drawn anew.
-"""
+import math
+from collections.abc import Callable
 
-from typing import NamedTuple
-
-import msgspec
 import numpy as np
 import pytest
-from tests.support.traffic import BINARY, DAY, STABLE, rows, spec
 
-from trimtab.domain.records import Rows
-from trimtab.judge.estimate import Estimate, Learned, estimate
-from trimtab.judge.profile import Reference, build_profile
-from trimtab.judge.signals.estimate import Estimated
-from trimtab.judge.signals.estimated_segments import learned_segments
-from trimtab.judge.signals.family import Breaks, Target
+from trimtab.domain.profile import Coarse
+from trimtab.judge.segment_watch import Borders, Part, SegmentWatch
+from trimtab.judge.signals.parts import UNUSUAL, Brought, Odd, Parts, Unnamed
 
 pytestmark = pytest.mark.slow
 
-NAMES = np.array(list("abcdefgh"), dtype=object)
-SPREAD = 0.1
-"""Standard deviation of the effects, in what a chance of a half becomes."""
-BLOCKS = 20
-PER_BLOCK = 2_400
-SEEDS = 6
+LIMIT = 2.0
+BLOCKS = 4_000
+ROWS = 600
+COLUMNS, VALUES = 12, 5
+
+Base = Callable[[int, np.random.Generator], float]
+
+BASES: dict[str, Base] = {
+    "still": lambda block, rng: 0.2,
+    "in seasons": lambda block, rng: 0.3 + 0.2 * math.sin(block / 30.0),
+    "jumping": lambda block, rng: float(rng.choice([0.05, 0.3, 0.7])),
+    "rare": lambda block, rng: 0.01,
+}
+"""What the others lose, by block."""
 
 
-class World(NamedTuple):
-    """What a seed draws: the effect of each segment."""
-
-    rng: np.random.Generator
-    effects: np.ndarray
-
-    def rows(self, n: int, start: float = 0.0) -> tuple[Rows, np.ndarray]:
-        """Answered rows with their truth."""
-        given = rows(n, seed=int(self.rng.integers(1 << 30)), start=start)
-        segment = self.rng.integers(len(NAMES), size=n)
-        score = self.rng.beta(2.0, 6.0, n)
-        chance = score + self.effects[segment] * 4.0 * score * (1.0 - score)
-        truth = self.rng.random(n) < np.clip(chance, 0.0, 1.0)
-        inputs = {**given.inputs, "side": NAMES[segment]}
-        return Rows(given.fixed, inputs, {"score": score}), truth
-
-
-class Found(NamedTuple):
-    """Of blocks of segments: how many, whose interval missed, and how far off the value was by the
-    segment's own chances and by those of all rows; and alarms."""
-
-    blocks: int
-    missed: int
-    off: float
-    off_whole: float
-    alarms: int
+def drawn(rng: np.random.Generator, base: float, gap: np.ndarray) -> tuple[Part, Part]:
+    """Rows that each column parts otherwise, so that segments share rows. One value of each column
+    is as far above all others as it may be; where that is not the same for all rows, the others of
+    a segment lose as much as they do by chance."""
+    value = rng.integers(0, VALUES, (COLUMNS, ROWS))
+    lost = rng.random(ROWS) < base
+    made = []
+    for column, places in enumerate(value):
+        worse = lost.copy()
+        mine = places == 0
+        worse[mine] = rng.random(int(mine.sum())) < np.clip(base + gap[column], 0.0, 1.0)
+        n, bad = (np.bincount(places, w, VALUES) for w in (np.ones(ROWS), worse.astype(float)))
+        rest = np.stack([(~mine).sum() - n, bad[1:].sum() - bad])
+        rest[:, 0] = (~mine).sum(), bad[1:].sum()
+        made.append(np.stack([n, bad, *rest]))
+    n, bad, others_n, others_bad = np.concatenate(made, axis=1)
+    return Part(n, bad, n), Part(others_n, others_bad, others_n)
 
 
-def lived(size: int, seed: int) -> Found:
-    """A release with so many rows of reference, through blocks without any change."""
-    rng = np.random.default_rng(seed)
-    world = World(rng, rng.normal(0.0, SPREAD, len(NAMES)))
-    known, truth = world.rows(size)
-    label = np.where(truth, "1", "0").astype(object)
-    profile = build_profile(
-        Reference(BINARY, known.inputs, known.outputs, label, segments=("side",))
+@pytest.mark.parametrize("spread", [0.0, 0.05])
+@pytest.mark.parametrize("base", BASES)
+def test_segments_at_their_border_alarm_no_more_than_is_promised(base: str, spread: float) -> None:
+    """Sixty segments of twelve columns that part the same rows; each alarm is re-armed at once."""
+    rng = np.random.default_rng([7, len(base)])
+    high, size = 0.06, COLUMNS * VALUES
+    usual = np.full(size, 0.2)
+    borders = Borders(usual, usual, np.full(size, high), np.full(size, spread**2))
+    watch, found = SegmentWatch(), 0
+    for block in range(BLOCKS):
+        gap = rng.normal(high, spread, COLUMNS)
+        parts = drawn(rng, BASES[base](block, rng), gap)
+        watch.take(float(block), parts, borders, LIMIT)
+        if watch.harmed:
+            found, watch = found + 1, SegmentWatch()
+    print(base, spread, found)
+    assert found <= BLOCKS / 10**LIMIT
+
+
+@pytest.mark.parametrize("rows", [8, 30, 300])
+def test_parts_at_their_border_break_no_more_than_is_promised(rows: int) -> None:
+    """Ten columns in thirty parts, of which each is odd as often as it may be."""
+    rng = np.random.default_rng(rows)
+    texts = tuple(
+        Coarse(name=f"t{each}", categories=tuple(str(value) for value in range(10)))
+        for each in range(3)
     )
-    assert profile.estimate is not None
-    target = Target(spec(block_seconds=DAY, quality="error"), BINARY, profile, STABLE.digest, 0.0)
-    family = Estimated.of(target)
-    assert family is not None
-    segments = learned_segments(target, Learned.of(profile.estimate))
-    whole = Learned.of(msgspec.structs.replace(profile.estimate, shift=None))
-    missed, apart, alarmed = [], [], set()
-    for number in range(BLOCKS):
-        live, truth = world.rows(PER_BLOCK, number * DAY)
-        (counted,) = family.count(live).values()
-        for each in segments:
-            inside = live.inputs["side"] == each.of.value
-            wrong = (live.outputs["score"][inside] >= 0.5) != truth[inside]
-            seen = counted.segments[each.of.name].seen
-            mine, usual = (estimate(by, seen, "error") for by in (each.learned, whole))
-            assert isinstance(mine, Estimate)
-            assert isinstance(usual, Estimate)
-            missed.append(not mine.lower <= wrong.mean() <= mine.upper)
-            apart.append([abs(told.value - wrong.mean()) for told in (mine, usual)])
-        family.take(family.count(live))
-        family.close((number + 2) * DAY, Breaks())
-        alarmed |= {each.signal for each in family.verdicts() if each.verdict == "bad"}
-    own, every = np.mean(apart, axis=0).tolist()
-    return Found(len(missed), sum(missed), own, every, len(alarmed))
-
-
-@pytest.mark.parametrize("size", [1_600, 6_000, 30_000])
-def test_the_interval_of_a_segment_holds_what_labels_say(
-    size: int,
-) -> None:
-    every = [lived(size, seed) for seed in range(SEEDS)]
-    blocks = sum(each.blocks for each in every)
-    missed = sum(each.missed for each in every) / blocks
-    off, whole = (float(np.mean([each[place] for each in every])) for place in (2, 3))
-    alarms = sum(each.alarms for each in every)
-    print(f"{size} rows: {missed:.1%} of {blocks} missed, off {off:.4f} or {whole:.4f}, {alarms}")
-    assert missed < 0.10
-    assert off < whole
+    unnamed = Unnamed(texts, {f"c{each}": {"missing": 0.0, "strange": 0.0} for each in range(10)})
+    limit = LIMIT + math.log10(unnamed.streams)
+    parts, found = Parts(), 0
+    for block in range(BLOCKS // 4):
+        share = rng.uniform(0.0, UNUSUAL + 0.25, (10, 30))
+        odd = {
+            f"c{column}\n{part}": Odd(*rng.binomial(rows, share[column, place], 2).tolist())
+            for column in range(10)
+            for place, part in enumerate(unnamed.names)
+        }
+        parts.take(float(block), unnamed, Brought(dict.fromkeys(unnamed.names, rows), odd), limit)
+        if parts.broken:
+            found, parts = found + 1, Parts()
+    print(rows, found)
+    assert found <= BLOCKS / 4 / 10**LIMIT

@@ -248,6 +248,26 @@ class GroupProfile(msgspec.Struct, frozen=True, kw_only=True):
         return group_name(self.values)
 
 
+class SegmentProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment of the reference: a bin of one column, with what its rows lose beside all others.
+
+    `column` is its place among the columns of `SegmentLosses`, `place` that of the bin. In `gap`
+    the totals are losses, and what is promised of them is the loss that was expected of these rows,
+    zero where nothing can be expected.
+    """
+
+    column: int
+    place: int
+    gap: GapProfile
+
+
+class SegmentLosses(msgspec.Struct, frozen=True, kw_only=True):
+    """What rows lose by segment: the columns that part them, and the bins that have rows enough."""
+
+    columns: tuple[Coarse, ...] = ()
+    segments: tuple[SegmentProfile, ...] = ()
+
+
 def group_name(values: Mapping[str, str]) -> str:
     """The name of the group that has these values in its columns."""
     return " & ".join(f"{column}={value}" for column, value in values.items())
@@ -312,3 +332,5 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Values of these columns, and of two of them at once, that have rows enough."""
     multivariate: MultivariateProfile | None = None
     """None when the release was profiled before relations between columns were learned."""
+    segment_losses: SegmentLosses | None = None
+    """None when the release was profiled before losses were told by segment."""

@@ -33,7 +33,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 GAPS: tuple[str, ...] = get_args(Measure)
 _TOLERATED = re.compile(
-    r"errors|latency|prediction|positive_rate|calibration|quality:.+|(input|multivariate):.+|"
+    r"errors|latency|prediction|positive_rate|calibration|segments|quality:.+|(input|multivariate):.+|"
     rf"parity(:.+)?|bias:(?:{'|'.join(GAPS)})"
 )
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")

@@ -35,6 +35,7 @@ GROUPS: dict[str, Group] = {
     "positive_rate": Group("ticket", 0.5),
     "estimate": Group("ticket", 0.5),
     "calibration": Group("note", 0.25),
+    "segments": Group("ticket", 0.5),
     "labels": Group("ticket", 0.25),
     "feedback": Group("ticket", 0.25),
     "parity": Group("ticket", 0.5),

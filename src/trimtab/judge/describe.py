@@ -25,6 +25,9 @@ class Subject:
     distance: bool = False
 
 
+WORSE = ("quality", "segments")
+"""Groups of signals that say that predictions are worth less."""
+
 METRICAL = ("quality", "estimate")
 """Groups whose signals are told apart by their metric."""
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import (
+    RISING,
     Coarse,
     ColumnProfile,
     EstimateProfile,
@@ -161,6 +162,39 @@ def cells_of(profile: EstimateProfile, score: Floats, side: Ints) -> Ints:
     """The cell of each row; a score on a cut belongs to the bin above it."""
     bins = np.searchsorted(np.array(profile.cuts), score, side="right")
     return np.asarray(side * (len(profile.cuts) + 1) + bins, dtype=np.int64)
+
+
+def loss_by_outcome(profile: EstimateProfile, metric: str) -> tuple[Floats, Floats] | None:
+    """Loss of a cell's row by its outcome, 1 and 0; None for what is no mean loss."""
+    size = len(profile.chance)
+    if metric in profile.costs:
+        up, down = profile.costs[metric]
+        return np.array(up), np.array(down)
+    if metric not in profile.metrics or metric in RISING:
+        return None
+    if profile.residual:
+        return np.ones(size), np.zeros(size)
+    if "roc_auc" not in profile.metrics:
+        return np.zeros(size), np.ones(size)
+    decided = np.repeat([0.0, 1.0], size // 2)
+    return 1.0 - decided, decided
+
+
+def row_losses(
+    profile: EstimateProfile | None,
+    metric: str,
+    signature: Signature,
+    rows: tuple[Mapping[str, Column], Columns],
+) -> Floats | None:
+    """What each row, given by its inputs and outputs, is expected to lose by the chances of the
+    reference: of any number where it has no usable output. None where nothing is known of it."""
+    costs = None if profile is None else loss_by_outcome(profile, metric)
+    if profile is None or costs is None:
+        return None
+    score, side = scores_and_sides(profile, signature, *rows)
+    chance, (up, down) = np.array(profile.chance), costs
+    lost = chance * up + (1.0 - chance) * down
+    return np.asarray(lost[cells_of(profile, np.nan_to_num(score), side)])
 
 
 def coarse_bins(column: Coarse, values: Column) -> Ints:

@@ -320,7 +320,7 @@ def _shift(
     if "" in known.columns:
         coarse.append(_coarse_prediction(known.columns[""]))
     bins = {column.name: coarse_bins(column, known.columns[column.name]) for column in coarse}
-    told = {c.name: _told(bins[c.name], c.size, left) for c in coarse}
+    told = {c.name: told_beyond_chance(bins[c.name], c.size, left) for c in coarse}
     chosen: list[Coarse] = []
     for column in sorted(coarse, key=lambda c: -told[c.name]):
         if sum(c.size for c in [*chosen, column]) <= FEATURES:
@@ -373,7 +373,7 @@ def _coarse_prediction(values: Column) -> Coarse:
     return Coarse(name="", cuts=tuple(quantile_cuts(values, 10).tolist()))
 
 
-def _told(bins: Ints, size: int, left: Floats) -> float:
+def told_beyond_chance(bins: Ints, size: int, left: Floats) -> float:
     """Variance of the outcome that the bins explain, beyond what chance would."""
     rows = np.bincount(bins, minlength=size)
     sums = np.bincount(bins, left - left.mean(), minlength=size)

@@ -16,6 +16,7 @@ KINDS = {
     "latency": "service",
     "workers": "service",
     "quality": "quality",
+    "segments": "quality",
     "bias": "bias",
     "prediction": "drift",
     "positive_rate": "drift",

@@ -27,6 +27,7 @@ from trimtab.judge.signals.feedback import Feedback
 from trimtab.judge.signals.parity import Parity
 from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.registry import FAMILIES
+from trimtab.judge.signals.segments import Segments
 
 Counted = Mapping[str, Mapping[int, Any]]
 """Counts by family and block number."""
@@ -196,9 +197,13 @@ class Monitors:
         return next((each for each in self._families if isinstance(each, Quality)), None)
 
     def _explained(self, quality: Quality) -> Explained | None:
-        """How much of the fall of the first metric that fell the inputs explain."""
+        """How much of the fall of the first metric that fell the inputs explain, or where none did,
+        of that of a segment."""
         expected = next((each for each in self._families if isinstance(each, Estimated)), None)
         told = [expected.explained(*each) for each in quality.fell.items()] if expected else []
+        segments = next((each for each in self._families if isinstance(each, Segments)), None)
+        if segments is not None and not quality.fell:
+            return segments.explained
         return next((each for each in told if each is not None), None)
 
     def _calibration(self, quality: Quality) -> Calibration | None:

@@ -19,15 +19,16 @@ from trimtab.domain.profile import (
     QualityProfile,
     ReferenceProfile,
     SegmentEstimate,
+    SegmentLosses,
 )
 from trimtab.domain.records import CodedTexts, Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge import free_text, relations, strata
 from trimtab.judge.declared import declared
-from trimtab.judge.estimate import coarse_bins
+from trimtab.judge.estimate import coarse_bins, row_losses
 from trimtab.judge.estimate_profile import LabelledRows, build_estimate
 from trimtab.judge.group_profile import Members, build_groups
-from trimtab.judge.groups import Loss
+from trimtab.judge.groups import MEASURES, Loss
 from trimtab.judge.measured import (
     FEWEST_DAYS,
     Measured,
@@ -50,6 +51,7 @@ from trimtab.judge.quality import (
     score_bins,
     texts,
 )
+from trimtab.judge.segment_losses import LostRows, build_segment_losses
 from trimtab.judge.segment_profile import MOST_SEGMENTS, learn_segments
 from trimtab.judge.strata import When
 from trimtab.stats.edges import bins_of
@@ -129,6 +131,7 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
     made = each(one, reference.inputs.keys(), reference.inputs.values())
     inputs = tuple(_of_view(column, views.get(column.name)) for column in made)
     quality = (*_qualities(labelled), *own)
+    estimate = _estimate(labelled, inputs, quality)
     return ReferenceProfile(
         rows=rows,
         inputs=inputs,
@@ -144,10 +147,11 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
         calibration_rows=gaps.rows,
         calibration_spread=gaps.spread,
         decisions=_decisions(labelled),
-        estimate=_estimate(labelled, inputs, quality),
+        estimate=estimate,
         group_columns=reference.groups,
         groups=_groups(reference, quality),
         multivariate=_relations(reference.inputs, inputs, rows, week),
+        segment_losses=_segment_losses(labelled, inputs, quality, estimate),
     )
 
 
@@ -219,6 +223,26 @@ def _measured(
         quality=tuple(each for each in made if each is not None),
         decisions=_decisions(bare, MOST_DECISIONS // MOST_SEGMENTS),
     )
+
+
+def _segment_losses(
+    labelled: Reference,
+    inputs: tuple[ColumnProfile, ...],
+    quality: tuple[QualityProfile, ...],
+    learned: EstimateProfile | None,
+) -> SegmentLosses:
+    if not MEASURES[labelled.signature.task] or labelled.label is None or not labelled.outputs:
+        return SegmentLosses()
+    signature, meant = labelled.signature, Loss.of(labelled.signature, quality)
+    lost = losses(meant.metric, signature, labelled.outputs, labelled.label) / meant.scale
+    usable = ~np.isnan(lost)
+    if not usable.any():
+        return SegmentLosses()
+    some, lost = labelled.take(usable), np.minimum(lost[usable], 1.0)
+    rows = some.inputs, some.outputs
+    expected = row_losses(learned, meant.metric, signature, rows)
+    told = np.zeros(lost.size) if expected is None else expected
+    return build_segment_losses(inputs, LostRows(some.inputs, lost, told, day_index(some.time)))
 
 
 def _of_view(column: ColumnProfile, view: free_text.Seen | None) -> ColumnProfile:

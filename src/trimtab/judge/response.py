@@ -7,7 +7,7 @@ from trimtab.domain.deployment import DeploymentSpec, RetrainCause
 from trimtab.domain.rollout import Standing
 from trimtab.domain.state import DeploymentState, rollback_target
 from trimtab.domain.verdicts import Cause, Incident, RankedCause, Tier
-from trimtab.judge.describe import group
+from trimtab.judge.describe import WORSE, group
 from trimtab.judge.draft import Draft, Observation, means, storable
 from trimtab.judge.replays import everywhere
 
@@ -151,7 +151,7 @@ def _trigger(incident: Incident) -> RetrainCause | None:
     """What kind of retraining the incident asks for. A note is a change without harm."""
     match first_cause(incident):
         case Cause.CONCEPT_DRIFT if incident.tier != "note":
-            return "quality" if "quality" in map(group, incident.signals) else "drift"
+            return "quality" if any(group(each) in WORSE for each in incident.signals) else "drift"
         case Cause.DATA_DRIFT if incident.tier != "note":
             return "drift"
         case _:

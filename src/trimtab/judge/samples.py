@@ -23,7 +23,7 @@ from trimtab.judge.signals.counts import values_of
 COLUMNS = ("input", "upstream", "prediction", "positive_rate", "estimate")
 """Groups of signals that are about the values of one column."""
 
-LABELLED = ("quality", "calibration")
+LABELLED = ("quality", "segments", "calibration")
 """Groups of signals that rows show once their label is known."""
 
 

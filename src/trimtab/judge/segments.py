@@ -102,10 +102,11 @@ class Parting:
                 return "texts that are not in the profile"
             return repr(column.categories[first])
         bounds = ["", *(f"{cut:g}" for cut in column.cuts), ""]
-        return _between(bounds[first], bounds[run[-1] + 1])
+        return between(bounds[first], bounds[run[-1] + 1])
 
 
-def _between(low: str, high: str) -> str:
+def between(low: str, high: str) -> str:
+    """Numbers above one border and up to another; "" is none."""
     if low and high:
         return f"above {low} up to {high}"
     return f"above {low}" if low else f"up to {high}" if high else "any number"

@@ -1,9 +1,10 @@
 """What a release tolerates by itself: the zones learned from its reference, stated beforehand."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from trimtab.domain.deployment import DeploymentSpec
-from trimtab.domain.profile import ColumnProfile, ReferenceProfile
+from trimtab.domain.profile import ColumnProfile, ReferenceProfile, SegmentProfile
 from trimtab.domain.signature import Signature
 from trimtab.judge.quality import FEWEST_LABELS
 from trimtab.judge.signals import columns
@@ -11,6 +12,7 @@ from trimtab.judge.signals.calibration import Calibration
 from trimtab.judge.signals.family import Target
 from trimtab.judge.signals.prediction import positive_zone
 from trimtab.judge.signals.quality import quality_zone
+from trimtab.judge.signals.segments import borders
 
 
 class Tolerance(NamedTuple):
@@ -30,6 +32,8 @@ def stated(profile: ReferenceProfile) -> tuple[Tolerance, ...]:
     """The tolerances of a deployment that sets none of its own."""
     target = Target(DeploymentSpec("", ""), Signature((), ()), profile, "", 0.0)
     made = [_quality(profile, place) for place in range(len(profile.quality))]
+    if profile.segment_losses is not None and profile.segment_losses.segments:
+        made.append(_segments(target, profile, profile.segment_losses.segments))
     calibrated = Calibration.of(target)
     if calibrated is not None:
         basis = f"{profile.calibration_rows:,} labels"
@@ -56,6 +60,16 @@ def _quality(profile: ReferenceProfile, place: int) -> Tolerance:
     width = abs((border or 0.0) - quality.value)
     basis = f"{quality.n:,} labels" if quality.spread is None else _days(profile)
     return Tolerance(signal, quality.value, width, basis)
+
+
+def _segments(
+    target: Target, profile: ReferenceProfile, segments: Sequence[SegmentProfile]
+) -> Tolerance:
+    """Of the segment whose gap the reference knows least."""
+    known = borders(target, tuple(segments))
+    width = float((known.high - (known.usual - known.others)).max())
+    basis = f"{len(segments)} segments, {_days(profile)}"
+    return Tolerance("segments", None, width, basis)
 
 
 def _column(target: Target, signal: str, column: ColumnProfile) -> Tolerance:

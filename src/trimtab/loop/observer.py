@@ -397,7 +397,7 @@ class Observer:
 
     def _terms(self, state: DeploymentState) -> Terms:
         """How labels find predictions, and the inputs that judging a label asks for: segments, what
-        a loss of the user's own names, and what the loss of a regression is expected from."""
+        a loss of the user's own names, and what losses are expected from and parted by."""
         plan, stable = state.spec.monitor, state.stable
         named = OwnLoss(plan.loss).columns if plan.loss else ()
         needed = () if stable is None else self._loss_columns(stable.digest)
@@ -414,8 +414,10 @@ class Observer:
             profile = self._profile(self._sources.catalog.get(release).manifest.profile)
             learned = None if profile is None else profile.estimate
             model = None if learned is None else learned.loss
-            names = () if model is None else (column.name for column in model.columns)
-            found = self._losses[release] = tuple(name for name in names if name)
+            parts = None if profile is None else profile.segment_losses
+            columns = [*(model.columns if model else ()), *(parts.columns if parts else ())]
+            found = tuple(dict.fromkeys(column.name for column in columns if column.name))
+            self._losses[release] = found
         return found
 
     def _rejoined(self, joiner: Joiner, terms: Terms) -> Joiner:

@@ -19,6 +19,7 @@ from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import Floats, Ints
 from trimtab.judge.signals.breaks import Cell, Recent, Seen, first_names
 from trimtab.judge.signals.counts import Bins
+from trimtab.judge.signals.parts import Odd, odd_parts
 from trimtab.monitoring import kernels
 from trimtab.monitoring.arrays import Array, Coded
 from trimtab.monitoring.kernels import Limits
@@ -31,12 +32,14 @@ Mask = NDArray[np.bool_]
 @dataclass(frozen=True, slots=True)
 class Segments:
     """Which rows of a part are in which segment. `codes` are, for each segment column, positions
-    among that column's segments, with one more for rows of none; `sizes` how many those are."""
+    among that column's segments, with one more for rows of none; `sizes` how many those are.
+    `unnamed` are the parts that nobody named, in the same way."""
 
     names: tuple[str, ...]
     codes: tuple[Ints, ...]
     sizes: tuple[int, ...]
     rows: tuple[int, ...]
+    unnamed: "Segments | None" = None
 
     @classmethod
     def of(cls, names: Sequence[str], columns: Mapping[str, Coded]) -> "Segments":
@@ -74,8 +77,9 @@ class ColumnCounts(NamedTuple):
     bins: Bins
     seen: Seen
     cells: dict[str, Cell]
-    limits: Limits | None = None
+    limits: Limits | None
     """Those of a column of numbers, None for texts."""
+    parts: dict[str, Odd]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +89,25 @@ class Strange:
     missing: Mask | None = None
     strange: Mask | None = None
 
-    def cells(self, column: str, rows: int, segments: Segments) -> dict[str, Cell]:
-        """Counts over all rows and by segment, keyed as the monitors key them."""
+    def within(self, segments: Segments) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """How many are missing, and strange, in each segment."""
         none = (0,) * len(segments.names)
         gone = none if self.missing is None else segments.count(self.missing)
-        odd = none if self.strange is None else segments.count(self.strange)
+        return gone, none if self.strange is None else segments.count(self.strange)
+
+    def cells(self, column: str, rows: int, segments: Segments) -> dict[str, Cell]:
+        """Counts over all rows and by segment, keyed as the monitors key them."""
+        gone, odd = self.within(segments)
         cells = {f"{column}\n": Cell(rows, _total(self.missing), _total(self.strange))}
         for name, n, missing, strange in zip(segments.names, segments.rows, gone, odd, strict=True):
             cells[f"{column}\n{name}"] = Cell(n, missing, strange)
         return cells
+
+    def parts(self, column: str, segments: Segments) -> dict[str, Odd]:
+        """What is missing or strange in the parts that nobody named."""
+        if segments.unnamed is None or (self.missing is None and self.strange is None):
+            return {}
+        return odd_parts(column, segments.unnamed.names, *self.within(segments.unnamed))
 
 
 def _total(mask: Mask | None) -> int:
@@ -110,15 +124,17 @@ def count_numbers(
     if gone == values.size:
         bins = Bins([0] * len(profile.masses), gone, 0, gone)
         odd = Strange(missing)
-        return ColumnCounts(bins, Seen(), odd.cells(profile.name, gone, segments), ends)
+        cells = odd.cells(profile.name, gone, segments)
+        return ColumnCounts(bins, Seen(), cells, ends, odd.parts(profile.name, segments))
     few = _distinct(values, missing) if recent.known else None
     if _ordinary(profile, recent, ends, few):
         seen, strange = Seen(ends.low, ends.high), None
     else:
         seen, strange = _against(profile, recent, values, few)
     bins = number_bins(profile, values, ends)
-    cells = Strange(missing, strange).cells(profile.name, values.size, segments)
-    return ColumnCounts(bins, seen, cells, ends)
+    odd = Strange(missing, strange)
+    cells = odd.cells(profile.name, values.size, segments)
+    return ColumnCounts(bins, seen, cells, ends, odd.parts(profile.name, segments))
 
 
 def number_bins(profile: ColumnProfile, values: Numbers, limits: Limits) -> Bins:
@@ -216,8 +232,9 @@ def count_texts(
     strange = np.append(odd, False)[coded.places] if odd.any() else None
     names = coded.texts.filter(pa.array(odd)).to_pylist() if odd.any() else []
     seen = Seen(names=first_names(dict(zip(names, counts[odd].tolist(), strict=True))))
-    cells = Strange(missing, strange).cells(profile.name, coded.places.size, rows)
-    return ColumnCounts(bins, seen, cells)
+    found = Strange(missing, strange)
+    cells = found.cells(profile.name, coded.places.size, rows)
+    return ColumnCounts(bins, seen, cells, None, found.parts(profile.name, rows))
 
 
 def text_bins(vocabulary: Vocabulary, profile: ColumnProfile, coded: Coded) -> tuple[Bins, Ints]:

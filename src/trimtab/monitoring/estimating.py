@@ -5,7 +5,7 @@ counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import msgspec
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from trimtab.domain.profile import Coarse, ColumnProfile, EstimateProfile
 from trimtab.domain.records import Floats, Ints
-from trimtab.judge.estimate import Seen, cells_of
+from trimtab.judge.estimate import Seen, cells_of, loss_by_outcome
 from trimtab.judge.signals.estimate_counts import (
     Counted,
     Members,
@@ -57,6 +57,14 @@ class ByScore:
         """How many cells there are."""
         return len(self._profile.chance)
 
+    @cached_property
+    def wrong(self) -> Floats:
+        """How likely a decision is wrong, by cell."""
+        costs = loss_by_outcome(self._profile, "error")
+        assert costs is not None
+        chance = np.array(self._profile.chance)
+        return np.asarray(chance * costs[0] + (1.0 - chance) * costs[1])
+
     @property
     def _columns(self) -> tuple[Coarse, ...]:
         return () if self._profile.shift is None else self._profile.shift.columns
@@ -71,11 +79,11 @@ class ByScore:
     def members(self, values: Values) -> list[Members]:
         """Who of the rows is in which segment."""
         return [
-            Members(segment_names(column), self._bins(column, values, "segments"))
+            Members(segment_names(column), self.bins(column, values, "segments"))
             for column in self._segments
         ]
 
-    def _bins(self, column: Coarse, values: Values, name: str) -> Ints:
+    def bins(self, column: Coarse, values: Values, name: str) -> Ints:
         """The coarse bin of each row; `name` tells tables of the same column apart."""
         found = values[column.name]
         if isinstance(found, Coded):
@@ -101,7 +109,7 @@ class ByScore:
             whole = msgspec.structs.replace(whole, strange=int(np.count_nonzero(strange)))
         if not every:
             return Counted(Part(whole))
-        features = [(self._bins(c, values, "coarse")[known], c.size) for c in self._columns]
+        features = [(self.bins(c, values, "coarse")[known], c.size) for c in self._columns]
         placed = Placed(known, cells[known], self.size, features)
         return Counted(Part(whole), by_segment({"seen": seen_in(every, placed, strange)}))
 

@@ -6,7 +6,7 @@ counts the rows itself, from columns that are made only when they are asked for.
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, cast
 
@@ -29,9 +29,12 @@ from trimtab.judge.signals.estimate_counts import told as told_of
 from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.multivariate import Multivariate, Related
+from trimtab.judge.signals.parts import Brought
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.registry import SERVED
+from trimtab.judge.signals.segments import Lost
+from trimtab.judge.signals.segments import Segments as Parted
 from trimtab.judge.signals.upstream import Feeds, Upstream
 from trimtab.monitoring import counting, kernels
 from trimtab.monitoring.arrays import Coded
@@ -74,12 +77,14 @@ class Truth:
 
 class Looked(NamedTuple):
     """A part as rows of the request log, its columns as they were counted, and, where the quality
-    of a binary task can be estimated, the cell of each row and who is in which segment."""
+    of a binary task can be estimated, the cell of each row and who is in which segment. `parts` are
+    the rows of parts in which feeds are watched though nobody named them."""
 
     rows: Rows
     columns: dict[str, ColumnCounts]
     cells: Ints | None
     members: list[Members]
+    parts: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,9 @@ class Precount:
         """What `Monitors.take` takes of these rows; `segments` are what `self.segments` says."""
         cells, scored = self._cells(part), self._by_score
         members = [] if scored is None or cells is None else scored.members(part.columns)
-        seen = Looked(self.rows(part), self._columns(part, segments), cells, members)
+        unnamed = segments.unnamed
+        sizes = {} if unnamed is None else dict(zip(unnamed.names, unnamed.rows, strict=True))
+        seen = Looked(self.rows(part), self._columns(part, segments), cells, members, sizes)
         counted: dict[str, Mapping[int, Any]] = {}
         for family in self._families:
             made = self._counted(family, part, seen)
@@ -146,7 +153,7 @@ class Precount:
                 bins = {name: each.bins for name, each in seen.columns.items()}
                 made: Any = Columns(bins, hours_of(self._subject.profile, part.times))
             case Upstream():
-                made = _feeds(seen.columns)
+                made = _feeds(seen)
             case Prediction():
                 made = self._answers(part)
             case Quality():
@@ -176,6 +183,8 @@ class Precount:
                 made = Cohort.told(family.qualities, signature.threshold, told)
             case Calibration() if told is not None:
                 made = Matured.told(told)
+            case Parted() if told is not None and seen.cells is not None:
+                made = self._lost(family, part, told, truth.mask, seen.cells)
             case Estimated() if told is not None and self._by_score is not None:
                 assert seen.cells is not None
                 usable = ~np.isnan(told.score)
@@ -186,6 +195,17 @@ class Precount:
             case _:
                 return family.learn(truth.known)
         return {part.number: made}
+
+    def _lost(
+        self, family: Parted, part: Part, told: Told, mask: NDArray[np.bool_], cells: Ints
+    ) -> Lost:
+        scored = self._by_score
+        assert scored is not None
+        lost = told.losses("error", self._subject.signature.threshold)
+        usable = ~np.isnan(lost)
+        rows = np.flatnonzero(mask)[usable]
+        bins = [scored.bins(column, part.columns, "parted")[rows] for column in family.columns]
+        return family.counted(bins, lost[usable], scored.wrong[cells[rows]])
 
     def _columns(self, part: Part, segments: Segments) -> dict[str, ColumnCounts]:
         """Every input column; threads share the columns, so that each count is made by one."""
@@ -213,6 +233,13 @@ class Precount:
         """The segments that feeds are watched in, and who of the part is in which."""
         watches = [] if self._upstream is None else self._upstream.state.watches
         names = sorted({watch.segment for watch in watches} - {""})
+        declared = self._divided(part, names)
+        if self._upstream is None:
+            return declared
+        unnamed = self._divided(part, self._upstream.unnamed.names)
+        return replace(declared, unnamed=unnamed)
+
+    def _divided(self, part: Part, names: list[str]) -> Segments:
         columns = dict.fromkeys(name.partition("=")[0] for name in names)
         texts = {name: cast(Coded, part.columns[name]) for name in columns}
         return Segments.of(names, texts)
@@ -320,6 +347,9 @@ def _plain(values: Numbers | Coded) -> NDArray[Any]:
     return np.asarray(values, dtype=np.float64)
 
 
-def _feeds(columns: Mapping[str, ColumnCounts]) -> Feeds:
+def _feeds(looked: Looked) -> Feeds:
+    columns = looked.columns
     cells = {key: cell for each in columns.values() for key, cell in each.cells.items()}
-    return Feeds({name: each.seen for name, each in columns.items()}, cells)
+    odd = {key: found for each in columns.values() for key, found in each.parts.items()}
+    seen = {name: each.seen for name, each in columns.items()}
+    return Feeds(seen, cells, Brought(looked.parts, odd))

@@ -138,6 +138,39 @@ def settle(terms: Sequence[Term]) -> Growth:
     return Growth(above, below, weight)
 
 
+class Samples(NamedTuple):
+    """Rows of several groups, an element each: sums of their values in [0, 1], how many they are,
+    at least one, and the rates that are expected of them, known before the block."""
+
+    total: FloatArray
+    n: FloatArray
+    rate: FloatArray
+
+
+def growths(groups: Samples, others: Samples) -> tuple[FloatArray, FloatArray]:
+    """Return `above` (groups, stakes) and `weight` (groups,) of many gaps, each of a group to its
+    others, as :func:`growth` has them of one. With the two exchanged it is `below`.
+
+    >>> groups = Samples(np.array([60.0]), np.array([100.0]), np.array([0.5]))
+    >>> others = Samples(np.array([40.0]), np.array([100.0]), np.array([0.5]))
+    >>> above, weight = growths(groups, others)
+    >>> weight.round(1).tolist(), round(float(above.max()), 2)
+    ([200.0], 4.03)
+    """
+    a, b = (np.clip(each.rate, EDGE, 1.0 - EDGE) for each in (groups, others))
+    n, m = groups.n, others.n
+    largest = SAFE / float(STAKES[-1])
+    bounds = (n * largest / np.maximum(a, 1.0 - a), m * largest / np.maximum(b, 1.0 - b))
+    weight = np.minimum(1.0 / (a * (1.0 - a) / n + b * (1.0 - b) / m), np.minimum(*bounds))
+    staked = STAKES * weight[:, None]
+    above = staked * (a - b)[:, None]
+    for (total, rows, _), rate, sign in ((groups, a, 1.0), (others, b, -1.0)):
+        bets, zeros = sign * staked / rows[:, None], (rows - total)[:, None]
+        above = above + total[:, None] * np.log1p(bets * (1.0 - rate)[:, None])
+        above = above + zeros * np.log1p(-bets * rate[:, None])
+    return above, weight
+
+
 class Signs(NamedTuple):
     """Pairs of one group by the difference of their values, 1, -1 or 0: how many are 1, how many
     -1, and all, at least one."""

@@ -222,9 +222,31 @@ def test_the_larger_part_of_the_fall_says_whether_the_world_or_its_inputs_change
         assert str(told) in " ".join(report.opened[0].causes[0].evidence)
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [(OTHERWISE, Cause.CONCEPT_DRIFT), (HARDER, Cause.DATA_DRIFT), (None, Cause.CONCEPT_DRIFT)],
+)
+def test_a_segment_alone_is_an_incident_of_quality_with_the_same_causes(
+    told: Explained | None, expected: Cause
+) -> None:
+    found = opened(reconcile(case(explained=told), [verdict("segments")], ()))
+    assert found.id == "d-aaaaaaaaaaaa-quality-1"
+    assert (found.tier, found.signals, causes(found)[0]) == ("ticket", ("segments",), expected)
+    assert "segments is bad" in found.causes[0].evidence
+    more = reconcile(case(opened=1), [verdict("segments"), verdict("quality")], (found,))
+    assert (more.updated[0].tier, more.updated[0].signals) == ("page", ("segments", "quality"))
+
+
+def test_a_segment_that_fell_while_a_feed_is_broken_belongs_to_that() -> None:
+    joined = opened(reconcile(case(), [verdict("segments"), verdict("upstream:x")], ()))
+    assert (joined.signals, causes(joined)) == (("upstream:x", "segments"), [Cause.UPSTREAM_BREAK])
+
+
 def test_quality_that_was_low_from_the_first_day_may_be_the_release() -> None:
     found = opened(reconcile(case(), [verdict("quality", since=0.0)], ()))
     assert causes(found) == [Cause.CONCEPT_DRIFT, Cause.BAD_RELEASE]
+    part = opened(reconcile(case(), [verdict("segments", since=0.0)], ()))
+    assert causes(part) == [Cause.CONCEPT_DRIFT, Cause.BAD_RELEASE]
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,14 @@ def test_every_signal_of_a_profile_states_its_tolerance_and_what_it_was_learned_
         "quality (precision)",
         "quality (recall)",
         "quality (f1)",
+        "segments",
         "calibration",
         "prediction",
         "positive_rate",
         "input:level",
         "input:side",
     }
+    assert told.pop("segments").basis == "6 segments, 20 days"
     assert {each.basis for each in told.values()} == {"20 days"}
     assert all(each.tolerance is not None and each.tolerance > 0.0 for each in told.values())
 

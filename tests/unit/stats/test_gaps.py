@@ -11,9 +11,11 @@ from trimtab.stats.gaps import (
     Centre,
     Growth,
     Sample,
+    Samples,
     Signs,
     Term,
     growth,
+    growths,
     mean_gap,
     settle,
     settle_pairs,
@@ -151,3 +153,20 @@ def test_four_samples_make_the_difference_of_two_gaps() -> None:
     turned = settle([Term(each, 0.5, -sign) for each, sign in zip(quarters, signs, strict=True)])
     assert grown.above == pytest.approx(turned.below)
     assert grown.weight == pytest.approx(10.0)
+
+
+def test_many_gaps_at_once_are_settled_as_each_is_alone() -> None:
+    rng = np.random.default_rng(0)
+    n, m = rng.integers(1, 900, (2, 60))
+    rate, other = rng.uniform(0.0, 1.0, (2, 60))
+    total, others_total = rng.binomial(n, rate), rng.binomial(m, other)
+    groups = Samples(total.astype(float), n.astype(float), rate)
+    others = Samples(others_total.astype(float), m.astype(float), other)
+    above, weight = growths(groups, others)
+    below, _ = growths(others, groups)
+    for i in range(60):
+        own, rest = Sample(float(total[i]), int(n[i])), Sample(float(others_total[i]), int(m[i]))
+        alone = growth(own, rest, Centre(float(rate[i]), float(other[i])))
+        assert above[i] == pytest.approx(alone.above)
+        assert below[i] == pytest.approx(alone.below)
+        assert weight[i] == pytest.approx(alone.weight)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from trimtab.domain.verdicts import Cause, RuledOut, Verdict
 from trimtab.judge.causes.case import Calibration, Opinion, Strength, Suspicion, Trouble
-from trimtab.judge.describe import day, group
+from trimtab.judge.describe import WORSE, day, group
 
 MOVES = ("input", "multivariate", "prediction", "positive_rate")
 _IN_BAND = "inputs and predictions are in their bands"
@@ -134,7 +134,7 @@ def _data_by_quality(trouble: Trouble) -> Opinion:
 
 
 def _fallen(trouble: Trouble) -> str:
-    return next(verdict.reason for verdict in trouble.bad if group(verdict.signal) == "quality")
+    return next(each.reason for each in trouble.bad if group(each.signal) in WORSE)
 
 
 def _moved(moved: Sequence[Verdict]) -> str:

@@ -2,7 +2,7 @@
 
 from trimtab.domain.verdicts import Cause, RuledOut
 from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
-from trimtab.judge.describe import day
+from trimtab.judge.describe import WORSE, day
 
 _BEGAN = "it began when this release began to serve"
 
@@ -23,7 +23,7 @@ def bad_release(trouble: Trouble) -> Opinion:
         by = f"no gap between groups was too wide under this release until {day(since)}"
         return RuledOut(Cause.BAD_RELEASE, by)
     if trouble.kind == "quality":
-        since = trouble.since("quality")
+        since = trouble.since(*WORSE)
         if trouble.case.at_boundary(since):
             return Suspicion(Cause.BAD_RELEASE, Strength.POSSIBLE, (_BEGAN,))
         by = f"quality was in its zone under this release until {day(since)}"

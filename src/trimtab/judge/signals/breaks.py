@@ -274,23 +274,34 @@ class BreakWatch(msgspec.Struct):
         return self.started is not None
 
     @property
+    def quiet(self) -> bool:
+        """Whether nothing is held that a stream which begins anew would not have."""
+        usual = max([*self.recent, self.share]) <= self.base
+        return usual and not self.broken and max(self.bet.wealth, default=0.0) <= 0.0
+
+    @property
     def broken(self) -> bool:
         """Whether the stream is broken and has not recovered."""
         return self.back is not None
 
 
-def watches(profile: ColumnProfile, segments: list[str]) -> list[BreakWatch]:
-    """The streams of a column: all rows, and each segment, for each kind of break."""
+def bases(profile: ColumnProfile) -> dict[Kind, float]:
+    """The shares of a column that are usual, by the kinds of break that can be told of it."""
     spread = profile.missing_spread or 0.0
     unlisted = profile.masses[-1] if profile.kind == "categorical" else 0.0
-    bases: dict[Kind, float] = {"missing": profile.missing + spread, "strange": unlisted}
+    found: dict[Kind, float] = {"missing": profile.missing + spread, "strange": unlisted}
     if profile.minimum is not None and profile.minimum == profile.maximum:
         # Beside a single number every other one is strange: a new year, a new version.
-        del bases["strange"]
+        del found["strange"]
+    return found
+
+
+def watches(profile: ColumnProfile, segments: list[str]) -> list[BreakWatch]:
+    """The streams of a column: all rows, and each segment, for each kind of break."""
     made = [
         BreakWatch(profile.name, kind, segment, base)
         for segment in ["", *segments]
-        for kind, base in bases.items()
+        for kind, base in bases(profile).items()
     ]
     varied = profile.kind == "continuous" and len(profile.cuts) >= FEWEST_CUTS
     return [*made, BreakWatch(profile.name, "stuck", "", 0.0)] if varied else made

@@ -5,19 +5,27 @@ Matured labels of a cohort are held against the chances that the estimates go by
 only a sample of the cohort, they and the predictions together give a prediction-powered mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
 import numpy as np
 
-from trimtab.domain.profile import RISING, EstimateProfile, QualityProfile
+from trimtab.domain.profile import RISING, QualityProfile
 from trimtab.domain.records import Floats
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.describe import day
-from trimtab.judge.estimate import FEWEST, Learned, Refusal, Seen, estimates, wobble_of
+from trimtab.judge.estimate import (
+    FEWEST,
+    Learned,
+    Refusal,
+    Seen,
+    estimates,
+    loss_by_outcome,
+    wobble_of,
+)
 from trimtab.judge.explained import Split
 from trimtab.judge.labelled_part import FEWEST as FEWEST_LABELLED
 from trimtab.judge.labelled_part import Audited, Powered, Priced, powered
@@ -147,7 +155,7 @@ class Expectation:
     @cached_property
     def _priced(self) -> dict[str, tuple[Floats, Floats]]:
         """The losses of cells by each metric that is a mean loss."""
-        costs = {metric: _costs(self.learned.profile, metric) for metric in self.qualities}
+        costs = {metric: loss_by_outcome(self.learned.profile, metric) for metric in self.qualities}
         return {metric: pair for metric, pair in costs.items() if pair is not None}
 
     def _of_cohort(self, cohort: Part) -> dict[str, Priced]:
@@ -191,7 +199,7 @@ class Expectation:
         that of the task."""
         profile = self.learned.profile
         every = (*self.qualities, "brier", *profile.metrics)
-        found = ((metric, _costs(profile, metric)) for metric in every)
+        found = ((metric, loss_by_outcome(profile, metric)) for metric in every)
         return next((metric, costs) for metric, costs in found if costs is not None)
 
     def verdict(self, known: Believed, metric: str, latest_start: float) -> Verdict:
@@ -281,22 +289,3 @@ def _trials(learned: Learned, seen: Seen, metric: str) -> int:
         "f1": (positive + decided) / 2.0,
     }
     return max(int(trials[metric]), 1)
-
-
-def _costs(profile: EstimateProfile, metric: str) -> tuple[Floats, Floats] | None:
-    """Loss of a cell's row by its outcome, 1 and 0; None for what is no mean loss."""
-    size = len(profile.chance)
-    if metric in profile.costs:
-        return _pair(profile.costs[metric])
-    if metric not in profile.metrics or metric in RISING:
-        return None
-    if profile.residual:
-        return np.ones(size), np.zeros(size)
-    if "roc_auc" not in profile.metrics:
-        return np.zeros(size), np.ones(size)
-    decided = np.repeat([0.0, 1.0], size // 2)
-    return 1.0 - decided, decided
-
-
-def _pair(costs: Sequence[Sequence[float]]) -> tuple[Floats, Floats]:
-    return np.array(costs[0]), np.array(costs[1])

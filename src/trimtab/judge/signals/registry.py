@@ -14,6 +14,7 @@ from trimtab.judge.signals.multivariate import Multivariate
 from trimtab.judge.signals.parity import Parity
 from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.quality import Quality
+from trimtab.judge.signals.segments import Segments
 from trimtab.judge.signals.service import Service
 from trimtab.judge.signals.upstream import Upstream
 from trimtab.judge.signals.workers import Workers
@@ -24,6 +25,7 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Service,
     Workers,
     Quality,
+    Segments,
     Estimated,
     Calibration,
     Bias,

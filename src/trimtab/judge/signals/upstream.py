@@ -1,5 +1,6 @@
 """Broken feeds: columns that jumped against their own recent past, everywhere or in a segment."""
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -13,9 +14,11 @@ from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget
 from trimtab.judge.declared import declared
 from trimtab.judge.describe import day
+from trimtab.judge.estimate import coarse_bins
 from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, Seen, watches
 from trimtab.judge.signals.counts import Blocks, by_block, merged, missing_values, values_of
 from trimtab.judge.signals.family import Breaks, Span, Target
+from trimtab.judge.signals.parts import Brought, Odd, Parts, Unnamed, odd_parts
 
 NAMED = 3
 """New categories that a verdict names, each shortened."""
@@ -33,14 +36,17 @@ Groups = dict[str, NDArray[np.bool_]]
 
 
 class Feeds(msgspec.Struct, frozen=True):
-    """What each column brought, and how much of it was missing or strange in each stream."""
+    """What each column brought, and how much of it was missing or strange in each stream; in parts
+    that nobody named, only where anything was."""
 
     seen: dict[str, Seen] = {}
     cells: dict[str, Cell] = {}
+    parts: Brought = Brought()
 
     def merge(self, other: "Feeds") -> "Feeds":
         """The counts of both."""
-        return Feeds(merged(self.seen, other.seen), merged(self.cells, other.cells))
+        seen, cells = merged(self.seen, other.seen), merged(self.cells, other.cells)
+        return Feeds(seen, cells, self.parts.merge(other.parts))
 
 
 class State(msgspec.Struct):
@@ -51,12 +57,14 @@ class State(msgspec.Struct):
     unseen: dict[str, list[str]] = {}
     """The commonest texts that a column never held, in the last block that brought any."""
     spans: list[Span] = []
+    parts: Parts = msgspec.field(default_factory=Parts)
     blocks: Blocks[Feeds] = msgspec.field(default_factory=Blocks[Feeds])
 
 
 class Upstream:
     """Two streams (missing, strange) for each column, over all rows and for each segment, and one
-    (stuck) over all rows for numbers that take many values.
+    (stuck) over all rows for numbers that take many values. One more is that of all columns in all
+    parts of the rows that nobody named: the mean of the evidence of each of them.
 
     What is strange is read from the recent past: blocks that are counted in parallel must all be
     counted after the last block before them has closed.
@@ -70,7 +78,9 @@ class Upstream:
         segments = _segments(target.spec.monitor.segments, profile)
         every = [watch for column in profile.inputs for watch in watches(column, segments)]
         self._groups = sorted(segments)
-        self._limit = target.threshold("upstream", target.block_seconds, max(len(every), 1))
+        self._limit = target.threshold("upstream", target.block_seconds, len(every) + 1)
+        self.unnamed = Unnamed.of(profile, {name.partition("=")[0] for name in segments})
+        self._cost = math.log10(self.unnamed.streams)
         self.state: State = State(every, {name: Recent.of(c) for name, c in self._columns.items()})
 
     @classmethod
@@ -89,14 +99,26 @@ class Upstream:
             name, _, value = segment.partition("=")
             inside = values_of(rows, self._columns[name]) == value
             groups[segment] = np.asarray(inside, dtype=np.bool_)
+        places = [
+            coarse_bins(column, values_of(rows, self._columns[column.name]))
+            for column in self.unnamed.columns
+        ]
         seen, cells = {}, {}
+        odd: dict[str, Odd] = {}
         for name, column in self._columns.items():
             recent, values = self.state.recent[name], values_of(rows, column)
             missing, strange = missing_values(values), recent.strange(column, values)
             seen[name] = Seen.of(recent, values, strange)
             for segment, mask in groups.items():
                 cells[f"{name}\n{segment}"] = Cell.of(missing[mask], strange[mask])
-        return Feeds(seen, cells)
+            if missing.any() or strange.any():
+                gone, wrong = (
+                    self.unnamed.count([each[mask] for each in places])
+                    for mask in (missing, strange)
+                )
+                odd |= odd_parts(name, self.unnamed.names, gone, wrong)
+        sizes = dict(zip(self.unnamed.names, self.unnamed.count(places), strict=True))
+        return Feeds(seen, cells, Brought(sizes, odd))
 
     def learn(self, labelled: Labelled) -> Mapping[int, Feeds]:
         """Labels say nothing here."""
@@ -131,7 +153,7 @@ class Upstream:
     def _distrust(self) -> None:
         """What a column brings while it is suspected is not learned: evidence may need more blocks
         than the quarantine has, and would never come about something known."""
-        for watch in self.state.watches:
+        for watch in self._streams:
             if watch.suspected and not watch.broken:
                 self.state.recent[watch.column].forget()
 
@@ -142,7 +164,8 @@ class Upstream:
             if cell.n >= FEWEST_ROWS:
                 share = cell.share(watch.kind, feeds.seen[watch.column])
                 watch.take(start, share, cell.n, self._limit)
-        broken = [watch for watch in state.watches if watch.broken]
+        state.parts.take(start, self.unnamed, feeds.parts, self._limit + self._cost)
+        broken = [watch for watch in self._streams if watch.broken]
         lasting = bool(state.spans) and state.spans[-1].until is None
         if broken and not lasting:
             state.spans.append(Span(min(watch.since or start for watch in broken)))
@@ -150,9 +173,14 @@ class Upstream:
             state.spans[-1].until = start
         return frozenset(watch.column for watch in broken)
 
+    @property
+    def _streams(self) -> list[BreakWatch]:
+        """All that are kept."""
+        return [*self.state.watches, *self.state.parts.watches.values()]
+
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each broken column, or a single one that nothing is broken."""
-        every = self.state.watches
+        every = self._streams
         columns = dict.fromkeys(watch.column for watch in every if watch.broken)
         if columns:
             return tuple(self._broken(column) for column in columns)
@@ -163,17 +191,23 @@ class Upstream:
             verdict="ok" if n else "unknown",
             reason="no column jumped against its recent past" if n else "no block has closed yet",
             release=self._target.release,
-            evidence_log10=max((watch.evidence for watch in every), default=0.0),
+            evidence_log10=max(map(self._evidence, every), default=0.0),
             threshold_log10=self._limit,
             n=n,
         )
         return (verdict,)
 
+    def _evidence(self, watch: BreakWatch) -> float:
+        """What a stream shows: that of a part is one of many whose mean it is."""
+        part = f"{watch.key}\n{watch.kind}" in self.state.parts.watches
+        return watch.evidence - self._cost if part else watch.evidence
+
     def _broken(self, column: str) -> Verdict:
         mine = [watch for watch in self.state.watches if watch.column == column]
-        broken = [watch for watch in mine if watch.broken]
-        worst = max(broken, key=lambda watch: (watch.evidence, watch.share))
-        scope, where = _scope(column, mine)
+        parts = [watch for watch in self.state.parts.broken if watch.column == column]
+        broken = [watch for watch in mine if watch.broken] or parts
+        worst = max(broken, key=lambda watch: (watch.evidence, watch.share, watch.n))
+        scope, where = _scope(column, mine) if broken is not parts else _part(worst, parts)
         what = WORDS[worst.kind]
         if worst.kind == "strange" and column in self.state.unseen:
             what += f" ({', '.join(self.state.unseen[column])})"
@@ -188,13 +222,21 @@ class Upstream:
             ),
             release=self._target.release,
             scope=scope,
-            evidence_log10=worst.evidence,
+            evidence_log10=self._evidence(worst),
             threshold_log10=self._limit,
             estimate=worst.share,
             reference=worst.before,
             n=worst.n,
             since=since,
         )
+
+
+def _part(worst: BreakWatch, parts: list[BreakWatch]) -> tuple[dict[str, str], str]:
+    """Where a column is broken in parts alone: in categories of the column that tells them best."""
+    name = worst.segment.partition("=")[0]
+    told = {each.segment.partition("=") for each in parts}
+    values = ",".join(sorted(value for column, _, value in told if column == name))
+    return {"column": worst.column, name: values}, f" where {name} is {values}"
 
 
 def _scope(column: str, mine: list[BreakWatch]) -> tuple[dict[str, str], str]:

@@ -1,0 +1,160 @@
+"""Feeds in parts of the rows that nobody named: the common categories of every column of texts.
+
+There are as many streams as columns times parts, and nearly all are quiet: nothing of theirs is
+missing or strange beyond what is usual for the column. So only the others are counted and kept.
+A stream that is not kept would hold no evidence, and a recent past in which nothing was unusual.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from trimtab.domain.profile import Coarse, ReferenceProfile
+from trimtab.domain.records import Ints
+from trimtab.judge.segment_losses import MOST_COLUMNS, segmented
+from trimtab.judge.signals.breaks import JUMP, RECENT, BreakWatch, Kind, bases
+from trimtab.judge.signals.counts import merged
+
+FEWEST_ROWS = 8
+"""Rows of a part in a block that is judged."""
+
+UNUSUAL = JUMP / 2.0
+"""By so much a share must be above what is usual for the column to be looked at in a part."""
+
+
+class Odd(msgspec.Struct, frozen=True):
+    """How many rows of a part have a column missing, and strange."""
+
+    missing: int = 0
+    strange: int = 0
+
+    def merge(self, other: "Odd") -> "Odd":
+        """The counts of both."""
+        return Odd(self.missing + other.missing, self.strange + other.strange)
+
+
+class Brought(msgspec.Struct, frozen=True):
+    """What the parts of a block brought: the rows of each, and by `COLUMN\\nPART` what was missing
+    or strange, where anything was."""
+
+    rows: dict[str, int] = {}
+    odd: dict[str, Odd] = {}
+
+    def merge(self, other: "Brought") -> "Brought":
+        """The counts of both."""
+        names = dict.fromkeys([*self.rows, *other.rows])
+        rows = {name: self.rows.get(name, 0) + other.rows.get(name, 0) for name in names}
+        return Brought(rows, merged(self.odd, other.odd))
+
+
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """The parts that are watched, by column of texts, and what is usual of each column. A part is
+    called `column=value`."""
+
+    columns: tuple[Coarse, ...]
+    usual: Mapping[str, Mapping[Kind, float]]
+
+    @classmethod
+    def of(cls, profile: ReferenceProfile, named: Collection[str]) -> "Unnamed":
+        """All but the columns whose categories are watched by name."""
+        texts = [each for each in profile.inputs if each.kind == "categorical" and not each.view]
+        parted = [segmented(each) for each in texts if each.name not in named]
+        several = tuple(each for each in parted if len(each.categories) > 1)
+        return cls(several[:MOST_COLUMNS], {each.name: bases(each) for each in profile.inputs})
+
+    @property
+    def names(self) -> list[str]:
+        """The parts, column by column."""
+        return [f"{column.name}={value}" for column in self.columns for value in column.categories]
+
+    @property
+    def streams(self) -> int:
+        """How many there would be if all were kept; at least one. A column is not watched in its
+        own categories."""
+        return max(
+            sum(
+                len(column.categories) * len(kinds)
+                for column in self.columns
+                for name, kinds in self.usual.items()
+                if name != column.name
+            ),
+            1,
+        )
+
+    def count(self, places: Sequence[Ints]) -> list[int]:
+        """How many rows are in each part, in the order of `names`. `places` are the bins of rows in
+        each column."""
+        found: list[int] = []
+        for column, bins in zip(self.columns, places, strict=True):
+            counts = np.bincount(bins, minlength=column.size)
+            found += counts[: len(column.categories)].tolist()
+        return found
+
+
+def odd_parts(
+    column: str, names: Sequence[str], missing: Sequence[int], strange: Sequence[int]
+) -> dict[str, Odd]:
+    """What is missing or strange of a column, given by part, but for its own categories."""
+    found = {}
+    for part, gone, odd in zip(names, missing, strange, strict=True):
+        if (gone or odd) and part.partition("=")[0] != column:
+            found[f"{column}\n{part}"] = Odd(gone, odd)
+    return found
+
+
+class Parts(msgspec.Struct):
+    """What changes while parts are watched: in how many blocks each was judged, up to as many as
+    are remembered, and the streams that are not quiet, by column, part and kind."""
+
+    known: dict[str, int] = {}
+    watches: dict[str, BreakWatch] = {}
+
+    def take(
+        self, start: float, unnamed: Unnamed, brought: Brought, log10_threshold: float
+    ) -> None:
+        """Take in the block that began at `start`."""
+        kept = {watch.key for watch in self.watches.values()}
+        for key in sorted(kept | brought.odd.keys()):
+            column, _, part = key.partition("\n")
+            n, odd = brought.rows.get(part, 0), brought.odd.get(key, Odd())
+            for kind, usual in unnamed.usual[column].items():
+                watch = self._watch(column, part, kind, usual + UNUSUAL)
+                if n >= FEWEST_ROWS:
+                    share = (odd.missing if kind == "missing" else odd.strange) / n
+                    self._judge(watch, Block(start, share, n), log10_threshold)
+        for part, n in brought.rows.items():
+            if n >= FEWEST_ROWS:
+                self.known[part] = min(self.known.get(part, 0) + 1, RECENT)
+
+    def _watch(self, column: str, part: str, kind: Kind, base: float) -> BreakWatch:
+        held = self.watches.get(f"{column}\n{part}\n{kind}")
+        past = [0.0] * self.known.get(part, 0)
+        return BreakWatch(column, kind, part, base, recent=past) if held is None else held
+
+    def _judge(self, watch: BreakWatch, block: "Block", log10_threshold: float) -> None:
+        """Take it in, and keep the stream unless it is quiet."""
+        key = f"{watch.key}\n{watch.kind}"
+        if key not in self.watches and block.share <= watch.base:
+            return
+        watch.take(block.start, block.share, block.n, log10_threshold)
+        if watch.quiet:
+            self.watches.pop(key, None)
+        else:
+            self.watches[key] = watch
+
+    @property
+    def broken(self) -> list[BreakWatch]:
+        """The streams that are broken."""
+        return [watch for watch in self.watches.values() if watch.broken]
+
+
+class Block(NamedTuple):
+    """What a stream saw in a block: its start, the share of rows, and these."""
+
+    start: float
+    share: float
+    n: int

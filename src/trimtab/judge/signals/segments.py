@@ -1,0 +1,319 @@
+"""Quality in segments that nobody named: does any part of the rows lose more than it may?"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from trimtab.domain.profile import (
+    Coarse,
+    EstimateProfile,
+    GapProfile,
+    ReferenceProfile,
+    SegmentLosses,
+    SegmentProfile,
+)
+from trimtab.domain.records import Floats, Ints, Labelled, Outcome, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import budget, describe
+from trimtab.judge.estimate import coarse_bins, row_losses
+from trimtab.judge.explained import Explained
+from trimtab.judge.groups import MEASURES, Loss
+from trimtab.judge.quality import losses
+from trimtab.judge.segment_watch import Borders, Part, SegmentWatch, Stretch
+from trimtab.judge.segments import between
+from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, sums, values_of
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.stats.combined import student_quantile
+from trimtab.stats.fixed_point import MICRO
+from trimtab.stats.gaps import Centre, variance
+
+TOLERANCE = 0.05
+"""The loss of a segment may rise beside that of the others by this much without harm."""
+
+SURE = 0.01
+"""Chance that the error of the reference is larger than is allowed for, in any segment."""
+
+NAMED = 3
+"""Segments that a verdict names beside the worst."""
+
+Z95 = 1.96
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Predictions of a block, those with a usable label, what these lost and were expected to (in
+    units of 2**-20), and the same by segment."""
+
+    predicted: int = 0
+    labelled: int = 0
+    lost: int = 0
+    expected: int = 0
+    rows_of: list[int] = []
+    lost_of: list[int] = []
+    expected_of: list[int] = []
+
+    def merge(self, other: "Lost") -> "Lost":
+        """The counts of both."""
+        return Lost(
+            self.predicted + other.predicted,
+            self.labelled + other.labelled,
+            self.lost + other.lost,
+            self.expected + other.expected,
+            sums(self.rows_of, other.rows_of),
+            sums(self.lost_of, other.lost_of),
+            sums(self.expected_of, other.expected_of),
+        )
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        """Each segment, and the others of each."""
+        n, lost, expected = (
+            np.array(each, dtype=np.float64)
+            for each in (self.rows_of, self.lost_of, self.expected_of)
+        )
+        others = Part(
+            self.labelled - n, (self.lost - lost) / MICRO, (self.expected - expected) / MICRO
+        )
+        return Part(n, lost / MICRO, expected / MICRO), others
+
+
+class State(msgspec.Struct):
+    """What changes while segments are watched; `labelled` counts the rows that were evidence."""
+
+    watch: SegmentWatch = msgspec.field(default_factory=SegmentWatch)
+    labelled: int = 0
+    blocks: Blocks[Lost] = msgspec.field(default_factory=Blocks[Lost])
+
+
+class Segments:
+    """One stream for all bins of all columns that part the reference: the loss of the rows in each,
+    beside that of all other rows of the same block."""
+
+    name: ClassVar[str] = "segments"
+
+    def __init__(self, target: Target, profile: ReferenceProfile) -> None:
+        self._target = target
+        known = profile.segment_losses or SegmentLosses()
+        self._built = profile.segment_losses is not None
+        self.columns, self.segments = known.columns, known.segments
+        self._loss = Loss.of(target.signature, profile.quality)
+        self._estimate = profile.estimate
+        asked = {column.name for column in self.columns} | _asked(profile.estimate)
+        self._inputs = [column for column in profile.inputs if column.name in asked]
+        self._limit = target.threshold("segments", target.block_seconds)
+        self.borders = borders(target, self.segments)
+        self.state: State = State()
+
+    @classmethod
+    def of(cls, target: Target) -> "Segments | None":
+        """Segments are watched where quality is."""
+        profile = target.profile
+        if profile is None or not target.metrics or not MEASURES[target.signature.task]:
+            return None
+        return cls(target, profile)
+
+    def count(self, rows: Rows) -> Mapping[int, Lost]:
+        """Count predictions."""
+        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        parts = by_block(answered, self._target.block_seconds)
+        return {number: Lost(predicted=len(part)) for number, part in parts}
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Lost]:
+        """Count losses into the cohorts of their predictions."""
+        if not self.segments:
+            return {}
+        numbers = block_numbers(labelled.rows, self._target.block_seconds)
+        parts = {number: labelled.take(numbers == number) for number in np.unique(numbers).tolist()}
+        return {number: self._lost(part) for number, part in parts.items()}
+
+    def _lost(self, known: Labelled) -> Lost:
+        rows, signature = known.rows, self._target.signature
+        lost = losses(self._loss.metric, signature, rows.outputs, known.label) / self._loss.scale
+        usable = ~np.isnan(lost)
+        rows, lost = rows.take(usable), np.minimum(lost[usable], 1.0)
+        inputs = {column.name: values_of(rows, column) for column in self._inputs}
+        asked = inputs, rows.outputs
+        expected = row_losses(self._estimate, self._loss.metric, signature, asked)
+        bins = [coarse_bins(column, inputs[column.name]) for column in self.columns]
+        return self.counted(bins, lost, np.zeros(lost.size) if expected is None else expected)
+
+    def counted(self, bins: Sequence[Ints], lost: Floats, expected: Floats) -> Lost:
+        """The counts of labelled rows: their bins in each of the columns, what each lost, and what
+        it was expected to lose, both in [0, 1]."""
+        lost, expected = (np.rint(each * MICRO) for each in (lost, expected))
+        tables = [
+            [
+                np.bincount(places, weights=each, minlength=column.size)
+                for places, column in zip(bins, self.columns, strict=True)
+            ]
+            for each in (np.ones(lost.size), lost, expected)
+        ]
+        by_segment = [
+            [int(table[each.column][each.place]) for each in self.segments] for table in tables
+        ]
+        return Lost(0, lost.size, int(lost.sum()), int(expected.sum()), *by_segment)
+
+    def take(self, counted: Mapping[int, Lost]) -> None:
+        """Labels of a closed cohort are late, and no evidence."""
+        blocks = self.state.blocks
+        blocks.take({n: each for n, each in counted.items() if not blocks.closed(n)})
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge cohorts in order, each once its labels have matured or nearly all are there."""
+        blocks, seconds = self.state.blocks, self._target.block_seconds
+        for number in blocks.due(clock, seconds):
+            cohort, start = blocks.counts[number], number * seconds
+            if not self._target.ripe(number, clock, cohort.predicted, cohort.labelled):
+                return
+            blocks.pop(number)
+            broken = breaks.overlap(start, start + seconds) or self._target.partial(start)
+            if cohort.rows_of and not broken:
+                self.state.labelled += cohort.labelled
+                self.state.watch.take(start, cohort.parts, self.borders, self._limit)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """`segments`."""
+        watch = self.state.watch
+        if not self.segments or not watch.stretches:
+            reason = self._missing
+            return (describe.unknown("segments", self._target.release, self._limit, reason),)
+        if watch.harmed:
+            return (self._harmed(),)
+        verdict = Verdict(
+            signal="segments",
+            tier=budget.tier("segments"),
+            verdict="ok",
+            reason=f"none of {len(self.segments)} segments loses more beside others than it may",
+            release=self._target.release,
+            evidence_log10=watch.evidence,
+            threshold_log10=self._limit,
+            n=self.state.labelled,
+        )
+        return (verdict,)
+
+    @property
+    def _missing(self) -> str:
+        if not self._built:
+            return "the release has no losses by segment: build it anew"
+        if not self.segments:
+            return "no column of the reference parts it into segments with labels enough"
+        return "no cohort of predictions has its labels yet"
+
+    def _harmed(self) -> Verdict:
+        place, seen = self._worst
+        column, value = self.named(place)
+        gap, half = seen.gap / seen.weight, Z95 / math.sqrt(seen.weight)
+        before, harmed = self._reference_gap(place), self.state.watch.harmed
+        return Verdict(
+            signal="segments",
+            tier=budget.tier("segments"),
+            verdict="bad",
+            reason=f"{self._said(place, seen)}{self._also(place)}",
+            release=self._target.release,
+            scope={column: value} if self._listed(place) else {},
+            evidence_log10=harmed[place].evidence,
+            threshold_log10=self._limit,
+            estimate=gap,
+            lower=max(gap - half, -1.0),
+            upper=min(gap + half, 1.0),
+            reference=before,
+            tolerance=float(self.borders.high[place]) - before,
+            n=int(seen.n),
+            since=harmed[place].since,
+        )
+
+    def _said(self, place: int, seen: Stretch) -> str:
+        column, value = self.named(place)
+        gap, half = seen.gap / seen.weight, Z95 / math.sqrt(seen.weight)
+        return (
+            f"{self._loss.metric} is {seen.lost / seen.n:.4g} where {column} is {value} since "
+            f"{describe.day(seen.start)} (n={seen.n:.0f}), {self.borders.usual[place]:.4g} on the "
+            f"reference; it is {gap:+.3f} [{gap - half:+.3f}, {gap + half:+.3f}] from that of the "
+            f"others, {self._reference_gap(place):+.3f} on the reference, harmless up to "
+            f"{self.borders.high[place]:+.3f}"
+        )
+
+    def _also(self, place: int) -> str:
+        """The other segments in alarm."""
+        beside = [
+            " is ".join(self.named(each)) for each in self.state.watch.harmed if each != place
+        ]
+        more = f" and {len(beside) - NAMED} more" if len(beside) > NAMED else ""
+        return f"; also where {', '.join(beside[:NAMED])}{more}" if beside else ""
+
+    @property
+    def _worst(self) -> tuple[int, Stretch]:
+        """Of segments in alarm the one that is surest to be outside: neither a part of the harmed
+        one, which has fewer rows, nor one that holds it, whose gap is smaller."""
+        watch = self.state.watch
+        seen = {place: watch.stretch(place) for place in watch.harmed}
+        return max(seen.items(), key=lambda each: self._deviation(*each))
+
+    def _deviation(self, place: int, seen: Stretch) -> float:
+        return (seen.gap / seen.weight - float(self.borders.high[place])) * math.sqrt(seen.weight)
+
+    def _reference_gap(self, place: int) -> float:
+        return float(self.borders.usual[place] - self.borders.others[place])
+
+    def named(self, place: int) -> tuple[str, str]:
+        """The column of a segment, and which of its values are meant."""
+        segment = self.segments[place]
+        column = self.columns[segment.column]
+        return column.name, value_of(column, segment.place)
+
+    def _listed(self, place: int) -> bool:
+        """Whether a segment is the rows of one value."""
+        segment = self.segments[place]
+        return segment.place < len(self.columns[segment.column].categories)
+
+    @property
+    def explained(self) -> Explained | None:
+        """How much of the worst segment's loss the inputs explain; None while there is none, or
+        where that is not known."""
+        if not self.state.watch.harmed or not any(each.gap.promised for each in self.segments):
+            return None
+        place, seen = self._worst
+        usual, promised = float(self.borders.usual[place]), self.segments[place].gap.promised
+        # What the chances of all rows let expect of a segment may always have been a little off.
+        moved = seen.expected / seen.n - promised / MICRO / self.segments[place].gap.n
+        where = " ".join(self.named(place))
+        return Explained(
+            f"{self._loss.metric} where {where}", usual, usual + moved, seen.lost / seen.n
+        )
+
+
+def _asked(learned: EstimateProfile | None) -> set[str]:
+    """The inputs that the loss of a regression is expected from."""
+    model = None if learned is None else learned.loss
+    return set() if model is None else {column.name for column in model.columns}
+
+
+def borders(target: Target, segments: tuple[SegmentProfile, ...]) -> Borders:
+    """Up to where the gaps of segments do no harm: what they were on the reference, a tolerance,
+    and how well the reference knows them all at once."""
+    width = target.tolerance("segments", TOLERANCE)
+    days = 1 if target.profile is None else max(target.profile.days, 1)
+    sure = student_quantile(1.0 - SURE / max(len(segments), 1), math.inf)
+    rows = [_border(segment.gap, days, sure, width) for segment in segments]
+    made = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+    return Borders(*made)
+
+
+def _border(gap: GapProfile, days: int, sure: float, width: float) -> tuple[float, ...]:
+    usual, others = gap.total / MICRO / gap.n, gap.others_total / MICRO / gap.others_n
+    chance = variance(Centre(usual, others), gap.n, gap.others_n) + gap.variance / days
+    return usual, others, usual - others + width + sure * math.sqrt(chance), gap.variance
+
+
+def value_of(column: Coarse, place: int) -> str:
+    """Which values of a column are in a bin, as people read it."""
+    if place == column.size - 1:
+        return "missing"
+    if column.categories:
+        return column.categories[place] if place < len(column.categories) else "anything else"
+    if not column.cuts:
+        return "not missing"
+    ends = ["", *(f"{cut:g}" for cut in column.cuts), ""]
+    return between(ends[place], ends[place + 1])
