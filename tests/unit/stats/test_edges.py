@@ -1,9 +1,12 @@
 """Counts against edges are those of a search for each value."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from trimtab.stats.edges import COMPARED, at_most, between, bins_of
 
@@ -39,7 +42,7 @@ def test_whole_numbers_are_compared_as_they_are(edges: tuple[float, ...], drawn:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
 def test_bins_of_narrow_numbers_are_exact(dtype: type) -> None:
-    values = np.array([0.1, 0.25, 0.3, np.nan], dtype=dtype)
+    values: NDArray[np.floating[Any]] = np.array([0.1, 0.25, 0.3, np.nan], dtype=dtype)
     edges = np.array([0.1, 0.25, 0.3])
     wide = values.astype(np.float64)
     expected = [0 if np.isnan(each) else int((each > edges).sum()) for each in wide]
