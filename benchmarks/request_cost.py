@@ -1,32 +1,36 @@
 """What one request costs trimtab's own code: in a gateway, and in the controller behind it.
 
-usage: scripts/bench request_cost [--batch N] [--rows N]
+usage: scripts/bench request_cost [--case NAME ...] [--runs N]
 
-Processor time in one process, the least of some runs: no sockets, no model, a release of thirty
-numbers with everything on. `--batch` requests are answered together, each with `--rows` rows. What
-the kernel, the event loop's I/O and the worker cost comes on top (`scripts/bench serving`).
+Processor time in one process, the least of some runs: no sockets, no model, everything on.
+Requests are answered in batches; `numbers` are of a model of thirty numbers that go together,
+`mixed` of one of ten texts of eight categories and twenty numbers. What the kernel, the event
+loop's I/O and the worker cost comes on top (`scripts/bench serving`).
 """
 
 import argparse
 import asyncio
 import io
+import itertools
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import uvloop
+from numpy.typing import NDArray
 
 from trimtab.backends.publishing import publish
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.spool import SpoolLog
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import Digest
+from trimtab.domain.records import Rows
 from trimtab.domain.routing import DeploymentRoute, Route, RoutingSnapshot, Target
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway import pool
@@ -38,20 +42,80 @@ from trimtab.judge.profile import Reference, build_profile
 from trimtab.loop.demand import Demands
 from trimtab.loop.joiner import Joiner, Terms
 from trimtab.loop.traffic import Traffic
+from trimtab.loop.watermark import Watermark
 from trimtab.ports.requestlog import Cursor
 from trimtab.worker.frames import Decoder, Kind, Tensor, decode_all, encode_tensors, encode_texts
 
-WIDTH, RUNS, REQUESTS = 30, 7, 6_000
+WIDTH, TEXTS, CATEGORIES = 30, 10, 8
+RUNS, QUESTIONS = 7, 64
+REFERENCE = 5_000
 RELEASE = Digest(f"sha256:{1:064x}")
 OUTPUTS = (Output("score", Datatype.FP64), Output("label", Datatype.BYTES))
-INPUTS = tuple(Column(f"f{i}", Datatype.FP64) for i in range(WIDTH))
-SIGNATURE = Signature(INPUTS, OUTPUTS, "binary", ("0", "1"))
-ROUTING = RoutingSnapshot(
-    1,
-    1,
-    (DeploymentRoute("m", (Route(RELEASE, "stable", 10_000),)),),
-    (Target(RELEASE, "m@1", 1, SIGNATURE, ("run/w/a-0.sock",)),),
-)
+Values = dict[str, NDArray[Any]]
+
+
+class Case(NamedTuple):
+    """Requests of `rows` rows, answered `batch` together; `turns` batches are one run."""
+
+    rows: int
+    batch: int
+    turns: int
+    texts: int = 0
+
+    @property
+    def signature(self) -> Signature:
+        """That of the model: first the texts, then the numbers."""
+        kinds = [Datatype.BYTES] * self.texts + [Datatype.FP64] * (WIDTH - self.texts)
+        columns = tuple(Column(f"f{i}", kind) for i, kind in enumerate(kinds))
+        return Signature(columns, OUTPUTS, "binary", ("0", "1"))
+
+    def values(self, rows: int, seed: int) -> Values:
+        """Rows whose columns have something in common."""
+        random = np.random.default_rng(seed)
+        common = random.normal(size=(rows, 1))
+        data = np.round(0.7 * common + random.normal(size=(rows, WIDTH)), 6)
+        made: Values = {f"f{i}": data[:, i] for i in range(self.texts, WIDTH)}
+        for i in range(self.texts):
+            places = np.clip(data[:, i] * 2.0 + CATEGORIES / 2.0, 0, CATEGORIES - 1)
+            named = [f"category-{place:.0f}" for place in np.floor(places).tolist()]
+            made[f"f{i}"] = np.array(named, dtype=object)
+        return made
+
+    def question(self, seed: int) -> bytes:
+        """A request, as a client writes it."""
+        values = self.values(self.rows, seed)
+        if self.texts:
+            tensors = [_tensor(name, each, [self.rows]) for name, each in sorted(values.items())]
+        else:
+            matrix = np.column_stack([values[f"f{i}"] for i in range(WIDTH)])
+            tensors = [_tensor("input", matrix, [self.rows, WIDTH])]
+        body = json.dumps({"inputs": tensors}).encode()
+        head = f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        return f"{head}Content-Type: application/json\r\n\r\n".encode() + body
+
+
+CASES = {
+    "numbers-1": Case(1, 32, 200),
+    "numbers-100": Case(100, 8, 12),
+    "numbers-1000": Case(1_000, 4, 8),
+    "mixed-1": Case(1, 32, 200, TEXTS),
+    "mixed-100": Case(100, 8, 12, TEXTS),
+}
+
+
+def _tensor(name: str, values: NDArray[Any], shape: list[int]) -> dict[str, Any]:
+    kind = "BYTES" if values.dtype == object else "FP64"
+    return {"name": name, "datatype": kind, "shape": shape, "data": values.ravel().tolist()}
+
+
+def routing(case: Case) -> RoutingSnapshot:
+    """One deployment with one release."""
+    return RoutingSnapshot(
+        1,
+        1,
+        (DeploymentRoute("m", (Route(RELEASE, "stable", 10_000),)),),
+        (Target(RELEASE, "m@1", 1, case.signature, ("run/w/a-0.sock",)),),
+    )
 
 
 class Echo:
@@ -93,39 +157,29 @@ class Client:
         return False
 
 
-def question(rows: int) -> bytes:
-    """A request of `rows` rows in one tensor."""
-    values = [round(float(v), 6) for v in np.random.default_rng(0).normal(size=rows * WIDTH)]
-    tensor = {"name": "input", "datatype": "FP64", "shape": [rows, WIDTH], "data": values}
-    body = json.dumps({"inputs": [tensor]}).encode()
-    head = f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}Content-Type: application/json\r\n\r\n".encode() + body
-
-
-async def gateway_seconds(batch: int, rows: int) -> float:
+async def gateway_seconds(case: Case) -> float:
     """Seconds of a gateway's own code for a request; its spool is left in the working folder."""
     gateway = Gateway(GatewayOptions(Path(), 0, 0), SpoolLog(Path(), "g0-1"), Log(io.StringIO()))
     gateway.http.tick(0.0)
-    gateway.table.view = view = View(ROUTING, {})
+    gateway.table.view = view = View(routing(case), {})
     gateway.pools.apply(view.plans, view.workers)
     await asyncio.sleep(0)
-    clients = [(gateway.http.connection(), Client()) for _ in range(batch)]
+    clients = [(gateway.http.connection(), Client()) for _ in range(case.batch)]
     for connection, client in clients:
         connection.connection_made(client)  # type: ignore[arg-type]
-    asked, turns = question(rows), max(1, REQUESTS // batch // rows)
-    best = float("inf")
-    for _ in range(RUNS + 1):  # the first one warms up
-        started = time.process_time()
-        for _ in range(turns):
-            await _turn(clients, asked)
-        best = min(best, (time.process_time() - started) / (turns * batch))
+    asked = itertools.cycle([case.question(seed) for seed in range(QUESTIONS)])
+    await _turn(clients, asked)
+    started = time.process_time()
+    for _ in range(case.turns):
+        await _turn(clients, asked)
+    spent = (time.process_time() - started) / (case.turns * case.batch)
     await gateway.recorder.flush()
-    return best
+    return spent
 
 
-async def _turn(clients: list[tuple[Any, Client]], asked: bytes) -> None:
+async def _turn(clients: list[tuple[Any, Client]], asked: Iterator[bytes]) -> None:
     for connection, _ in clients:
-        connection.data_received(asked)
+        connection.data_received(next(asked))
     while not all(client.answers for _, client in clients):  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0)
     for _, client in clients:
@@ -133,55 +187,71 @@ async def _turn(clients: list[tuple[Any, Client]], asked: bytes) -> None:
             raise SystemExit("a request was not answered 200")
 
 
-def controller_seconds() -> dict[str, float]:
-    """Seconds per row of each step with a segment made of the spool of the working folder."""
-    data = np.random.default_rng(1).normal(size=(5_000, WIDTH))
-    columns = {column.name: data[:, i] for i, column in enumerate(INPUTS)}
-    score = {"score": np.full(len(data), 0.25)}
+def started(case: Case) -> Monitors:
+    """Monitors of a release, as they begin."""
     spec = DeploymentSpec(name="m", model="m")
-    profile = build_profile(Reference(SIGNATURE, columns, score))
-    monitors = Monitors.start(spec, SIGNATURE, profile, RELEASE, 0.0)
+    score = {"score": np.random.default_rng(2).uniform(size=REFERENCE)}
+    label = np.array([str(int(each > 0.5)) for each in score["score"]], dtype=object)
+    profile = build_profile(Reference(case.signature, case.values(REFERENCE, 1), score, label))
+    return Monitors.start(spec, case.signature, profile, RELEASE, 0.0)
+
+
+def controller_seconds(monitors: Monitors) -> dict[str, float]:
+    """Seconds per row of each step with a segment made of the spool of the working folder."""
     found: dict[str, float] = {}
+    log = FolderRequestLog(Path(), settle_seconds=0.0)
 
     def timed(name: str, step: Callable[[], Any]) -> Any:
-        started = time.process_time()
+        began = time.process_time()
         made = step()
-        found[name] = time.process_time() - started
+        found[name] = time.process_time() - began
         return made
 
     timed("segment", lambda: publish(Path()))
-    (segment,) = FolderRequestLog(Path()).segments("m", Cursor())
-    rows = timed("read", lambda: FolderRequestLog(Path()).rows(segment))
-    timed("traffic and demand", lambda: (Traffic().observe(rows), _demand(spec, rows)))
+    (segment,) = log.segments("m", Cursor())
+    rows = timed("read", lambda: log.rows(segment))
+    timed("clock, traffic and demand", lambda: _observed(rows))
     timed("monitors", lambda: monitors.observe(rows))
     timed("joiner", lambda: Joiner(Terms(86_400.0)).add(segment, rows))
+    for family in monitors.families:
+        timed(f"of monitors: {family.name}", lambda family=family: family.count(rows))
+    timed("roll", lambda: log.roll("m"))
     return {name: seconds / len(rows) for name, seconds in found.items()}
 
 
-def _demand(spec: DeploymentSpec, rows: Any) -> None:
-    Demands().observe(spec, rows, float(rows.fixed["received_at"][-1]) + 1.0)
+def _observed(rows: Rows) -> None:
+    Watermark().after(rows.take(rows.fixed["final"]))
+    Traffic().observe(rows)
+    now = float(rows.fixed["received_at"][-1]) + 1.0
+    Demands().observe(DeploymentSpec(name="m", model="m"), rows, now)
+
+
+def measured(case: Case, runs: int) -> tuple[float, dict[str, float]]:
+    """The gateway's seconds a request, and the controller's seconds a row by step."""
+    steps: list[dict[str, float]] = []
+    gateway = float("inf")
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory(prefix="trimtab-cost-") as folder:
+            os.chdir(folder)
+            gateway = min(gateway, uvloop.run(gateway_seconds(case)))
+            steps.append(controller_seconds(started(case)))
+            os.chdir("/")
+    return gateway, {name: min(step[name] for step in steps) for name in steps[0]}
 
 
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description="The cost of a request in trimtab's own code.")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--case", choices=list(CASES), nargs="*", default=list(CASES))
+    parser.add_argument("--runs", type=int, default=RUNS)
     given = parser.parse_args()
     pool.Link = Echo  # type: ignore[assignment, misc]
-    steps: list[dict[str, float]] = []
-    gateway = float("inf")
-    for _ in range(RUNS):
-        with tempfile.TemporaryDirectory(prefix="trimtab-cost-") as folder:
-            os.chdir(folder)
-            gateway = min(gateway, uvloop.run(gateway_seconds(given.batch, given.rows)))
-            steps.append(controller_seconds())
-            os.chdir("/")
-    print(f"gateway     {gateway * 1e6:8.2f} µs a request of {given.rows} rows")
-    least = {name: min(step[name] for step in steps) for name in steps[0]}
-    for name, seconds in least.items():
-        print(f"controller  {seconds * 1e6:8.2f} µs a row: {name}")
-    print(f"controller  {sum(least.values()) * 1e6:8.2f} µs a row in all")
+    for name in given.case:
+        gateway, steps = measured(CASES[name], given.runs)
+        print(f"{name}: {gateway * 1e6:.2f} µs a request in the gateway; in the controller")
+        whole = sum(seconds for step, seconds in steps.items() if not step.startswith("of "))
+        for step, seconds in {**steps, "in all": whole}.items():
+            print(f"  {seconds * 1e9:8.0f} ns a row: {step}")
 
 
 if __name__ == "__main__":

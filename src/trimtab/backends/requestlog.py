@@ -17,6 +17,7 @@ import pyarrow as pa
 from trimtab import errors
 from trimtab.backends import parity, publishing, roll_reading, rolling
 from trimtab.backends import requestlog_files as files
+from trimtab.backends.pace import Pace
 from trimtab.backends.roll_reading import RollReader, Span
 from trimtab.backends.rolls import Roll, Rolls
 from trimtab.domain import layout
@@ -51,13 +52,15 @@ class FolderRequestLog:
     """`RequestLog` over `log/` of the state folder `home`.
 
     `key` tells the business-key column of a deployment. `settle_seconds` is the age at which a
-    segment may be rolled; `now` is the wall clock (segments are dated by when they were finished).
+    segment may be rolled, `share` how much of a processor rolling may take; `now` is the wall clock
+    (segments are dated by when they were finished).
     """
 
     home: Path
     key: Callable[[str], str | None] = no_key
     settle_seconds: float = 60.0
     roll_rows: int = 1_000_000
+    share: float = 1.0
     now: Callable[[], float] = time.time
     steps: rolling.Steps = field(default_factory=rolling.Steps)
     _rolls: Rolls = field(default_factory=Rolls, compare=False, repr=False)
@@ -285,7 +288,7 @@ class FolderRequestLog:
         """Compact settled segments, and the Parquet files of hours that are over; a crash at any
         point neither loses nor doubles a row. Raises `OSError` with the rest left."""
         settled = (self.now() - self.settle_seconds) * 1e9
-        terms = rolling.Terms(settled, self.roll_rows, self.steps)
+        terms = rolling.Terms(settled, self.roll_rows, self.steps, Pace(self.share).rest)
         folders = [self._folder(deployment, kind) for kind in KINDS]
         rolled = sum(rolling.roll(folder, self._rolls, terms) for folder in folders)
         for folder in folders:

@@ -7,16 +7,30 @@ import datetime
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from trimtab.backends.roll_reading import unreadable
 from trimtab.backends.rolls import Roll, Rolls
-from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Paired, Rows
+from trimtab.domain.records import (
+    FIXED_COLUMNS,
+    LABEL_COLUMNS,
+    CodedTexts,
+    Column,
+    Labels,
+    Lazy,
+    Paired,
+    Rows,
+)
+
+if TYPE_CHECKING:
+    Chunked: TypeAlias = pa.ChunkedArray[Any]
+else:
+    Chunked = pa.ChunkedArray  # not subscriptable at run time
 
 INPUT = "in."
 OUTPUT = "out."
@@ -129,14 +143,20 @@ def read_arrow(path: Path) -> pa.Table:
 
 
 def to_rows(table: pa.Table) -> Rows:
-    """A table of a row segment as columns."""
-    fixed = {name: column_of(table, name, kind) for name, kind in FIXED_COLUMNS}
-    return Rows(fixed, _prefixed(table, INPUT), _prefixed(table, OUTPUT))
+    """A table of a row segment as columns, each decoded when somebody asks for it."""
+    fixed = {
+        name: partial(_decoded, _column(table, name, kind), kind) for name, kind in FIXED_COLUMNS
+    }
+    return Rows(Lazy(fixed, len(table)), _prefixed(table, INPUT), _prefixed(table, OUTPUT))
 
 
 def to_labels(table: pa.Table) -> Labels:
     """A table of a label segment as columns."""
-    return Labels({name: column_of(table, name, kind) for name, kind in LABEL_COLUMNS})
+    kinds = dict(LABEL_COLUMNS)
+    made = {
+        name: partial(_decoded, _column(table, name, kinds[name]), kinds[name]) for name in kinds
+    }
+    return Labels(Lazy(made, len(table)))
 
 
 def to_paired(table: pa.Table) -> Paired:
@@ -144,9 +164,11 @@ def to_paired(table: pa.Table) -> Paired:
     return Paired(to_rows(table), _prefixed(table, TOLD))
 
 
-def _prefixed(table: pa.Table, prefix: str) -> dict[str, NDArray[Any]]:
-    names = [name for name in table.column_names if name.startswith(prefix)]
-    return {name.removeprefix(prefix): _values(table.column(name)) for name in names}
+def _prefixed(table: pa.Table, prefix: str) -> Lazy:
+    named = zip(table.column_names, table.columns, strict=True)
+    found = {name: column for name, column in named if name.startswith(prefix)}
+    makers = {name.removeprefix(prefix): partial(_values, each) for name, each in found.items()}
+    return Lazy(makers, len(table))
 
 
 ARROW: Mapping[str, pa.DataType] = {
@@ -157,6 +179,10 @@ ARROW: Mapping[str, pa.DataType] = {
     "bool": pa.bool_(),
 }
 """Arrow types by the names that `domain.records` gives them."""
+FEW = frozenset(("release", "mode", "lane", "rollout", "outcome", "worker"))
+"""Fixed columns of few different texts, which are dictionaries in row segments."""
+CODED: pa.DataType = pa.dictionary(pa.int32(), pa.string())
+"""The Arrow type of these."""
 _NUMPY: Mapping[str, Any] = {
     "int32": np.int32,
     "uint64": np.uint64,
@@ -165,45 +191,50 @@ _NUMPY: Mapping[str, Any] = {
 }
 
 
-def column_of(table: pa.Table, name: str, kind: str) -> NDArray[Any]:
-    """One fixed column: objects for text, the numpy type of the same name for the rest.
-
-    A text that older segments do not have is missing in each of their rows."""
+def _column(table: pa.Table, name: str, kind: str) -> Chunked:
+    """A fixed column. A text that older segments do not have is missing in each of their rows."""
     if kind == "string" and name not in table.column_names:
-        return np.full(len(table), None, dtype=object)
-    column = table.column(name)
+        return pa.chunked_array([pa.nulls(len(table), pa.string())])
+    return table.column(name)
+
+
+def _decoded(column: Chunked, kind: str) -> Column:
+    """A fixed column: texts, or the numpy type of the same name."""
     if kind == "string":
-        return _objects(column)
-    values = column.to_numpy()
-    return values.astype(_NUMPY[kind], copy=False)
+        return _texts(column)
+    return column.to_numpy().astype(_NUMPY[kind], copy=False)
 
 
-def _values(column: "pa.ChunkedArray[Any]") -> NDArray[Any]:
+def _values(column: Chunked) -> Column:
     kind: Any = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_nested(kind):
-        return _objects(column)
-    if pa.types.is_null(kind):
-        return np.full(len(column), np.nan)
-    decoded: NDArray[Any] = column.cast(pa.float64()).to_numpy()
-    return decoded
-
-
-def _objects(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
-    """Texts as objects; equal ones are one object where they repeat, for readers hold many rows."""
-    values = np.empty(len(column), dtype=object)
-    if pa.types.is_nested(column.type):
+    if pa.types.is_nested(kind):
+        values = np.empty(len(column), dtype=object)
         values[:] = column.to_pylist()
         return values
-    encoded: Any = column.combine_chunks().dictionary_encode()
-    known = len(encoded.dictionary)
-    if 2 * known > len(column):
-        values[:] = column.to_numpy()
-        return values
-    texts = np.array([*encoded.dictionary.to_pylist(), None], dtype=object)
-    places = encoded.indices.to_numpy(zero_copy_only=False)
-    if encoded.indices.null_count:
-        places = np.nan_to_num(places, nan=known).astype(np.intp)
-    values[:] = texts[places]
-    return values
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _texts(column)
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    return column.cast(pa.float64()).to_numpy()
+
+
+LOOKED_AT = 64
+"""Texts at the start of a column that tell whether its texts differ."""
+
+
+def _texts(column: Chunked) -> Column:
+    """Texts by their names where they repeat, as most do; as objects where they differ, as ids."""
+    if column.null_count == len(column):
+        return CodedTexts.missing(len(column))
+    encoded: Any = column.combine_chunks()
+    if not pa.types.is_dictionary(column.type):
+        head = encoded[:LOOKED_AT]
+        if 2 * len(head.unique()) > len(head):
+            values = np.empty(len(column), dtype=object)
+            values[:] = column.to_numpy()
+            return values
+        encoded = encoded.dictionary_encode()
+    places = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return CodedTexts(tuple(encoded.dictionary.to_pylist()), places.astype(np.int64))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -23,6 +24,8 @@ from trimtab.backends.rolls import Roll, Rolls
 
 ROW_GROUP = 16_384
 """Rows of a row group: what a reader of one segment decodes."""
+RANGED = ("event_time", "received_at", "at")
+"""Columns whose least and largest value each row group tells."""
 MERGED_BYTES = 32 * 1024 * 1024
 """Size up to which files of an hour become one."""
 MOST_MERGED = 24
@@ -41,11 +44,12 @@ class Steps:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What may be rolled: segments that became visible until `settled`, in ns, and at most
-    `most_rows` into one file."""
+    `most_rows` into one file. `rest` is called between two groups of rows."""
 
     settled: float
     most_rows: int
     steps: Steps
+    rest: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def _roll_day(folder: Path, writer: str, pieces: Sequence[Piece], terms: Terms) 
     rolled = 0
     for run in _runs(map(_piece_part, pieces), terms.most_rows):
         tables = (read_arrow(part.path) for part in run.parts)
-        _replace(folder, writer, run, tables, terms.steps)
+        _replace(folder, writer, run, tables, terms)
         rolled += len(run.parts)
     return rolled
 
@@ -147,7 +151,7 @@ def _merge_hour(hour: Sequence[Roll], terms: Terms) -> int:
     for run in _runs(map(_roll_part, hour), terms.most_rows):
         if len(run.parts) > 1:
             with contextlib.suppress(errors.Permanent):
-                _replace(folder, writer, run, _row_groups(run.parts), terms.steps)
+                _replace(folder, writer, run, _row_groups(run.parts), terms)
                 made += 1
     return made
 
@@ -214,14 +218,15 @@ def _runs(parts: Iterable[_Part | None], most_rows: int) -> Iterator[_Run]:
 
 
 def _replace(
-    folder: Path, writer: str, run: _Run, tables: Iterable[pa.Table], steps: Steps
+    folder: Path, writer: str, run: _Run, tables: Iterable[pa.Table], terms: Terms
 ) -> None:
     """Write a file of what the parts hold and delete them; what fails leaves them as they are."""
-    held = [each for part in run.parts for each in part.held]
+    steps, held = terms.steps, [each for part in run.parts for each in part.held]
     path = folder / f"{writer}-{held[0].sequence}-{held[-1].sequence}.parquet"
     unfinished = path.with_suffix(".tmp")
     try:
-        _write(unfinished, run.schema, tables, held)
+        groups = _resting(_groups(run.schema, tables), terms.rest)
+        _write(unfinished, run.schema, groups, held)
         steps.rename(unfinished, path)
     except Exception:
         unfinished.unlink(missing_ok=True)
@@ -231,17 +236,41 @@ def _replace(
         steps.delete(part.path)
 
 
-def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], held: Sequence[Held]) -> None:
+def _write(path: Path, schema: pa.Schema, groups: Iterable[pa.Table], held: Sequence[Held]) -> None:
     """A file on the disk, as old as the newest segment in it."""
     newest = max(each.time for each in held)
     with path.open("wb") as sink:
-        with pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
-            for table in _groups(schema, tables):
-                writer.write_table(table)
+        with pq.ParquetWriter(sink, schema, **_encoding(schema)) as writer:
+            for group in groups:
+                writer.write_table(group)
             writer.add_key_value_metadata({HELD.decode(): msgspec.json.encode(held).decode()})
         sink.flush()
         os.utime(path, ns=(newest, newest))
         os.fsync(sink.fileno())
+
+
+def _resting(groups: Iterable[pa.Table], rest: Callable[[], None]) -> Iterator[pa.Table]:
+    for group in groups:
+        yield group
+        rest()
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """How columns are written. A dictionary of numbers that all differ is larger than they are;
+    their bytes, place by place, are smaller. Only times are asked for by their range."""
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    texts = [field.name for field in schema if _textual(field.type)]
+    return {
+        "compression": "zstd",
+        "write_page_checksum": True,
+        "use_dictionary": texts,
+        "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
+        "write_statistics": [name for name in RANGED if name in schema.names],
+    }
+
+
+def _textual(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))
 
 
 def _groups(schema: pa.Schema, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trimtab.backends.attempts import OF_ATTEMPT, AttemptColumns, Chunk
-from trimtab.backends.requestlog_files import ARROW, INPUT, OUTPUT
+from trimtab.backends.requestlog_files import ARROW, CODED, FEW, INPUT, OUTPUT
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
 from trimtab.ports.logsink import LabelBlock, LogSchema, ValueKind
 
@@ -80,23 +80,33 @@ def _fixed(schema: LogSchema, attempts: AttemptColumns) -> dict[str, Array]:
     starts = np.repeat(np.cumsum(rows) - rows, rows)
     columns: dict[str, Array] = {
         "row": pa.array((np.arange(total) - starts).astype(np.int32)),
-        "release": _column([schema.release] * len(rows), pa.string(), spread),
+        "release": _column([schema.release] * len(rows), _kind("release"), spread),
     }
-    kinds = dict(FIXED_COLUMNS)
     for name in OF_ATTEMPT:
-        columns[name] = _column(attempts.fixed[name], ARROW[kinds[name]], spread)
-    return {name: columns[name] for name in kinds}
+        columns[name] = _column(attempts.fixed[name], _kind(name), spread)
+    return {name: columns[name] for name, _ in FIXED_COLUMNS}
+
+
+def _kind(name: str) -> pa.DataType:
+    return CODED if name in FEW else ARROW[dict(FIXED_COLUMNS)[name]]
 
 
 def _column(values: Sequence[Any], kind: pa.DataType, spread: NDArray[np.int64] | None) -> Array:
     """One value an attempt, repeated for its rows. Most columns are the same throughout."""
     first = values[0]
     if first == values[-1] and values.count(first) == len(values):
-        constant: Any = pa.scalar(first, kind)
-        same: Array = pa.repeat(constant, len(values) if spread is None else len(spread))
-        return same
+        return _alike(first, kind, len(values) if spread is None else len(spread))
     column: Array = pa.array(values, type=kind)
     return column if spread is None else column.take(spread)
+
+
+def _alike(value: Any, kind: pa.DataType, rows: int) -> Array:
+    if kind != CODED or value is None:
+        single: Any = pa.scalar(value, kind)
+        same: Array = pa.repeat(single, rows)
+        return same
+    coded: Array = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([value]))
+    return coded
 
 
 def _inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Array]:

@@ -1,8 +1,9 @@
 """Rows of the request log and labels, as columns: what gateways write and monitors read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,11 +82,92 @@ class CodedTexts:
     names: tuple[str, ...]
     places: Ints
 
+    @classmethod
+    def of(cls, values: "Column") -> "CodedTexts":
+        """Objects of str | None as positions, names in the order in which they come."""
+        if isinstance(values, CodedTexts):
+            return values
+        place: dict[str, int] = {}
+        places = [
+            -1 if text is None else place.setdefault(text, len(place)) for text in values.tolist()
+        ]
+        return cls(tuple(place), np.array(places, dtype=np.int64))
+
+    @classmethod
+    def missing(cls, rows: int) -> "CodedTexts":
+        """As many missing ones."""
+        return cls((), np.full(rows, -1, dtype=np.int64))
+
     def __len__(self) -> int:
         return self.places.size
 
     def __getitem__(self, index: NDArray[Any]) -> "CodedTexts":
         return CodedTexts(self.names, self.places[index])
+
+    def objects(self) -> Texts:
+        """The same as objects of str | None: one object for each name."""
+        return np.array([*self.names, None], dtype=object)[self.places]
+
+    def equal(self, text: str) -> NDArray[np.bool_]:
+        """Which are this text."""
+        if text not in self.names:
+            return np.zeros(len(self), dtype=np.bool_)
+        return np.asarray(self.places == self.names.index(text), dtype=np.bool_)
+
+    def counts(self) -> Ints:
+        """How often each name comes."""
+        found = np.bincount(self.places + 1, minlength=len(self.names) + 1)
+        return np.asarray(found[1:], dtype=np.int64)
+
+
+Column = NDArray[Any] | CodedTexts
+Maker = Callable[[], Column]
+
+
+class Lazy(Mapping[str, NDArray[Any]]):
+    """Columns of `size` rows by name, each made when somebody asks for it, and once."""
+
+    def __init__(self, makers: Mapping[str, Maker], size: int) -> None:
+        self.size = size
+        self._makers = makers
+        self._made: dict[str, Column] = {}
+        self._objects: dict[str, Texts] = {}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        made = self.made(name)
+        if not isinstance(made, CodedTexts):
+            return made
+        if name not in self._objects:
+            self._objects[name] = made.objects()
+        return self._objects[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def made(self, name: str) -> Column:
+        """The column as it was made: texts may be coded."""
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def only(self, names: Collection[str]) -> "Lazy":
+        """Those of these names, to be made anew: they outlive what is made here."""
+        kept = {name: make for name, make in self._makers.items() if name in names}
+        return Lazy(kept, self.size)
+
+    def take(self, index: NDArray[Any]) -> "Lazy":
+        """The rows at `index` (positions or a boolean mask)."""
+        size = int(np.count_nonzero(index)) if index.dtype == np.bool_ else index.size
+        return Lazy({name: partial(self._at, name, index) for name in self._makers}, size)
+
+    def _at(self, name: str, index: NDArray[Any]) -> Column:
+        return self.made(name)[index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +175,7 @@ class Rows:
     """Rows of one deployment, as equally long columns named as in `FIXED_COLUMNS`.
 
     `inputs`/`outputs` map a column's name to float64 (missing = NaN) or object arrays of
-    str | None. Rows of failed attempts have NaN / None outputs.
+    str | None. Rows of failed attempts have NaN / None outputs. Columns may be `Lazy`.
     """
 
     fixed: Mapping[str, NDArray[Any]]
@@ -101,24 +183,62 @@ class Rows:
     outputs: Mapping[str, NDArray[Any]]
 
     def __len__(self) -> int:
-        return len(self.fixed["request_id"])
+        fixed = self.fixed
+        return fixed.size if isinstance(fixed, Lazy) else len(fixed["request_id"])
 
     @property
     def prompt(self) -> NDArray[np.bool_]:
         """Rows that somebody waited for: what comes by the batch lane may take its time. Rows of a
         table came by no lane."""
-        lane = self.fixed.get("lane", np.full(len(self), None, dtype=object))
-        return np.asarray(lane != BATCH, dtype=np.bool_)
+        if "lane" not in self.fixed:
+            return np.ones(len(self), dtype=np.bool_)
+        return ~self.has("lane", BATCH)
+
+    def has(self, name: str, text: str) -> NDArray[np.bool_]:
+        """Rows whose fixed column `name` is this text."""
+        held = _as_made(self.fixed, name)
+        if isinstance(held, CodedTexts):
+            return held.equal(text)
+        return np.asarray(held == text, dtype=np.bool_)
+
+    def texts(self, name: str) -> CodedTexts:
+        """A fixed column of texts."""
+        return CodedTexts.of(_as_made(self.fixed, name))
+
+    def input(self, name: str) -> Column | None:
+        """An input as it is held, where texts may be coded; None where there is none."""
+        return _as_made(self.inputs, name) if name in self.inputs else None
 
     def take(self, index: NDArray[Any]) -> "Rows":
         """The rows at `index` (positions or a boolean mask)."""
         if index.dtype == np.bool_ and index.all():
             return self
         return Rows(
-            {name: column[index] for name, column in self.fixed.items()},
-            {name: column[index] for name, column in self.inputs.items()},
-            {name: column[index] for name, column in self.outputs.items()},
+            _taken(self.fixed, index), _taken(self.inputs, index), _taken(self.outputs, index)
         )
+
+    def keeping(self, inputs: Collection[str]) -> "Rows":
+        """The same rows with no other inputs than these, to be held for long."""
+        kept = (
+            self.inputs.only(inputs)
+            if isinstance(self.inputs, Lazy)
+            else {name: values for name, values in self.inputs.items() if name in inputs}
+        )
+        return Rows(_apart(self.fixed), kept, _apart(self.outputs))
+
+
+def _as_made(columns: Mapping[str, NDArray[Any]], name: str) -> Column:
+    return columns.made(name) if isinstance(columns, Lazy) else columns[name]
+
+
+def _taken(columns: Mapping[str, NDArray[Any]], index: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+    if isinstance(columns, Lazy):
+        return columns.take(index)
+    return {name: column[index] for name, column in columns.items()}
+
+
+def _apart(columns: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    return columns.only(columns) if isinstance(columns, Lazy) else columns
 
 
 def no_rows() -> Rows:

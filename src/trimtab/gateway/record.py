@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -17,6 +17,7 @@ from trimtab.gateway.plan import Plan
 from trimtab.gateway.values import Inputs, OutputValues
 from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema, LogSink, Texts
 
+T = TypeVar("T")
 Together = Sequence[tuple[Call, int]]
 """Calls of one release that a worker answered together, and the first row of each."""
 
@@ -168,13 +169,13 @@ def _answered(
         [call.rows for call in calls],
         [call.event_time for call in calls],
         [call.received_at for call in calls],
-        [call.mode for call in calls],
-        [call.lane for call in calls],
+        _once([call.mode for call in calls]),
+        _once([call.lane for call in calls]),
         first.route.rollout,
-        [call.weight for call in calls],
-        [call.unit for call in calls],
-        [call.attempt for call in calls],
-        [not call.shadow for call in calls],
+        _once([call.weight for call in calls]),
+        _once([call.unit for call in calls]),
+        _once([call.attempt for call in calls]),
+        _once([not call.shadow for call in calls]),
         Outcome.OK,
         first.worker,
         [call.sent_at - call.queued_at for call in calls],
@@ -183,8 +184,14 @@ def _answered(
         _inputs(first.plan, [call.inputs for call in calls if call.inputs is not None]),
         _keys(calls) if first.route.key is not None else None,
         [_output(each, together) for each in values],
-        [None if call.trace is None else call.trace.id for call in calls],
+        _once([None if call.trace is None else call.trace.id for call in calls]),
     )
+
+
+def _once(values: list[T]) -> T | list[T]:
+    """One value where all are the same."""
+    first = values[0]
+    return first if values.count(first) == len(values) else values
 
 
 def _inputs(plan: Plan, inputs: Sequence[Inputs]) -> bytes | list[list[Any] | bytes]:

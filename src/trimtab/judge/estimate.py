@@ -25,7 +25,7 @@ from trimtab.domain.profile import (
     ShiftProfile,
     Wobble,
 )
-from trimtab.domain.records import CodedTexts, Floats, Ints
+from trimtab.domain.records import CodedTexts, Column, Floats, Ints
 from trimtab.domain.signature import Signature
 from trimtab.judge.quality import texts
 from trimtab.stats.boosting import Boosted
@@ -34,6 +34,7 @@ from trimtab.stats.confidence_based import Cells, Expected
 from trimtab.stats.density_ratio import DensityRatio
 from trimtab.stats.edges import bins_of
 from trimtab.stats.isotonic import isotonic
+from trimtab.stats.limits import limits
 
 FEWEST = 100
 """Rows, live or effective of the reference, below which nothing is estimated."""
@@ -44,7 +45,6 @@ STRANGE = 0.05
 EMPTIED = 0.1
 """A group of cells whose weight falls to this part of its mass keeps its chances."""
 
-Column = NDArray[Any] | CodedTexts
 Columns = Mapping[str, NDArray[Any]]
 
 
@@ -213,25 +213,40 @@ def _text_bins(column: Coarse, names: Sequence[str]) -> Ints:
     return np.array([place.get(name, others) for name in names], dtype=np.int64)
 
 
-def strange_rows(inputs: tuple[ColumnProfile, ...], values: Columns) -> NDArray[np.bool_]:
+def strange_rows(
+    inputs: tuple[ColumnProfile, ...], values: Mapping[str, Column]
+) -> NDArray[np.bool_]:
     """Rows with a value that the reference never held: outside its range, unseen, or missing."""
     strange = np.zeros(len(next(iter(values.values()))), dtype=np.bool_)
     for column in inputs:
         found = values[column.name]
-        if found.dtype.kind == "f":
-            missing = np.isnan(found)
-            low, high = column.minimum, column.maximum
-            if low is not None and high is not None:
-                strange |= (found < low) | (found > high)
+        if isinstance(found, CodedTexts) or found.dtype.kind != "f":
+            coded = CodedTexts.of(found)
+            strange |= np.append(_strange_names(column, coded.names), not column.missing)[
+                coded.places
+            ]
         else:
-            named = texts(found)
-            missing = np.asarray(named == "", dtype=np.bool_)
-            if column.masses and column.masses[-1] == 0.0:
-                known = {"", *column.categories}
-                strange |= np.array([name not in known for name in named.tolist()], np.bool_)
-        if column.missing == 0.0:
-            strange |= missing
+            _mark_strange(column, found, strange)
     return strange
+
+
+def _strange_names(column: ColumnProfile, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which texts the reference never held; an empty one is missing."""
+    listed = bool(column.masses) and column.masses[-1] == 0.0
+    known, named = {"", *column.categories}, texts(np.array(names, dtype=object)).tolist()
+    found = [
+        (listed and name not in known) or (name == "" and not column.missing) for name in named
+    ]
+    return np.array(found, dtype=np.bool_)
+
+
+def _mark_strange(column: ColumnProfile, values: Floats, strange: NDArray[np.bool_]) -> None:
+    """Add the rows whose number is outside the reference's range, or missing where none was."""
+    ends, low, high = limits(values), column.minimum, column.maximum
+    if low is not None and high is not None and not ends.within(low, high):
+        strange |= (values < low) | (values > high)
+    if ends.missing and column.missing == 0.0:
+        strange |= np.isnan(values)
 
 
 def estimate(learned: Learned, seen: Seen, metric: str, days: float = 1.0) -> Estimate | Refusal:

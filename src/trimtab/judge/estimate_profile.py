@@ -17,11 +17,10 @@ from trimtab.domain.profile import (
     ShiftProfile,
     Wobble,
 )
-from trimtab.domain.records import CodedTexts, Floats, Ints, Texts
+from trimtab.domain.records import CodedTexts, Column, Floats, Ints, Texts
 from trimtab.domain.signature import Signature
 from trimtab.judge.estimate import (
     FEWEST,
-    Column,
     calibrated,
     cells_of,
     coarse_bins,

@@ -16,10 +16,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.records import CodedTexts
+from trimtab.domain.records import CodedTexts, Column
 
 View = Literal["", "length", "script", "word"]
-Column = NDArray[Any] | CodedTexts
 
 FEWEST = 100
 DIFFERENT = 0.5
@@ -49,7 +48,7 @@ def free(values: Column) -> bool:
     """Whether the texts of a reference column are free."""
     if not isinstance(values, CodedTexts) and values.dtype.kind == "f":
         return False
-    places = _coded(values).places
+    places = CodedTexts.of(values).places
     known = places[places >= 0]
     different = np.unique(known).size
     return different >= FEWEST and different > DIFFERENT * known.size
@@ -83,20 +82,10 @@ def expanded(inputs: Mapping[str, Column], made: Mapping[str, Seen]) -> dict[str
 
 def seen(view: View, values: Column) -> NDArray[Any]:
     """A view of texts: float64 lengths, else object array of str | None. Each is looked at once."""
-    coded, number = _coded(values), view == "length"
+    coded, number = CodedTexts.of(values), view == "length"
     made = [*map(_LOOKS[view], coded.names), np.nan if number else None]
     # A missing text is at place -1: the last.
     return np.array(made, dtype=np.float64 if number else object)[coded.places]
-
-
-def _coded(values: Column) -> CodedTexts:
-    if isinstance(values, CodedTexts):
-        return values
-    place: dict[str, int] = {}
-    places = [
-        -1 if text is None else place.setdefault(text, len(place)) for text in values.tolist()
-    ]
-    return CodedTexts(tuple(place), np.array(places, dtype=np.int64))
 
 
 def script(text: str) -> str:

@@ -50,6 +50,17 @@ FREEZE_AFTER = 200
 FEWEST_AT_STEP = 20
 MOST_WAITING = 5000
 FIRST = 5
+COUNTED = (
+    "release",
+    "mode",
+    "lane",
+    "weight",
+    "unit",
+    "outcome",
+    "event_time",
+    "total_seconds",
+)
+"""Fixed columns by which an attempt counts."""
 
 
 class Trial(msgspec.Struct):
@@ -129,12 +140,12 @@ class Guard:
 
     def observe(self, rows: Rows) -> None:
         """Count rows of this rollout (the caller keeps the others out)."""
-        fixed = rows.fixed
-        tried = (fixed["outcome"] == Outcome.OK) | (fixed["outcome"] == Outcome.FAILED)
-        keep = tried & (fixed["row"] == 0) & (fixed["attempt"] == 0)
-        keep &= fixed["mode"] != "explicit"
-        for place in np.flatnonzero(np.asarray(keep, dtype=np.bool_)).tolist():
-            self._count({name: column[place] for name, column in fixed.items()})
+        tried = rows.has("outcome", Outcome.OK) | rows.has("outcome", Outcome.FAILED)
+        tried &= (rows.fixed["row"] == 0) & (rows.fixed["attempt"] == 0)
+        fixed = rows.take(tried & ~rows.has("mode", "explicit")).fixed
+        names = [name for name in COUNTED if name in fixed]
+        for attempt in zip(*(fixed[name].tolist() for name in names), strict=True):
+            self._count(dict(zip(names, attempt, strict=True)))
         if self._treated is not None:
             self._treated.observe(rows)
 

@@ -116,9 +116,10 @@ class Monitors:
 
     def count(self, rows: Rows) -> Counted:
         """What `take` takes; it changes nothing, so parts may be counted elsewhere."""
-        outcome = rows.fixed["outcome"]
-        mask = self._mine(rows) & ((outcome == Outcome.OK) | (outcome == Outcome.FAILED))
-        tried = rows.take(np.asarray(mask, np.bool_))
+        tried = rows.take(
+            self._mine(rows)
+            & (rows.has("outcome", Outcome.OK) | rows.has("outcome", Outcome.FAILED))
+        )
         trusted = tried.take(~self._accused(tried))
         return {
             family.name: family.count(tried if isinstance(family, Callers) else trusted)
@@ -137,8 +138,8 @@ class Monitors:
 
     def learn(self, labelled: Labelled) -> None:
         """Take labels to this release's answers."""
-        mask = self._mine(labelled.rows) & (labelled.rows.fixed["outcome"] == Outcome.OK)
-        mine = labelled.take(np.asarray(mask, np.bool_))
+        rows = labelled.rows
+        mine = labelled.take(self._mine(rows) & rows.has("outcome", Outcome.OK))
         trusted = mine.take(~self._accused(mine.rows))
         self.take({family.name: family.learn(trusted) for family in self._families})
 
@@ -150,15 +151,15 @@ class Monitors:
 
     def compare(self, paired: Paired) -> None:
         """Take what training would have used for this release's answers."""
-        mask = self._mine(paired.rows) & (paired.rows.fixed["outcome"] == Outcome.OK)
-        mine = paired.take(np.asarray(mask, np.bool_))
+        rows = paired.rows
+        mine = paired.take(self._mine(rows) & rows.has("outcome", Outcome.OK))
         trusted = mine.take(~self._accused(mine.rows))
         for family in self._families:
             if isinstance(family, Parity):
                 family.take(family.compare(trusted))
 
-    def _mine(self, rows: Rows) -> Any:
-        return (rows.fixed["release"] == self.release) & (rows.fixed["mode"] != "shadow")
+    def _mine(self, rows: Rows) -> NDArray[np.bool_]:
+        return rows.has("release", self.release) & ~rows.has("mode", "shadow")
 
     def assess(
         self, clock: float, open_incidents: tuple[Incident, ...], surroundings: Surroundings

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import Coarse, ColumnProfile, MultivariateProfile, Pair
-from trimtab.domain.records import Floats, Ints
-from trimtab.judge.estimate import Column, coarse_bins
+from trimtab.domain.records import Column, Floats, Ints
+from trimtab.judge.estimate import coarse_bins
 from trimtab.stats.lift import held_out, log_lift
 
 FEWEST_REFERENCE = 500

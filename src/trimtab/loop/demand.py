@@ -1,13 +1,14 @@
 """What is asked of the releases and what that costs them, counted from the request log."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import Digest
-from trimtab.domain.records import Outcome, Rows
+from trimtab.domain.records import Floats, Outcome, Rows
 from trimtab.domain.state import DeploymentState
 from trimtab.judge.scale.arrivals import Arrivals, Demand, SavedArrivals
 from trimtab.judge.scale.service import Batches, Ended, SavedService, Service, Work
@@ -34,21 +35,22 @@ class Demands:
     def observe(self, spec: DeploymentSpec, rows: Rows, now: float) -> None:
         """Count the rows of a segment. Work of the batch lane waits for what is left of the
         workers: it keeps a deployment awake, and asks for nothing else."""
-        fixed = rows.fixed
         arrivals = self.arrivals(spec.name, now)
-        asked = fixed["final"] & (fixed["row"] == 0)
-        outcome = fixed["outcome"]
-        asked &= outcome != Outcome.REJECTED
+        calls, sizes = _calls(rows)
+        prompt, asked = calls.prompt, ~calls.has("outcome", Outcome.REJECTED)
+        asked &= calls.fixed["final"]
         if asked.any():
             arrivals.touch(now)
-        prompt = rows.prompt
-        calls = asked & prompt
-        received = fixed["received_at"][calls].astype(np.float64)
-        arrivals.count(received, outcome[calls] == Outcome.OK, now)
-        for release in sorted(set(fixed["release"][prompt].tolist())):
-            service = self._services.setdefault(Digest(release), Service())
-            mine = rows.take(prompt & (fixed["release"] == release))
-            service.count(_ended(mine, spec.objective.latency_seconds), _batches(mine), now)
+        counted = calls.take(asked & prompt)
+        received = counted.fixed["received_at"].astype(np.float64)
+        arrivals.count(received, counted.has("outcome", Outcome.OK), now)
+        releases = calls.texts("release")
+        for release in sorted(releases.names):
+            mine = prompt & releases.equal(release)
+            if mine.any():
+                service = self._services.setdefault(Digest(release), Service())
+                some = Calls(calls.take(mine), sizes[mine])
+                service.count(_ended(some, spec.objective.latency_seconds), _batches(some), now)
 
     def arrivals(self, deployment: str, now: float) -> Arrivals:
         """Those of a deployment; counting begins `now` if nothing was counted before."""
@@ -98,57 +100,79 @@ def _releases(state: DeploymentState) -> set[Digest]:
     return {release.digest for release in found if release is not None}
 
 
-def _ended(rows: Rows, promised: float) -> Ended:
+class Calls(NamedTuple):
+    """The first row of each call, and how many it has."""
+
+    rows: Rows
+    sizes: Floats
+
+    def seconds(self, name: str) -> Floats:
+        """A column of floats."""
+        return self.rows.fixed[name].astype(np.float64)
+
+
+def _calls(rows: Rows) -> Calls:
+    first = rows.fixed["row"] == 0
+    starts = np.flatnonzero(first)
+    return Calls(rows.take(first), np.diff(np.append(starts, len(rows))).astype(np.float64))
+
+
+def _ended(calls: Calls, promised: float) -> Ended:
     """Attempts that a worker was wanted for."""
-    fixed = rows.fixed
-    first = np.flatnonzero(fixed["row"] == 0)
-    counts = np.diff(np.append(first, len(rows))).astype(np.float64)
-    outcome = fixed["outcome"][first]
-    asked = outcome != Outcome.REJECTED
-    first, counts, outcome = first[asked], counts[asked], outcome[asked]
+    asked = ~calls.rows.has("outcome", Outcome.REJECTED)
+    calls = Calls(calls.rows.take(asked), calls.sizes[asked])
     total, queue = (
-        np.nan_to_num(fixed[name][first].astype(np.float64))
-        for name in ("total_seconds", "queue_seconds")
+        np.nan_to_num(calls.seconds(name)) for name in ("total_seconds", "queue_seconds")
     )
-    answered = outcome == Outcome.OK
-    lost = (outcome == Outcome.SHED) | (fixed["error"][first] == "deadline")
+    answered = calls.rows.has("outcome", Outcome.OK)
+    lost = calls.rows.has("outcome", Outcome.SHED) | calls.rows.has("error", "deadline")
     return Ended(
-        at=fixed["received_at"][first].astype(np.float64) + total,
-        rows=counts,
+        at=calls.seconds("received_at") + total,
+        rows=calls.sizes,
         queue=np.where(answered, queue, np.nan),
         total=np.where(answered, total, np.nan),
         late=lost | (answered & (total > promised) & (queue > WAITED * promised)),
     )
 
 
-def _batches(rows: Rows) -> Batches:
+def _batches(calls: Calls) -> Batches:
     """Batches are not logged as such; the rows of one have its worker and, to the nanosecond, its
     time in the model. A worker has it from when it was sent until it was answered; of a copy, which
     is sent in parts with other work between them, only the time in the model is known."""
-    fixed = rows.fixed
-    first = np.flatnonzero(fixed["row"] == 0)
-    counts = np.diff(np.append(first, len(rows))).astype(np.float64)
-    model = fixed["model_seconds"][first].astype(np.float64)
-    ran = np.isfinite(model)
-    done, counts, model = first[ran], counts[ran], model[ran]
-    numbers: dict[str, int] = {}
-    names = fixed["worker"][done].tolist()
-    workers = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
-    order = np.lexsort((model, workers))
-    changed = (np.diff(workers[order]) != 0) | (np.diff(model[order]) != 0.0)
-    starts = np.flatnonzero(np.concatenate((np.ones(min(1, len(order)), np.bool_), changed)))
-    if not len(starts):
+    ran = np.isfinite(calls.seconds("model_seconds"))
+    done = Calls(calls.rows.take(ran), calls.sizes[ran])
+    if not len(done.rows):
         return Batches(np.empty(0), np.empty(0), np.empty(0))
-    done = done[order]
-    counts = counts[order]
-    total, queue = (
-        fixed[name][done].astype(np.float64) for name in ("total_seconds", "queue_seconds")
+    spent = done.seconds("total_seconds")
+    in_parts = done.rows.has("mode", "shadow")
+    found = np.column_stack(
+        (
+            done.rows.texts("worker").places,
+            done.seconds("model_seconds"),
+            done.seconds("received_at") + spent,
+            done.sizes,
+            np.where(in_parts, 0.0, spent - done.seconds("queue_seconds")),
+        )
     )
-    ends = fixed["received_at"][done].astype(np.float64) + total
-    in_parts = fixed["mode"][done] == "shadow"
-    held = np.minimum.reduceat(np.where(in_parts, 0.0, total - queue), starts)
+    # Those of a batch mostly lie together: only what is left of them need be sorted.
+    runs = _joined(found)
+    worker, model = runs[:, 0], runs[:, 1]
+    batches = _joined(runs[np.lexsort((model, worker))])
     return Batches(
-        at=np.maximum.reduceat(ends, starts),
-        rows=np.add.reduceat(counts, starts),
-        seconds=np.maximum(held, model[order][starts]),
+        at=batches[:, 2], rows=batches[:, 3], seconds=np.maximum(batches[:, 4], batches[:, 1])
+    )
+
+
+def _joined(found: Floats) -> Floats:
+    """Neighbours of one worker and time in the model as one: (worker, model, latest end, rows,
+    least time held) of each."""
+    changed = (np.diff(found[:, :2], axis=0) != 0.0).any(axis=1)
+    starts = np.flatnonzero(np.concatenate(([True], changed)))
+    return np.column_stack(
+        (
+            found[starts, :2],
+            np.maximum.reduceat(found[:, 2], starts),
+            np.add.reduceat(found[:, 3], starts),
+            np.minimum.reduceat(found[:, 4], starts),
+        )
     )

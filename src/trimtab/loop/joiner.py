@@ -8,7 +8,7 @@ segment in the log's order, so reading in other portions, or again after a resta
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from zlib import crc32
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trimtab import errors
 from trimtab.domain.records import Fate, Heard, Labelled, Labels, Outcome, Rows
 from trimtab.loop.key_index import Key, KeyIndex, key_of_business, key_of_row
-from trimtab.loop.watermark import JUMP_SECONDS
+from trimtab.loop.watermark import believable
 from trimtab.ports.requestlog import Segment
 
 WAITING, USED = 1, 2
@@ -99,6 +99,7 @@ class Joiner:
     _rows: int = 0
     _firsts: list[int] = field(default_factory=list)
     _index: KeyIndex = field(default_factory=KeyIndex)
+    _fresh: dict[int, None] = field(default_factory=dict)
     _labels: dict[Key, WaitingLabel] = field(default_factory=dict)
     _recent: dict[Key, WaitingLabel] = field(default_factory=dict)
 
@@ -109,7 +110,7 @@ class Joiner:
 
     def add(self, segment: Segment, rows: Rows) -> list[Labelled]:
         """Take the answered rows of a segment; returns those whose label came before them."""
-        answered = rows.take(rows.fixed["outcome"] == Outcome.OK)
+        answered = self._wanted(rows)
         if not len(answered):
             return []
         first = self._hold(segment, answered, np.full(len(answered), WAITING, dtype=np.uint8))
@@ -141,7 +142,7 @@ class Joiner:
 
     def _fate(self, label: WaitingLabel, first: dict[Key, str]) -> Fate:
         """`first` are the labels of this segment that came before."""
-        known, places = first.get(label.key), self._index.places(label.key)
+        known, places = first.get(label.key), self._places(label.key)
         if known is not None:
             return Fate.REPEATED if known == label.label else Fate.CONTRADICTED
         if not places:
@@ -156,7 +157,7 @@ class Joiner:
         """Take a segment's labels; returns the predictions they belong to."""
         matches: list[_Match] = []
         for label in _newest(_waiting(labels, clock)):
-            places = self._index.places(label.key)
+            places = self._places(label.key)
             if not places:
                 self._keep(label)
             matches += [_Match(place, label) for place in places if self._waits(place)]
@@ -200,28 +201,37 @@ class Joiner:
                 rows = read(batch.segment)
             except errors.Permanent:
                 continue
-            answered = rows.take(rows.fixed["outcome"] == Outcome.OK)
             marks = np.frombuffer(batch.marks, dtype=np.uint8).copy()
-            number = self._hold(batch.segment, answered, marks)
+            number = self._hold(batch.segment, self._wanted(rows), marks)
             assert len(marks) == len(self._batches[number].rows)
         self._look = saved.look
         self._labels.update((label.key, label) for label in saved.labels)
         self._recent.update((label.key, label) for label in saved.recent)
 
+    def _wanted(self, rows: Rows) -> Rows:
+        """Of a segment the answered rows, with the inputs that are wanted with a label."""
+        answered = rows.has("outcome", Outcome.OK)
+        return rows.keeping((self.terms.key or "", *self.terms.inputs)).take(answered)
+
     def _hold(self, segment: Segment, rows: Rows, marks: NDArray[np.uint8]) -> int:
         first = self._next
         self._next += len(rows)
-        wanted = (self.terms.key, *self.terms.inputs)
-        kept = {name: values for name, values in rows.inputs.items() if name in wanted}
-        rows = replace(rows, inputs=kept)
         times = rows.fixed[self.terms.time]
-        newest = float(min(times.max(), np.median(times) + JUMP_SECONDS))
+        newest = min(float(times.max()), believable(times))
         self._batches[first] = _Batch(segment, rows, marks, newest)
         self._firsts.append(first)
         self._rows += len(rows)
-        for keys in self._keys(rows):
-            self._index.add(keys, first)
+        self._fresh[first] = None
         return first
+
+    def _places(self, key: Key) -> list[int]:
+        """Where a key is held. Batches are indexed when the first label is looked for: many are
+        gone before one comes."""
+        for number in self._fresh:
+            for keys in self._keys(self._batches[number].rows):
+                self._index.add(keys, number)
+        self._fresh.clear()
+        return self._index.places(key)
 
     def _keys(self, rows: Rows) -> list[list[Key]]:
         """The keys by which a label may name each row; "" names none."""
@@ -291,6 +301,9 @@ class Joiner:
         batch = self._batches.pop(number)
         self._firsts.remove(number)
         self._rows -= len(batch.rows)
+        if number in self._fresh:
+            del self._fresh[number]
+            return
         for keys in self._keys(batch.rows):
             self._index.remove(keys, number)
 

@@ -475,10 +475,7 @@ class Observer:
         watched.joiner.expire(self.clock(segment.deployment))
 
     def _observe(self, watched: _Watched, rows: Rows) -> None:
-        final = rows.fixed["final"]
-        watched.watermark = watched.watermark.after(
-            rows.fixed["event_time"][final], rows.fixed["request_id"][final]
-        )
+        watched.watermark = watched.watermark.after(rows.take(rows.fixed["final"]))
         watched.traffic.observe(rows)
         if len(rows):
             newest = float(rows.fixed["received_at"].max())
@@ -552,8 +549,8 @@ def _audience(watched: _Watched, rows: Rows) -> Iterator[tuple[Watching, NDArray
         mask = _stable(watched, rows)
         if mask.any():
             yield watched.monitors, mask
-    if watched.guard is not None:
-        mask = rows.fixed["rollout"] == watched.guarded
+    if watched.guard is not None and watched.guarded is not None:
+        mask = rows.has("rollout", watched.guarded)
         if mask.any():
             yield watched.guard, mask
 
@@ -561,8 +558,7 @@ def _audience(watched: _Watched, rows: Rows) -> Iterator[tuple[Watching, NDArray
 def _stable(watched: _Watched, rows: Rows) -> NDArray[np.bool_]:
     """Which of `rows` the monitored release answered as stable."""
     assert watched.monitored is not None
-    mine = rows.fixed["release"] == watched.monitored.digest
-    return np.asarray(mine & (rows.fixed["mode"] == "stable"), dtype=np.bool_)
+    return rows.has("release", watched.monitored.digest) & rows.has("mode", "stable")
 
 
 def _dumped(watched: _Watched) -> _SavedDeployment:

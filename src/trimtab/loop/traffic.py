@@ -1,6 +1,6 @@
 """What a deployment's callers got, for the status screen: counts, rate, latency."""
 
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,11 +37,12 @@ class Traffic:
 
     def observe(self, rows: Rows) -> None:
         """Count a segment."""
-        final = rows.fixed["final"] & (rows.fixed["row"] == 0)
-        for name, count in Counter(rows.fixed["outcome"][final].tolist()).items():
-            self.outcomes[name] = self.outcomes.get(name, 0) + count
-        received = np.array(rows.fixed["received_at"][final], dtype=np.float64)
-        self._window.append((received, _seconds(rows)[final]))
+        asked = rows.take(rows.fixed["final"] & (rows.fixed["row"] == 0))
+        outcomes = asked.texts("outcome")
+        for name, count in zip(outcomes.names, outcomes.counts().tolist(), strict=True):
+            if count:
+                self.outcomes[name] = self.outcomes.get(name, 0) + count
+        self._window.append((asked.fixed["received_at"].astype(np.float64), _seconds(asked)))
         while len(self._window) > 1 and sum(len(times) for times, _ in self._window) > SAMPLES:
             self._window.popleft()
 
@@ -68,6 +69,5 @@ class Traffic:
 
 def _seconds(rows: Rows) -> Floats:
     """How long each answer took that somebody waited for; NaN where no release was asked."""
-    outcome = rows.fixed["outcome"]
-    asked = (outcome == Outcome.OK) | (outcome == Outcome.FAILED)
+    asked = rows.has("outcome", Outcome.OK) | rows.has("outcome", Outcome.FAILED)
     return np.where(asked & rows.prompt, rows.fixed["total_seconds"].astype(np.float64), np.nan)

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from trimtab.domain.records import Floats, Texts
+from trimtab.domain.records import Floats, Rows, Texts
 
 JUMP_SECONDS = 86_400.0
 """How far one request alone may carry the clock."""
@@ -19,18 +19,17 @@ class Watermark(msgspec.Struct, frozen=True):
     value: float = 0.0
     suspect: float | None = None
 
-    def after(self, times: Floats, requests: Texts) -> "Watermark":
+    def after(self, final: Rows) -> "Watermark":
         """The watermark once a segment's final rows were read."""
-        usable = np.isfinite(times)
-        if not usable.any():
+        final = final.take(np.isfinite(final.fixed["event_time"]))
+        if not len(final):
             return self
-        times, requests = times[usable], requests[usable]
-        near = times <= np.median(times) + JUMP_SECONDS
-        times, requests = times[near], requests[near]
-        newest = float(times.max())
+        times = final.fixed["event_time"]
+        near = times <= believable(times)
+        newest = float(times[near].max())
         if newest <= self.value + JUMP_SECONDS:
             return Watermark(max(self.value, newest), self.suspect)
-        return self._jumped(times, requests)
+        return self._jumped(times[near], final.fixed["request_id"][near])
 
     def _jumped(self, times: Floats, requests: Texts) -> "Watermark":
         """Some rows are far ahead: go as far as two requests agree."""
@@ -46,3 +45,12 @@ class Watermark(msgspec.Struct, frozen=True):
         if self.suspect is not None and self.suspect > value + JUMP_SECONDS:
             return Watermark(min(agreed[0], self.suspect), agreed[0])
         return Watermark(value, agreed[0])
+
+
+def believable(times: Floats) -> float:
+    """Up to when the times of a segment's rows are believed, at least one of them."""
+    newest = float(times.max())
+    # Where they lie together, the median need not be known.
+    return (
+        newest if newest - times.min() <= JUMP_SECONDS else float(np.median(times)) + JUMP_SECONDS
+    )

@@ -5,7 +5,6 @@ range, one that was never seen – goes through the code of `judge.signals` itse
 way and the slow way cannot differ in meaning. The counts merge exactly, in any order.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,9 +21,8 @@ from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.parts import Odd, odd_parts
 from trimtab.monitoring import kernels
 from trimtab.monitoring.arrays import Array, Coded
-from trimtab.monitoring.kernels import Limits
-from trimtab.stats import edges
 from trimtab.stats.edges import Numbers
+from trimtab.stats.limits import Limits, limits
 
 Mask = NDArray[np.bool_]
 
@@ -118,7 +116,7 @@ def count_numbers(
     profile: ColumnProfile, recent: Recent, values: Numbers, segments: Segments
 ) -> ColumnCounts:
     """Count numbers of any type against the reference and the recent past. Needs one row."""
-    ends = kernels.limits(values)
+    ends = limits(values)
     gone = ends.missing
     missing = np.isnan(values) if gone else None
     if gone == values.size:
@@ -131,32 +129,19 @@ def count_numbers(
         seen, strange = Seen(ends.low, ends.high), None
     else:
         seen, strange = _against(profile, recent, values, few)
-    bins = number_bins(profile, values, ends)
+    bins = Bins.of_numbers(profile, values, ends)
     odd = Strange(missing, strange)
     cells = odd.cells(profile.name, values.size, segments)
     return ColumnCounts(bins, seen, cells, ends, odd.parts(profile.name, segments))
 
 
-def number_bins(profile: ColumnProfile, values: Numbers, limits: Limits) -> Bins:
-    """The bins of a continuous column of these limits."""
-    known = values.size - limits.missing
-    counts = edges.between(values, profile.cuts, known)
-    outside, low, high = 0, profile.minimum, profile.maximum
-    if low is not None and high is not None and not low <= limits.low <= limits.high <= high:
-        under, within = edges.at_most(values, (float(np.nextafter(low, -np.inf)), high)).tolist()
-        outside = under + known - within
-    return Bins(counts, limits.missing, outside, values.size)
-
-
-def _ordinary(profile: ColumnProfile, recent: Recent, limits: Limits, few: Floats | None) -> bool:
+def _ordinary(profile: ColumnProfile, recent: Recent, ends: Limits, few: Floats | None) -> bool:
     """Whether nothing is strange or new, seen by the limits and the different values, if listed.
 
     When neither end is strange for its size, nothing between them is.
     """
-    low, high = recent.ordinary(profile)
-    finite = math.isfinite(limits.low) and math.isfinite(limits.high)
     known = few is None or set(recent.known).issuperset(few.tolist())
-    return finite and known and low <= limits.low and limits.high <= high
+    return known and ends.finite and ends.within(*recent.ordinary(profile))
 
 
 def _against(
@@ -167,12 +152,10 @@ def _against(
     `few` are the different values of the column, None when they are many.
     """
     if few is not None and np.isfinite(few).all():
-        strange = recent.strange(profile, few)
+        seen, strange = recent.look(profile, few)
         if not strange.any():
-            return Seen.of(recent, few, strange), None
-    every = np.asarray(values, dtype=np.float64)
-    mask = recent.strange(profile, every)
-    return Seen.of(recent, every, mask), mask
+            return seen, None
+    return recent.look(profile, np.asarray(values, dtype=np.float64))
 
 
 def _distinct(values: Numbers, missing: Mask | None) -> Floats:

@@ -25,9 +25,9 @@ from trimtab.judge.signals.estimate_counts import (
 )
 from trimtab.monitoring.arrays import Coded
 from trimtab.monitoring.counting import ColumnCounts, Mask, Vocabulary, positions
-from trimtab.monitoring.kernels import Limits
 from trimtab.stats import edges
 from trimtab.stats.edges import Numbers
+from trimtab.stats.limits import Limits
 
 Values = Mapping[str, Numbers | Coded]
 NOWHERE = -1

@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Floats, Ints, Labelled, Outcome, Rows, Texts
+from trimtab.domain.records import (
+    CodedTexts,
+    Floats,
+    Ints,
+    Labelled,
+    Lazy,
+    Maker,
+    Outcome,
+    Rows,
+    Texts,
+)
 from trimtab.domain.signature import Signature
 from trimtab.judge.monitors import Counted as Taken
 from trimtab.judge.monitors import Monitors
@@ -22,7 +32,7 @@ from trimtab.judge.own_loss import Losing, Row
 from trimtab.judge.quality import Told
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.columns import hours_of
-from trimtab.judge.signals.counts import Tally, merged
+from trimtab.judge.signals.counts import Bins, Tally, merged
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.estimate_counts import Members
 from trimtab.judge.signals.estimate_counts import told as told_of
@@ -36,14 +46,14 @@ from trimtab.judge.signals.registry import SERVED
 from trimtab.judge.signals.segments import Lost
 from trimtab.judge.signals.segments import Segments as Parted
 from trimtab.judge.signals.upstream import Feeds, Upstream
-from trimtab.monitoring import counting, kernels
+from trimtab.monitoring import counting
 from trimtab.monitoring.arrays import Coded
 from trimtab.monitoring.counting import ColumnCounts, Mask, Segments, Vocabulary
 from trimtab.monitoring.estimating import ByScore
-from trimtab.monitoring.lazy import Lazy, LazyRows, Maker
 from trimtab.monitoring.timeline import Part
 from trimtab.stats import edges
 from trimtab.stats.edges import Numbers
+from trimtab.stats.limits import limits
 
 SCORED = 1_024
 """Rows of a part, at least, that are scored beside the other columns."""
@@ -253,9 +263,9 @@ class Precount:
         if isinstance(values, Coded):
             found = counting.text_bins(self._vocabularies["score"], score, values)[0]
             return Answers(found, hours=hours)
-        limits = kernels.limits(values)
-        gone = limits.missing
-        bins = counting.number_bins(score, values, limits)
+        ends = limits(values)
+        gone = ends.missing
+        bins = Bins.of_numbers(score, values, ends)
         if subject.signature.task != "binary":
             return Answers(bins, hours=hours)
         below = float(np.nextafter(subject.signature.threshold, -np.inf))
@@ -287,13 +297,14 @@ class Precount:
             "received_at": lambda: part.times,
             "total_seconds": lambda: np.zeros(size),
             "final": lambda: np.ones(size, dtype=np.bool_),
-            "request_id": lambda: np.full(size, "", dtype=object),
-            "release": lambda: np.full(size, self._subject.release, dtype=object),
-            "mode": lambda: np.full(size, "stable", dtype=object),
-            "outcome": lambda: np.full(size, str(Outcome.OK), dtype=object),
+            "request_id": lambda: _alike("", size),
+            "release": lambda: _alike(self._subject.release, size),
+            "mode": lambda: _alike("stable", size),
+            "outcome": lambda: _alike(Outcome.OK, size),
         }
         inputs = {name: partial(_plain, part.columns[name]) for name in self._inputs}
-        return LazyRows(Lazy(fixed), Lazy(inputs), Lazy(self._outputs(part)))
+        outputs = self._outputs(part)
+        return Rows(Lazy(fixed, size), Lazy(inputs, size), Lazy(outputs, size))
 
     def _outputs(self, part: Part) -> dict[str, Maker]:
         if self._subject.answer is None:
@@ -339,6 +350,10 @@ class Precount:
         # A regression's losses read labels as numbers, which these are already.
         label = values.objects() if isinstance(values, Coded) else cast(Texts, values)
         return Labelled(self.rows(part), label, part.times).take(mask)
+
+
+def _alike(text: str, rows: int) -> CodedTexts:
+    return CodedTexts((str(text),), np.zeros(rows, dtype=np.int64))
 
 
 def _plain(values: Numbers | Coded) -> NDArray[Any]:

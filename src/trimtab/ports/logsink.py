@@ -61,21 +61,21 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Attempts that a worker answered together, each with `rows` rows: `Entry`, column by column.
 
-    What one batch has in common is said once. `inputs`, `key` and `outputs` hold the rows of all
-    the attempts, one after another.
+    What they have in common is said once. `inputs`, `key` and `outputs` hold the rows of all the
+    attempts, one after another.
     """
 
     request_id: list[str]
     rows: list[int]
     event_time: list[float]
     received_at: list[float]
-    mode: list[str]
-    lane: list[str]
+    mode: str | list[str]
+    lane: str | list[str]
     rollout: str | None
-    weight: list[int]
-    unit: list[int]
-    attempt: list[int]
-    final: list[bool]
+    weight: int | list[int]
+    unit: int | list[int]
+    attempt: int | list[int]
+    final: bool | list[bool]
     outcome: str
     worker: str | None
     queue_seconds: list[float | None]
@@ -84,7 +84,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inputs: bytes | list[list[Any] | bytes] | None = None
     key: Texts | None = None
     outputs: list[bytes | Texts] | None = None
-    trace_id: Texts | None = None
+    trace_id: str | Texts | None = None
 
 
 Attempts = Entry | Answered

@@ -1,6 +1,7 @@
 """Reading, joining, rolling and querying the request log."""
 
 import datetime
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.support.request_log import Countdown, Killed, SegmentWriter
 
 from trimtab import errors
+from trimtab.backends import requestlog_files as files
 from trimtab.backends import rolling
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.rolling import Steps
@@ -288,6 +290,42 @@ def test_segments_from_before_there_were_traces_are_read_queried_and_rolled(
         answer = log.query("flights", "SELECT trace_id FROM rows ORDER BY request_id")
         assert answer.column("trace_id").to_pylist() == [None, "t"]
         log.roll("flights")
+
+
+def test_texts_that_repeat_are_read_queried_and_rolled_as_before_and_after_they_were_coded(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    """Segments of other dictionaries, of none, and plain ones of an older version."""
+    writer.rows({"request_id": "a", "worker": None}, {"request_id": "b", "outcome": "failed"})
+    for names in ("cd", "ef"):
+        rows = [{"request_id": each, "worker": f"w{each}", "rollout": None} for each in names]
+        path = writer.rows(*rows, {"request_id": f"{names}0", "worker": None})
+        coded(path)
+    for _ in range(2):
+        read = [log.rows(segment) for segment in log.segments(*ALL)]
+        workers = [each for rows in read for each in rows.fixed["worker"].tolist()]
+        assert workers == [None, "aa-0", "wc", "wd", None, "we", "wf", None]
+        assert [rows.has("outcome", "ok").sum() for rows in read] == [1, 3, 3]
+        answer = log.query(
+            "flights",
+            "SELECT worker, count(*) AS n FROM rows WHERE outcome = 'ok' AND rollout IS NULL "
+            "GROUP BY worker ORDER BY worker",
+        )
+        assert answer.column("worker").to_pylist() == ["wc", "wd", "we", "wf"]
+        assert answer.column("n").to_pylist() == [1, 1, 1, 1]
+        log.roll("flights")
+
+
+def coded(path: Path) -> None:
+    """Make of a segment one as the controller makes it."""
+    table = pa.ipc.open_file(path.read_bytes()).read_all()
+    for name in files.FEW:
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, table.column(name).dictionary_encode())
+    status = path.stat()
+    with pa.ipc.new_file(str(path), table.schema) as sink:
+        sink.write_table(table)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def between(log: FolderRequestLog, since: float, until: float) -> list[list[str]]:

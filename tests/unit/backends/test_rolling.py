@@ -15,6 +15,7 @@ from tests.support.request_log import Countdown, Killed, SegmentWriter
 
 from trimtab import errors
 from trimtab.backends import requestlog_query, roll_reading, rolling
+from trimtab.backends.pace import Pace
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.rolling import Steps
 from trimtab.backends.rolls import Roll
@@ -97,6 +98,27 @@ def test_the_files_of_an_hour_become_one_when_it_is_over(bench: Bench) -> None:
     assert bench.files()[0].stat().st_mtime == bench.writer.seconds
     bench.later()
     assert bench.names() == ["0-5.parquet"]
+
+
+def test_only_times_tell_their_range_and_numbers_have_no_dictionary(bench: Bench) -> None:
+    bench.minute({"request_id": "a", "in.x": 1.5}, {"request_id": "b", "in.x": 2.5})
+    group = pq.ParquetFile(bench.files()[0]).metadata.row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    ranged = {name for name, each in columns.items() if each.statistics is not None}
+    assert ranged == {"event_time", "received_at"}
+    assert "BYTE_STREAM_SPLIT" in columns["in.x"].encodings
+    assert any("DICTIONARY" in each for each in columns["outcome"].encodings)
+
+
+def test_rolling_rests_between_groups_of_rows(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(rolling, "ROW_GROUP", 2)
+    monkeypatch.setattr(Pace, "rest", lambda self: rests.append(self.share))
+    bench.log = bench.another(share=0.25)
+    bench.minute(*ids(*"abcde"))
+    assert rests == [0.25] * 3
 
 
 def test_the_present_hour_is_left_alone(bench: Bench) -> None:

@@ -1,9 +1,13 @@
 """Which values of a column are strange for what it held before."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
 
 from trimtab.domain.profile import ColumnProfile
+from trimtab.domain.records import CodedTexts
+from trimtab.judge.profile import column_profile
 from trimtab.judge.signals.breaks import Recent, Seen
 
 
@@ -46,7 +50,7 @@ def test_one_rare_value_makes_none_on_the_way_to_it_strange() -> None:
     recent = Recent.of(HALVES)
     for value in (994.1, 1002.0, 1003.0, 1004.0):
         day = np.array([value])
-        recent.close(Seen.of(recent, day, recent.strange(HALVES, day)))
+        recent.close(recent.look(HALVES, day)[0])
     assert 994.1 in recent.known
     assert not recent.strange(HALVES, np.array([997.2, 998.4, 999.8])).any()
     assert recent.strange(HALVES, np.array([1003.3])).all()
@@ -55,3 +59,40 @@ def test_one_rare_value_makes_none_on_the_way_to_it_strange() -> None:
 def test_a_column_that_took_a_single_value_has_no_neighbours() -> None:
     one = column(3.0)
     assert Recent.of(one).strange(one, np.array([3.0, 7.0])).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("known", [[], [998.0], [998.0, 998.5, 1000.0]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [np.nan],
+        [998.0, 998.0],
+        [998.0, np.nan, 998.5],
+        [998.0, 998.2, 998.5],
+        [998.5, 1e6, np.nan],
+        [998.0, -np.inf],
+    ],
+)
+def test_what_is_ordinary_at_a_glance_is_what_each_value_tells(
+    known: list[float], values: list[float]
+) -> None:
+    recent = Recent(known=known, lows=[997.0], highs=[1000.0])
+    given = np.array(values, dtype=np.float64)
+    seen, strange = recent.look(HALVES, given)
+    each = [recent.look(HALVES, given[i : i + 1])[0] for i in range(given.size)]
+    assert strange.tolist() == [
+        bool(recent.strange(HALVES, given[i : i + 1])[0]) for i in range(given.size)
+    ]
+    assert seen == reduce(Seen.merge, each, Seen())
+
+
+def test_texts_are_strange_by_their_names_and_the_same_ones_coded_or_not() -> None:
+    words = column_profile("w", np.array(["a", "b", "b"], dtype=object), None)
+    recent = Recent.of(words)
+    values = np.array(["a", "new", None, "", "new"], dtype=object)
+    for given in (values, CodedTexts.of(values), CodedTexts(("gone", "new"), np.array([1, -1]))):
+        seen, strange = recent.look(words, given)
+        assert seen.names == {"new": int(strange.sum())}
+    assert recent.strange(words, values).tolist() == [False, True, False, False, True]
+    assert recent.look(words, CodedTexts.missing(2))[0] == Seen()

@@ -8,6 +8,7 @@ import pytest
 from tests.support.traffic import BINARY, DAY, columns, reference
 
 from trimtab.domain.profile import Coarse, EstimateProfile, ReferenceProfile
+from trimtab.domain.records import CodedTexts
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge.estimate import (
     Estimate,
@@ -332,6 +333,18 @@ def test_coarse_bins_have_a_place_for_others_and_for_missing_values() -> None:
     assert coarse_bins(numbers, np.array([1.0, 1.5, 9.0, np.nan])).tolist() == [0, 1, 2, 3]
     words = Coarse(name="w", categories=("a",))
     assert coarse_bins(words, np.array(["a", "b", None], dtype=object)).tolist() == [0, 1, 2]
+
+
+def test_strange_rows_are_the_same_for_coded_texts() -> None:
+    inputs, outputs, truth = binary(np.random.default_rng(13), 300)
+    label = np.where(truth, "1", "0").astype(object)
+    profile = build_profile(Reference(BINARY, inputs, outputs, label))
+    inputs["side"][:4] = ["new", None, "", inputs["side"][5]]
+    inputs["level"][4:7] = [np.nan, 1e9, -1e9]
+    found = strange_rows(profile.inputs, inputs)
+    assert np.flatnonzero(found).tolist() == [0, 1, 2, 4, 5, 6]
+    coded = {**inputs, "side": CodedTexts.of(inputs["side"])}
+    assert strange_rows(profile.inputs, coded).tolist() == found.tolist()
 
 
 def test_categories_beyond_those_listed_are_not_strange() -> None:

@@ -55,6 +55,15 @@ def test_a_ring_forgets_what_is_too_old_and_refuses_what_always_was() -> None:
     assert ring.before(100.0, 100.0).sum() == 0.0
 
 
+def test_a_ring_counts_in_places_of_a_slot_and_leaves_what_is_too_old_out() -> None:
+    ring = Ring(1.0, 4, (3,))
+    ring.turn(10.0)
+    times = np.array([10.0, 2.0, 9.5, 10.5])
+    ring.add(times, 2.0, np.array([[0], [0], [2], [0]]))
+    ring.add(times, np.arange(12.0).reshape(4, 3), np.arange(3))
+    assert ring.before(10.0, 2.0).tolist() == [[6.0, 7.0, 10.0], [13.0, 11.0, 13.0]]
+
+
 def test_a_ring_begins_anew_when_the_clock_goes_back_beyond_it() -> None:
     ring = Ring(1.0, 4)
     ring.turn(1000.0)

@@ -1,7 +1,8 @@
 """Laws that every family of signals obeys, and what the engine does with families."""
 
-from collections.abc import Callable
-from functools import reduce
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial, reduce
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from tests.support.traffic import (
     spec,
 )
 
-from trimtab.domain.records import Rows
+from trimtab.domain.records import CodedTexts, Lazy, Rows
 from trimtab.domain.signature import Signature
 from trimtab.judge.budget import GROUPS, TIMES, share
 from trimtab.judge.incidents import KINDS
@@ -85,6 +86,26 @@ def test_eight_workers_count_what_one_counts(
 def encoded(counted: Any) -> bytes:
     """Counts to the last bit."""
     return msgspec.msgpack.encode(dict(sorted(counted.items())))
+
+
+def coded(columns: Mapping[str, Any]) -> Lazy:
+    """The same columns as the log holds them."""
+    made = {
+        name: CodedTexts.of(values) if values.dtype == object else values
+        for name, values in columns.items()
+    }
+    return Lazy({name: partial(made.__getitem__, name) for name in made}, 240)
+
+
+@every_family
+def test_texts_count_the_same_whether_they_are_coded_or_not(kind: type[Family[Any, Any]]) -> None:
+    family, plain = begun(kind), traffic(3)
+    lazy = Rows(coded(plain.fixed), coded(plain.inputs), plain.outputs)
+    assert len(lazy) == len(plain) == 240
+    assert encoded(family.count(lazy)) == encoded(family.count(plain))
+    truth = labelled(plain, seed=3)
+    same = replace(truth, rows=lazy)
+    assert encoded(family.learn(same)) == encoded(family.learn(truth))
 
 
 @every_family

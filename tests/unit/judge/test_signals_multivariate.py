@@ -111,6 +111,25 @@ def test_of_large_blocks_a_sample_is_scored_the_same_for_any_split(
     assert len(family.state.watches["level"].history) == 4
 
 
+def test_a_block_that_outgrows_what_was_foreseen_is_scored_no_further_and_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_SCORED", 1000)
+    family, begin = begun(), FIRST * DAY
+    number = int(begin // 3600.0)
+    family.take(family.count(part(0, 1500)))
+    family.close(begin + 1800.0, Breaks())
+    assert family.state.full == [number]
+    more = family.count(part(0, 500))
+    assert more == {number: Related(500, passed=500)}
+    family.take(more)
+    family.take(family.count(part(1, 1000)))
+    family.close(begin + 3 * 3600.0, Breaks())
+    assert family.state.sizes == [2000, 1000]
+    assert [point.n for point in family.state.watches["level"].history] == [1000]
+    assert family.state.full == []
+
+
 def test_a_release_of_before_is_unknown_and_told_to_build_again() -> None:
     old = msgspec.structs.replace(UNTIMED, multivariate=None)
     (verdict,) = lived(begun(old), [part(0)])

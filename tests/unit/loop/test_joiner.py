@@ -1,10 +1,12 @@
 """What becomes of labels: which predictions they find, and which are forgotten."""
 
+import pytest
 from tests.support.request_log import LABEL, ROW, table
 
 from trimtab.backends.requestlog_files import to_labels, to_rows
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels
 from trimtab.loop.joiner import Joiner, Terms
+from trimtab.loop.key_index import KeyIndex
 from trimtab.ports.requestlog import Segment
 
 
@@ -41,6 +43,22 @@ def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:
     assert len(joiner.dump().labels) == 50
     (known,) = joiner.learn(to_labels(table([{**LABEL, "request_id": "mine"}], LABEL_COLUMNS)), 3.0)
     assert known.rows.fixed["request_id"].tolist() == ["mine"]
+
+
+def test_predictions_that_no_label_was_looked_for_are_never_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Names cost more than all the rest: they are made when the first label comes."""
+    named: list[int] = []
+    monkeypatch.setattr(KeyIndex, "add", lambda self, keys, first: named.append(first))
+    joiner = Joiner(Terms(horizon=10.0), capacity=2)
+    for number in range(4):
+        row = {**ROW, "request_id": f"r{number}"}
+        segment = Segment("flights", "rows", "g0-1", number, "")
+        joiner.add(segment, to_rows(table([row], FIXED_COLUMNS)))
+    assert (joiner.waiting, named) == (2, [])
+    joiner.learn(given(("r3", "1"), ("r3", "1")), 1.0)
+    assert named == [2, 3]
 
 
 def test_what_no_label_can_reach_is_forgotten() -> None:

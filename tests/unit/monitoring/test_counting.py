@@ -211,7 +211,7 @@ def compare(reference: np.ndarray, values: np.ndarray, plain: np.ndarray) -> Non
     made = counting.count_numbers(known, recent, values, segments)
     missing, strange = np.isnan(plain), recent.strange(known, plain)
     assert made.bins == Bins.of(known, plain)
-    assert made.seen == Seen.of(recent, plain, strange)
+    assert made.seen == Seen.of_numbers(recent, plain, strange)
     assert made.cells["x\n"] == Cell.of(missing, strange)
     assert made.cells["x\ns=a"] == Cell.of(missing[half], strange[half])
 
@@ -235,7 +235,7 @@ def test_texts_in_every_layout_are_counted_as_the_judge_counts(
     missing = np.array([value is None for value in live])
     strange = recent.strange(known, plain)
     assert made.bins == Bins.of(known, plain)
-    assert made.seen == Seen.of(recent, plain, strange)
+    assert made.seen == Seen.of_numbers(recent, plain, strange)
     assert made.cells["x\n"] == Cell.of(missing, strange)
 
 

@@ -31,13 +31,22 @@ class Ring:
             self._held[gone % self.size] = 0.0
             self.last = last
 
-    def add(self, times: Floats, value: Any = 1.0, *where: NDArray[np.int64]) -> None:
-        """Add `value` at each of `times`, and at the places `where` within a slot's shape. Times
-        must not be newer than `turn` allows; what is too old to be held is left out."""
+    def add(self, times: Floats, value: Any = 1.0, where: Any = 0) -> None:
+        """Add `value` at each of `times`, at the places `where` within a slot: (times, places), or
+        what numpy makes that of. Times must not be newer than `turn` allows; what is too old to be
+        held is left out."""
         slots = (times / self.width).astype(np.int64)
         held = slots > self.last - self.size
-        value = value[held] if np.ndim(value) else value
-        np.add.at(self._held, (slots[held] % self.size, *(each[held] for each in where)), value)
+        if not held.any():
+            return
+        first, inner = int(slots[held].min()), self._held[0].size
+        places = (slots - first)[:, None] * inner + where
+        values = np.broadcast_to(value, places.shape)
+        # Times of one call lie together: they are counted in the few slots that they span.
+        span = int(slots.max()) - first + 1
+        found = np.bincount(places[held].ravel(), values[held].ravel(), span * inner)
+        into = np.arange(first, first + span) % self.size
+        self._held[into] += found.reshape(span, *self._held.shape[1:])
 
     def before(self, until: float, seconds: float) -> NDArray[np.float64]:
         """The slots of the last `seconds` up to that of `until`, oldest first; at least one.

@@ -191,7 +191,7 @@ class Bias:
 
     def count(self, rows: Rows) -> Mapping[int, Groups]:
         """Count the answers."""
-        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        answered = rows.take(rows.has("outcome", Outcome.OK))
         parts = by_block(answered, self._target.block_seconds)
         return {number: self._answers(part) for number, part in parts}
 

@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
+from trimtab.domain.records import CodedTexts, Column
 from trimtab.judge.quality import texts
 from trimtab.judge.watch import Bet
+from trimtab.stats.limits import Limits, limits
 
 Kind = Literal["missing", "strange", "stuck"]
 
@@ -61,7 +63,7 @@ class Cell(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, missing: NDArray[np.bool_], strange: NDArray[np.bool_]) -> "Cell":
         """Count rows."""
-        return cls(missing.size, int(missing.sum()), int(strange.sum()))
+        return cls(missing.size, int(np.count_nonzero(missing)), int(np.count_nonzero(strange)))
 
     def share(self, kind: Kind, seen: "Seen") -> float:
         """Of its rows, at least one, those that are of this kind; `seen` is the column's."""
@@ -97,11 +99,40 @@ class Recent(msgspec.Struct):
             return cls(names=list(profile.categories))
         return cls(known=list(profile.values), lows=[profile.minimum], highs=[profile.maximum])
 
-    def strange(self, profile: ColumnProfile, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of the values are strange; missing ones are not."""
-        if profile.kind == "categorical":
-            found = texts(values)
-            return ~np.isin(found.astype(np.str_), ["", *self.names])
+    def look(self, profile: ColumnProfile, values: Column) -> "tuple[Seen, NDArray[np.bool_]]":
+        """What a column brought, and which of its values are strange; missing ones are not."""
+        if not isinstance(values, CodedTexts) and values.dtype.kind == "f":
+            ends = limits(values)
+            if self._usual(profile, values, ends):
+                return Seen(ends.low, ends.high), np.zeros(values.size, dtype=np.bool_)
+            strange = self._strange_numbers(profile, values)
+            return Seen.of_numbers(self, values, strange), strange
+        coded = CodedTexts.of(values)
+        named = texts(np.array(coded.names, dtype=object))
+        odd = self._strange_names(named)
+        return Seen.of_names(named[odd], coded.counts()[odd]), np.append(odd, False)[coded.places]
+
+    def strange(self, profile: ColumnProfile, values: Column) -> NDArray[np.bool_]:
+        """Which of the values are strange."""
+        return self.look(profile, values)[1]
+
+    def _usual(self, profile: ColumnProfile, values: NDArray[np.float64], ends: Limits) -> bool:
+        """Whether there are numbers, all ordinary for their size, and none is new."""
+        if not (ends.finite and ends.within(*self.ordinary(profile))):
+            return False
+        if not self.known:
+            return True
+        known = np.array(self.known)
+        place = np.searchsorted(known, values).clip(max=known.size - 1)
+        return int(np.count_nonzero(known[place] == values)) + ends.missing == values.size
+
+    def _strange_names(self, named: NDArray[np.object_]) -> NDArray[np.bool_]:
+        known = {"", *self.names}
+        return np.array([name not in known for name in named.tolist()], dtype=np.bool_)
+
+    def _strange_numbers(
+        self, profile: ColumnProfile, values: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
         low, high = self.ordinary(profile)
         outside = (values < low) | (values > high)
         if len(self.known) < 2:
@@ -174,16 +205,22 @@ class Seen(msgspec.Struct, frozen=True):
     names: dict[str, int] = {}
 
     @classmethod
-    def of(cls, recent: Recent, values: NDArray[Any], strange: NDArray[np.bool_]) -> "Seen":
-        """Take in values; order does not matter."""
-        if values.dtype.kind != "f":
-            return cls(names=first_names(Counter(texts(values[strange]).tolist())))
+    def of_numbers(
+        cls, recent: Recent, values: NDArray[np.float64], strange: NDArray[np.bool_]
+    ) -> "Seen":
+        """Take in numbers; order does not matter."""
         known = values[np.isfinite(values)]
         ordinary = known[~strange[np.isfinite(values)]]
         new = known[~np.isin(known, recent.known)].tolist() if recent.known else []
         if not ordinary.size:
             return cls(values=_least(new))
         return cls(float(ordinary.min()), float(ordinary.max()), _least(new))
+
+    @classmethod
+    def of_names(cls, named: NDArray[np.object_], counts: NDArray[np.int64]) -> "Seen":
+        """Take in texts that were never seen, by how often they came."""
+        came = zip(named.tolist(), counts.tolist(), strict=True)
+        return cls(names=first_names({name: n for name, n in came if n}))
 
     @property
     def single(self) -> bool:

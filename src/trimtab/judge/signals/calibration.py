@@ -95,7 +95,7 @@ class Calibration:
 
     def count(self, rows: Rows) -> Mapping[int, Matured]:
         """Count predictions."""
-        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        answered = rows.take(rows.has("outcome", Outcome.OK))
         parts = by_block(answered, self._target.block_seconds)
         return {number: Matured(len(part)) for number, part in parts}
 

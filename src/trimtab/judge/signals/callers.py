@@ -20,7 +20,7 @@ from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
 from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch, Recent
-from trimtab.judge.signals.counts import Blocks, by_block, merged, values_of
+from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged
 from trimtab.judge.signals.family import Breaks, Target
 
 GROUPS = 256
@@ -114,21 +114,26 @@ class Callers:
         return {number: self._crowd(part) for number, part in by_block(named, self._seconds)}
 
     def _crowd(self, rows: Rows) -> Crowd:
-        bad = np.asarray(rows.fixed["outcome"] == Outcome.FAILED, dtype=np.bool_)
+        bad = rows.has("outcome", Outcome.FAILED)
         for column, recent in self._known:
-            bad = bad | recent.strange(column, values_of(rows, column))
+            bad |= recent.strange(column, column_of(rows, column))
         groups = _groups(rows.fixed["unit"])
         n, wrong = (np.bincount(each, minlength=GROUPS) for each in (groups, groups[bad]))
-        samples: dict[int, str] = {}
-        ids = rows.fixed["request_id"][bad].tolist()
-        for group, name in zip(groups[bad].tolist(), ids, strict=True):
-            samples[group] = min(samples.get(group, name), name)
+        samples = self._samples(rows.take(bad)) if wrong.any() else {}
         return Crowd(
             {
                 group: Brought(int(n[group]), int(wrong[group]), samples.get(group, ""))
                 for group in np.flatnonzero(n).tolist()
             }
         )
+
+    def _samples(self, bad: Rows) -> dict[int, str]:
+        """By group, the first request id by the alphabet."""
+        samples: dict[int, str] = {}
+        groups, ids = _groups(bad.fixed["unit"]).tolist(), bad.fixed["request_id"].tolist()
+        for group, name in zip(groups, ids, strict=True):
+            samples[group] = min(samples.get(group, name), name)
+        return samples
 
     def learn(self, labelled: Labelled) -> Mapping[int, Crowd]:
         """Labels say nothing here."""

@@ -11,9 +11,10 @@ from trimtab.domain.records import Floats, Rows
 from trimtab.judge.describe import Subject
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.family import Target
-from trimtab.judge.strata import DAYS_OF_WEEK, HOURS_OF_WEEK, mixture, stratum
+from trimtab.judge.strata import DAYS_OF_WEEK, HOUR, HOURS_OF_WEEK, mixture, stratum
 from trimtab.judge.watch import Block, Watch, Zone
 from trimtab.stats.confidence import dkw_half_width
+from trimtab.stats.limits import limits
 
 NARROW = 0.02
 
@@ -101,8 +102,13 @@ def hours_of(profile: ReferenceProfile, times: Floats) -> list[int]:
     length = profile.stratum_hours
     if not length:
         return []
-    places = stratum(times, length)
-    return [int(n) for n in np.bincount(places, minlength=HOURS_OF_WEEK // length)]
+    # Rows of a segment are mostly of one hour.
+    ends = limits(times)
+    first, last = (np.array([ends.low, ends.high]) // (length * HOUR)).tolist()
+    alike = first == last
+    places = stratum(times[:1] if alike else times, length)
+    counts = np.bincount(places, minlength=HOURS_OF_WEEK // length)
+    return [n * (times.size if alike else 1) for n in counts.tolist()]
 
 
 def unfit(column: ColumnProfile) -> str:

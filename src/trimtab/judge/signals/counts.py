@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
-from trimtab.domain.records import Rows
+from trimtab.domain.records import CodedTexts, Column, Rows
 from trimtab.judge import free_text
 from trimtab.judge.profile import category_bins
 from trimtab.judge.quality import texts
-from trimtab.stats.edges import between
+from trimtab.stats.edges import Numbers, at_most, between
+from trimtab.stats.limits import Limits, limits
 
 MOST_OPEN = 1024
 """Blocks open at once. Rows may carry any event time, so the farthest are given up."""
@@ -55,7 +56,7 @@ class Tally(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, hits: NDArray[Any]) -> "Tally":
         """Count a mask."""
-        return cls(int(hits.sum()), hits.size)
+        return cls(int(np.count_nonzero(hits)), hits.size)
 
     def merge(self, other: "Tally") -> "Tally":
         """The counts of both."""
@@ -71,19 +72,32 @@ class Bins(msgspec.Struct, frozen=True):
     n: int = 0
 
     @classmethod
-    def of(cls, profile: ColumnProfile, values: NDArray[Any]) -> "Bins":
+    def of(cls, profile: ColumnProfile, values: Column) -> "Bins":
         """Count values into the bins of `profile`."""
-        missing = missing_values(values)
-        known = values[~missing]
-        if profile.kind == "categorical":
-            bins = category_bins(profile.categories, texts(known))
-            counts = np.bincount(bins, minlength=len(profile.masses)).tolist()
-            outside = 0
-        else:
-            counts = between(known, profile.cuts, known.size)
-            low, high = profile.minimum, profile.maximum
-            outside = 0 if low is None else int(((known < low) | (known > high)).sum())
-        return cls(counts, int(missing.sum()), outside, values.size)
+        if profile.kind == "categorical" or isinstance(values, CodedTexts):
+            return cls.of_texts(profile, CodedTexts.of(values))
+        return cls.of_numbers(profile, values, limits(values))
+
+    @classmethod
+    def of_texts(cls, profile: ColumnProfile, values: CodedTexts) -> "Bins":
+        """Count texts: what a name means is asked once."""
+        bins = category_bins(profile.categories, texts(np.array(values.names, dtype=object)))
+        found = values.counts()
+        counts = np.bincount(bins, weights=found, minlength=len(profile.masses))
+        missing = len(values) - int(found.sum())
+        return cls(counts.astype(np.int64).tolist(), missing, 0, len(values))
+
+    @classmethod
+    def of_numbers(cls, profile: ColumnProfile, values: Numbers, ends: Limits) -> "Bins":
+        """Count numbers of any type, whose limits are `ends`."""
+        known, outside = values.size - ends.missing, 0
+        counts = between(values, profile.cuts, known)
+        low, high = profile.minimum, profile.maximum
+        if low is not None and high is not None and not ends.within(low, high):
+            edges = (float(np.nextafter(low, -np.inf)), high)
+            under, within = at_most(values, edges).tolist()
+            outside = under + known - within
+        return cls(counts, ends.missing, outside, values.size)
 
     @classmethod
     def none(cls, profile: ColumnProfile) -> "Bins":
@@ -97,23 +111,35 @@ class Bins(msgspec.Struct, frozen=True):
         return Bins(counts, missing, outside, self.n + other.n)
 
 
-def values_of(rows: Rows, column: ColumnProfile) -> NDArray[Any]:
-    """The values of an input, or of the view of one that a column is.
+def column_of(rows: Rows, column: ColumnProfile) -> Column:
+    """The values of an input, or of the view of one that a column is: float64, or coded texts.
 
     All are missing where a torn segment lost the column or its type.
     """
     numeric = column.kind == "continuous"
-    values = rows.inputs.get(column.name)
-    if values is None and column.view:
-        source = rows.inputs.get(column.source)
-        values = None if source is None else free_text.seen(column.view, source)
-    if values is None or (values.dtype.kind == "f") != numeric:
-        return np.full(len(rows), np.nan if numeric else None, dtype=float if numeric else object)
-    return values
+    held = rows.input(column.name)
+    if held is None and column.view:
+        source = rows.input(column.source)
+        held = None if source is None else free_text.seen(column.view, source)
+    if held is None or _numbers(held) != numeric:
+        return np.full(len(rows), np.nan) if numeric else CodedTexts.missing(len(rows))
+    return held if numeric else CodedTexts.of(held)
 
 
-def missing_values(values: NDArray[Any]) -> NDArray[np.bool_]:
+def _numbers(values: Column) -> bool:
+    return not isinstance(values, CodedTexts) and values.dtype.kind == "f"
+
+
+def values_of(rows: Rows, column: ColumnProfile) -> NDArray[Any]:
+    """The same as float64, or objects of str | None."""
+    held = column_of(rows, column)
+    return held.objects() if isinstance(held, CodedTexts) else held
+
+
+def missing_values(values: Column) -> NDArray[np.bool_]:
     """Which values are missing: NaN or None."""
+    if isinstance(values, CodedTexts):
+        return np.asarray(values.places < 0, dtype=np.bool_)
     if values.dtype.kind == "f":
         return np.asarray(np.isnan(values), dtype=np.bool_)
     return np.array([value is None for value in values.tolist()], dtype=np.bool_)
@@ -155,7 +181,12 @@ def block_numbers(rows: Rows, seconds: float) -> NDArray[np.int64]:
 
 def by_block(rows: Rows, seconds: float) -> list[tuple[int, Rows]]:
     """The rows of each block, blocks rising."""
+    if not len(rows):
+        return []
+    times = rows.fixed["event_time"]
+    first, last = np.floor(np.array([times.min(), times.max()]) / seconds).tolist()
+    # A segment of the log is mostly of one block: no need to number the rows for each family.
+    if first == last:
+        return [(int(first), rows)]
     numbers = block_numbers(rows, seconds)
-    present = np.unique(numbers).tolist()
-    # A segment of the log is mostly of one block: no need to copy it for each family.
-    return [(n, rows if len(present) == 1 else rows.take(numbers == n)) for n in present]
+    return [(n, rows.take(numbers == n)) for n in np.unique(numbers).tolist()]

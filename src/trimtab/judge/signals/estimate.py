@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import Coarse, EstimateProfile, QualityProfile, ReferenceProfile
-from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.records import Column, Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.audit import asked
@@ -29,7 +29,7 @@ from trimtab.judge.estimate_profile import outcomes
 from trimtab.judge.explained import Explained, explained, split
 from trimtab.judge.labelled_part import FEWEST
 from trimtab.judge.quality import FEWEST_LABELS
-from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, values_of
+from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, column_of
 from trimtab.judge.signals.estimate_counts import (
     Counted,
     Part,
@@ -137,7 +137,7 @@ class Estimated:
         profile = self._profile
         if profile is None:
             return {}
-        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        answered = rows.take(rows.has("outcome", Outcome.OK))
         if not self._answers(answered):
             return {}
         parts = by_block(answered, self._target.block_seconds)
@@ -176,9 +176,7 @@ class Estimated:
         fields["asked"] = counts_in(every, audited)
         return Counted(Part(whole, asked=int(audited.sum())), by_segment(fields))
 
-    def _placed(
-        self, profile: EstimateProfile, rows: Rows, inputs: Mapping[str, NDArray[Any]]
-    ) -> Placed:
+    def _placed(self, profile: EstimateProfile, rows: Rows, inputs: Mapping[str, Column]) -> Placed:
         score, side = scores_and_sides(profile, self._target.signature, inputs, rows.outputs)
         known = np.isfinite(score)
         values = {**inputs, "": rows.outputs.get("prediction", score)}
@@ -187,8 +185,8 @@ class Estimated:
         cell = cells_of(profile, score[known], side[known])
         return Placed(known, cell, len(profile.chance), features)
 
-    def _inputs(self, rows: Rows) -> dict[str, NDArray[Any]]:
-        return {column.name: values_of(rows, column) for column in self._columns}
+    def _inputs(self, rows: Rows) -> dict[str, Column]:
+        return {column.name: column_of(rows, column) for column in self._columns}
 
     def learn(self, labelled: Labelled) -> Mapping[int, Counted]:
         """Count labels into the cohorts of their predictions."""

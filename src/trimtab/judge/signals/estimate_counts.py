@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import Coarse, SegmentEstimate
-from trimtab.domain.records import Floats, Ints
-from trimtab.judge.estimate import Column, Seen, coarse_bins
+from trimtab.domain.records import Column, Floats, Ints
+from trimtab.judge.estimate import Seen, coarse_bins
 from trimtab.judge.labelled_part import Outcomes
 from trimtab.judge.signals.counts import merged
 from trimtab.stats.fixed_point import MICRO

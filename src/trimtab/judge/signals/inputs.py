@@ -10,7 +10,7 @@ from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.signals import columns
-from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, sums, values_of
+from trimtab.judge.signals.counts import Bins, Blocks, by_block, column_of, merged, sums
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch, take_all
 
@@ -66,7 +66,7 @@ class Inputs:
         """Count the values of each column."""
         return {
             number: Columns(
-                {name: Bins.of(c, values_of(part, c)) for name, c in self._columns.items()},
+                {name: Bins.of(c, column_of(part, c)) for name, c in self._columns.items()},
                 columns.hours(self._target, part),
             )
             for number, part in by_block(rows, self._target.block_seconds)

@@ -54,7 +54,7 @@ class Labels:
 
     def count(self, rows: Rows) -> Mapping[int, Awaited]:
         """Count predictions."""
-        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        answered = rows.take(rows.has("outcome", Outcome.OK))
         parts = by_block(answered, self._target.block_seconds)
         return {number: Awaited(len(part)) for number, part in parts}
 

@@ -19,12 +19,16 @@ from trimtab.judge import describe
 from trimtab.judge.describe import Subject
 from trimtab.judge.relations import FEWEST_REFERENCE, lifts, partners, scores
 from trimtab.judge.signals import columns
-from trimtab.judge.signals.counts import Bins, Blocks, by_block, merged, sums, values_of
+from trimtab.judge.signals.counts import Bins, Blocks, by_block, column_of, merged, sums
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch
 
 SAMPLED = 4_096
 """Rows of a block that are scored, at least, where blocks hold more."""
+
+MOST_SCORED = 64 * SAMPLED
+"""Scored rows of a block beyond which no more are scored, and it is not judged: its size was not
+foreseen, as that of the first one is not."""
 
 SIZES = 7
 """Blocks that tell how many rows the next one will hold."""
@@ -33,12 +37,18 @@ SIZES = 7
 class Related(msgspec.Struct, frozen=True):
     """Counts of the rows that were scored: scores by column, and the sum of lifts by pair.
 
-    `rows` counts all rows, scored or not.
+    `rows` counts all rows, scored or not; `passed` those of which none was to be scored any more.
     """
 
     rows: int = 0
     columns: dict[str, Bins] = {}
     lifts: list[int] = []
+    passed: int = 0
+
+    @property
+    def scored(self) -> int:
+        """How many rows were scored."""
+        return max((bins.n for bins in self.columns.values()), default=0)
 
     def merge(self, other: "Related") -> "Related":
         """The counts of both."""
@@ -46,16 +56,19 @@ class Related(msgspec.Struct, frozen=True):
             self.rows + other.rows,
             merged(self.columns, other.columns),
             sums(self.lifts, other.lifts),
+            self.passed + other.passed,
         )
 
 
 class State(msgspec.Struct):
     """What changes while relations are watched. `sizes` are rows of the last blocks; `moved` is,
-    for each pair, mean lift minus that of the reference in the last block, in thousandths."""
+    for each pair, mean lift minus that of the reference in the last block, in thousandths; `full`
+    are open blocks of which enough was scored."""
 
     watches: dict[str, Watch]
     sizes: list[int] = []
     moved: list[float] = []
+    full: list[int] = []
     blocks: Blocks[Related] = msgspec.field(default_factory=Blocks[Related])
 
 
@@ -93,9 +106,13 @@ class Multivariate:
         """Score a sample of the rows, taken by their request ids."""
         if not self.streams:
             return {}
-        every = self._every
         parts = by_block(rows, self._target.block_seconds)
-        return {n: self.scored(part.take(_sample(part, every)), len(part)) for n, part in parts}
+        return {number: self._related(number, part) for number, part in parts}
+
+    def _related(self, number: int, rows: Rows) -> Related:
+        if number in self.state.full:
+            return Related(len(rows), passed=len(rows))
+        return self.scored(rows.take(_sample(rows, self._every)), len(rows))
 
     @property
     def _every(self) -> int:
@@ -110,7 +127,7 @@ class Multivariate:
 
     def scored(self, rows: Rows, of: int) -> Related:
         """Counts of `rows` of one block, which stand for `of` rows."""
-        values = {column.name: values_of(rows, column) for column in self._inputs}
+        values = {column.name: column_of(rows, column) for column in self._inputs}
         found = lifts(self._profile, values)
         bins = {
             name: Bins.of(self._scores[name], each)
@@ -132,8 +149,11 @@ class Multivariate:
         for number in state.blocks.due(clock, seconds):
             start, block, usual = number * seconds, state.blocks.pop(number), self._usual
             state.sizes = [*state.sizes, block.rows][-SIZES:]
-            if not self._target.partial(start) and block.rows >= usual / 2.0:
+            whole = not block.passed and not self._target.partial(start)
+            if whole and block.rows >= usual / 2.0:
                 self._judge(start, block, breaks.at(start))
+        open_now = state.blocks.counts.items()
+        state.full = [number for number, block in open_now if block.scored > MOST_SCORED]
 
     def _judge(self, start: float, block: Related, broken: frozenset[str]) -> None:
         state = self.state
@@ -182,5 +202,5 @@ def _sample(rows: Rows, every: int) -> NDArray[np.bool_]:
     if every == 1:
         return np.ones(len(rows), dtype=np.bool_)
     ids = rows.fixed["request_id"].tolist()
-    codes = np.fromiter((crc32(each.encode()) for each in ids), np.int64, len(ids))
+    codes = np.fromiter(map(crc32, map(str.encode, ids)), np.int64, len(ids))
     return np.asarray((codes + rows.fixed["row"]) % every == 0, dtype=np.bool_)

@@ -72,7 +72,7 @@ class Prediction:
         return {number: self._answers(part) for number, part in parts}
 
     def _answers(self, rows: Rows) -> Answers:
-        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        answered = rows.take(rows.has("outcome", Outcome.OK))
         signature = self._target.signature
         values = score_column(signature, answered.outputs)
         if values is None:

@@ -246,7 +246,7 @@ class Quality:
 
     def count(self, rows: Rows) -> Mapping[int, Cohort]:
         """Count predictions."""
-        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        answered = rows.take(rows.has("outcome", Outcome.OK))
         parts = by_block(answered, self._target.block_seconds)
         return {number: Cohort(predicted=len(part)) for number, part in parts}
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
-import numpy as np
 
 from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
@@ -63,7 +62,7 @@ class Service:
         return {number: self._answers(part) for number, part in by_block(rows, self._seconds)}
 
     def _answers(self, rows: Rows) -> Answers:
-        ok = np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_)
+        ok = rows.has("outcome", Outcome.OK)
         timed = ok & rows.prompt
         slow = rows.fixed["total_seconds"][timed] > self._target.spec.objective.latency_seconds
         return Answers(Tally.of(~ok), Tally.of(slow))

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Labelled, Rows
+from trimtab.domain.records import CodedTexts, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget
 from trimtab.judge.declared import declared
 from trimtab.judge.describe import day
 from trimtab.judge.estimate import coarse_bins
 from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, Seen, watches
-from trimtab.judge.signals.counts import Blocks, by_block, merged, missing_values, values_of
+from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged, missing_values
 from trimtab.judge.signals.family import Breaks, Span, Target
 from trimtab.judge.signals.parts import Brought, Odd, Parts, Unnamed, odd_parts
 
@@ -30,9 +30,6 @@ WORDS = {
     "stuck": "one and the same number",
 }
 """What is said of the rows of a broken column, by the kind of break."""
-
-Groups = dict[str, NDArray[np.bool_]]
-"""Rows of each segment, as masks; the segment `""` is all rows."""
 
 
 class Feeds(msgspec.Struct, frozen=True):
@@ -94,22 +91,19 @@ class Upstream:
         return {number: self._feeds(part) for number, part in parts}
 
     def _feeds(self, rows: Rows) -> Feeds:
-        groups: Groups = {"": np.ones(len(rows), dtype=np.bool_)}
-        for segment in self._groups:
-            name, _, value = segment.partition("=")
-            inside = values_of(rows, self._columns[name]) == value
-            groups[segment] = np.asarray(inside, dtype=np.bool_)
+        groups = [(segment, self._inside(rows, segment)) for segment in self._groups]
         places = [
-            coarse_bins(column, values_of(rows, self._columns[column.name]))
+            coarse_bins(column, column_of(rows, self._columns[column.name]))
             for column in self.unnamed.columns
         ]
         seen, cells = {}, {}
         odd: dict[str, Odd] = {}
         for name, column in self._columns.items():
-            recent, values = self.state.recent[name], values_of(rows, column)
-            missing, strange = missing_values(values), recent.strange(column, values)
-            seen[name] = Seen.of(recent, values, strange)
-            for segment, mask in groups.items():
+            values = column_of(rows, column)
+            missing = missing_values(values)
+            seen[name], strange = self.state.recent[name].look(column, values)
+            cells[f"{name}\n"] = Cell.of(missing, strange)
+            for segment, mask in groups:
                 cells[f"{name}\n{segment}"] = Cell.of(missing[mask], strange[mask])
             if missing.any() or strange.any():
                 gone, wrong = (
@@ -119,6 +113,10 @@ class Upstream:
                 odd |= odd_parts(name, self.unnamed.names, gone, wrong)
         sizes = dict(zip(self.unnamed.names, self.unnamed.count(places), strict=True))
         return Feeds(seen, cells, Brought(sizes, odd))
+
+    def _inside(self, rows: Rows, segment: str) -> NDArray[np.bool_]:
+        name, _, value = segment.partition("=")
+        return CodedTexts.of(column_of(rows, self._columns[name])).equal(value)
 
     def learn(self, labelled: Labelled) -> Mapping[int, Feeds]:
         """Labels say nothing here."""

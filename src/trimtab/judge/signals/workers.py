@@ -186,22 +186,23 @@ class Workers:
 
     def count(self, rows: Rows) -> Mapping[int, Deal]:
         """Count requests by the first of their rows; those that no worker had are left out."""
-        workers = rows.fixed.get("worker")
-        if workers is None:
+        if "worker" not in rows.fixed:
             return {}
-        had = np.array([name is not None for name in workers.tolist()], dtype=np.bool_)
+        had = np.asarray(rows.texts("worker").places >= 0, dtype=np.bool_)
         if self._target.spec.scale.batch:
             had &= rows.prompt
         first = rows.take(np.asarray(had & (rows.fixed["row"] == 0), dtype=np.bool_))
         return {number: self._deal(part) for number, part in by_block(first, self._seconds)}
 
     def _deal(self, rows: Rows) -> Deal:
-        workers = rows.fixed["worker"]
-        names = dict.fromkeys(workers.tolist())
-        return Deal.of({name: self._dealt(rows.take(workers == name)) for name in names})
+        workers = rows.texts("worker")
+        dealt = zip(workers.names, workers.counts().tolist(), strict=True)
+        return Deal.of(
+            {name: self._dealt(rows.take(workers.equal(name))) for name, n in dealt if n}
+        )
 
     def _dealt(self, rows: Rows) -> Dealt:
-        ok = np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_)
+        ok = rows.has("outcome", Outcome.OK)
         slow = rows.fixed["total_seconds"] > self._target.spec.objective.latency_seconds
         answered, late = int(ok.sum()), int((slow & ok & rows.prompt).sum())
         ends = [len(rows) - answered, late, *self._answers(rows.take(ok))]
