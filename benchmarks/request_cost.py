@@ -121,8 +121,8 @@ def routing(case: Case) -> RoutingSnapshot:
 class Echo:
     """Stands for the link to a worker: every batch is answered in the next turn of the loop."""
 
-    def __init__(self, path: str, release: str, owner: Any, log: Log) -> None:
-        self.path, self.worker, self.owner = path, "a-0", owner
+    def __init__(self, path: str, release: str, crew: Any, owner: Any, log: Log) -> None:
+        self.path, self.worker, self.crew, self.owner = path, "a-0", crew, owner
         self.ready, self.busy, self.idle_at = True, False, 0.0
         self.decoder = Decoder(loads=msgspec.json.decode)
         asyncio.get_running_loop().call_soon(owner.link_idle, self)
@@ -162,7 +162,7 @@ async def gateway_seconds(case: Case) -> float:
     gateway = Gateway(GatewayOptions(Path(), 0, 0), SpoolLog(Path(), "g0-1"), Log(io.StringIO()))
     gateway.http.tick(0.0)
     gateway.table.view = view = View(routing(case), {})
-    gateway.pools.apply(view.plans, view.workers)
+    gateway.pools.apply(view.plans, view.targets)
     await asyncio.sleep(0)
     clients = [(gateway.http.connection(), Client()) for _ in range(case.batch)]
     for connection, client in clients:
@@ -219,11 +219,14 @@ def controller_seconds(monitors: Monitors) -> dict[str, float]:
     return {name: seconds / len(rows) for name, seconds in found.items()}
 
 
+TRAFFIC, DEMANDS = Traffic(), Demands()
+
+
 def _observed(rows: Rows) -> None:
     Watermark().after(rows.take(rows.fixed["final"]))
-    Traffic().observe(rows)
+    TRAFFIC.observe(rows)
     now = float(rows.fixed["received_at"][-1]) + 1.0
-    Demands().observe(DeploymentSpec(name="m", model="m"), rows, now)
+    DEMANDS.observe(DeploymentSpec(name="m", model="m"), rows, now)
 
 
 def measured(case: Case, runs: int) -> tuple[float, dict[str, float]]:

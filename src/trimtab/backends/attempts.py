@@ -1,14 +1,14 @@
-"""Attempts of a spool as columns: one value an attempt, and the values of their rows in chunks."""
+"""Attempts of a spool, in the order in which they were spooled."""
 
 from collections.abc import Sequence
-from operator import attrgetter
+from functools import cached_property
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
-from trimtab.domain.records import FIXED_COLUMNS
-from trimtab.ports.logsink import Answered, Entry, Texts
+import numpy as np
 
-OF_ATTEMPT = tuple(name for name, _ in FIXED_COLUMNS if name not in ("row", "release"))
-"""Fixed columns that have one value for all the rows of an attempt."""
+from trimtab.domain.records import Ints
+from trimtab.ports.logsink import Attempts, Entry, Texts
 
 
 class Chunk(NamedTuple):
@@ -20,31 +20,52 @@ class Chunk(NamedTuple):
     outputs: list[bytes | Texts] | None
 
 
-class AttemptColumns:
-    """Attempts of one schema in the order in which they were spooled.
+class AttemptParts:
+    """Attempts of one schema: `parts` hold one each, or some that were answered together.
 
-    `rows` is the number of rows of each attempt, `fixed` has a list of as many values for each of
-    `OF_ATTEMPT`.
+    `rows` are the rows of each attempt, `attempts` the attempts of each part.
     """
 
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-        self.fixed: dict[str, list[Any]] = {name: [] for name in OF_ATTEMPT}
-        self.chunks: list[Chunk] = []
+    def __init__(self, parts: Sequence[Attempts]) -> None:
+        self.parts = parts
+        rows = [[part.rows] if isinstance(part, Entry) else part.rows for part in parts]
+        self.rows: Ints = np.array(list(chain.from_iterable(rows)), dtype=np.int64)
+        self.attempts: Ints = np.array(list(map(len, rows)), dtype=np.int64)
+        self._sizes = np.add.reduceat(self.rows, np.cumsum(self.attempts) - self.attempts)
 
-    def add_entries(self, entries: Sequence[Entry]) -> None:
-        """Append single attempts."""
-        self.rows += [entry.rows for entry in entries]
-        for name, values in self.fixed.items():
-            values.extend(map(attrgetter(name), entries))
-        self.chunks += [Chunk(e.rows, e.inputs, e.key, e.outputs) for e in entries]
+    @property
+    def total(self) -> int:
+        """Rows of all attempts."""
+        return int(self.rows.sum())
 
-    def add_answered(self, answered: Answered) -> None:
-        """Append attempts that were answered together; what they have in common is repeated."""
-        rows = answered.rows
-        self.rows += rows
-        for name, values in self.fixed.items():
-            value = getattr(answered, name, None)
-            values.extend(value if isinstance(value, list) else [value] * len(rows))
-        chunk = Chunk(sum(rows), answered.inputs, answered.key, answered.outputs)
-        self.chunks.append(chunk)
+    @cached_property
+    def by_attempt(self) -> Ints | None:
+        """The attempt of each row; None where each attempt has one."""
+        alone = self.total == len(self.rows)
+        return None if alone else np.repeat(np.arange(len(self.rows)), self.rows)
+
+    @cached_property
+    def by_part(self) -> Ints:
+        """The part of each row."""
+        return np.repeat(np.arange(len(self.parts)), self._sizes)
+
+    def said(self, name: str) -> list[Any]:
+        """What each part says of a column: a value, or a list or packed floats of its attempts'."""
+        return [getattr(part, name, None) for part in self.parts]
+
+    def each(self, said: Sequence[Any]) -> list[Any]:
+        """One value an attempt of what parts say."""
+        pairs = zip(said, self.attempts.tolist(), strict=True)
+        return list(chain.from_iterable(_told(value, count) for value, count in pairs))
+
+    def chunks(self) -> list[Chunk]:
+        """The values of the rows."""
+        pairs = zip(self.parts, self._sizes.tolist(), strict=True)
+        return [Chunk(rows, part.inputs, part.key, part.outputs) for part, rows in pairs]
+
+
+def _told(said: Any, count: int) -> Any:
+    """The values of a part's attempts."""
+    if isinstance(said, bytes):
+        return np.frombuffer(said, dtype="<f8").tolist()
+    return said if isinstance(said, list) else repeat(said, count)

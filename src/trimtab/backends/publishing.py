@@ -14,12 +14,11 @@ import msgspec
 import pyarrow as pa
 
 from trimtab.backends import spool
-from trimtab.backends.attempts import AttemptColumns
 from trimtab.backends.durable import sync_folder
 from trimtab.backends.rolls import Rolls
 from trimtab.backends.segment_tables import labels_table, row_groups, rows_table
 from trimtab.domain import layout
-from trimtab.ports.logsink import LabelBlock, LogSchema
+from trimtab.ports.logsink import Attempts, LabelBlock, LogSchema
 
 LOCK = ".publishing"
 SEQUENCES = 1000
@@ -73,23 +72,21 @@ class _Content:
     """What a spool holds, up to its first record that is not whole, in the order of the file."""
 
     def __init__(self, data: bytes) -> None:
-        self.attempts: dict[LogSchema, AttemptColumns] = {}
+        self.attempts: dict[LogSchema, list[Attempts]] = {}
         self.labels: dict[str, list[LabelBlock]] = {}
-        schemas: dict[int, LogSchema] = {}
+        numbered: dict[int, list[Attempts]] = {}
         for record in spool.whole_records(data):
             match record:
                 case spool.SchemaRecord(number=number, schema=schema):
-                    schemas[number] = schema
+                    numbered[number] = self.attempts.setdefault(schema, [])
                 case spool.RowsRecord(number=number, entries=entries):
-                    self._of(schemas[number]).add_entries(entries)
+                    numbered[number] += entries
                 case spool.AnsweredRecord(number=number, answered=answered):
-                    self._of(schemas[number]).add_answered(answered)
+                    numbered[number].append(answered)
                 case spool.LabelsRecord(deployment=deployment, columns=columns):
                     block = LabelBlock(deployment, columns)
                     self.labels.setdefault(deployment, []).append(block)
-
-    def _of(self, schema: LogSchema) -> AttemptColumns:
-        return self.attempts.setdefault(schema, AttemptColumns())
+        self.attempts = {schema: parts for schema, parts in self.attempts.items() if parts}
 
 
 def _write_rows(home: Path, writer: str, number: int, content: _Content, rolls: Rolls) -> None:

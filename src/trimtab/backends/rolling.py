@@ -26,6 +26,8 @@ ROW_GROUP = 16_384
 """Rows of a row group: what a reader of one segment decodes."""
 RANGED = ("event_time", "received_at", "at")
 """Columns whose least and largest value each row group tells."""
+DIFFERENT = ("request_id", "trace_id", "key")
+"""Texts that repeat seldom."""
 MERGED_BYTES = 32 * 1024 * 1024
 """Size up to which files of an hour become one."""
 MOST_MERGED = 24
@@ -256,10 +258,11 @@ def _resting(groups: Iterable[pa.Table], rest: Callable[[], None]) -> Iterator[p
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
-    """How columns are written. A dictionary of numbers that all differ is larger than they are;
-    their bytes, place by place, are smaller. Only times are asked for by their range."""
+    """How columns are written. A dictionary of values that differ is larger than they are; the
+    bytes of numbers, place by place, are smaller. Only times are asked for by their range."""
     floats = [field.name for field in schema if pa.types.is_floating(field.type)]
-    texts = [field.name for field in schema if _textual(field.type)]
+    textual = [field.name for field in schema if _textual(field.type)]
+    texts = [name for name in textual if name not in DIFFERENT]
     return {
         "compression": "zstd",
         "write_page_checksum": True,

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trimtab.backends.attempts import OF_ATTEMPT, AttemptColumns, Chunk
+from trimtab.backends.attempts import AttemptParts, Chunk
 from trimtab.backends.requestlog_files import ARROW, CODED, FEW, INPUT, OUTPUT
-from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
-from trimtab.ports.logsink import LabelBlock, LogSchema, ValueKind
+from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Ints
+from trimtab.ports.logsink import Attempts, LabelBlock, LogSchema, ValueKind
 
 if TYPE_CHECKING:
     Array: TypeAlias = pa.Array[Any]
@@ -45,9 +45,11 @@ def _column_kinds(schema: LogSchema) -> dict[str, ValueKind]:
     return kinds | {f"{OUTPUT}{name}": kind for name, kind in schema.outputs}
 
 
-def rows_table(attempts: Mapping[LogSchema, AttemptColumns]) -> pa.Table:
+def rows_table(attempts: Mapping[LogSchema, Sequence[Attempts]]) -> pa.Table:
     """One table of all attempts; a column that a release lacks is null in its rows."""
-    tables = [_schema_table(schema, each) for schema, each in attempts.items()]
+    tables = [_schema_table(schema, AttemptParts(parts)) for schema, parts in attempts.items()]
+    if len(tables) == 1:
+        return tables[0]
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
 
 
@@ -61,8 +63,8 @@ def labels_table(blocks: Sequence[LabelBlock]) -> pa.Table:
     )
 
 
-def _schema_table(schema: LogSchema, attempts: AttemptColumns) -> pa.Table:
-    chunks = attempts.chunks
+def _schema_table(schema: LogSchema, attempts: AttemptParts) -> pa.Table:
+    chunks = attempts.chunks()
     columns = _fixed(schema, attempts)
     columns |= _inputs(schema, chunks)
     if schema.key is not None:
@@ -73,31 +75,37 @@ def _schema_table(schema: LogSchema, attempts: AttemptColumns) -> pa.Table:
     return pa.table(columns)
 
 
-def _fixed(schema: LogSchema, attempts: AttemptColumns) -> dict[str, Array]:
-    rows = np.array(attempts.rows)
-    total = int(rows.sum())
-    spread = np.repeat(np.arange(len(rows)), rows) if total > len(rows) else None
+def _fixed(schema: LogSchema, attempts: AttemptParts) -> dict[str, Array]:
+    rows = attempts.rows
     starts = np.repeat(np.cumsum(rows) - rows, rows)
-    columns: dict[str, Array] = {
-        "row": pa.array((np.arange(total) - starts).astype(np.int32)),
-        "release": _column([schema.release] * len(rows), _kind("release"), spread),
-    }
-    for name in OF_ATTEMPT:
-        columns[name] = _column(attempts.fixed[name], _kind(name), spread)
-    return {name: columns[name] for name, _ in FIXED_COLUMNS}
+    columns: dict[str, Array] = {}
+    for name, kind in FIXED_COLUMNS:
+        if name == "row":
+            places = np.arange(attempts.total) - starts
+            columns[name] = pa.array(places.astype(np.int32))
+        elif name == "release":
+            columns[name] = _alike(schema.release, CODED, attempts.total)
+        else:
+            columns[name] = _column(attempts, name, CODED if name in FEW else ARROW[kind])
+    return columns
 
 
-def _kind(name: str) -> pa.DataType:
-    return CODED if name in FEW else ARROW[dict(FIXED_COLUMNS)[name]]
+def _column(attempts: AttemptParts, name: str, kind: pa.DataType) -> Array:
+    """What parts say once is repeated for their rows, and what they say of each attempt for its
+    own. Most columns are the same throughout."""
+    said = attempts.said(name)
+    types = set(map(type, said))
+    if types == {bytes}:
+        return _spread(pa.array(np.frombuffer(b"".join(said), dtype="<f8")), attempts.by_attempt)
+    if types & {bytes, list}:
+        return _spread(pa.array(attempts.each(said), type=kind), attempts.by_attempt)
+    if said.count(said[0]) == len(said):
+        return _alike(said[0], kind, attempts.total)
+    return _spread(pa.array(said, type=kind), attempts.by_part)
 
 
-def _column(values: Sequence[Any], kind: pa.DataType, spread: NDArray[np.int64] | None) -> Array:
-    """One value an attempt, repeated for its rows. Most columns are the same throughout."""
-    first = values[0]
-    if first == values[-1] and values.count(first) == len(values):
-        return _alike(first, kind, len(values) if spread is None else len(spread))
-    column: Array = pa.array(values, type=kind)
-    return column if spread is None else column.take(spread)
+def _spread(values: Array, places: Ints | None) -> Array:
+    return values if places is None else values.take(places)
 
 
 def _alike(value: Any, kind: pa.DataType, rows: int) -> Array:
@@ -117,9 +125,10 @@ def _inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Array]:
         parts = [c.inputs[position] if isinstance(c.inputs, list) else None for c in chunks]
         if kind == "vector":
             columns[f"{INPUT}{name}"] = _vectors(parts, np.array([c.rows for c in chunks]))
+        elif kind == "number":
+            columns[f"{INPUT}{name}"] = _numbers(parts, chunks)
         else:
-            lists = [_or_missing(part, chunk) for part, chunk in zip(parts, chunks, strict=True)]
-            columns[f"{INPUT}{name}"] = _values(_chained(lists), kind)
+            columns[f"{INPUT}{name}"] = _texts(parts, chunks)
     return columns
 
 
@@ -136,27 +145,37 @@ def _matrix_inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Arra
     }
 
 
-def _values(values: list[Any], kind: ValueKind) -> Array:
-    """Numbers become float64 whatever they were, because monitors compare them as such."""
-    if kind == "number":
-        return pa.array(np.array(values, dtype=np.float64), from_pandas=True)
-    return pa.array(values, type=pa.string())
-
-
 def _output(chunks: Sequence[Chunk], position: int, kind: ValueKind) -> Array:
     parts = [None if chunk.outputs is None else chunk.outputs[position] for chunk in chunks]
     if kind == "text":
-        texts = [_or_missing(part, chunk) for part, chunk in zip(parts, chunks, strict=True)]
-        return pa.array(_chained(texts), type=pa.string())
+        return _texts(parts, chunks)
     if kind == "vector":
         return _vectors(parts, np.array([chunk.rows for chunk in chunks]))
-    blank = np.full(1, np.nan).tobytes()
-    held = [_bytes(part, blank * chunk.rows) for part, chunk in zip(parts, chunks, strict=True)]
-    numbers: Array = pa.array(np.frombuffer(b"".join(held), dtype="<f8"), from_pandas=True)
+    return _numbers(parts, chunks)
+
+
+Part = bytes | list[Any] | None
+"""What a chunk says of a column: None where it has no values."""
+
+
+def _texts(parts: Sequence[Part], chunks: Sequence[Chunk]) -> Array:
+    lists = [_or_missing(part, chunk) for part, chunk in zip(parts, chunks, strict=True)]
+    return pa.array(_chained(lists), type=pa.string())
+
+
+def _numbers(parts: Sequence[Part], chunks: Sequence[Chunk]) -> Array:
+    """Numbers become float64 whatever they were, because monitors compare them as such."""
+    pairs = zip(parts, chunks, strict=True)
+    packed = [part if isinstance(part, bytes) else _packed(part, chunk) for part, chunk in pairs]
+    numbers: Array = pa.array(np.frombuffer(b"".join(packed), dtype="<f8"), from_pandas=True)
     return numbers
 
 
-def _vectors(parts: Sequence[bytes | list[Any] | None], rows: NDArray[np.int64]) -> Array:
+def _packed(part: list[Any] | None, chunk: Chunk) -> bytes:
+    return np.array(_or_missing(part, chunk), dtype="<f8").tobytes()
+
+
+def _vectors(parts: Sequence[Part], rows: NDArray[np.int64]) -> Array:
     """A list of numbers a row; null where there was no value."""
     held = [_bytes(part, b"") for part in parts]
     widths = np.array([len(data) // 8 for data in held]) // rows
@@ -169,11 +188,11 @@ def _vectors(parts: Sequence[bytes | list[Any] | None], rows: NDArray[np.int64])
     return lists
 
 
-def _bytes(part: bytes | list[Any] | None, otherwise: bytes) -> bytes:
+def _bytes(part: Part, otherwise: bytes) -> bytes:
     return part if isinstance(part, bytes) else otherwise
 
 
-def _or_missing(part: bytes | list[Any] | None, chunk: Chunk) -> list[Any]:
+def _or_missing(part: Part, chunk: Chunk) -> list[Any]:
     return part if isinstance(part, list) else [None] * chunk.rows
 
 

@@ -1,6 +1,8 @@
 """The request log of one gateway: attempts are spooled before their answers leave."""
 
 import asyncio
+import math
+import struct
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, TypeVar, cast
@@ -60,7 +62,7 @@ class Recorder:
         for route in routes:
             mine = answered if len(routes) == 1 else [a for a in answered if a[0].route is route]
             schema = route.schema(mine[0][0].plan)
-            self._keep(schema, _answered(mine, values, timing, now))
+            self._keep(schema, _answered(mine, schema, values, timing, now))
 
     def _keep(self, schema: LogSchema, attempts: Attempts) -> None:
         kept = self._attempts.get(schema)
@@ -160,15 +162,19 @@ def _entry(call: Call, ended: Ended) -> Entry:
 
 
 def _answered(
-    together: Together, values: Sequence[OutputValues], timing: Timing, now: float
+    together: Together,
+    schema: LogSchema,
+    values: Sequence[OutputValues],
+    timing: Timing,
+    now: float,
 ) -> Answered:
     calls = [call for call, _ in together]
     first = calls[0]
     return Answered(
         [call.request_id for call in calls],
         [call.rows for call in calls],
-        [call.event_time for call in calls],
-        [call.received_at for call in calls],
+        _packed([call.event_time for call in calls]),
+        _packed([call.received_at for call in calls]),
         _once([call.mode for call in calls]),
         _once([call.lane for call in calls]),
         first.route.rollout,
@@ -178,14 +184,18 @@ def _answered(
         _once([not call.shadow for call in calls]),
         Outcome.OK,
         first.worker,
-        [call.sent_at - call.queued_at for call in calls],
+        _packed([call.sent_at - call.queued_at for call in calls]),
         timing.model,
-        [now - call.started_at for call in calls],
-        _inputs(first.plan, [call.inputs for call in calls if call.inputs is not None]),
+        _packed([now - call.started_at for call in calls]),
+        _inputs(first.plan, schema, [c.inputs for c in calls if c.inputs is not None]),
         _keys(calls) if first.route.key is not None else None,
         [_output(each, together) for each in values],
         _once([None if call.trace is None else call.trace.id for call in calls]),
     )
+
+
+def _packed(values: list[float]) -> bytes:
+    return struct.pack(f"<{len(values)}d", *values)
 
 
 def _once(values: list[T]) -> T | list[T]:
@@ -194,11 +204,25 @@ def _once(values: list[T]) -> T | list[T]:
     return first if values.count(first) == len(values) else values
 
 
-def _inputs(plan: Plan, inputs: Sequence[Inputs]) -> bytes | list[list[Any] | bytes]:
+def _inputs(
+    plan: Plan, schema: LogSchema, inputs: Sequence[Inputs]
+) -> bytes | list[list[Any] | bytes]:
     if plan.matrix:
         return b"".join([each.matrix or b"" for each in inputs])
     columns = [cast(list[Any], each.logged) for each in inputs]
-    return [_chained(parts) for parts in zip(*columns, strict=True)]
+    chained = map(_chained, zip(*columns, strict=True))
+    return [
+        _numbers(values) if kind == "number" and isinstance(values, list) else values
+        for values, (_, kind) in zip(chained, schema.inputs, strict=True)
+    ]
+
+
+def _numbers(values: list[Any]) -> bytes:
+    """Numbers of any type, with None for missing."""
+    try:
+        return _packed(values)
+    except struct.error:
+        return _packed([math.nan if value is None else value for value in values])
 
 
 def _chained(parts: Sequence[list[Any] | bytes]) -> list[Any] | bytes:

@@ -10,6 +10,8 @@ ValueKind = Literal["number", "text", "vector"]
 """How a value is logged: float64, string, or list of float64."""
 
 Texts = list[str | None]
+Packed = bytes | list[float]
+"""Float64 numbers as little-endian bytes; a list of them in spools of older versions."""
 
 
 class LogSchema(msgspec.Struct, frozen=True, cache_hash=True):
@@ -31,8 +33,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     The first fields, and the last, are columns of `trimtab.domain.records.FIXED_COLUMNS`. `inputs`
     is None for a request that was refused, one float64 matrix (little-endian, row-major, NaN for
     missing) where all inputs are numbers, and otherwise one list per column, or float64 numbers as
-    bytes for a vector. `key` has a business key per row. `outputs` has, per output, a text per row
-    or float64 numbers as bytes; None without an answer.
+    bytes for a vector (and for numbers, where attempts were answered together). `key` has a
+    business key per row. `outputs` has, per output, a text per row or float64 numbers as bytes;
+    None without an answer.
     """
 
     request_id: str
@@ -67,8 +70,8 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     request_id: list[str]
     rows: list[int]
-    event_time: list[float]
-    received_at: list[float]
+    event_time: Packed
+    received_at: Packed
     mode: str | list[str]
     lane: str | list[str]
     rollout: str | None
@@ -78,9 +81,9 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     final: bool | list[bool]
     outcome: str
     worker: str | None
-    queue_seconds: list[float | None]
+    queue_seconds: Packed
     model_seconds: float
-    total_seconds: list[float]
+    total_seconds: Packed
     inputs: bytes | list[list[Any] | bytes] | None = None
     key: Texts | None = None
     outputs: list[bytes | Texts] | None = None
