@@ -3,6 +3,7 @@
 usage: scripts/bench request_cost [--case NAME ...] [--runs N]
 
 Processor time in one process, the least of some runs: no sockets, no model, everything on.
+Monitors have seen a day with ten million rows, so that a sample of the relations is scored.
 Requests are answered in batches; `numbers` are of a model of thirty numbers that go together,
 `mixed` of one of ten texts of eight categories and twenty numbers. What the kernel, the event
 loop's I/O and the worker cost comes on top (`scripts/bench serving`).
@@ -30,7 +31,7 @@ from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.spool import SpoolLog
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import Digest
-from trimtab.domain.records import Rows
+from trimtab.domain.records import LABEL_COLUMNS, Labels, Rows
 from trimtab.domain.routing import DeploymentRoute, Route, RoutingSnapshot, Target
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway import pool
@@ -39,6 +40,7 @@ from trimtab.gateway.main import Gateway, GatewayOptions
 from trimtab.gateway.table import View
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
+from trimtab.judge.signals.multivariate import Multivariate
 from trimtab.loop.demand import Demands
 from trimtab.loop.joiner import Joiner, Terms
 from trimtab.loop.traffic import Traffic
@@ -48,9 +50,15 @@ from trimtab.worker.frames import Decoder, Kind, Tensor, decode_all, encode_tens
 
 WIDTH, TEXTS, CATEGORIES = 30, 10, 8
 RUNS, QUESTIONS = 7, 64
-REFERENCE = 5_000
+REFERENCE, USUAL = 5_000, 10_000_000
 RELEASE = Digest(f"sha256:{1:064x}")
 OUTPUTS = (Output("score", Datatype.FP64), Output("label", Datatype.BYTES))
+LABEL = Labels(
+    {
+        name: np.array(["nobody" if kind == "string" else 0], object if kind == "string" else kind)
+        for name, kind in LABEL_COLUMNS
+    }
+)
 Values = dict[str, NDArray[Any]]
 
 
@@ -188,12 +196,16 @@ async def _turn(clients: list[tuple[Any, Client]], asked: Iterator[bytes]) -> No
 
 
 def started(case: Case) -> Monitors:
-    """Monitors of a release, as they begin."""
+    """Monitors of a release, as they are after a day with `USUAL` rows."""
     spec = DeploymentSpec(name="m", model="m")
     score = {"score": np.random.default_rng(2).uniform(size=REFERENCE)}
     label = np.array([str(int(each > 0.5)) for each in score["score"]], dtype=object)
     profile = build_profile(Reference(case.signature, case.values(REFERENCE, 1), score, label))
-    return Monitors.start(spec, case.signature, profile, RELEASE, 0.0)
+    monitors = Monitors.start(spec, case.signature, profile, RELEASE, 0.0)
+    for family in monitors.families:
+        if isinstance(family, Multivariate):
+            family.state.sizes = [USUAL]
+    return monitors
 
 
 def controller_seconds(monitors: Monitors) -> dict[str, float]:
@@ -212,7 +224,9 @@ def controller_seconds(monitors: Monitors) -> dict[str, float]:
     rows = timed("read", lambda: log.rows(segment))
     timed("clock, traffic and demand", lambda: _observed(rows))
     timed("monitors", lambda: monitors.observe(rows))
-    timed("joiner", lambda: Joiner(Terms(86_400.0)).add(segment, rows))
+    joiner = Joiner(Terms(86_400.0))
+    timed("joiner", lambda: joiner.add(segment, rows))
+    timed("of it when a label comes", lambda: joiner.learn(LABEL, 0.0))
     for family in monitors.families:
         timed(f"of monitors: {family.name}", lambda family=family: family.count(rows))
     timed("roll", lambda: log.roll("m"))
@@ -223,7 +237,7 @@ TRAFFIC, DEMANDS = Traffic(), Demands()
 
 
 def _observed(rows: Rows) -> None:
-    Watermark().after(rows.take(rows.fixed["final"]))
+    Watermark(float(rows.fixed["received_at"][0])).after(rows.take(rows.fixed["final"]))
     TRAFFIC.observe(rows)
     now = float(rows.fixed["received_at"][-1]) + 1.0
     DEMANDS.observe(DeploymentSpec(name="m", model="m"), rows, now)

@@ -47,6 +47,7 @@ def rows(n: int, *, seed: int = 0, start: float = 0.0, seconds: float = DAY, **f
         "request_id": [f"{seed}-{i}" for i in range(n)],
         "row": 0,
         "event_time": start + np.arange(n) * seconds / max(n, 1),
+        "received_at": start + np.arange(n) * seconds / max(n, 1),
         "release": STABLE.digest,
         "mode": "stable",
         "weight": 0,

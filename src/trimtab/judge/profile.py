@@ -262,7 +262,9 @@ def _relations(
     days = None if week is None else When(week.day[some], week.place[some], 0)
     half = some % 2 == 1 if days is None else days.day > days.day.max() / 2
     learned = relations.learned_relations(inputs, seen, half)
-    scores = relations.scores(relations.partners(learned), relations.lifts(learned, seen))
+    scores = relations.scores(
+        relations.partners(learned), relations.lifts(learned, relations.tables(learned), seen)
+    )
     scored = tuple(column_profile(name, score, days) for name, score in scores.items())
     return msgspec.structs.replace(learned, scores=scored)
 

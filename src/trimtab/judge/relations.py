@@ -122,14 +122,19 @@ def _pair(pair: Places, counts: Ints) -> Pair:
     return Pair(*pair, tuple(lift.ravel().tolist()), usual)
 
 
-def lifts(profile: MultivariateProfile, values: Mapping[str, Column]) -> list[Ints]:
-    """The lift of each pair in each live row."""
+def tables(profile: MultivariateProfile) -> list[Ints]:
+    """The lift of each pair by the bin of the first and that of the second, in one row."""
+    return [np.array(pair.lift, dtype=np.int64) for pair in profile.pairs]
+
+
+def lifts(
+    profile: MultivariateProfile, known: Sequence[Ints], values: Mapping[str, Column]
+) -> list[Ints]:
+    """The lift of each pair in each live row; `known` is what `tables` says."""
     codes = [coarse_bins(each, values[each.name]) for each in profile.columns]
     return [
-        np.array(pair.lift)[
-            codes[pair.first] * profile.columns[pair.second].size + codes[pair.second]
-        ]
-        for pair in profile.pairs
+        table[codes[pair.first] * profile.columns[pair.second].size + codes[pair.second]]
+        for pair, table in zip(profile.pairs, known, strict=True)
     ]
 
 

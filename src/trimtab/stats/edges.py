@@ -17,6 +17,9 @@ Numbers = NDArray[Any]
 COMPARED = 24
 """More edges than this are searched for, not compared with."""
 
+FEW = 256
+"""Fewer floats than this are searched for too: a pass costs as much whatever it passes over."""
+
 
 def at_most(values: Numbers, edges: Sequence[float]) -> NDArray[np.int64]:
     """How many values are at most each of the rising, finite edges; NaN is at most none.
@@ -52,7 +55,8 @@ def bins_of(values: Numbers, edges: NDArray[np.float64]) -> NDArray[np.int64]:
     >>> bins_of(np.array([0.5, 1.0, 1.5, 9.0]), np.array([1.0, 2.0])).tolist()
     [0, 0, 1, 2]
     """
-    if edges.size > COMPARED:
+    few = values.size < FEW and values.dtype.kind == "f"
+    if few or edges.size > COMPARED:
         found = np.searchsorted(edges, values.astype(np.float64), side="left")
         return np.where(np.isnan(values), 0, found)
     bins = np.zeros(values.size, dtype=np.int8)

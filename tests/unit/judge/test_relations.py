@@ -67,7 +67,9 @@ def test_rows_of_the_same_law_score_as_the_reference_did(rows: int) -> None:
     """However small it was: within what a reference of so many rows knows of shares."""
     profile = learned({name: values[:rows] for name, values in chain().items()})
     live = chain(20_000, seed=6)
-    found = relations.scores(relations.partners(profile), relations.lifts(profile, live))
+    found = relations.scores(
+        relations.partners(profile), relations.lifts(profile, relations.tables(profile), live)
+    )
     for column in profile.scores:
         bins = np.searchsorted(column.cuts, found[column.name], side="left")
         shares = np.bincount(bins, minlength=len(column.masses)) / bins.size
@@ -77,6 +79,8 @@ def test_rows_of_the_same_law_score_as_the_reference_did(rows: int) -> None:
 
 def test_lifts_are_whole_numbers_whose_mean_is_what_is_usual() -> None:
     profile, live = learned(chain()), chain(20_000, seed=6)
-    for pair, lift in zip(profile.pairs, relations.lifts(profile, live), strict=True):
+    for pair, lift in zip(
+        profile.pairs, relations.lifts(profile, relations.tables(profile), live), strict=True
+    ):
         assert lift.dtype == np.int64
         assert abs(lift.mean() - pair.usual) < 40.0

@@ -28,7 +28,7 @@ from trimtab.judge.estimate import strange_rows as slow_strange_rows
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import column_profile
 from trimtab.judge.reports import Surroundings
-from trimtab.judge.signals.breaks import Cell, Recent, Seen
+from trimtab.judge.signals.breaks import Cell, Recent
 from trimtab.judge.signals.counts import Bins, merged
 from trimtab.judge.signals.registry import SERVED
 from trimtab.monitoring import counting, timeline
@@ -211,7 +211,7 @@ def compare(reference: np.ndarray, values: np.ndarray, plain: np.ndarray) -> Non
     made = counting.count_numbers(known, recent, values, segments)
     missing, strange = np.isnan(plain), recent.strange(known, plain)
     assert made.bins == Bins.of(known, plain)
-    assert made.seen == Seen.of_numbers(recent, plain, strange)
+    assert made.seen == recent.look(known, plain)[0]
     assert made.cells["x\n"] == Cell.of(missing, strange)
     assert made.cells["x\ns=a"] == Cell.of(missing[half], strange[half])
 
@@ -235,7 +235,7 @@ def test_texts_in_every_layout_are_counted_as_the_judge_counts(
     missing = np.array([value is None for value in live])
     strange = recent.strange(known, plain)
     assert made.bins == Bins.of(known, plain)
-    assert made.seen == Seen.of_numbers(recent, plain, strange)
+    assert made.seen == recent.look(known, plain)[0]
     assert made.cells["x\n"] == Cell.of(missing, strange)
 
 

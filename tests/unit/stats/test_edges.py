@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trimtab.stats.edges import COMPARED, at_most, between, bins_of
+from trimtab.stats.edges import COMPARED, FEW, at_most, between, bins_of
 
 EDGES = st.sets(st.floats(-5, 5), max_size=COMPARED + 6).map(lambda edges: tuple(sorted(edges)))
 
@@ -30,8 +30,10 @@ def test_the_bin_of_a_value_is_that_of_a_search(
     edges: tuple[float, ...], drawn: list[float]
 ) -> None:
     """NaN is above no edge."""
-    bins = bins_of(np.array(drawn, dtype=np.float64), np.array(edges, dtype=np.float64))
-    assert bins.tolist() == [sum(value > edge for edge in edges) for value in drawn]
+    places = [sum(value > edge for edge in edges) for value in drawn]
+    for times in (1, FEW):
+        bins = bins_of(np.array(drawn * times, np.float64), np.array(edges, dtype=np.float64))
+        assert bins.tolist() == places * times
 
 
 @given(EDGES, st.lists(st.integers(-6, 6)))

@@ -6,7 +6,6 @@ how usual its value is beside those of its partners (`judge.relations`).
 
 from collections.abc import Mapping
 from typing import ClassVar
-from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -17,7 +16,7 @@ from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.describe import Subject
-from trimtab.judge.relations import FEWEST_REFERENCE, lifts, partners, scores
+from trimtab.judge.relations import FEWEST_REFERENCE, lifts, partners, scores, tables
 from trimtab.judge.signals import columns
 from trimtab.judge.signals.counts import Bins, Blocks, by_block, column_of, merged, sums
 from trimtab.judge.signals.family import Breaks, Target
@@ -29,6 +28,9 @@ SAMPLED = 4_096
 MOST_SCORED = 64 * SAMPLED
 """Scored rows of a block beyond which no more are scored, and it is not judged: its size was not
 foreseen, as that of the first one is not."""
+
+MIXER = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number whose products look like chance in their upper bits (Knuth, TAOCP 6.4)."""
 
 SIZES = 7
 """Blocks that tell how many rows the next one will hold."""
@@ -80,7 +82,7 @@ class Multivariate:
     def __init__(self, target: Target, profile: ReferenceProfile) -> None:
         self._target, self._reference = target, profile
         self._profile = profile.multivariate or MultivariateProfile()
-        self._partners = partners(self._profile)
+        self._partners, self._tables = partners(self._profile), tables(self._profile)
         inputs = {column.name: column for column in profile.inputs}
         self._inputs = [inputs[column.name] for column in self._profile.columns]
         self._scores = {column.name: column for column in self._profile.scores}
@@ -103,7 +105,7 @@ class Multivariate:
         return len(self._scores)
 
     def count(self, rows: Rows) -> Mapping[int, Related]:
-        """Score a sample of the rows, taken by their request ids."""
+        """Score a sample of the rows, taken by when they were received."""
         if not self.streams:
             return {}
         parts = by_block(rows, self._target.block_seconds)
@@ -128,7 +130,7 @@ class Multivariate:
     def scored(self, rows: Rows, of: int) -> Related:
         """Counts of `rows` of one block, which stand for `of` rows."""
         values = {column.name: column_of(rows, column) for column in self._inputs}
-        found = lifts(self._profile, values)
+        found = lifts(self._profile, self._tables, values)
         bins = {
             name: Bins.of(self._scores[name], each)
             for name, each in scores(self._partners, found).items()
@@ -198,9 +200,12 @@ class Multivariate:
 
 
 def _sample(rows: Rows, every: int) -> NDArray[np.bool_]:
-    """One of `every` rows, the same ones whoever counts them."""
+    """One of `every` rows, the same ones whoever counts them: when a request was received says
+    nothing of what is in it, and nobody can choose its last bits."""
     if every == 1:
         return np.ones(len(rows), dtype=np.bool_)
-    ids = rows.fixed["request_id"].tolist()
-    codes = np.fromiter(map(crc32, map(str.encode, ids)), np.int64, len(ids))
-    return np.asarray((codes + rows.fixed["row"]) % every == 0, dtype=np.bool_)
+    mixed = np.ascontiguousarray(rows.fixed["received_at"]).view(np.uint64) * MIXER
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= MIXER
+    places = (mixed >> np.uint64(33)).astype(np.int64) + rows.fixed["row"]
+    return np.asarray(places % every == 0, dtype=np.bool_)
