@@ -1,4 +1,4 @@
-"""What makes a name survive a power loss."""
+"""What makes a name, or what it stands for, survive a power loss."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,16 @@ from pathlib import Path
 
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable; their contents are the caller's matter."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def sync_file(path: Path) -> None:
+    """Make the contents of a file durable that was written and closed."""
+    _sync(path, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

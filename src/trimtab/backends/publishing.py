@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from trimtab.backends import spool
-from trimtab.backends.durable import sync_folder
+from trimtab.backends.durable import sync_file, sync_folder
 from trimtab.backends.rolls import Rolls
 from trimtab.backends.segment_tables import labels_table, row_groups, rows_table
 from trimtab.domain import layout
@@ -23,6 +23,8 @@ from trimtab.ports.logsink import Attempts, LabelBlock, LogSchema
 LOCK = ".publishing"
 SEQUENCES = 1000
 """Sequences that each spool has to itself: one for every group of columns that fit together."""
+BUFFER = 1024 * 1024
+"""Bytes that are gathered for a write: the columns of a segment are small, and many."""
 
 
 def publish(home: Path, rolls: Rolls | None = None) -> int:
@@ -120,12 +122,13 @@ def write_segment(path: Path, table: pa.Table, *, durable: bool = False) -> None
     """Show a table as a finished segment by a rename, `durable` once it is on the disk."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        with pa.ipc.new_file(file, table.schema) as out:
-            out.write_table(table)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
+    with (
+        pa.BufferedOutputStream(pa.OSFile(str(temporary), "wb"), BUFFER) as file,
+        pa.ipc.new_file(file, table.schema) as out,
+    ):
+        out.write_table(table)
+    if durable:
+        sync_file(temporary)
     temporary.rename(path)
     if durable:
         sync_folder(path.parent)
