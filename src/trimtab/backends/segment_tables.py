@@ -19,6 +19,10 @@ else:
     Array = pa.Array  # not subscriptable at run time
 
 
+TRANSPOSED = 512
+"""Rows of a matrix that are turned into columns at once."""
+
+
 def row_groups(schemas: Iterable[LogSchema]) -> dict[str, list[list[LogSchema]]]:
     """Schemas that fit into one table: same deployment, and no column of two kinds."""
     groups: dict[str, list[list[LogSchema]]] = {}
@@ -138,11 +142,20 @@ def _matrix_inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Arra
     blank = np.full(width, np.nan).tobytes()
     parts = [_bytes(chunk.inputs, blank * chunk.rows) for chunk in chunks]
     matrix = np.frombuffer(b"".join(parts), dtype="<f8").reshape(-1, width)
-    by_column = np.ascontiguousarray(matrix.T)
+    by_column = _transposed(matrix)
     return {
         f"{INPUT}{name}": _floats(by_column[position])
         for position, (name, _) in enumerate(schema.inputs)
     }
+
+
+def _transposed(matrix: Floats) -> Floats:
+    """Columns as rows, a block at a time: one that stays in the cache while its columns are
+    taken out of it."""
+    columns = np.empty(matrix.shape[::-1])
+    for start in range(0, len(matrix), TRANSPOSED):
+        columns[:, start : start + TRANSPOSED] = matrix[start : start + TRANSPOSED].T
+    return columns
 
 
 def _output(chunks: Sequence[Chunk], position: int, kind: ValueKind) -> Array:
