@@ -17,8 +17,8 @@ from trimtab.domain.profile import (
     SegmentLosses,
     SegmentProfile,
 )
-from trimtab.domain.records import Floats, Ints
-from trimtab.judge.estimate import Column, coarse_bins
+from trimtab.domain.records import Column, Floats, Ints
+from trimtab.judge.estimate import coarse_bins
 from trimtab.judge.estimate_profile import told_beyond_chance
 from trimtab.stats.fixed_point import MICRO
 from trimtab.stats.gaps import Centre, variance, variance_between

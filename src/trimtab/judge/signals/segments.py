@@ -24,7 +24,7 @@ from trimtab.judge.groups import MEASURES, Loss
 from trimtab.judge.quality import losses
 from trimtab.judge.segment_watch import Borders, Part, SegmentWatch, Stretch
 from trimtab.judge.segments import between
-from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, sums, values_of
+from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, column_of, sums
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.stats.combined import student_quantile
 from trimtab.stats.fixed_point import MICRO
@@ -116,7 +116,7 @@ class Segments:
 
     def count(self, rows: Rows) -> Mapping[int, Lost]:
         """Count predictions."""
-        answered = rows.take(np.asarray(rows.fixed["outcome"] == Outcome.OK, dtype=np.bool_))
+        answered = rows.take(rows.has("outcome", Outcome.OK))
         parts = by_block(answered, self._target.block_seconds)
         return {number: Lost(predicted=len(part)) for number, part in parts}
 
@@ -133,7 +133,7 @@ class Segments:
         lost = losses(self._loss.metric, signature, rows.outputs, known.label) / self._loss.scale
         usable = ~np.isnan(lost)
         rows, lost = rows.take(usable), np.minimum(lost[usable], 1.0)
-        inputs = {column.name: values_of(rows, column) for column in self._inputs}
+        inputs = {column.name: column_of(rows, column) for column in self._inputs}
         asked = inputs, rows.outputs
         expected = row_losses(self._estimate, self._loss.metric, signature, asked)
         bins = [coarse_bins(column, inputs[column.name]) for column in self.columns]
