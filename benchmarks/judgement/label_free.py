@@ -384,7 +384,8 @@ the whole noise of the weights in the interval, and half of a correction (covera
 census and on car loans was too low); trees in place of an additive model, their number and depth
 (used cars); trust that also goes by the mean loss (it missed the 3 points before). The decisions of
 car loans are made at .5, not at the data's own threshold, for both sides. Coverage elsewhere may be
-worse.
+worse. COMPAS, Adult, flights of 2001 and police stops had no part in that. How segments are drawn
+was chosen after a look at them on all streams but COMPAS, flights of 2001 and police stops.
 
 {streams}
 
@@ -398,7 +399,8 @@ Each value of a named column is a segment, if it has 2 % of the reference and 10
 it. Ours are the estimates of the same release, which learned its segments at the build; NannyML's
 are those of another estimator for each segment, fitted to the rows of that alone, in chunks of the
 same rows. A line is over all segments of a column, chunk by chunk where the segment has 100 rows or
-more of it (a deployment would let rows of fewer wait for more).
+more of it (a deployment would let rows of fewer wait for more); where a stream has several orders of
+its rows, of the first.
 
 """
 
