@@ -399,8 +399,8 @@ Each value of a named column is a segment, if it has 2 % of the reference and 10
 it. Ours are the estimates of the same release, which learned its segments at the build; NannyML's
 are those of another estimator for each segment, fitted to the rows of that alone, in chunks of the
 same rows. A line is over all segments of a column, chunk by chunk where the segment has 100 rows or
-more of it (a deployment would let rows of fewer wait for more); where a stream has several orders of
-its rows, of the first.
+more of it (a deployment would let rows of fewer wait for more); where a stream has several orders
+of its rows, of the first.
 
 """
 
