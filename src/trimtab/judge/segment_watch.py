@@ -19,6 +19,10 @@ from trimtab.stats.logspace import LN10, FloatArray, log_mean_exp
 
 Mask = NDArray[np.bool_]
 
+PATIENCE = 5.0
+"""A block brings at most one part in so many of what alarms: a storm of a day or two over one place
+is no reason to learn anew."""
+
 
 class Borders(NamedTuple):
     """What is fixed of the segments, an element each: the loss of their rows on the reference and
@@ -94,7 +98,10 @@ class SegmentWatch(msgspec.Struct):
         self._recover(block, borders)
         self.stretches = _stored(self._stretched(block, weight, borders))
         reach = STAKES * weight[:, None] * borders.high[:, None]
-        grown = np.where(told[:, None], above - reach + np.maximum(0.0, wealth), wealth)
+        # An e-variable that is cut off above is one.
+        most = (log10_threshold * LN10 + math.log(wealth.size)) / PATIENCE
+        gained = np.minimum(above - reach, most)
+        grown = np.where(told[:, None], gained + np.maximum(0.0, wealth), wealth)
         grown[list(self.harmed)] = -np.inf
         self.rates = _stored(block.learned())
         self._hold(grown, borders, log10_threshold)
