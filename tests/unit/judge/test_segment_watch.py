@@ -56,6 +56,15 @@ def test_the_one_that_gets_worse_is_told_from_when_it_did() -> None:
     assert seen.expected / seen.n == pytest.approx(USUAL)
 
 
+def test_a_few_bad_blocks_are_no_alarm_however_bad() -> None:
+    watch = SegmentWatch()
+    live(watch, range(4), {4: 1.0})
+    live(watch, range(4, 20))
+    assert not watch.harmed
+    live(watch, range(20, 27), {4: 1.0})
+    assert list(watch.harmed) == [4]
+
+
 def test_of_several_each_is_told_and_the_others_are_still_watched() -> None:
     watch = SegmentWatch()
     live(watch, range(10), {2: 0.6, 7: 0.6})
