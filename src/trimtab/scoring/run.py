@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,13 @@ class Order:
 
 @dataclass(slots=True)
 class Progress:
-    """Rows done, of them those that an earlier run had scored, and who answered the others."""
+    """Rows done, of them those that an earlier run had scored, and who answered the others; `late`
+    counts the times that a request was not answered in time and was sent again."""
 
     rows: int = 0
     resumed: int = 0
     refusals: int = 0
+    late: int = 0
     releases: Counter[str] = field(default_factory=Counter)
 
 
@@ -84,6 +86,7 @@ class _Scoring:
         self._progress = Progress()
         self._local = threading.local()
         self._clients: list[Client] = []
+        self._given_up = threading.Event()
         manifest = Manifest(
             order.deployment, order.source.name, self._digest, self._chunk_rows, order.prefix
         )
@@ -96,6 +99,8 @@ class _Scoring:
             try:
                 chunks = self._all_chunks(pool)
             finally:
+                # Without this the threads would go on for as long as a request may be tried.
+                self._given_up.set()
                 pool.shutdown(cancel_futures=True)
                 for client in self._clients:
                     client.close()
@@ -148,11 +153,15 @@ class _Scoring:
             before = client.refusals
             try:
                 with self._pace.turn():
+                    if self._given_up.is_set():
+                        raise CancelledError
                     found = client.predict(
                         self._order.deployment, values, id=name, deadline=60.0, lane="batch"
                     )
             except errors.TimedOut:
                 self._pace.refused()
+                self._progress.late += 1
+                self._told(self._progress)
                 if time.monotonic() > end:
                     raise
                 continue

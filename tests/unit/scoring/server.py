@@ -22,10 +22,12 @@ METADATA: dict[str, list[dict[str, Any]]] = {
 
 
 class Deployed:
-    """What the server does: every `refuse_every`-th request gets 429, after `dies_after` 400."""
+    """What the server does: every `refuse_every`-th request gets 429, after `dies_after` 400. Those
+    whose names end like one of `late` get 504."""
 
     def __init__(self) -> None:
         self.refuse_every = 0
+        self.late: tuple[str, ...] = ()
         self.dies_after: int | None = None
         self.asked: list[dict[str, Any]] = []
         self.requests = 0
@@ -39,6 +41,8 @@ class Deployed:
             self.requests += 1
             if self.refuse_every and self.requests % self.refuse_every == 0:
                 return 429, {"error": "full"}
+            if body["id"].endswith(self.late):
+                return 504, {"error": "late"}
             if self.dies_after is not None and self.requests > self.dies_after:
                 return 400, {"error": "no more"}
             self.asked.append(body)

@@ -119,6 +119,20 @@ def test_a_run_that_was_cut_short_goes_on_where_it_was(server: Deployed, tmp_pat
     held(pq.read_table(tmp_path / "out.parquet"), flights())
 
 
+def test_a_run_that_ends_leaves_no_request_that_is_tried_on(
+    server: Deployed, tmp_path: Path
+) -> None:
+    """As when somebody interrupts it while nothing answers in time."""
+    pq.write_table(flights(40), tmp_path / "in.parquet")
+    server.late, server.dies_after = ("-1", "-2", "-3"), 0
+    seen: list[int] = []
+    with pytest.raises(errors.Usage, match="no more"):
+        score(order(server, tmp_path, patience=600.0), lambda done: seen.append(done.late))
+    asked = server.requests
+    assert seen == sorted(seen)
+    assert asked < 100, "it gave up with the first answer that was final"
+
+
 def test_two_runs_do_not_write_one_output_at_once(server: Deployed, tmp_path: Path) -> None:
     pq.write_table(flights(), tmp_path / "in.parquet")
     told: list[str] = []

@@ -44,7 +44,8 @@ def command(
         if now - last >= SAY_SECONDS:
             last = now
             rate = (progress.rows - progress.resumed) / (now - begun)
-            screen.say(f"{progress.rows:,} rows scored, {rate:,.0f} a second")
+            late = f"; {progress.late:,} answers came too late" if progress.late else ""
+            screen.say(f"{progress.rows:,} rows scored, {rate:,.0f} a second{late}")
 
     order = Order(agent_facts().inference, deployment, source, output, prefix, concurrency)
     done = score(order, told)
