@@ -44,7 +44,7 @@ def command(
         if now - last >= SAY_SECONDS:
             last = now
             rate = (progress.rows - progress.resumed) / (now - begun)
-            late = f"; {progress.late:,} answers came too late" if progress.late else ""
+            late = f"; answers that came too late: {progress.late:,}" if progress.late else ""
             screen.say(f"{progress.rows:,} rows scored, {rate:,.0f} a second{late}")
 
     order = Order(agent_facts().inference, deployment, source, output, prefix, concurrency)
