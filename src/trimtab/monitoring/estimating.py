@@ -109,8 +109,9 @@ class ByScore:
             whole = msgspec.structs.replace(whole, strange=int(np.count_nonzero(strange)))
         if not every:
             return Counted(Part(whole))
-        features = [(self.bins(c, values, "coarse")[known], c.size) for c in self._columns]
-        placed = Placed(known, cells[known], self.size, features)
+        rows = slice(None) if known.all() else known
+        features = [(self.bins(c, values, "coarse")[rows], c.size) for c in self._columns]
+        placed = Placed(known, cells[rows], self.size, features)
         return Counted(Part(whole), by_segment({"seen": seen_in(every, placed, strange)}))
 
     def _seen(

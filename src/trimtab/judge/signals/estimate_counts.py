@@ -82,15 +82,14 @@ class Members(NamedTuple):
 
     def take(self, rows: Mask) -> "Members":
         """The rows where the mask is true."""
-        return Members(self.names, self.places[rows])
+        return self if rows.all() else Members(self.names, self.places[rows])
 
     def sums(self, bins: Ints, size: int, weights: Floats | None = None) -> Ints:
         """How many rows of each segment are in each of `size` bins, or the sum of whole `weights`
         (segments, size)."""
-        inside = self.places < len(self.names)
-        joint = self.places[inside] * size + bins[inside]
-        within = None if weights is None else weights[inside]
-        sums = np.bincount(joint, within, len(self.names) * size)
+        # Rows of no segment come behind those of all, and are cut off.
+        end = len(self.names) * size
+        sums = np.bincount(self.places * size + bins, weights, end)[:end]
         return sums.astype(np.int64).reshape(-1, size)
 
     def within(self, rows: Mask) -> Ints:
