@@ -1,6 +1,7 @@
 """Processes that yield to what is served: trimtab's own, and workers of the batch lane."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ def said() -> tuple[int, str | None]:
 
 
 def test_a_process_yields_by_its_own_niceness(said: tuple[int, str | None]) -> None:
-    assert said[0] == 7
+    assert said[0] == os.nice(0) + 7
 
 
 def test_its_session_yields_where_processors_are_shared_by_session(
