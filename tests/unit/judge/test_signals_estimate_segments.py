@@ -300,6 +300,9 @@ def test_rows_without_a_segment_belong_to_all_rows_alone() -> None:
     counted = watched.count(nowhere)[FIRST]
     assert counted.whole.seen.n == 300
     assert counted.segments == {}
+    told = watched.learn(labelled(on("left", part)))[FIRST]
+    assert list(told.segments) == ["side=left"]
+    assert told.segments["side=left"].told.n == told.whole.told.n
 
 
 def test_what_is_known_of_segments_survives_a_restart() -> None:
