@@ -215,14 +215,15 @@ def recorder_cost(session: Session) -> Figures:
 
 @contextlib.contextmanager
 def _stopped(root: int, mark: str) -> Iterator[None]:
-    """The process of a tree whose command line holds `mark`, halted."""
+    """The process of a tree whose command line holds `mark`, halted, and its root, which would put
+    another in its place."""
     found = [pid for pid in processes.tree(root) if mark in processes.command_line(pid)]
     if not found:
         raise RuntimeError(f"no process {mark}")
-    for pid in found:
+    for pid in (root, *found):
         os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in found:
+        for pid in (*found, root):
             os.kill(pid, signal.SIGCONT)
