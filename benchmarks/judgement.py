@@ -60,9 +60,9 @@ within a zone as wide as the reference knows it, at least half a point of error
 false alarms a year on the null and eight on the census, where trimtab has none. At thirty times the
 budget it has still none there, and takes 1,999 rows: less than half of theirs, the target.
 Large harm pages within an hour to six; a column of which half goes missing is noted within the hour
-and paged within five. A quarter more of errors in a group of 6 % that nobody declared opens a ticket
-after 3,499 rows in every case, before the oracle that watches the error of all; fifty ADWINs miss
-nine of ten.
+and paged within five. A quarter more of errors in a group of 6 %, which nobody declared, opens a
+ticket after 3,499 rows in every case, before the oracle that watches the error of all; fifty ADWINs
+miss nine of ten.
 """
 
 ERRORS = """\
