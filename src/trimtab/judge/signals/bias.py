@@ -240,11 +240,7 @@ class Bias:
 
     def _close_cohorts(self, clock: float, breaks: Breaks) -> None:
         state, seconds = self.state, self._target.block_seconds
-        for number in state.cohorts.due(clock, seconds):
-            cohort, start = state.cohorts.counts[number], number * seconds
-            if not self._target.ripe(number, clock, cohort.predicted, cohort.labelled):
-                return
-            state.cohorts.pop(number)
+        for start, cohort in self._target.ripe(state.cohorts, clock):
             if not breaks.overlap(start, start + seconds) and not self._target.partial(start):
                 state.labels = start
                 self._judge(start, cohort, before_labels=False)

@@ -109,17 +109,12 @@ class Calibration:
 
     def take(self, counted: Mapping[int, Matured]) -> None:
         """What is late for a closed cohort is dropped."""
-        blocks = self.state.blocks
-        blocks.take({n: each for n, each in counted.items() if not blocks.closed(n)})
+        self.state.blocks.take_open(counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge the cohorts whose labels have matured, but for those with a broken feed."""
-        blocks, seconds = self.state.blocks, self._target.block_seconds
-        for number in blocks.due(clock, seconds):
-            cohort, start = blocks.counts[number], number * seconds
-            if not self._target.ripe(number, clock, cohort.predicted, cohort.labelled):
-                return
-            blocks.pop(number)
+        seconds = self._target.block_seconds
+        for start, cohort in self._target.ripe(self.state.blocks, clock):
             few = cohort.labelled < FEWEST_ROWS or self._rows < FEWEST_LABELS
             broken = breaks.overlap(start, start + seconds)
             if not (few or broken or self._target.partial(start)):

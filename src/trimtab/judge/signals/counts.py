@@ -159,6 +159,10 @@ class Blocks(msgspec.Struct, Generic[C]):
         # Sorted, so that what is saved does not tell who came first.
         self.counts = dict(sorted(self.counts.items())[:MOST_OPEN])
 
+    def take_open(self, counted: Mapping[int, C]) -> None:
+        """Merge counts in; what belongs to a closed block is dropped."""
+        self.take({n: counts for n, counts in counted.items() if not self.closed(n)})
+
     def closed(self, number: int) -> bool:
         """Whether the block has closed."""
         return self.first is not None and number < self.first

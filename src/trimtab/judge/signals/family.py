@@ -1,6 +1,6 @@
 """The contract of a family of signals, and what all families share: target and broken feeds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Protocol, Self, TypeVar
 
 import msgspec
@@ -14,10 +14,27 @@ from trimtab.judge.budget import log10_threshold
 from trimtab.judge.measured import FEWEST_DAYS
 from trimtab.judge.profile import DAY
 from trimtab.judge.promised import lacking, named, promised
-from trimtab.judge.signals.counts import C
+from trimtab.judge.signals.counts import Blocks, C, Counts
 
 COVERED = 0.95
 """A cohort whose labels are this complete need not wait until they mature."""
+
+
+class Awaiting(Counts, Protocol):
+    """Counts of predictions and of the labels that came for them."""
+
+    @property
+    def predicted(self) -> int:
+        """Predictions."""
+        ...
+
+    @property
+    def labelled(self) -> int:
+        """Labels."""
+        ...
+
+
+L = TypeVar("L", bound=Awaiting)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -69,10 +86,15 @@ class Target(msgspec.Struct, frozen=True):
         """The user's own tolerance of a signal, or what holds without one."""
         return self.spec.monitor.tolerances.get(signal, otherwise)
 
-    def ripe(self, number: int, clock: float, predicted: int, labelled: int) -> bool:
-        """Whether a cohort may be judged: its labels have matured, or nearly all are there."""
-        matured = (number + 1) * self.block_seconds <= clock - self.spec.monitor.maturity_seconds
-        return matured or labelled >= COVERED * predicted
+    def ripe(self, cohorts: Blocks[L], clock: float) -> Iterator[tuple[float, L]]:
+        """Close cohorts in order, each once its labels have matured or nearly all are there: when
+        it began, and its counts."""
+        for number in cohorts.due(clock, self.block_seconds):
+            counts, end = cohorts.counts[number], (number + 1) * self.block_seconds
+            matured = end <= clock - self.spec.monitor.maturity_seconds
+            if not matured and counts.labelled < COVERED * counts.predicted:
+                return
+            yield number * self.block_seconds, cohorts.pop(number)
 
     def partial(self, start: float) -> bool:
         """Whether a day was seen only in part: it cannot be compared with whole days."""

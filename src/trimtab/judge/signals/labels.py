@@ -69,22 +69,17 @@ class Labels:
 
     def take(self, counted: Mapping[int, Awaited]) -> None:
         """What is late for a closed cohort is dropped."""
-        blocks = self.state.blocks
-        blocks.take({n: each for n, each in counted.items() if not blocks.closed(n)})
+        self.state.blocks.take_open(counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each cohort once its labels have matured or nearly all are there."""
-        state, seconds = self.state, self._target.block_seconds
-        for number in state.blocks.due(clock, seconds):
-            cohort = state.blocks.counts[number]
-            if not self._target.ripe(number, clock, cohort.predicted, cohort.labelled):
-                return
-            state.blocks.pop(number)
+        state = self.state
+        for start, cohort in self._target.ripe(state.blocks, clock):
             if cohort.labelled:
                 state.delay = cohort.seconds / cohort.labelled
             if cohort.predicted >= FEWEST_ROWS:
                 unknown = max(1.0 - cohort.labelled / cohort.predicted, 0.0)
-                state.watch.take(number * seconds, unknown, cohort.predicted, self._limit)
+                state.watch.take(start, unknown, cohort.predicted, self._limit)
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`labels`."""

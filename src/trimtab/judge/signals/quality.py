@@ -266,18 +266,13 @@ class Quality:
         self.state.late += sum(cohort.labelled + cohort.unusable for cohort in late)
         for cohort in late:
             self.state.lagging = self.state.lagging.merge(_lost(cohort))
-        blocks.take({n: cohort for n, cohort in counted.items() if not blocks.closed(n)})
+        blocks.take_open(counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge cohorts in order, each once its labels have matured or nearly all are there."""
-        blocks, seconds = self.state.blocks, self._target.block_seconds
-        for number in blocks.due(clock, seconds):
-            cohort = blocks.counts[number]
-            if not self._target.ripe(number, clock, cohort.predicted, cohort.labelled):
-                return
-            blocks.pop(number)
-            broken = breaks.overlap(number * seconds, (number + 1) * seconds)
-            self._judge(number * seconds, cohort, broken)
+        seconds = self._target.block_seconds
+        for start, cohort in self._target.ripe(self.state.blocks, clock):
+            self._judge(start, cohort, breaks.overlap(start, start + seconds))
 
     def _judge(self, start: float, cohort: Cohort, broken: bool) -> None:
         state = self.state

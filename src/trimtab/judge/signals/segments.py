@@ -157,17 +157,12 @@ class Segments:
 
     def take(self, counted: Mapping[int, Lost]) -> None:
         """Labels of a closed cohort are late, and no evidence."""
-        blocks = self.state.blocks
-        blocks.take({n: each for n, each in counted.items() if not blocks.closed(n)})
+        self.state.blocks.take_open(counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge cohorts in order, each once its labels have matured or nearly all are there."""
-        blocks, seconds = self.state.blocks, self._target.block_seconds
-        for number in blocks.due(clock, seconds):
-            cohort, start = blocks.counts[number], number * seconds
-            if not self._target.ripe(number, clock, cohort.predicted, cohort.labelled):
-                return
-            blocks.pop(number)
+        seconds = self._target.block_seconds
+        for start, cohort in self._target.ripe(self.state.blocks, clock):
             broken = breaks.overlap(start, start + seconds) or self._target.partial(start)
             if cohort.rows_of and not broken:
                 self.state.labelled += cohort.labelled
