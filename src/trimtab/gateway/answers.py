@@ -11,13 +11,13 @@ import msgspec
 from trimtab.gateway import turns
 from trimtab.gateway.call import Call
 from trimtab.gateway.counted import Counted
-from trimtab.gateway.plan import PLATFORM, Plan
+from trimtab.gateway.plan import PLATFORM, OutputPlan, Plan
 from trimtab.gateway.values import OutputValues
 
 JSON = b"Content-Type: application/json\r\n"
 encode_json = msgspec.json.Encoder().encode
 
-_PLAIN_ID = re.compile(r"[\w!#$&'()*+,/:;=?@\[\]~ .-]*", re.ASCII)
+_plain_id = re.compile(r"(?! )[\w!#$&'()*+,/:;=?@\[\]~ .-]*(?<! )", re.ASCII).fullmatch
 
 
 class OutputTensor(msgspec.Struct, frozen=True, gc=False):
@@ -25,7 +25,7 @@ class OutputTensor(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     datatype: str
-    shape: list[int]
+    shape: list[Any]
     data: list[Any]
 
 
@@ -34,15 +34,31 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     model_name: str
     model_version: str
-    id: str
+    id: str | msgspec.Raw
     outputs: list[Any]
 
 
 def answer_body(call: Call, values: Sequence[OutputValues], start: int) -> bytes:
     """The answer to a call whose rows begin at `start` in the batch's values."""
+    rows = call.rows
     chosen = values if call.outputs is None else [values[p] for p in call.outputs]
-    tensors = [output_tensor(each, start, call.rows) for each in chosen]
-    return encode_json(Answer(call.route.name, call.plan.version, call.request_id, tensors))
+    told: list[Any] = [encode_json(call.request_id)]
+    for each in chosen:
+        told += (rows, each.written(start, rows))
+    return _form(call.route.name, call.plan, call.outputs) % tuple(told)
+
+
+@lru_cache(maxsize=256)
+def _form(deployment: str, plan: Plan, outputs: tuple[int, ...] | None) -> bytes:
+    """An answer with a place for the id, and for rows and values of each output."""
+    chosen = plan.outputs if outputs is None else [plan.outputs[p] for p in outputs]
+    tensors = []
+    for output in chosen:
+        shape = [msgspec.Raw(b"%d"), *output.shape]
+        name, datatype = output.name.replace("%", "%%"), _json_datatype(output)
+        tensors.append(OutputTensor(name, datatype, shape, [msgspec.Raw(b"%b")]))
+    name = deployment.replace("%", "%%")
+    return encode_json(Answer(name, plan.version, msgspec.Raw(b"%b"), tensors))
 
 
 def answer_parts(call: Call, values: Sequence[OutputValues], start: int) -> Iterator[bytes]:
@@ -65,29 +81,37 @@ def answer_parts(call: Call, values: Sequence[OutputValues], start: int) -> Iter
 def output_tensor(values: OutputValues, start: int, rows: int) -> OutputTensor:
     """Some rows of an output as an entry in JSON."""
     output = values.output
-    # FP16 cannot travel as JSON; FP32 holds every FP16 value.
-    datatype = "FP32" if output.datatype == "FP16" else output.datatype
-    return OutputTensor(output.name, datatype, [rows, *output.shape], values.of(start, rows))
+    shape = [rows, *output.shape]
+    return OutputTensor(output.name, _json_datatype(output), shape, values.of(start, rows))
+
+
+def _json_datatype(output: OutputPlan) -> str:
+    """FP16 cannot travel as JSON; FP32 holds every FP16 value."""
+    return "FP32" if output.datatype == "FP16" else output.datatype
 
 
 def id_value(request_id: str) -> bytes:
     """A request id as the value of a header; what cannot stand in one is percent-encoded."""
-    if not _PLAIN_ID.fullmatch(request_id) or request_id != request_id.strip():
+    if not _plain_id(request_id):
         request_id = quote(request_id.strip(), safe="!#$&'()*+,/:;=?@[]~ ")
     return request_id.encode()
 
 
 def call_headers(call: Call) -> bytes:
     """The header lines of every answer to a call: release, id, and the span where there is one."""
-    headers = b"%bX-Request-Id: %b\r\n" % (call.plan.headers, id_value(call.request_id))
-    if call.trace is None or (span := call.trace.answered_by) is None:
-        return headers
-    return b"%btraceresponse: %b\r\n" % (headers, span.encode())
+    return _headers(call, call.plan.headers)
 
 
 def answer_headers(call: Call) -> bytes:
-    """The header lines of an inference answer."""
-    return JSON + call_headers(call)
+    """The header lines of an inference answer in JSON."""
+    return _headers(call, call.plan.json_headers)
+
+
+def _headers(call: Call, before_id: bytes) -> bytes:
+    headers = b"%b%b\r\n" % (before_id, id_value(call.request_id))
+    if call.trace is None or (span := call.trace.answered_by) is None:
+        return headers
+    return b"%btraceresponse: %b\r\n" % (headers, span.encode())
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from trimtab.gateway.call import Call
 from trimtab.gateway.plan import Plan
+from trimtab.gateway.table import RouteView
 from trimtab.gateway.values import Inputs, OutputValues
 
 NUMBER_BYTES = 8
@@ -47,6 +48,15 @@ class Cut:
         return values, Timing(self._features, self._model)
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Calls of one deployment that were sent and answered in one batch, of which each has the rows
+    from its entry in `starts` on."""
+
+    calls: list[Call]
+    starts: list[int]
+
+
 class Batch:
     """What a link is busy with: each call with the attempt it was sent for and its first row.
 
@@ -54,9 +64,23 @@ class Batch:
     is not larger; `ends_at` is when its answer is expected.
     """
 
-    __slots__ = ("cut", "ends_at", "first", "lane", "number", "reason", "rows", "sent", "sent_at")
+    __slots__ = (
+        *(
+            "calls",
+            "cut",
+            "ends_at",
+            "first",
+            "lane",
+            "number",
+            "reason",
+            "rows",
+            "sent",
+            "sent_at",
+        ),
+    )
 
     def __init__(self, lane: str, reason: str, calls: list[Call]) -> None:
+        self.calls = calls
         self.lane = lane
         self.reason = reason
         self.number = 0
@@ -77,16 +101,11 @@ class Batch:
         return batch
 
     @property
-    def calls(self) -> list[Call]:
-        """Every call that has rows in it."""
-        return [call for call, _, _ in self.sent]
-
-    @property
     def too_late(self) -> bool:
         """Whether every call was told that its deadline passed before it was answered."""
         if not self.sent[0][0].done:
             return False
-        return all(call.done and not call.cancelled for call, _, _ in self.sent)
+        return all(call.done and not call.client.gone for call, _, _ in self.sent)
 
     def current(self) -> list[tuple[Call, int]]:
         """Calls that still wait for this very attempt, with their first row."""
@@ -95,6 +114,18 @@ class Batch:
             for call, attempt, start in self.sent
             if not call.done and call.attempt == attempt
         ]
+
+    def answered(self) -> list[Together]:
+        """The same, by deployment."""
+        found: dict[RouteView, Together] = {}
+        for call, attempt, start in self.sent:
+            if not call.done and call.attempt == attempt:
+                together = found.get(call.route)
+                if together is None:
+                    together = found[call.route] = Together([], [])
+                together.calls.append(call)
+                together.starts.append(start)
+        return list(found.values())
 
     def inputs(self, plan: Plan) -> list[Inputs]:
         """The values to send, in the order of the rows."""

@@ -1,6 +1,7 @@
 """One inference on its way: the mutable object that queues, workers and the log pass around."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from trimtab.gateway.faults import Fault
@@ -20,6 +21,22 @@ ANY_COMPANY = 1 << 30
 """As many calls in a batch as may be in one."""
 
 
+class Client(Protocol):
+    """Whoever waits for an answer."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoClient:
+    """Stands where a shadow's copy would have a client: it never goes."""
+
+    gone: bool = False
+
+
 class Caller(Protocol):
     """Who asked, in the protocol that was spoken: how the question is read, how it is answered.
 
@@ -27,8 +44,8 @@ class Caller(Protocol):
     """
 
     @property
-    def gone(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+    def client(self) -> Client:
+        """Who waits for the answer."""
         ...
 
     @property
@@ -57,27 +74,32 @@ class Caller(Protocol):
         ...
 
 
+_NO_CLIENT = NoClient()
+
+
 class Call:
     """A request (or a shadow copy of one, which nobody waits for) and its current attempt.
 
     Times ending in `_at` are epoch seconds for `received_at` and `event_time`, else monotonic.
     `company` is the most calls of a batch it may be in, `avoid` a worker that is not asked again;
     `failures` counts the times it was lost or failed by one. `rows` is 0 while its values have not
-    been read, `size` about the bytes they hold. `due` is when the attempt expires. `queue` is the
-    lane where it waits, `cut` what became of it while it is sent in parts. `trace` is the trace of
-    its client, if that is in one.
+    been read, `size` about the bytes they hold. `due` is when the attempt expires, and `expiry`
+    where that is noted. `queue` is the lane where it waits, `cut` what became of it while it is
+    sent in parts. `trace` is the trace of its client, if that is in one.
     """
 
     __slots__ = (
         "attempt",
         "avoid",
         "caller",
+        "client",
         "company",
         "cut",
         "deadline",
         "done",
         "due",
         "event_time",
+        "expiry",
         "failures",
         "freed_at",
         "inputs",
@@ -105,6 +127,7 @@ class Call:
 
     def __init__(self, caller: Caller, route: "RouteView", plan: Plan) -> None:
         self.caller = caller
+        self.client = caller.client
         self.route = route
         self.plan = plan
         self.request_id = ""
@@ -117,6 +140,7 @@ class Call:
         self.queue: Lane | None = None
         self.cut: Cut | None = None
         self.avoid: str | None = None
+        self.expiry: dict[Call, None] | None = None
         self.trace: Trace | None = None
         self.parsed_at = self.queued_at = self.freed_at = self.sent_at = 0.0
         self.worker: str | None = None
@@ -147,6 +171,7 @@ class Call:
     def shadow_copy(self, plan: Plan) -> "Call":
         """The same request for a shadow release, answered to nobody."""
         copy = Call(self.caller, self.route, plan)
+        copy.client = _NO_CLIENT
         copy.request_id = self.request_id
         copy.shadow = True
         copy.trace = None if self.trace is None else self.trace.for_shadow()
@@ -156,8 +181,3 @@ class Call:
         copy.rows, copy.inputs = self.rows, self.inputs
         copy.event_time, copy.received_at = self.event_time, self.received_at
         return copy
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return not self.shadow and self.caller.gone

@@ -64,9 +64,12 @@ class Line:
 
 
 class Cost:
-    """The cost of batches of one release: in the worker, and on the way there and back."""
+    """The cost of batches of one release: in the worker, and on the way there and back.
 
-    __slots__ = ("_batches", "_largest", "_overhead", "_single", "_work")
+    `known` tells whether enough batches were seen to say anything.
+    """
+
+    __slots__ = ("_batches", "_largest", "_overhead", "_single", "_work", "known")
 
     def __init__(self) -> None:
         self._work = Line()
@@ -74,11 +77,7 @@ class Cost:
         self._batches = 0
         self._largest = 1
         self._single = 0.0
-
-    @property
-    def known(self) -> bool:
-        """Whether enough batches were seen to say anything."""
-        return self._batches >= _KNOWN
+        self.known = False
 
     @property
     def fixed(self) -> float:
@@ -88,6 +87,7 @@ class Cost:
     def learn(self, rows: int, work: float, trip: float) -> None:
         """Take in a batch: seconds in features and model, and from sending to the answer."""
         self._batches += 1
+        self.known = self._batches >= _KNOWN
         if rows > self._largest:
             self._largest = rows
         elif self._batches > _OFTEN and self._batches & 3:
@@ -107,7 +107,7 @@ class Cost:
 
         Nothing is claimed of sizes far beyond those seen: they are taken to cost no more.
         """
-        if self._batches < _KNOWN:
+        if not self.known:
             return 0.0
         return self._work.at(min(rows, self._largest * _REACH)) + self._overhead
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trimtab.gateway.call import Call
 
@@ -27,7 +27,8 @@ class Deadlines:
 
     def set(self, call: Call, due: float) -> None:
         """Let the present attempt of a call expire at `due`, of the event loop's clock."""
-        self.clear(call)
+        if call.expiry is not None:
+            self.clear(call)
         call.due = due
         number = int(due / GRAIN) + 1
         bucket = self._buckets.get(number)
@@ -37,14 +38,19 @@ class Deadlines:
             if self._order[0] == number:
                 self._arm()
         bucket[call] = None
+        call.expiry = bucket
 
     def clear(self, call: Call) -> None:
         """The call needs no expiry any more."""
-        if call.due:
-            bucket = self._buckets.get(int(call.due / GRAIN) + 1)
-            if bucket is not None:
-                bucket.pop(call, None)
-            call.due = 0.0
+        self.clear_all((call,))
+
+    def clear_all(self, calls: Sequence[Call]) -> None:
+        """None of these calls needs one any more."""
+        for call in calls:
+            if call.expiry is not None:
+                del call.expiry[call]
+                call.expiry = None
+                call.due = 0.0
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -60,6 +66,7 @@ class Deadlines:
             expired += self._buckets.pop(heapq.heappop(self._order))
         self._arm()
         for call in expired:
+            call.expiry = None
             call.due = 0.0
             if not call.done:
                 self._expire(call)

@@ -15,8 +15,8 @@ from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
 from trimtab.gateway.assign import goes_to_canary, goes_to_shadow
 from trimtab.gateway.backlog import PASS_SECONDS, Backlog
-from trimtab.gateway.batch import Batch, Timing
-from trimtab.gateway.call import ANY_COMPANY, Call
+from trimtab.gateway.batch import Batch, Timing, Together
+from trimtab.gateway.call import ANY_COMPANY, Call, Send
 from trimtab.gateway.deadlines import Deadlines
 from trimtab.gateway.faults import Fault, hopeless, internal, late, shed, unavailable
 from trimtab.gateway.layers import Layers
@@ -78,7 +78,7 @@ class Dispatcher:
             call.plan = canary if chosen and canary is not None else route.stable
             call.mode = "canary" if chosen else "stable"
         pool = self.pools.get(call.plan.release)
-        refusal = _aged(call) or (None if pool is None else pool.turned_away(call))
+        refusal = _aged(call) or (None if pool is None else pool.schedule.turned_away(call))
         if refusal is not None:
             self._refused(call, refusal)
         elif call.parsed_at >= call.deadline:
@@ -121,19 +121,16 @@ class Dispatcher:
 
     def succeeded(self, batch: Batch, values: list[OutputValues], timing: Timing) -> None:
         """Every call of a batch was answered."""
-        answered = batch.current()
-        if not answered:
-            return
         now = time.monotonic()
-        for call, _ in answered:
-            self._finish(call)
-        self._recorder.add_answered(answered, values, timing, now)
-        for call, start in answered:
-            if not call.shadow:
-                self._answer(call, values, start)
-        encode = (time.monotonic() - now) / len(answered)
-        for call, _ in answered:
-            self._layers.observe(call, timing, now, encode)
+        for together in batch.answered():
+            self._deadlines.clear_all(together.calls)
+            for call in together.calls:
+                call.done = True
+            self._recorder.add_answered(together, values, timing, now)
+            if batch.lane != "shadow":
+                self._answer(together, values)
+            encode = (time.monotonic() - now) / len(together.calls)
+            self._layers.observe(together.calls, batch.lane, timing, (now, encode))
 
     def failed(self, call: Call, stage: str, message: str) -> None:
         """The release failed a call on its own: asking it again would fail again.
@@ -214,7 +211,7 @@ class Dispatcher:
         if self._unread:
             self._loop.call_soon(self._read_next)
         try:
-            if call.cancelled:
+            if call.client.gone:
                 self.abandoned(call)
             elif self._read(call):
                 self._attempt(call)
@@ -240,7 +237,7 @@ class Dispatcher:
             async with asyncio.timeout(call.deadline - time.monotonic()), self._turn:
                 for _ in reading.turns:
                     await asyncio.sleep(0)
-                    if call.cancelled:
+                    if call.client.gone:
                         self.abandoned(call)
                         return
             if self._read(call):
@@ -281,7 +278,11 @@ class Dispatcher:
         elif pool is None or not pool.workers:
             self.stranded(call)
             return
-        self._start_timer(call)
+        limit = call.deadline
+        if call.mode == "canary":
+            now = time.monotonic()
+            limit = now + (limit - now) * CANARY_SHARE
+        self._deadlines.set(call, limit)
         refusal = pool.offer(call, call.lane)
         if refusal is not None:
             self._refused(call, refusal)
@@ -299,7 +300,7 @@ class Dispatcher:
         self._pacer.give(partial(self._tell, call, fault))
 
     def _timed_out(self, call: Call, *, sent: bool) -> None:
-        if call.cancelled:
+        if call.client.gone:
             self.abandoned(call)
             return
         if not sent:
@@ -313,13 +314,6 @@ class Dispatcher:
     def _shed(self, call: Call, reason: Shed) -> None:
         lane = "shadow" if call.shadow else call.lane
         self._meter.count(telemetry.SHED, (call.route.name, lane, reason.value))
-
-    def _start_timer(self, call: Call) -> None:
-        limit = call.deadline
-        if call.mode == "canary":
-            now = time.monotonic()
-            limit = now + (limit - now) * CANARY_SHARE
-        self._deadlines.set(call, limit)
 
     def _fall_back(
         self, call: Call, error: str, *, sent: bool = True, outcome: Outcome = Outcome.FAILED
@@ -350,17 +344,26 @@ class Dispatcher:
             return
         self._attempt(call)
 
-    def _answer(self, call: Call, values: list[OutputValues], start: int) -> None:
-        self._count(call, 200)
-        if not call.cancelled:
+    def _answer(self, together: Together, values: list[OutputValues]) -> None:
+        calls = together.calls
+        first = calls[0]
+        modes = [call.mode for call in calls]
+        for mode in set(modes):
+            labels = (first.route.name, first.plan.name, mode, first.lane, "200")
+            self._meter.count(telemetry.REQUESTS, labels, modes.count(mode))
+        answers: list[Send] = []
+        for call, start in zip(calls, together.starts, strict=True):
+            if call.client.gone:
+                continue
             try:
-                answer = call.caller.answer(call, values, start)
+                answers.append(call.caller.answer(call, values, start))
             except Exception as error:  # a bug must cost one answer, not the others of its batch
                 self._log.error("answer.failed", request_id=call.request_id, error=repr(error))
-                answer = call.caller.refuse(call, internal(call.request_id))
-            self._recorder.then(answer)
-        if call.route.shadows:
-            self._shadow(call)
+                answers.append(call.caller.refuse(call, internal(call.request_id)))
+        self._recorder.then(*answers)
+        if first.route.shadows:
+            for call in calls:
+                self._shadow(call)
 
     def _end(
         self, call: Call, outcome: Outcome, fault: Fault, *, error: str, sent: bool = True
@@ -378,7 +381,7 @@ class Dispatcher:
             self._count(call, fault.status)
 
     def _tell(self, call: Call, fault: Fault) -> None:
-        if not call.cancelled:
+        if not call.client.gone:
             self._recorder.then(call.caller.refuse(call, fault))
 
     def _finish(self, call: Call) -> None:
@@ -432,6 +435,6 @@ class Dispatcher:
 def _aged(call: Call) -> Refusal | None:
     """A refusal of a call that waited too long for its turn to be read."""
     waited = call.parsed_at - call.started_at
-    if waited <= max(MOST_AGE * (call.deadline - call.started_at), PASS_SECONDS):
+    if waited <= PASS_SECONDS or waited <= MOST_AGE * (call.deadline - call.started_at):
         return None
     return Refusal(Shed.DEADLINE, waited)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from trimtab import __version__
@@ -36,11 +37,22 @@ EXTENSIONS = [
     "statistics",
 ]
 MOST_TARGETS = 4096
-_READS = (b"GET", b"HEAD")
+_READS: tuple[bytes, ...] = (b"GET", b"HEAD")
+_WRITES: tuple[bytes, ...] = (b"POST",)
 _TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 _METRICS_TYPE = b"Content-Type: text/plain; version=1.0.0; charset=utf-8\r\n"
 
 Handler = Callable[[Exchange, RouteView, Plan | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path means: who answers, to which methods, for which model and version."""
+
+    handler: Handler
+    methods: tuple[bytes, ...]
+    model: str
+    version: str | None
 
 
 class Front:
@@ -56,7 +68,7 @@ class Front:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._targets: dict[bytes, tuple[str, str | None, str]] = {}
+        self._targets: dict[bytes, Target] = {}
         self._fixed: dict[bytes, Callable[[Exchange], None]] = {
             b"/v2": self._server,
             b"/v2/": self._server,
@@ -83,10 +95,14 @@ class Front:
 
     def handle(self, exchange: Exchange) -> None:
         """Answer an exchange, now or later, unless its client has gone."""
-        if exchange.abandoned:
+        if exchange.connection.gone:
             return
         try:
-            self._route(exchange)
+            target = self._targets.get(exchange.path)
+            if target is None:
+                self._first(exchange)
+            else:
+                self._go(exchange, target)
         except Fault as fault:
             _refuse(exchange, fault)
         except Exception as error:  # a bug must cost one request, not the connection
@@ -99,40 +115,43 @@ class Front:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _route(self, exchange: Exchange) -> None:
+    def _first(self, exchange: Exchange) -> None:
+        """Answer for a path without a deployment, or for the first time for another."""
         fixed = self._fixed.get(exchange.path)
-        if fixed is not None:
-            _allow(exchange, _READS)
-            fixed(exchange)
+        if fixed is None:
+            self._go(exchange, self._learn(exchange.path))
             return
-        model, version, verb = self._target(exchange.path)
-        handler = self._reading.get(verb)
-        if handler is not None:
-            _allow(exchange, _READS)
-        else:
-            handler = self._writing.get(verb)
+        _allow(exchange, _READS)
+        fixed(exchange)
+
+    def _go(self, exchange: Exchange, target: "Target") -> None:
+        if exchange.method not in target.methods:
+            _allow(exchange, target.methods)
+        model, version, directory = target.model, target.version, self._directory
+        route = directory.deployment(model) if model else directory.only_deployment()
+        plan = None if version is None else explicit_plan(route, version)
+        target.handler(exchange, route, plan)
+
+    def _learn(self, path: bytes) -> "Target":
+        """What a path means, from now on at once: the paths that clients use are few."""
+        model, version, verb = _model_path(path)
+        handler, methods = self._reading.get(verb), _READS
+        if handler is None:
+            handler, methods = self._writing.get(verb), _WRITES
             if handler is None or (verb == "feedback" and version is not None):
                 raise not_found("no such path; GET /openapi.json lists them")
-            _allow(exchange, (b"POST",))
-        route = self._directory.deployment(model) if model else self._directory.only_deployment()
-        handler(exchange, route, None if version is None else explicit_plan(route, version))
-
-    def _target(self, path: bytes) -> tuple[str, str | None, str]:
-        """Model, version and verb of a path; the paths that clients use are few."""
-        target = self._targets.get(path)
-        if target is None:
-            if len(self._targets) >= MOST_TARGETS:
-                self._targets.clear()
-            target = self._targets[path] = _model_path(path)
+        if len(self._targets) >= MOST_TARGETS:
+            self._targets.clear()
+        target = self._targets[path] = Target(handler, methods, model, version)
         return target
 
     def _infer(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:
-        said = heading(exchange.headers)
+        said: Heading = exchange.headers.meaning or heading(exchange.headers)
         caller = RestCaller(exchange) if said.content == JSON else _other_caller(exchange, said)
         call = self._intake.begin(caller, route, explicit, said.trace)
         try:
             body = caller.read()
-            wishes = asked(body.parameters, said.asked)
+            wishes = asked(body.parameters, said.asked) if body.parameters else said.asked
             self._intake.submit(call, body.id or said.request_id, wishes, explicit)
         except Fault as fault:
             self._intake.refuse(call, fault)

@@ -18,21 +18,12 @@ from trimtab.gateway.values import Inputs, OutputValues
 class GrpcCaller:
     """`Caller` over an exchange of gRPC."""
 
-    __slots__ = ("_exchange", "_request")
+    __slots__ = ("_exchange", "_request", "came_at", "client")
 
     def __init__(self, exchange: Exchange, request: InferRequest) -> None:
-        self._exchange = exchange
+        self._exchange = self.client = exchange
+        self.came_at = exchange.came_at
         self._request = request
-
-    @property
-    def gone(self) -> bool:
-        """Whether the client cancelled the call or closed its connection."""
-        return self._exchange.abandoned
-
-    @property
-    def came_at(self) -> float:
-        """When the message was whole, of the monotonic clock."""
-        return self._exchange.came_at
 
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
         """The values as a release takes them; raises a 400 `Fault`."""

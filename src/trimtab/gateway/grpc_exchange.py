@@ -46,7 +46,7 @@ class Exchange(Protocol):
     """One question and the place of its answer; only the first answer counts."""
 
     @property
-    def abandoned(self) -> bool:
+    def gone(self) -> bool:
         """Whether nobody waits for the answer any more."""
         ...
 
@@ -161,7 +161,7 @@ class Unary:
         self.due = due
 
     @property
-    def abandoned(self) -> bool:
+    def gone(self) -> bool:
         """Whether the client gave the call up."""
         return self._stream.abandoned
 
@@ -240,7 +240,7 @@ class Dialogue:
         self.due = due
 
     @property
-    def abandoned(self) -> bool:
+    def gone(self) -> bool:
         """Whether the dialogue has ended, for one side or for both."""
         return self._stream.abandoned or self._stream.answered
 
@@ -322,9 +322,9 @@ class Turn:
         self.reply: bytes | None = None
 
     @property
-    def abandoned(self) -> bool:
+    def gone(self) -> bool:
         """Whether the client gave the dialogue up."""
-        return self._dialogue.abandoned
+        return self._dialogue.gone
 
     @property
     def due(self) -> float | None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 
 from trimtab.gateway.asked import asked
 from trimtab.gateway.backlog import Backlog
@@ -100,7 +99,7 @@ class GrpcFront:
 
     def _guarded(self, answer: Answer) -> Answer:
         def begin(exchange: Exchange, message: bytes) -> None:
-            if exchange.abandoned:
+            if exchange.gone:
                 return
             try:
                 answer(exchange, message)
@@ -112,7 +111,7 @@ class GrpcFront:
                 exchange.refuse(internal(request_id))
 
         def take(exchange: Exchange, message: bytes) -> None:
-            self._backlog.give(partial(begin, exchange, message), len(message))
+            self._backlog.give(begin, len(message), exchange, message)
 
         return take
 

@@ -71,10 +71,10 @@ class Exchange:
     """
 
     __slots__ = (
-        "_answer",
-        "_connection",
+        "answer",
         "body",
         "came_at",
+        "connection",
         "headers",
         "keep_alive",
         "method",
@@ -82,24 +82,16 @@ class Exchange:
     )
 
     def __init__(self, connection: "Connection", head: Head | None = None) -> None:
-        self._connection = connection
-        self._answer: bytes | None = None
-        self.method = head.method if head else b""
-        self.path = head.path if head else b""
-        self.headers = head.headers if head else Headers()
+        self.connection = connection
+        self.answer: bytes | None = None
+        if head is None:
+            self.method = self.path = b""
+            self.headers = Headers()
+        else:
+            self.method, self.path, self.headers = head.method, head.path, head.headers
         self.body = b""
         self.keep_alive = True
         self.came_at = 0.0
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether the client has gone."""
-        return self._connection.closed
-
-    @property
-    def answer(self) -> bytes | None:
-        """The bytes to send, once there are any."""
-        return self._answer
 
     def respond(
         self, status: int, body: bytes, headers: bytes = _JSON, *, coded: bool = False
@@ -108,23 +100,23 @@ class Exchange:
 
         A body that is not yet `coded` is compressed when the client wants that and it pays.
         """
-        if self._answer is not None:
+        if self.answer is not None:
             return
         if len(body) > WORTH_COMPRESSING and not coded and b"accept-encoding" in self.headers:
             self._respond_coded(status, body, headers)
             return
-        if self._connection.server.draining:
+        if self.connection.server.draining:
             self.keep_alive = False
         close = b"" if self.keep_alive else b"Connection: close\r\n"
         head = b"%b%b%b%bContent-Length: %d\r\n\r\n" % (
             _STATUS[status],
-            self._connection.server.date,
+            self.connection.server.date,
             headers,
             close,
             len(body),
         )
-        self._answer = head if self.method == b"HEAD" else head + body
-        self._connection.flush()
+        self.answer = head if self.method == b"HEAD" else head + body
+        self.connection.flush()
 
     def _respond_coded(self, status: int, body: bytes, headers: bytes) -> None:
         dense = not headers.startswith((_JSON, b"Content-Type: text/"))
@@ -197,7 +189,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: HttpServer) -> None:
         self.server = server
-        self.closed = False
+        self.gone = False
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -222,7 +214,7 @@ class Connection(asyncio.Protocol):
     def busy(self) -> bool:
         """Whether an answer is due or still in the send buffer."""
         unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
-        return not self.closed and (bool(self._pending) or unsent)
+        return not self.gone and (bool(self._pending) or unsent)
 
     @property
     def receiving(self) -> bool:
@@ -239,7 +231,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever still works for this client may stop."""
-        self.closed = True
+        self.gone = True
         self._transport = None
         self.server.connections.discard(self)
 
@@ -411,8 +403,9 @@ class Connection(asyncio.Protocol):
         self._pending.append(exchange)
         if len(self._pending) >= MAX_PIPELINED:
             self._pause(True)
+        coding = exchange.headers.get(b"content-encoding")
         try:
-            exchange.body = decoded(body, exchange.headers.get(b"content-encoding"))
+            exchange.body = body if coding is None else decoded(body, coding)
         except Fault as fault:
             exchange.refuse(fault)
             return

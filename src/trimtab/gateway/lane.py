@@ -1,7 +1,7 @@
 """The calls that wait in one lane of a release: first come, first served, within bounds."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from trimtab.gateway.call import Call
@@ -46,10 +46,8 @@ class Lane:
         return self.requests >= self._room.requests
 
     def fits(self, call: Call) -> bool:
-        """Whether there is room for the call."""
+        """Whether there is room for the call beside those that wait."""
         room = self._room
-        if not self.requests:
-            return True
         return (
             self.requests < room.requests
             and self.rows + call.rows <= room.rows
@@ -74,10 +72,14 @@ class Lane:
         self.rows -= call.rows if call.cut is None else call.rows - call.cut.sent
         self.size -= call.size
 
-    def remove_all(self, calls: Iterable[Call]) -> None:
-        """These calls wait no more."""
+    def remove_all(self, calls: Sequence[Call]) -> None:
+        """These whole calls wait no more."""
         for call in calls:
-            self.remove(call)
+            del self._calls[call]
+            call.queue = None
+            self.rows -= call.rows
+            self.size -= call.size
+        self.requests -= len(calls)
 
     def sent_part(self, rows: int) -> None:
         """Some rows of a call that stays were sent."""

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -178,7 +177,7 @@ class Gateway:
         await self._exports.finish()
 
     def _take(self, exchange: Exchange) -> None:
-        self.backlog.give(partial(self._front.handle, exchange), len(exchange.body))
+        self.backlog.give(self._front.handle, len(exchange.body), exchange)
 
     async def _listen(self, number: int, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept on an inherited socket."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -45,9 +46,13 @@ class Histogram:
         if self._unsorted:
             values = np.array(self._unsorted)
             self._unsorted.clear()
-            places = np.searchsorted(self._bounds, values)
-            self._counts += np.bincount(places, minlength=len(self._counts))
-            self._total += float(values.sum())
+            self.take(values)
+
+    def take(self, values: NDArray[np.float64]) -> None:
+        """Observe many values."""
+        places = np.searchsorted(self._bounds, values)
+        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._total += float(values.sum())
 
     def add(self, buckets: Buckets) -> None:
         """Count what was counted elsewhere with the same bounds."""
@@ -90,6 +95,11 @@ class Meter(Collector):
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         self._since = time.time()
+        self._settle: list[Callable[[], None]] = []
+
+    def settle_first(self, settle: Callable[[], None]) -> None:
+        """Call `settle` before histograms are read: not all that it observed may be in them."""
+        self._settle.append(settle)
 
     def count(self, metric: telemetry.Metric, labels: Labels, by: int = 1) -> None:
         """Add to a counter."""
@@ -113,10 +123,12 @@ class Meter(Collector):
 
     def observed(self, metric: telemetry.Metric) -> dict[Labels, Histogram]:
         """The histograms of a family by labels."""
+        self._settled()
         return self._histograms[metric.name]
 
     def so_far(self) -> Count:
         """What this gateway counted, and its gauges as they are now."""
+        self._settled()
         return Count(
             {name: list(values.items()) for name, values in self._counters.items()},
             {
@@ -138,7 +150,12 @@ class Meter(Collector):
 
     def histograms(self) -> list[Histogram]:
         """Every histogram."""
+        self._settled()
         return [each for of_metric in self._histograms.values() for each in of_metric.values()]
+
+    def _settled(self) -> None:
+        for settle in self._settle:
+            settle()
 
     def totals(self) -> Totals:
         """What all processes together have counted, and their gauges."""

@@ -77,10 +77,15 @@ class MlflowCaller:
     """`Caller` over an HTTP exchange. `read` comes first, and before it, where the body is `large`,
     all turns of `prepare`. The values of a large body are read in turns, once for each release."""
 
-    __slots__ = ("_answering", "_body", "_content", "_exchange", "_in_turns", "_params", "_table")
+    __slots__ = (
+        *("_answering", "_body", "_content", "_exchange", "_in_turns", "_params", "_table"),
+        *("came_at", "client"),
+    )
 
     def __init__(self, exchange: Exchange, content: str) -> None:
         self._exchange = exchange
+        self.client = exchange.connection
+        self.came_at = exchange.came_at
         self._body = exchange.body
         self._content = content
         self._params: dict[str, Any] = {}
@@ -113,16 +118,6 @@ class MlflowCaller:
             self._table = table_of(invocation)
             self._params = invocation.params or {}
         return self._params
-
-    @property
-    def came_at(self) -> float:
-        """When the request was whole, of the monotonic clock."""
-        return self._exchange.came_at
-
-    @property
-    def gone(self) -> bool:
-        """Whether the client has closed its connection."""
-        return self._exchange.abandoned
 
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
         """The values as a release takes them; raises a `Fault` (400, 413), or `Lengthy`."""

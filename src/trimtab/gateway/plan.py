@@ -121,7 +121,8 @@ class Plan:
     `matrix` tells whether all columns are exact in float64, and so travel and are logged as one
     matrix; `matrix_capable` whether clients may send one; `plain` whether each column is FP64, and
     so holds whatever number comes. `tensors` are the positions of the inputs with a shape per row.
-    A row is about `row_bytes` bytes, texts aside.
+    A row is about `row_bytes` bytes, texts aside. `headers` are the lines of every answer, up to
+    the request's id, and `json_headers` those of one in JSON.
     """
 
     __slots__ = (
@@ -129,6 +130,7 @@ class Plan:
         "by_name",
         "columns",
         "headers",
+        "json_headers",
         "matrix",
         "matrix_capable",
         "most_rows",
@@ -168,7 +170,8 @@ class Plan:
         for column in self.columns:
             column.most_rows = self.most_rows
         self.bounds = Bounds(self.columns)
-        self.headers = b"X-Trimtab-Release: %b\r\n" % target.name.encode()
+        self.headers = b"X-Trimtab-Release: %b\r\nX-Request-Id: " % target.name.encode()
+        self.json_headers = b"Content-Type: application/json\r\n" + self.headers
         self.same_inputs = tuple((c.name, c.wire, c.nullable, c.shape) for c in self.columns)
 
     def log_schema(self, deployment: str, key: str | None) -> LogSchema:

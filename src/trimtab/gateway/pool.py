@@ -8,7 +8,7 @@ attempt is the dispatcher's matter.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -67,17 +67,21 @@ class Attempts(Protocol):
 
 
 class Pool:
-    """Queues and links of one release."""
+    """Queues and links of one release.
+
+    `schedule` may be asked what it would do; `workers` are those that the snapshot names.
+    """
 
     def __init__(self, plan: Plan, limits: Limits, attempts: Attempts, log: Log) -> None:
         self.plan = plan
-        self._schedule = Schedule(_for_rows(limits, plan.row_bytes))
+        self.schedule = Schedule(_for_rows(limits, plan.row_bytes))
         self._texts = tuple(c.position for c in plan.columns if c.family == "text")
         self._attempts = attempts
         self._log = log
         self._links: dict[str, Link] = {}
         self._idle: deque[Link] = deque()
         self._in_flight: dict[Link, Batch] = {}
+        self.workers = 0
         self._sent = 0
         self._retired = False
         self._pumping = False
@@ -90,19 +94,14 @@ class Pool:
     def connected(self) -> int:
         """Workers that could be sent a batch now or when they finish one, but for those of the
         batch lane alone."""
-        return len(self._schedule.crew.ready)
+        return len(self.schedule.crew.ready)
 
     @property
     def connected_batch(self) -> int | None:
         """The same of those of the batch lane alone; None where the snapshot names none."""
-        crew = self._schedule.batch_crew
+        crew = self.schedule.batch_crew
         named = any(link.crew is crew for link in self._links.values())
         return len(crew.ready) if named else None
-
-    @property
-    def workers(self) -> int:
-        """Workers the snapshot names."""
-        return len(self._links)
 
     @property
     def in_flight(self) -> int:
@@ -116,26 +115,27 @@ class Pool:
 
     def takes(self, lane: str) -> bool:
         """Whether a worker that takes work of a lane is connected."""
-        return bool(self._schedule.crew_of(lane).ready)
+        return bool(self.schedule.crew_of(lane).ready)
 
     def depth(self, lane: str) -> int:
         """Requests that wait in a lane."""
-        return len(self._schedule.lanes[lane])
+        return len(self.schedule.lanes[lane])
 
     @property
     def _crews(self) -> tuple[Crew, Crew]:
-        return self._schedule.crew, self._schedule.batch_crew
+        return self.schedule.crew, self.schedule.batch_crew
 
     def set_workers(self, paths: Iterable[str], batch: Iterable[str] = ()) -> None:
         """Connect to new workers, let go of those no longer named; `batch` are those of the batch
         lane alone."""
         self._retired = False
-        release, schedule = self.plan.release, self._schedule
+        release, schedule = self.plan.release, self.schedule
         wanted = dict.fromkeys(paths, schedule.crew) | dict.fromkeys(batch, schedule.batch_crew)
         for path in self._links.keys() - wanted:
             self._links.pop(path).retire()
         for path in sorted(wanted.keys() - self._links):
             self._links[path] = Link(path, release, wanted[path], self, self._log)
+        self.workers = len(self._links)
         for crew in self._crews:
             crew.keep({link.worker for link in self._links.values()})
         if not self._links:
@@ -155,16 +155,12 @@ class Pool:
         for link in self._links.values():
             link.abort()
 
-    def turned_away(self, call: Call) -> Refusal | None:
-        """Why a call cannot be queued, whatever it holds: to read it first would be wasted."""
-        return self._schedule.turned_away(call.lane, call.deadline, call.parsed_at)
-
     def offer(self, call: Call, lane: str) -> Refusal | None:
         """Queue a call, or tell why not."""
         call.size = 0 if call.inputs is None else held_bytes(call.inputs, self._texts)
         self._came += 1
         now = time.monotonic()
-        refusal = self._schedule.refusal(call, lane, now)
+        refusal = self.schedule.refusal(call, lane, now)
         if refusal is None:
             self._enqueue(call, lane, now)
         return refusal
@@ -195,7 +191,7 @@ class Pool:
         if link not in self._idle:
             link.idle_at = time.monotonic()
             self._idle.append(link)
-        if self._schedule.gathers(0.0):
+        if self.schedule.gathers(0.0):
             self._pump_later(time.monotonic(), freed=True)
         else:
             self._pump(freed=True)
@@ -240,8 +236,8 @@ class Pool:
     def _enqueue(self, call: Call, lane: str, now: float, *, first: bool = False) -> None:
         call.pool = self
         call.queued_at = now
-        self._schedule.add(call, lane, now, first=first)
-        if self._idle:
+        self.schedule.add(call, lane, now, first=first)
+        if self._idle and not self._pumping:
             self._pump_later(now)
 
     def _pump_later(self, now: float, *, freed: bool = False) -> None:
@@ -251,7 +247,7 @@ class Pool:
 
     def _pump_soon(self, asked_at: float, freed: bool, gathered: int = 0) -> None:
         """Give out work, perhaps only after what has arrived meanwhile is read."""
-        schedule, since = self._schedule, time.monotonic() - asked_at
+        schedule, since = self.schedule, time.monotonic() - asked_at
         if not gathered:
             schedule.lagged(since)
         if len(schedule) > gathered and schedule.gathers(since):
@@ -263,13 +259,13 @@ class Pool:
     def _pump(self, *, freed: bool = False) -> None:
         """Give idle workers what waits. A call that avoids one of them may be for another."""
         fruitless = 0
-        while fruitless < len(self._idle) and self._schedule.waiting:
+        while fruitless < len(self._idle) and self.schedule.waiting:
             link = self._idle.popleft()
             if not link.ready:  # it is closing, and its end is not reported yet
                 continue
             now = time.monotonic()
             avoided = link.worker if link.crew.taking > 1 else ""
-            batch = self._schedule.next(Turn(now, avoided, link.crew, freed))
+            batch = self.schedule.next(Turn(now, avoided, link.crew, freed))
             if batch is None:
                 self._idle.append(link)
                 fruitless += 1
@@ -279,31 +275,31 @@ class Pool:
 
     def _pass_on(self) -> None:
         """Tell of calls that the schedule found hopeless or left."""
-        schedule = self._schedule
+        schedule = self.schedule
         while schedule.late:
             self._attempts.hopeless(schedule.late.pop())
         while schedule.gone:
             self._attempts.abandoned(schedule.gone.pop())
 
     def _send(self, link: Link, batch: Batch, now: float) -> None:
-        calls = batch.calls
         traces: list[dict[str, str]] = []
-        for call in calls:
+        latest, given = 0.0, 0.0
+        for call in batch.calls:
             if not batch.first:
                 call.sent_at, call.freed_at = now, link.idle_at
             call.worker = link.worker
+            latest = max(latest, call.deadline)
+            given = max(given, call.started_at + call.route.deadline)
             if call.trace is not None:
                 traces.append(call.trace.handed_on(call))
         self._sent += 1
         batch.number = self._sent
         batch.sent_at = now
-        self._schedule.sent(batch, link.crew)
-        left = max(call.deadline for call in calls) - now
-        given = max(call.started_at + call.route.deadline for call in calls) - now
-        patience = max(given, SLOW * (batch.ends_at - now)) + WORKER_GRACE
+        self.schedule.sent(batch, link.crew)
+        patience = max(given - now, SLOW * (batch.ends_at - now)) + WORKER_GRACE
         try:
             inputs = batch.inputs(self.plan)
-            frame = predict_frame(self.plan, batch.number, inputs, left, patience, traces)
+            frame = predict_frame(self.plan, batch.number, inputs, latest - now, patience, traces)
         except FrameError as error:
             link.crew.end(batch)
             self._idle.append(link)
@@ -333,8 +329,8 @@ class Pool:
         else:
             self._take_part(batch, batch.cut, values, timing)
         work = timing.features + timing.model
-        self._schedule.learn(batch, link.crew, work, now - batch.sent_at, now)
-        self._schedule.answered(waited)
+        self.schedule.learn(batch, link.crew, work, now - batch.sent_at, now)
+        self.schedule.answered(waited)
 
     def _failed(self, link: Link, batch: Batch, stage: str, message: str) -> None:
         """What the callers sent is wrong at stage `input`; the rest speaks against the worker."""
@@ -387,13 +383,13 @@ class Pool:
             self.retry(call, max(len(batch.sent) // 2, 1))
 
     def _strand(self) -> None:
-        for lane in self._schedule.lanes.values():
+        for lane in self.schedule.lanes.values():
             for call in list(lane):
                 lane.remove(call)
                 self._attempts.stranded(call)
 
     def _leave_if_done(self) -> None:
-        if self._retired and not self._in_flight and not self._schedule.waiting:
+        if self._retired and not self._in_flight and not self.schedule.waiting:
             self.set_workers(())
             self._retired = True
 
@@ -412,13 +408,11 @@ class Pools:
         self._attempts = attempts
         self._log = log
         self._pools: dict[str, Pool] = {}
+        self.get: Callable[[str], Pool | None] = self._pools.get
+        """The pool of a release, if it is resident."""
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._pools.values())
-
-    def get(self, release: str) -> Pool | None:
-        """The pool of a release, if it is resident."""
-        return self._pools.get(release)
 
     def apply(self, plans: Mapping[str, Plan], targets: Mapping[str, Target]) -> None:
         """Hold exactly these releases with the workers of their targets; the others leave when

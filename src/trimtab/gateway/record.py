@@ -1,27 +1,29 @@
 """The request log of one gateway: attempts are spooled before their answers leave."""
 
 import asyncio
-import math
-import struct
 from collections.abc import Callable, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
-from trimtab.gateway.batch import Timing
+from trimtab.gateway.batch import Timing, Together
 from trimtab.gateway.call import Call
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.plan import Plan
-from trimtab.gateway.values import Inputs, OutputValues
+from trimtab.gateway.values import Inputs, OutputValues, packed
 from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema, LogSink, Texts
 
 T = TypeVar("T")
-Together = Sequence[tuple[Call, int]]
-"""Calls of one release that a worker answered together, and the first row of each."""
+
+_of_each = attrgetter(
+    *("request_id", "rows", "event_time", "received_at", "mode", "lane", "weight", "unit"),
+    *("attempt", "shadow", "sent_at", "queued_at", "started_at", "inputs", "trace"),
+)
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -55,14 +57,12 @@ class Recorder:
         self._keep(call.route.schema(call.plan), _entry(call, ended))
 
     def add_answered(
-        self, answered: Together, values: Sequence[OutputValues], timing: Timing, now: float
+        self, together: Together, values: Sequence[OutputValues], timing: Timing, now: float
     ) -> None:
-        """Log attempts at a release that were answered together at `now`."""
-        routes = {call.route for call, _ in answered}
-        for route in routes:
-            mine = answered if len(routes) == 1 else [a for a in answered if a[0].route is route]
-            schema = route.schema(mine[0][0].plan)
-            self._keep(schema, _answered(mine, schema, values, timing, now))
+        """Log attempts that were answered together at `now`."""
+        first = together.calls[0]
+        schema = first.route.schema(first.plan)
+        self._keep(schema, _answered(together, schema, values, timing, now))
 
     def _keep(self, schema: LogSchema, attempts: Attempts) -> None:
         kept = self._attempts.get(schema)
@@ -71,9 +71,9 @@ class Recorder:
         kept.append(attempts)
         self._schedule()
 
-    def then(self, answer: Callable[[], None]) -> None:
-        """Call `answer` after everything added so far was given to the spool."""
-        self._answers.append(answer)
+    def then(self, *answers: Callable[[], None]) -> None:
+        """Call each after everything added so far was given to the spool."""
+        self._answers += answers
         self._schedule()
 
     async def add_labels(self, block: LabelBlock) -> None:
@@ -168,40 +168,39 @@ def _answered(
     timing: Timing,
     now: float,
 ) -> Answered:
-    calls = [call for call, _ in together]
+    calls = together.calls
     first = calls[0]
+    columns = zip(*map(_of_each, calls), strict=True)
+    ids, rows, event_time, received_at, mode, lane, weight, unit, attempt, shadow, *times = columns
+    sent_at, queued_at, started_at, inputs, traces = times
     return Answered(
-        [call.request_id for call in calls],
-        [call.rows for call in calls],
-        _packed([call.event_time for call in calls]),
-        _packed([call.received_at for call in calls]),
-        _once([call.mode for call in calls]),
-        _once([call.lane for call in calls]),
+        list(ids),
+        list(rows),
+        packed(event_time),
+        packed(received_at),
+        _once(mode),
+        _once(lane),
         first.route.rollout,
-        _once([call.weight for call in calls]),
-        _once([call.unit for call in calls]),
-        _once([call.attempt for call in calls]),
-        _once([not call.shadow for call in calls]),
+        _once(weight),
+        _once(unit),
+        _once(attempt),
+        _once([not each for each in shadow]),
         Outcome.OK,
         first.worker,
-        _packed([call.sent_at - call.queued_at for call in calls]),
+        packed([sent - queued for sent, queued in zip(sent_at, queued_at, strict=True)]),
         timing.model,
-        _packed([now - call.started_at for call in calls]),
-        _inputs(first.plan, schema, [c.inputs for c in calls if c.inputs is not None]),
+        packed([now - started for started in started_at]),
+        _inputs(first.plan, schema, [each for each in inputs if each is not None]),
         _keys(calls) if first.route.key is not None else None,
         [_output(each, together) for each in values],
-        _once([None if call.trace is None else call.trace.id for call in calls]),
+        _once([None if trace is None else trace.id for trace in traces]),
     )
 
 
-def _packed(values: list[float]) -> bytes:
-    return struct.pack(f"<{len(values)}d", *values)
-
-
-def _once(values: list[T]) -> T | list[T]:
+def _once(values: Sequence[T]) -> T | list[T]:
     """One value where all are the same."""
     first = values[0]
-    return first if values.count(first) == len(values) else values
+    return first if values.count(first) == len(values) else list(values)
 
 
 def _inputs(
@@ -212,17 +211,9 @@ def _inputs(
     columns = [cast(list[Any], each.logged) for each in inputs]
     chained = map(_chained, zip(*columns, strict=True))
     return [
-        _numbers(values) if kind == "number" and isinstance(values, list) else values
+        packed(values) if kind == "number" and isinstance(values, list) else values
         for values, (_, kind) in zip(chained, schema.inputs, strict=True)
     ]
-
-
-def _numbers(values: list[Any]) -> bytes:
-    """Numbers of any type, with None for missing."""
-    try:
-        return _packed(values)
-    except struct.error:
-        return _packed([math.nan if value is None else value for value in values])
 
 
 def _chained(parts: Sequence[list[Any] | bytes]) -> list[Any] | bytes:
@@ -242,6 +233,7 @@ def _keys(calls: Sequence[Call]) -> Texts:
 
 def _output(values: OutputValues, together: Together) -> bytes | Texts:
     """One output of these calls, whose rows need not be all of the batch's."""
-    if sum(call.rows for call, _ in together) == values.rows:
+    if sum([call.rows for call in together.calls]) == values.rows:
         return values.logged(0, values.rows)
-    return _chained([values.logged(start, call.rows) for call, start in together])
+    each = zip(together.calls, together.starts, strict=True)
+    return _chained([values.logged(start, call.rows) for call, start in each])

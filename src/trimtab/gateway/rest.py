@@ -32,10 +32,12 @@ _EVERYTHING = BinaryOutputs(everything=True, named={})
 class RestCaller:
     """`Caller` over an HTTP exchange whose body is JSON. `read` comes first."""
 
-    __slots__ = ("_answering", "_binary", "_exchange", "_in_turns", "body")
+    __slots__ = ("_answering", "_binary", "_exchange", "_in_turns", "body", "came_at", "client")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self.client = exchange.connection
+        self.came_at = exchange.came_at
         self._binary: BinaryOutputs | None = None
         self._in_turns: InTurns | None = None
         self.body: Body
@@ -52,16 +54,6 @@ class RestCaller:
             self._binary = binary_outputs(body)
         self.body = body
         return body
-
-    @property
-    def gone(self) -> bool:
-        """Whether the client has closed its connection."""
-        return self._exchange.abandoned
-
-    @property
-    def came_at(self) -> float:
-        """When the request was whole, of the monotonic clock."""
-        return self._exchange.came_at
 
     def inputs(self, plan: Plan, key: str | None) -> Inputs:
         """The values as a release takes them; raises a `Fault` (400, 413), or `Lengthy`."""

@@ -127,20 +127,22 @@ class Schedule:
     def refusal(self, call: Call, lane: str, now: float) -> Refusal | None:
         """Why a call cannot be admitted; None when it can."""
         found = self.lanes[lane]
-        if not found.fits(call):
+        if found.requests and not found.fits(call):
             return Refusal(Shed.FULL)
         return self._hopeless(found, call.rows, call.due, now)
 
-    def turned_away(self, lane: str, due: float, now: float) -> Refusal | None:
+    def turned_away(self, call: Call) -> Refusal | None:
         """Why a call that is not read yet cannot be admitted, whatever it holds.
 
         While no more waits than fits into a batch few are refused: reading those costs less than
         asking for each.
         """
-        found = self.lanes[lane]
-        if found.requests < self._limits.batch_requests and not found.crowded:
+        found = self.lanes[call.lane]
+        if found.crowded:
+            return Refusal(Shed.FULL)
+        if found.requests < self._limits.batch_requests:
             return None
-        return Refusal(Shed.FULL) if found.crowded else self._hopeless(found, 1, due, now)
+        return self._hopeless(found, 1, call.deadline, call.parsed_at)
 
     def _hopeless(self, lane: Lane, rows: int, due: float, now: float) -> Refusal | None:
         """A refusal when the deadline cannot be met.
@@ -148,8 +150,10 @@ class Schedule:
         A call that finds its lane empty and a worker for it is tried whatever it is thought to
         cost, so that an estimate that is too high corrects itself.
         """
-        crew = self.crew_of(lane.name)
-        if not crew.cost.known or not crew.taking or self._untried(lane, crew):
+        crew = self.crew if lane is self._realtime else self.crew_of(lane.name)
+        if not crew.cost.known or not crew.taking:
+            return None
+        if not lane.requests and self._untried(lane, crew):
             return None
         left = due - now
         if lane is self._realtime and self._ample(rows, left * _CONFIDENCE, now):
@@ -223,7 +227,7 @@ class Schedule:
     def _part(self, lane: Lane, most: int, turn: Turn) -> Batch | None:
         soonest = self._soonest(lane, most, turn)
         while (call := next(iter(lane), None)) is not None:
-            if call.cancelled:
+            if call.client.gone:
                 self._pass_over(lane, call, self.gone)
             elif call.due < soonest:
                 self._pass_over(lane, call, self.late)
@@ -259,7 +263,7 @@ class Schedule:
         company = self._limits.batch_requests
         reason = "freed" if turn.freed else "idle"
         for call in lane:
-            if call.cancelled:
+            if call.client.gone:
                 over.append((call, self.gone))
                 continue
             if call.due < soonest:
@@ -312,8 +316,7 @@ class Schedule:
         return ahead + cost.without_batching(lane.requests + 1, lane.rows + rows) < left
 
     def _untried(self, lane: Lane, crew: Crew) -> bool:
-        if lane:
-            return False
+        """Whether a worker would take work of an empty lane at once."""
         return crew.running < crew.taking if lane is self._realtime else not crew.parts_out
 
     def _finish(self, lane: Lane, rows: int, left: float, now: float) -> float:

@@ -16,7 +16,12 @@ from trimtab.ports.logsink import Texts
 from trimtab.stats.summary import summary
 from trimtab.worker.frames import Bytes, decode_texts, encode_texts
 
+WRITTEN_TOGETHER = 1024
+"""Rows of a batch up to which the answers of single rows are encoded at once: with more of them,
+most belong to answers that are long."""
+
 _encode_json = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Inputs:
@@ -113,7 +118,7 @@ def fits(plan: Plan, matrix: NDArray[np.float64]) -> bool:
 class OutputValues:
     """One output of a batch, as the worker sent it."""
 
-    __slots__ = ("_flat", "_logged", "data", "output", "rows")
+    __slots__ = ("_flat", "_logged", "_written", "data", "output", "rows")
 
     def __init__(self, output: OutputPlan, data: Bytes, rows: int) -> None:
         """Raises `FrameError` when `data` holds no `rows` texts."""
@@ -122,6 +127,7 @@ class OutputValues:
         self.rows = rows
         self._logged: Texts | bytes | None = None
         self._flat: list[Any] | None = None
+        self._written: list[bytes] | None = None
         if output.kind == "text":
             self._flat = decode_texts(data, rows * output.width)
 
@@ -145,6 +151,14 @@ class OutputValues:
         size = kind.itemsize * width
         part: list[Any] = np.frombuffer(self.data, kind, rows * width, start * size).tolist()
         return part
+
+    def written(self, start: int, rows: int) -> bytes:
+        """Some rows as the elements of an array in JSON."""
+        if rows * self.output.width != 1 or self.rows > WRITTEN_TOGETHER:
+            return _encode_json(self.of(start, rows))[1:-1]
+        if self._written is None:
+            self._written = _encode_lines(self.flat).split(b"\n")
+        return self._written[start]
 
     def raw(self, start: int, rows: int) -> Bytes:
         """Some rows as bytes for an answer; a missing text cannot be told from an empty one."""

@@ -35,7 +35,7 @@ def predict_frame(
     `seconds_left` is when nobody waits any more, `patience` when the worker is taken to hang,
     `traces` the headers of those requests that are traced.
     """
-    rows = sum(part.rows for part in parts)
+    rows = sum([part.rows for part in parts])
     if plan.matrix:
         described, chunks = _matrix(plan, parts, rows)
     else:
@@ -55,7 +55,7 @@ def predict_frame(
 def _matrix(
     plan: Plan, parts: Sequence[Inputs], rows: int
 ) -> tuple[list[dict[str, Any]], list[Bytes]]:
-    data = b"".join(part.matrix or b"" for part in parts)
+    data = b"".join([part.matrix or b"" for part in parts])
     shape = [rows, len(plan.columns)]
     return [{"name": "", "datatype": "FP64", "shape": shape, "size": len(data)}], [data]
 

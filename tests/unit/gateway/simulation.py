@@ -20,9 +20,13 @@ ON_THE_WAY = 0.0001
 
 
 class Nobody:
-    """A caller that stays."""
+    """A caller that stays, and its own client."""
 
     gone = False
+
+    @property
+    def client(self) -> "Nobody":
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.unit.gateway.support import until
@@ -14,7 +15,7 @@ from trimtab.gateway.table import RouteView
 
 def made() -> Call:
     """A call of which only its deadline matters."""
-    return Call(cast(Any, None), cast(RouteView, None), cast(Plan, None))
+    return Call(cast(Any, SimpleNamespace(client=None)), cast(RouteView, None), cast(Plan, None))
 
 
 def run(test: Callable[[Deadlines, list[Call]], Any]) -> None:
