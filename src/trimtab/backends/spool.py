@@ -15,9 +15,8 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -133,12 +132,17 @@ class SpoolLog:
             if number is None:
                 number = self._schemas[schema] = len(self._schemas)
                 yield self._record(SchemaRecord(number, schema))
-            for kind, alike in groupby(some, type):
-                if kind is Entry:
-                    yield self._record(RowsRecord(number, cast(list[Entry], list(alike))))
-                else:
-                    for each in cast(Iterator[Answered], alike):
-                        yield self._record(AnsweredRecord(number, each))
+            entries: list[Entry] = []
+            for each in some:
+                if isinstance(each, Entry):
+                    entries.append(each)
+                    continue
+                if entries:
+                    yield self._record(RowsRecord(number, entries))
+                    entries = []
+                yield self._record(AnsweredRecord(number, each))
+            if entries:
+                yield self._record(RowsRecord(number, entries))
 
     def _record(self, record: Record) -> bytes:
         payload = self._encode(record)

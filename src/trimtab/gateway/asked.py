@@ -54,9 +54,9 @@ def asked(parameters: Mapping[str, Parameter] | None, headers: Asked = _NOTHING)
     return found
 
 
-def checked_id(request_id: str | None) -> str | None:
+def checked_id(request_id: str) -> str:
     """The id a client chose; raises a 400 `Fault` when it is too long."""
-    if request_id is not None and len(request_id) > MAX_ID:
+    if len(request_id) > MAX_ID:
         raise bad(f"the id is longer than {MAX_ID} characters")
     return request_id
 

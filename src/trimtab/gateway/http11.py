@@ -267,7 +267,7 @@ class Connection(asyncio.Protocol):
     def _recognised(self, data: bytes) -> bytes:
         """Take whole requests whose head is known off the front; the parser gets the rest."""
         start = 0
-        while not self._ignore:
+        while start < len(data) and not self._ignore:
             end = data.find(b"\r\n\r\n", start) + 4
             head = data[start:end] if 4 <= end <= start + LONGEST_KNOWN_HEAD else b""
             known = self.server.heads.get(head)

@@ -111,13 +111,13 @@ def packed_numbers(text: bytes) -> bytes:
 def _plain_matrix(tensor: InputTensor) -> Inputs | None:
     """The most common request, without a detour; None where anything is unusual."""
     try:
-        matrix = packed_numbers(tensor.data)
+        values = _decode_present(tensor.data)
     except (ValueError, RecursionError):
         return None
     rows, width = tensor.shape
-    if len(matrix) != 8 * rows * width or not matrix:
+    if len(values) != rows * width or not values:
         return None
-    return Inputs(rows, matrix, None, None)
+    return Inputs(rows, packed(values), None, None)
 
 
 def _check_datatype(tensor: InputTensor, column: ColumnPlan) -> None:

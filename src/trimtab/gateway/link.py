@@ -61,16 +61,20 @@ class Link(asyncio.Protocol):
         self._reason = ""
         self._number = 0
         self._watchdog: asyncio.TimerHandle | None = None
+        self._hangs_at = self._looks_at = 0.0
+        self._loop = asyncio.get_running_loop()
         self._lost = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._keep())
+        self._task = self._loop.create_task(self._keep())
 
     def send(self, number: int, frame: list[Bytes], give_up_after: float) -> None:
         """Send batch `number`; a worker that has not answered within `give_up_after` s is lost."""
         assert self._transport is not None  # only ready links are sent to
         self.busy = True
         self._number = number
-        loop = asyncio.get_running_loop()
-        self._watchdog = loop.call_later(give_up_after, self._drop, "the worker hangs")
+        self._hangs_at = self._loop.time() + give_up_after
+        # Nearly every batch is answered long before: a timer of its own would cost as much again.
+        if self._watchdog is None or self._looks_at > self._hangs_at:
+            self._watch()
         self._transport.writelines(frame)
 
     def retire(self) -> None:
@@ -146,7 +150,6 @@ class Link(asyncio.Protocol):
         if frame.header.get("id") != self._number:
             self._drop("the worker answered another batch")
             return
-        self._stop_watchdog()
         self.busy = False
         self._owner.link_answered(self, frame)
         if self._retired or self._leaving:
@@ -169,6 +172,18 @@ class Link(asyncio.Protocol):
                 self._transport.close()
         if self._retired:
             self._task.cancel()
+
+    def _watch(self) -> None:
+        self._stop_watchdog()
+        self._looks_at = self._hangs_at
+        self._watchdog = self._loop.call_at(self._looks_at, self._look)
+
+    def _look(self) -> None:
+        self._watchdog = None
+        if self.busy and self._loop.time() < self._hangs_at:
+            self._watch()
+        elif self.busy:
+            self._drop("the worker hangs")
 
     def _stop_watchdog(self) -> None:
         if self._watchdog is not None:

@@ -59,7 +59,8 @@ def parse_body(data: bytes) -> Body:
         raise bad(f"not an inference request: {error}") from None
     except (ValueError, RecursionError) as error:
         raise bad(f"the body is not JSON: {not_json(error, data)}") from None
-    checked_id(body.id)
+    if body.id is not None:
+        checked_id(body.id)
     return body
 
 

@@ -125,7 +125,7 @@ class Recorder:
             self._log.error("log.spool_failed", error=str(error))
             metric = telemetry.LOG_DROPPED
         for schema, some in attempts.items():
-            rows = sum(_rows(each) for each in some)
+            rows = sum([_rows(each) for each in some])
             self._meter.count(metric, (schema.deployment,), rows)
 
 

@@ -44,8 +44,9 @@ class RestCaller:
 
     def read(self) -> Body:
         """Decode the body but for the values; raises a 400 `Fault`."""
-        body = parse_body(self._exchange.body)
-        if len(self._exchange.body) >= turns.LENGTHY:
+        data = self._exchange.body
+        body = parse_body(data)
+        if len(data) >= turns.LENGTHY:
             self._in_turns = InTurns(partial(tensor_pieces, body.inputs))
         return self._take(body)
 

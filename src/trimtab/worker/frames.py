@@ -8,9 +8,8 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 Bytes = bytes | bytearray | memoryview
 """What holds bytes; views are of format `B` (one dimension, one byte per item)."""
@@ -43,6 +42,8 @@ _AFTER_LENGTH = _PREFIX.size - _LENGTH.size
 _MISSING = 0xFFFFFFFF
 _MISSING_BYTES = _LENGTH.pack(_MISSING)
 _ONE = [bytes([byte]) for byte in _LENGTH.pack(1)]
+_encode_header = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_decode_header = json.JSONDecoder().decode
 
 
 class FrameError(ValueError):
@@ -62,8 +63,10 @@ class Kind(IntEnum):
     GOLDEN = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+class Tensor(NamedTuple):
     """A named array as bytes: row-major numbers, or length-prefixed texts for BYTES."""
 
     name: str
@@ -72,7 +75,7 @@ class Tensor:
     data: Bytes
 
     @property
-    def count(self) -> int:
+    def elements(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
 
@@ -81,8 +84,7 @@ class Tensor:
         return described(self.name, self.datatype, self.shape, len(self.data))
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A decoded frame. `body` is a view of what was received: it stays valid with the frame."""
 
     kind: Kind
@@ -120,7 +122,12 @@ def encode_tensors(
 
 def dumped(header: Mapping[str, Any]) -> bytes:
     """A header as compact JSON."""
-    return json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encode_header(header).encode()
+
+
+def loaded(header: bytes) -> Any:
+    """A header's JSON."""
+    return _decode_header(header.decode())
 
 
 def tensors_of(frame: Frame, *fields: str) -> list[list[Tensor]]:
@@ -184,8 +191,11 @@ def decode_texts(data: Bytes, count: int) -> list[str | None]:
 def _texts_alike(view: bytes, count: int) -> list[str | None] | None:
     """The texts when all are one ASCII character, as the names of two classes often are."""
     size = _LENGTH.size + 1
-    if len(view) != size * count or any(view[k::size] != _ONE[k] * count for k in range(len(_ONE))):
+    if len(view) != size * count:
         return None
+    for place, byte in enumerate(_ONE):
+        if view[place::size] != byte * count:
+            return None
     letters = view[_LENGTH.size :: size]
     return list(letters.decode()) if letters.isascii() else None
 
@@ -196,7 +206,7 @@ class Decoder:
     A `FrameError` leaves the stream without a known position: close the connection.
     """
 
-    def __init__(self, limit: int = MAX_FRAME, loads: Callable[[bytes], Any] = json.loads) -> None:
+    def __init__(self, limit: int = MAX_FRAME, loads: Callable[[bytes], Any] = loaded) -> None:
         self._limit = limit
         self._loads = loads
         self._pending = bytearray()
@@ -255,9 +265,11 @@ class Decoder:
             raise FrameError("a header is longer than its frame")
         try:
             header = self._loads(bytes(view[_PREFIX.size : body]))
-            known = Kind(kind)
         except ValueError as error:
             raise FrameError(f"a frame cannot be read: {error}") from error
+        known = _KINDS.get(kind)
+        if known is None:
+            raise FrameError(f"a frame of the unknown kind {kind}")
         if not isinstance(header, dict):
             raise FrameError("a header is not a JSON object")
         return Frame(known, header, view[body:])
@@ -285,7 +297,7 @@ def _tensor(entry: Any, body: memoryview, offset: int) -> tuple[Tensor, int]:
         shape = tuple(entry["shape"])
     except (KeyError, TypeError) as error:
         raise FrameError(f"a tensor's entry lacks {error}") from error
-    if not all(isinstance(n, int) and n >= 0 for n in (size, *shape)):
+    if [n for n in (size, *shape) if not isinstance(n, int) or n < 0]:
         raise FrameError(f"tensor {name!r} has a shape or size that is no whole number")
     item = ITEM_SIZES.get(datatype)
     if item is None and datatype != "BYTES":

@@ -74,6 +74,9 @@ class Connection:
 
     def _sent(self, size: int) -> None:
         self.unsent_bytes -= size
+        if not self.unsent_bytes:
+            self.unsent.clear()
+            return
         while size:
             head = self.unsent.popleft()
             if size < len(head):

@@ -36,8 +36,8 @@ def array_of(tensor: Tensor) -> "NDArray[Any]":
     import numpy as np
 
     if tensor.datatype == "BYTES":
-        array = np.empty(tensor.count, dtype=object)
-        array[:] = decode_texts(tensor.data, tensor.count)
+        array = np.empty(tensor.elements, dtype=object)
+        array[:] = decode_texts(tensor.data, tensor.elements)
         return array.reshape(tensor.shape)
     return np.frombuffer(tensor.data, DTYPES[tensor.datatype]).reshape(tensor.shape).copy()
 

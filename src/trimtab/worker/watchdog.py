@@ -4,10 +4,8 @@ The kernel counts the time and ends the process: code that holds the interpreter
 outside of it, cannot keep this from happening. What the threads were doing goes to stderr first.
 """
 
-import contextlib
 import faulthandler
 import signal
-from collections.abc import Iterator
 
 _STDERR = 2
 
@@ -19,19 +17,24 @@ def prepare() -> None:
     faulthandler.register(signal.SIGALRM, file=_STDERR, all_threads=True, chain=True)
 
 
-@contextlib.contextmanager
-def patience(seconds: object) -> Iterator[None]:
+class patience:  # noqa: N801 - used as a statement, and a generator costs a microsecond each
     """End the process unless the block ends within `seconds`; anything but a number is for ever.
 
     Call `prepare` first. Code of a release that limits its own time by SIGALRM, as some libraries
     do, leaves a handler of its own behind, which would let the next request hang."""
-    if not isinstance(seconds, int | float):
-        yield
-        return
-    if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
-        prepare()
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    __slots__ = ("_seconds",)
+
+    def __init__(self, seconds: object) -> None:
+        self._seconds = seconds if isinstance(seconds, int | float) else None
+
+    def __enter__(self) -> None:
+        if self._seconds is None:
+            return
+        if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
+            prepare()
+        signal.setitimer(signal.ITIMER_REAL, max(self._seconds, 0.001))
+
+    def __exit__(self, *_: object) -> None:
+        if self._seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
