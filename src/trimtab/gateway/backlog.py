@@ -10,23 +10,24 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 PASS_SECONDS = 0.002
 """How long requests are begun in one pass of the event loop."""
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of bodies that wait; what comes beyond is begun, and may be refused, at once."""
 
-Begin = Callable[..., None]
+T = TypeVar("T")
+Begin = Callable[[Any], None]
 
 
 class Backlog:
-    """Calls each `begin` it is given once with what it is given for it, in order, at once while the
+    """Calls each `begin` it is given once with what came with it, in order, at once while the
     present pass has time."""
 
     def __init__(self, pass_seconds: float = PASS_SECONDS) -> None:
         self._pass_seconds = pass_seconds
-        self._waiting: deque[tuple[Begin, int, tuple[Any, ...]]] = deque()
+        self._waiting: deque[tuple[Begin, Any, int]] = deque()
         self._bytes = 0
         self._until = 0.0
         self._in_pass = False
@@ -35,16 +36,16 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def give(self, begin: Begin, size: int, *what: Any) -> None:
-        """Call `begin` now or in a later pass; it never raises. Its request has `size` bytes."""
+    def give(self, begin: Callable[[T], None], what: T, size: int) -> None:
+        """Call `begin` now or in a later pass; it never raises. `what` has `size` bytes."""
         if not self._in_pass:
             self._open()
         busy = self._waiting or time.monotonic() >= self._until
         if busy and self._bytes + size <= MOST_BYTES:
-            self._waiting.append((begin, size, what))
+            self._waiting.append((begin, what, size))
             self._bytes += size
         else:
-            begin(*what)
+            begin(what)
 
     def _open(self) -> None:
         self._in_pass = True
@@ -58,8 +59,8 @@ class Backlog:
             return
         self._open()
         while self._waiting:
-            begin, size, what = self._waiting.popleft()
+            begin, what, size = self._waiting.popleft()
             self._bytes -= size
-            begin(*what)
+            begin(what)
             if time.monotonic() >= self._until:
                 return

@@ -98,7 +98,8 @@ class GrpcFront:
         return lambda stream, due: Dialogue(stream, handler, due, turn)
 
     def _guarded(self, answer: Answer) -> Answer:
-        def begin(exchange: Exchange, message: bytes) -> None:
+        def begin(asked: tuple[Exchange, bytes]) -> None:
+            exchange, message = asked
             if exchange.gone:
                 return
             try:
@@ -111,7 +112,7 @@ class GrpcFront:
                 exchange.refuse(internal(request_id))
 
         def take(exchange: Exchange, message: bytes) -> None:
-            self._backlog.give(begin, len(message), exchange, message)
+            self._backlog.give(begin, (exchange, message), len(message))
 
         return take
 

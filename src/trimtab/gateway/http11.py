@@ -108,14 +108,14 @@ class Exchange:
         if self.connection.server.draining:
             self.keep_alive = False
         close = b"" if self.keep_alive else b"Connection: close\r\n"
-        head = b"%b%b%b%bContent-Length: %d\r\n\r\n" % (
+        self.answer = b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (
             _STATUS[status],
             self.connection.server.date,
             headers,
             close,
             len(body),
+            b"" if self.method == b"HEAD" else body,
         )
-        self.answer = head if self.method == b"HEAD" else head + body
         self.connection.flush()
 
     def _respond_coded(self, status: int, body: bytes, headers: bytes) -> None:

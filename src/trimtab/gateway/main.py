@@ -177,7 +177,7 @@ class Gateway:
         await self._exports.finish()
 
     def _take(self, exchange: Exchange) -> None:
-        self.backlog.give(self._front.handle, len(exchange.body), exchange)
+        self.backlog.give(self._front.handle, exchange, len(exchange.body))
 
     async def _listen(self, number: int, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept on an inherited socket."""

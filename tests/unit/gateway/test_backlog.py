@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from functools import partial
 
 from tests.unit.gateway.scenarios import run
 from tests.unit.gateway.support import until
@@ -22,7 +21,7 @@ def test_a_request_is_begun_at_once_while_the_pass_has_time() -> None:
         begun: list[int] = []
         backlog = Backlog(pass_seconds=60.0)
         for number in range(3):
-            backlog.give(partial(begun.append, number), 10)
+            backlog.give(begun.append, number, 10)
         assert begun == [0, 1, 2]
         assert len(backlog) == 0
         await asyncio.sleep(0)
@@ -40,7 +39,7 @@ def test_what_a_pass_has_no_time_for_waits_and_is_begun_in_order() -> None:
 
         backlog = Backlog(pass_seconds=0.001)
         for number in range(5):
-            backlog.give(partial(begin, number), 10)
+            backlog.give(begin, number, 10)
         assert begun == [0]
         assert len(backlog) == 4
         await until(lambda: len(begun) == 5)
@@ -55,7 +54,7 @@ def test_other_work_of_the_loop_goes_between_two_passes() -> None:
         begun: list[int] = []
         backlog = Backlog(pass_seconds=0.0)
         for number in range(4):
-            backlog.give(partial(begun.append, number), 10)
+            backlog.give(begun.append, number, 10)
         for passes in range(1, 5):
             await asyncio.sleep(0)
             assert len(begun) <= passes
@@ -68,10 +67,10 @@ def test_a_request_does_not_overtake_those_that_wait() -> None:
     async def scenario() -> None:
         begun: list[int] = []
         backlog = Backlog(pass_seconds=0.0)
-        backlog.give(partial(begun.append, 0), 10)
-        backlog.give(partial(begun.append, 1), 10)
+        backlog.give(begun.append, 0, 10)
+        backlog.give(begun.append, 1, 10)
         await asyncio.sleep(0)
-        backlog.give(partial(begun.append, 2), 10)
+        backlog.give(begun.append, 2, 10)
         await until(lambda: begun == [0, 1, 2])
 
     run(scenario)
@@ -81,11 +80,11 @@ def test_bodies_beyond_what_may_wait_are_begun_at_once() -> None:
     async def scenario() -> None:
         begun: list[int] = []
         backlog = Backlog(pass_seconds=0.0)
-        backlog.give(partial(begun.append, 0), backlogs.MOST_BYTES)
-        backlog.give(partial(begun.append, 1), 1)
+        backlog.give(begun.append, 0, backlogs.MOST_BYTES)
+        backlog.give(begun.append, 1, 1)
         assert begun == [1]
         await until(lambda: begun == [1, 0])
-        backlog.give(partial(begun.append, 2), 1)
+        backlog.give(begun.append, 2, 1)
         assert begun == [1, 0]
         await until(lambda: begun == [1, 0, 2])
 
