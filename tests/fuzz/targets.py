@@ -175,7 +175,7 @@ def _protobuf(data: bytes) -> None:
 class _Answered:
     """An `Exchange` that only wants to be answered once."""
 
-    abandoned = False
+    gone = False
     came_at = 0.0
     due = None
     trace = None

@@ -25,7 +25,7 @@ class OutputTensor(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     datatype: str
-    shape: list[Any]
+    shape: list[int]
     data: list[Any]
 
 
@@ -42,20 +42,19 @@ def answer_body(call: Call, values: Sequence[OutputValues], start: int) -> bytes
     """The answer to a call whose rows begin at `start` in the batch's values."""
     rows = call.rows
     chosen = values if call.outputs is None else [values[p] for p in call.outputs]
-    told: list[Any] = [encode_json(call.request_id)]
-    for each in chosen:
-        told += (rows, each.written(start, rows))
-    return _form(call.route.name, call.plan, call.outputs) % tuple(told)
+    form = _form(call.route.name, call.plan, call.outputs, rows)
+    written = [each.written(start, rows) for each in chosen]
+    return form % (encode_json(call.request_id), *written)
 
 
-@lru_cache(maxsize=256)
-def _form(deployment: str, plan: Plan, outputs: tuple[int, ...] | None) -> bytes:
-    """An answer with a place for the id, and for rows and values of each output."""
+@lru_cache(maxsize=1024)
+def _form(deployment: str, plan: Plan, outputs: tuple[int, ...] | None, rows: int) -> bytes:
+    """An answer of so many rows with a place for the id, and for the values of each output."""
     chosen = plan.outputs if outputs is None else [plan.outputs[p] for p in outputs]
     tensors = []
     for output in chosen:
-        shape = [msgspec.Raw(b"%d"), *output.shape]
         name, datatype = output.name.replace("%", "%%"), _json_datatype(output)
+        shape = [rows, *output.shape]
         tensors.append(OutputTensor(name, datatype, shape, [msgspec.Raw(b"%b")]))
     name = deployment.replace("%", "%%")
     return encode_json(Answer(name, plan.version, msgspec.Raw(b"%b"), tensors))

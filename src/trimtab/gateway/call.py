@@ -125,9 +125,11 @@ class Call:
         "worker",
     )
 
-    def __init__(self, caller: Caller, route: "RouteView", plan: Plan) -> None:
+    def __init__(
+        self, caller: Caller, route: "RouteView", plan: Plan, client: Client = _NO_CLIENT
+    ) -> None:
         self.caller = caller
-        self.client = caller.client
+        self.client = client
         self.route = route
         self.plan = plan
         self.request_id = ""
@@ -171,7 +173,6 @@ class Call:
     def shadow_copy(self, plan: Plan) -> "Call":
         """The same request for a shadow release, answered to nobody."""
         copy = Call(self.caller, self.route, plan)
-        copy.client = _NO_CLIENT
         copy.request_id = self.request_id
         copy.shadow = True
         copy.trace = None if self.trace is None else self.trace.for_shadow()

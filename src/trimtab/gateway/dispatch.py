@@ -59,24 +59,17 @@ class Dispatcher:
         self._readers: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
-    def submit(self, call: Call, explicit: Plan | None) -> None:
+    def submit(self, call: Call) -> None:
         """Assign a call, read its values for the assigned release, and queue it.
 
-        Raises a `Fault` (400, 503) that the caller gives to `refuse`. Of the batch lane one call is
+        Raises a 400 `Fault` that the caller gives to `refuse`. Of the batch lane one call is
         read in each turn of the event loop, since that may take long and realtime calls wait.
         """
         call.parsed_at = time.monotonic()
-        route = call.route
-        call.weight = route.weight if route.canary is not None else 0
-        if explicit is not None:
-            call.plan, call.mode = explicit, "explicit"
-        elif route.stable is None:
-            raise unavailable(f"{route.name} has no release that can answer")
-        else:
-            canary = route.canary
-            chosen = canary is not None and goes_to_canary(call.unit, call.weight)
-            call.plan = canary if chosen and canary is not None else route.stable
-            call.mode = "canary" if chosen else "stable"
+        if (canary := call.route.canary) is not None:
+            call.weight = call.route.weight
+            if call.mode == "stable" and goes_to_canary(call.unit, call.weight):
+                call.plan, call.mode = canary, "canary"
         pool = self.pools.get(call.plan.release)
         refusal = _aged(call) or (None if pool is None else pool.schedule.turned_away(call))
         if refusal is not None:

@@ -152,7 +152,7 @@ class Front:
         try:
             body = caller.read()
             wishes = asked(body.parameters, said.asked) if body.parameters else said.asked
-            self._intake.submit(call, body.id or said.request_id, wishes, explicit)
+            self._intake.submit(call, body.id or said.request_id, wishes)
         except Fault as fault:
             self._intake.refuse(call, fault)
 
@@ -165,7 +165,7 @@ class Front:
 
         def submit() -> None:
             wishes = asked(caller.read(), said.asked)
-            self._intake.submit(call, said.request_id, wishes, explicit)
+            self._intake.submit(call, said.request_id, wishes)
 
         async def submit_when_prepared() -> None:
             try:

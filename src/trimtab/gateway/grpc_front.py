@@ -124,7 +124,7 @@ class GrpcFront:
         if exchange.due is not None:
             call.deadline = min(call.deadline, exchange.due)
         try:
-            self._intake.submit(call, request.id, asked(request.parameters), explicit)
+            self._intake.submit(call, request.id, asked(request.parameters))
         except Fault as fault:
             self._intake.refuse(call, fault)
 

@@ -51,7 +51,7 @@ class Intake:
             raise unavailable(f"{route.name} has no release that can answer")
         if route.asleep:
             self._waker.wake(route.name)
-        call = Call(caller, route, plan)
+        call = Call(caller, route, plan, caller.client)
         call.started_at = caller.came_at
         waited = time.monotonic() - call.started_at
         call.received_at = call.event_time = time.time() - waited
@@ -62,9 +62,7 @@ class Intake:
             call.mode = "explicit"
         return call
 
-    def submit(
-        self, call: Call, request_id: str | None, asked: Asked, explicit: Plan | None
-    ) -> None:
+    def submit(self, call: Call, request_id: str | None, asked: Asked) -> None:
         """Queue a call; raises a `Fault` that the caller gives to `refuse`."""
         call.request_id = request_id or self.make_id()
         if asked.event_time is not None:
@@ -75,7 +73,7 @@ class Intake:
         # A unit is kept without a rollout too: by it the observer tells callers apart.
         if call.route.assigns or asked.unit is not None:
             call.unit = unit_hash(call.route.rollout, asked.unit or call.request_id)
-        self._dispatcher.submit(call, explicit)
+        self._dispatcher.submit(call)
 
     def refuse(self, call: Call, fault: Fault) -> None:
         """Answer a call that never reached a queue."""

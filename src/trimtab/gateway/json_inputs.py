@@ -96,11 +96,11 @@ def inputs_of_json(tensors: list[InputTensor], plan: Plan, key: str | None) -> I
 
 def is_plain(tensors: Sequence[InputTensor], plan: Plan) -> bool:
     """Whether a request is one matrix of the very type that the release takes."""
-    tensor, shape = tensors[0], tensors[0].shape
+    tensor, width = tensors[0], len(plan.columns)
     if not plan.plain or len(tensors) != 1 or tensor.datatype != "FP64":
         return False
-    fitting = len(shape) == 2 and shape[1] == len(plan.columns)
-    return fitting and (shape[1] > 1 or tensor.name not in plan.by_name)
+    fitting = tensor.shape[1:] == [width]
+    return fitting and (width > 1 or tensor.name not in plan.by_name)
 
 
 def packed_numbers(text: bytes) -> bytes:

@@ -283,15 +283,15 @@ class Pool:
 
     def _send(self, link: Link, batch: Batch, now: float) -> None:
         traces: list[dict[str, str]] = []
-        latest, given = 0.0, 0.0
-        for call in batch.calls:
+        calls, worker, freed_at = batch.calls, link.worker, link.idle_at
+        for call in calls:
+            call.worker = worker
             if not batch.first:
-                call.sent_at, call.freed_at = now, link.idle_at
-            call.worker = link.worker
-            latest = max(latest, call.deadline)
-            given = max(given, call.started_at + call.route.deadline)
+                call.sent_at, call.freed_at = now, freed_at
             if call.trace is not None:
                 traces.append(call.trace.handed_on(call))
+        latest = max([call.deadline for call in calls])
+        given = max([call.started_at + call.route.deadline for call in calls])
         self._sent += 1
         batch.number = self._sent
         batch.sent_at = now

@@ -150,13 +150,11 @@ class Schedule:
         A call that finds its lane empty and a worker for it is tried whatever it is thought to
         cost, so that an estimate that is too high corrects itself.
         """
-        crew = self.crew if lane is self._realtime else self.crew_of(lane.name)
-        if not crew.cost.known or not crew.taking:
-            return None
-        if not lane.requests and self._untried(lane, crew):
-            return None
         left = due - now
         if lane is self._realtime and self._ample(rows, left * _CONFIDENCE, now):
+            return None
+        crew = self.crew_of(lane.name)
+        if not crew.cost.known or not crew.taking or self._untried(lane, crew):
             return None
         seconds = 2 * self._lag + self._finish(lane, rows, left, now)
         return Refusal(Shed.DEADLINE, seconds) if seconds > left * _CONFIDENCE else None
@@ -316,7 +314,8 @@ class Schedule:
         return ahead + cost.without_batching(lane.requests + 1, lane.rows + rows) < left
 
     def _untried(self, lane: Lane, crew: Crew) -> bool:
-        """Whether a worker would take work of an empty lane at once."""
+        if lane.requests:
+            return False
         return crew.running < crew.taking if lane is self._realtime else not crew.parts_out
 
     def _finish(self, lane: Lane, rows: int, left: float, now: float) -> float:

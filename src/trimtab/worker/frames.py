@@ -149,15 +149,20 @@ def tensors_of(frame: Frame, *fields: str) -> list[list[Tensor]]:
 
 
 def encode_texts(values: Iterable[str | None]) -> bytes:
-    """The bytes of a BYTES tensor: per element u32 length and UTF-8, None as missing."""
-    parts: list[bytes] = []
-    for value in values:
-        if value is None:
-            parts.append(_MISSING_BYTES)
-        else:
-            text = value.encode()
-            parts += (_LENGTH.pack(len(text)), text)
-    return b"".join(parts)
+    """The bytes of a BYTES tensor: per element u32 length and UTF-8, None as missing.
+
+    Most texts are classes or categories, so that each comes many times.
+    """
+    texts = list(values)
+    encoded = {text: _encoded(text) for text in set(texts)}
+    return b"".join([encoded[text] for text in texts])
+
+
+def _encoded(text: str | None) -> bytes:
+    if text is None:
+        return _MISSING_BYTES
+    data = text.encode()
+    return _LENGTH.pack(len(data)) + data
 
 
 def decode_texts(data: Bytes, count: int) -> list[str | None]:

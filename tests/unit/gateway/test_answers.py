@@ -1,0 +1,76 @@
+"""Answers that are filled into a form say what one encoded as a whole would say."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import pytest
+from tests.unit.gateway.support import target
+
+from trimtab.domain.signature import Column, Datatype, Output, Signature
+from trimtab.gateway.answers import Answer, answer_body, encode_json, id_value, output_tensor
+from trimtab.gateway.call import Call
+from trimtab.gateway.plan import Plan
+from trimtab.gateway.values import WRITTEN_TOGETHER, OutputValues
+from trimtab.worker.frames import encode_texts
+
+OUTPUTS = (
+    Output("50 % or more", Datatype.FP64),
+    Output('a "label"', Datatype.BYTES),
+    Output("halves", Datatype.FP16, (2,)),
+)
+PLAN = Plan(target(1, signature=Signature((Column("x", Datatype.FP64),), OUTPUTS, "other", ())))
+
+
+def values(rows: int) -> list[OutputValues]:
+    """Answers of a batch: one number is missing, one text too."""
+    numbers = np.arange(rows, dtype="<f8")
+    numbers[-1] = np.nan
+    texts = [None, *(f'{row} "%b"\n' for row in range(1, rows))]
+    halves = np.arange(2 * rows, dtype="<f2")
+    data = (numbers.tobytes(), encode_texts(texts), halves.tobytes())
+    return [OutputValues(*each, rows) for each in zip(PLAN.outputs, data, strict=True)]
+
+
+def asked(rows: int, outputs: tuple[int, ...] | None = None, name: str = "50 %d") -> Call:
+    """A call of a deployment with an odd name, by a client with an odd id."""
+    caller, route = SimpleNamespace(), SimpleNamespace(name=name)
+    call = Call(cast(Any, caller), cast(Any, route), PLAN)
+    call.rows, call.outputs, call.request_id = rows, outputs, 'one %d "of" many'
+    return call
+
+
+@pytest.mark.parametrize("outputs", [None, (1,), (2, 0)])
+@pytest.mark.parametrize(("rows", "start", "of"), [(1, 0, 3), (1, 2, 3), (3, 0, 3), (2, 1, 4)])
+def test_an_answer_is_what_encoding_all_of_it_gives(
+    rows: int, start: int, of: int, outputs: tuple[int, ...] | None
+) -> None:
+    batch, call = values(of), asked(rows, outputs)
+    chosen = batch if outputs is None else [batch[place] for place in outputs]
+    tensors = [output_tensor(each, start, rows) for each in chosen]
+    whole = Answer(call.route.name, PLAN.version, call.request_id, tensors)
+    assert answer_body(call, batch, start) == encode_json(whole)
+
+
+@pytest.mark.parametrize("of", [WRITTEN_TOGETHER, WRITTEN_TOGETHER + 1])
+def test_a_single_row_is_the_same_in_any_company(of: int) -> None:
+    tensors = msgspec.json.decode(answer_body(asked(1), values(of), 5))["outputs"]
+    assert [tensor["data"] for tensor in tensors] == [[5.0], ['5 "%b"\n'], [10.0, 11.0]]
+
+
+@pytest.mark.parametrize(
+    ("request_id", "header"),
+    [
+        ("plain-1", b"plain-1"),
+        ("with a space", b"with a space"),
+        ("", b""),
+        (" ends with one ", b"ends with one"),
+        ("two\r\nlines", b"two%0D%0Alines"),
+        ("ü%", b"%C3%BC%25"),
+    ],
+)
+def test_an_id_stands_in_a_header_as_it_is_or_percent_encoded(
+    request_id: str, header: bytes
+) -> None:
+    assert id_value(request_id) == header
