@@ -80,12 +80,13 @@ _NO_CLIENT = NoClient()
 class Call:
     """A request (or a shadow copy of one, which nobody waits for) and its current attempt.
 
-    Times ending in `_at` are epoch seconds for `received_at` and `event_time`, else monotonic.
-    `company` is the most calls of a batch it may be in, `avoid` a worker that is not asked again;
-    `failures` counts the times it was lost or failed by one. `rows` is 0 while its values have not
-    been read, `size` about the bytes they hold. `due` is when the attempt expires, and `expiry`
-    where that is noted. `queue` is the lane where it waits, `cut` what became of it while it is
-    sent in parts. `trace` is the trace of its client, if that is in one.
+    `client` is who waits for it. Times ending in `_at` are epoch seconds for `received_at` and
+    `event_time`, else monotonic. `company` is the most calls of a batch it may be in, `avoid` a
+    worker that is not asked again; `failures` counts the times it was lost or failed by one. `rows`
+    is 0 while its values have not been read, `size` about the bytes they hold. `due` is when the
+    attempt expires, and `expiry` where that is noted. `queue` is the lane where it waits, `cut`
+    what became of it while it is sent in parts. `trace` is the trace of its client, if that is in
+    one.
     """
 
     __slots__ = (

@@ -297,12 +297,12 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send the answers that are due, in order."""
-        pending = self._pending
+        pending, transport = self._pending, self._transport
         while pending and (answer := pending[0].answer) is not None:
             exchange = pending.popleft()
-            if self._transport is None or self._transport.is_closing():
+            if transport is None or transport.is_closing():
                 continue
-            self._transport.write(answer)
+            transport.write(answer)
             if not exchange.keep_alive:
                 self._close_after_answer()
                 return

@@ -154,10 +154,11 @@ class OutputValues:
 
     def written(self, start: int, rows: int) -> bytes:
         """Some rows as the elements of an array in JSON."""
+        if rows == 1 and self._written is not None:
+            return self._written[start]
         if rows * self.output.width != 1 or self.rows > WRITTEN_TOGETHER:
             return _encode_json(self.of(start, rows))[1:-1]
-        if self._written is None:
-            self._written = _encode_lines(self.flat).split(b"\n")
+        self._written = _encode_lines(self.flat).split(b"\n")
         return self._written[start]
 
     def raw(self, start: int, rows: int) -> Bytes:
