@@ -65,18 +65,16 @@ class Batch:
     """
 
     __slots__ = (
-        *(
-            "calls",
-            "cut",
-            "ends_at",
-            "first",
-            "lane",
-            "number",
-            "reason",
-            "rows",
-            "sent",
-            "sent_at",
-        ),
+        "calls",
+        "cut",
+        "ends_at",
+        "first",
+        "lane",
+        "number",
+        "reason",
+        "rows",
+        "sent",
+        "sent_at",
     )
 
     def __init__(self, lane: str, reason: str, calls: list[Call]) -> None:
@@ -118,13 +116,12 @@ class Batch:
     def answered(self) -> list[Together]:
         """The same, by deployment."""
         found: dict[RouteView, Together] = {}
-        for call, attempt, start in self.sent:
-            if not call.done and call.attempt == attempt:
-                together = found.get(call.route)
-                if together is None:
-                    together = found[call.route] = Together([], [])
-                together.calls.append(call)
-                together.starts.append(start)
+        for call, start in self.current():
+            together = found.get(call.route)
+            if together is None:
+                together = found[call.route] = Together([], [])
+            together.calls.append(call)
+            together.starts.append(start)
         return list(found.values())
 
     def inputs(self, plan: Plan) -> list[Inputs]:

@@ -120,19 +120,20 @@ class Front:
         fixed = self._fixed.get(exchange.path)
         if fixed is None:
             self._go(exchange, self._learn(exchange.path))
-            return
-        _allow(exchange, _READS)
-        fixed(exchange)
+        elif exchange.method not in _READS:
+            raise _not_allowed(_READS)
+        else:
+            fixed(exchange)
 
-    def _go(self, exchange: Exchange, target: "Target") -> None:
+    def _go(self, exchange: Exchange, target: Target) -> None:
         if exchange.method not in target.methods:
-            _allow(exchange, target.methods)
+            raise _not_allowed(target.methods)
         model, version, directory = target.model, target.version, self._directory
         route = directory.deployment(model) if model else directory.only_deployment()
         plan = None if version is None else explicit_plan(route, version)
         target.handler(exchange, route, plan)
 
-    def _learn(self, path: bytes) -> "Target":
+    def _learn(self, path: bytes) -> Target:
         """What a path means, from now on at once: the paths that clients use are few."""
         model, version, verb = _model_path(path)
         handler, methods = self._reading.get(verb), _READS
@@ -351,8 +352,6 @@ def _other_caller(exchange: Exchange, said: Heading) -> RestCaller:
     return BinaryCaller(exchange, said.json_size)
 
 
-def _allow(exchange: Exchange, methods: tuple[bytes, ...]) -> None:
-    if exchange.method not in methods:
-        allowed = b", ".join(methods)
-        text = f"the path takes {allowed.decode()}"
-        raise Fault(405, text, b"Allow: %b\r\n" % allowed)
+def _not_allowed(methods: tuple[bytes, ...]) -> Fault:
+    allowed = b", ".join(methods)
+    return Fault(405, f"the path takes {allowed.decode()}", b"Allow: %b\r\n" % allowed)

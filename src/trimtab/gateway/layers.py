@@ -19,7 +19,7 @@ LAYERS = (
 in `transfer`. `encode` is a call's share of making and logging the answers of its batch."""
 
 TOGETHER = 1024
-"""Attempts that are counted at once, which costs a fifth of counting each."""
+"""Attempts that are counted at once: arrays cost about as much for a single one."""
 
 _times = attrgetter("started_at", "parsed_at", "queued_at", "attempt", "rows")
 
