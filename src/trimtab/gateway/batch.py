@@ -61,7 +61,8 @@ class Batch:
     """What a link is busy with: each call with the attempt it was sent for and its first row.
 
     A batch with a `cut` holds one call's rows from `first` on, and nothing else. `reason` is why it
-    is not larger; `ends_at` is when its answer is expected.
+    is not larger; `ends_at` is when its answer is expected, `patience` after how many seconds its
+    worker is taken to hang.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Batch:
         "first",
         "lane",
         "number",
+        "patience",
         "reason",
         "rows",
         "sent",
@@ -85,7 +87,7 @@ class Batch:
         self.rows = 0
         self.first = 0
         self.cut: Cut | None = None
-        self.ends_at = self.sent_at = 0.0
+        self.ends_at = self.sent_at = self.patience = 0.0
         self.sent: list[tuple[Call, int, int]] = []
         for call in calls:
             self.sent.append((call, call.attempt, self.rows))

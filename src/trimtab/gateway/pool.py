@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Protocol
 
 from trimtab.domain.routing import Target
@@ -31,7 +32,13 @@ WORKER_GRACE = 0.5
 LINK_GRACE = 0.4
 """Seconds more after which a worker that did not even end is given up."""
 SLOW = 2.0
-"""Times the expected cost of a batch that a worker may always take."""
+"""Times the expected cost of a batch, or the longest that was answered, that a worker may always
+take."""
+SHARED_PATIENCE = 1 / 3
+"""Of the time left, what a batch may take before its calls are asked again, each alone. With two
+thirds left, a worker can start again and the call that hangs be lost alone; then the others go."""
+LEAST_PATIENCE = 1.0
+"""Seconds that a worker may always take: a machine that stalls for a moment is no hanging model."""
 
 
 BATCH_BYTES = 32 * 1024 * 1024
@@ -83,6 +90,7 @@ class Pool:
         self._in_flight: dict[Link, Batch] = {}
         self.workers = 0
         self._sent = 0
+        self._longest = 0.0
         self._retired = False
         self._pumping = False
         self._came = 0
@@ -225,6 +233,8 @@ class Pool:
         if not crew.taking:
             self._wake(crew, crew.outliers.resting)
         if batch is not None:
+            if time.monotonic() - batch.sent_at >= batch.patience:
+                reason = f"the worker hung for {batch.patience:.3g} s: its log tells where"
             crew.end(batch)
             crew.outliers.failed(link.worker)
             self._rest_if_odd(link)
@@ -299,7 +309,9 @@ class Pool:
         patience = max(given - now, SLOW * (batch.ends_at - now)) + WORKER_GRACE
         try:
             inputs = batch.inputs(self.plan)
-            frame = predict_frame(self.plan, batch.number, inputs, latest - now, patience, traces)
+            batch.patience = min(patience, self._shared_patience(batch, link.crew, now))
+            left = latest - now
+            frame = predict_frame(self.plan, batch.number, inputs, left, batch.patience, traces)
         except FrameError as error:
             link.crew.end(batch)
             self._idle.append(link)
@@ -308,6 +320,20 @@ class Pool:
         self._in_flight[link] = batch
         self._attempts.sent(self.plan, batch)
         link.send(batch.number, frame, patience + LINK_GRACE)
+
+    def _shared_patience(self, batch: Batch, crew: Crew, now: float) -> float:
+        """Seconds after which a batch is taken to hang while its calls can still be asked again.
+
+        Endless where that helps nobody: a call that is alone at first, and copies. A call that is
+        asked again has as little, so that those who wait behind it keep their time.
+        """
+        first = batch.sent[0][0]
+        alone = len(batch.sent) == 1 and not first.failures
+        if alone or batch.lane == "shadow" or not crew.cost.known:
+            return inf
+        left = max(call.due for call in batch.calls) - now
+        usual = max(batch.ends_at - now, self._longest)
+        return max(SHARED_PATIENCE * left, SLOW * usual, LEAST_PATIENCE)
 
     def _result(self, link: Link, batch: Batch, frame: Frame) -> None:
         now = time.monotonic()
@@ -329,6 +355,7 @@ class Pool:
         else:
             self._take_part(batch, batch.cut, values, timing)
         work = timing.features + timing.model
+        self._longest = max(self._longest, work)
         self.schedule.learn(batch, link.crew, work, now - batch.sent_at, now)
         self.schedule.answered(waited)
 

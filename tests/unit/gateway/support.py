@@ -163,13 +163,15 @@ class FakeWorker:
     """Answers with `answer`; a `ValueError` of it is a FAILURE, an `EOFError` kills the worker.
 
     While `gate` is cleared, batches wait; `sizes` are the rows of the batches that came. `kept` is
-    for how many seconds its answers seem to have waited for the gateway.
+    for how many seconds its answers seem to have waited for the gateway, `model_seconds` what it
+    says of its model.
     """
 
     path: str
     release: str
     answer: Answerer
     kept: float = 0.0
+    model_seconds: float = 0.002
     sizes: list[int] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -235,7 +237,7 @@ class FakeWorker:
             "id": number,
             "rows": frame.header["rows"],
             "features_seconds": 0.001,
-            "model_seconds": 0.002,
+            "model_seconds": self.model_seconds,
             "ended_at": time.monotonic() - self.kept,
         }
         writer.writelines(encode_tensors(Kind.RESULT, header, {"outputs": outputs}))

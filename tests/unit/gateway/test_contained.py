@@ -5,9 +5,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
-from tests.unit.gateway.harness import running
+from tests.unit.gateway.harness import Harness, running
 from tests.unit.gateway.scenarios import (
     STABLE,
     crash,
@@ -225,5 +226,91 @@ def test_one_bad_call_among_many_costs_a_few_batches_and_nobody_else(tmp_path: P
             assert [answer.status_code for answer in answers].count(500) == 1
             assert answers[11].status_code == 500
             assert one.sizes == [1, 32, 16, 8, 8, 4, 2, 2, 1, 1, 4, 16]
+
+    run(scenario)
+
+
+class Stuck:
+    """A release that loses its worker with -1 in a batch; `patience` is what each was given."""
+
+    def __init__(self) -> None:
+        self.patience: list[tuple[int, float]] = []
+
+    def __call__(self, frame: Frame) -> list[Tensor]:
+        self.patience.append((frame.header["rows"], frame.header["patience"]))
+        if -1.0 in np.frombuffer(tensors_of(frame, "inputs")[0][0].data):
+            raise EOFError
+        return scored(frame, 1.0)
+
+
+async def together(it: Harness, one: FakeWorker, values: list[float]) -> list[httpx.Response]:
+    """The answers to requests that wait together while the worker is busy with another."""
+    one.arrived.clear()
+    one.gate.clear()
+    first = asyncio.create_task(it.infer(request([0.0])))
+    await one.arrived.wait()
+    tasks = [asyncio.create_task(it.infer(request([value]))) for value in values]
+    await waiting(it, len(values))
+    one.gate.set()
+    assert (await first).status_code == 200
+    return [await task for task in tasks]
+
+
+async def learned(it: Harness) -> None:
+    """Let the gateway know what a batch costs."""
+    for _ in range(10):
+        assert (await it.infer(request([0.0]))).status_code == 200
+
+
+def test_a_call_that_takes_its_worker_with_it_costs_its_company_nothing(tmp_path: Path) -> None:
+    """All of the batch are asked again, each alone; what loses a second worker is not."""
+
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, Stuck())
+        async with running(tmp_path, STABLE) as it:
+            await learned(it)
+            answers = await together(it, one, [1.0, 2.0, -1.0, 3.0])
+            assert [answer.status_code for answer in answers] == [200, 200, 500, 200]
+            assert one.sizes[10:] == [1, 4, 1, 1, 1, 1]
+            rows = await it.rows()
+            assert rows["outcome"].count("failed") == 4 + 1
+
+    run(scenario)
+
+
+def test_calls_that_share_a_batch_get_a_third_of_their_time_before_it_counts_as_hanging(
+    tmp_path: Path,
+) -> None:
+    """So does one that is asked again. Alone, a call has all of it, as have all at first."""
+
+    async def scenario() -> None:
+        stuck = Stuck()
+        one = await worker(tmp_path, 1, stuck)
+        async with running(tmp_path, STABLE) as it:
+            await together(it, one, [1.0, 2.0])
+            await learned(it)
+            await together(it, one, [1.0, -1.0])
+        (_, first), (rows, unknown) = stuck.patience[:2]
+        assert first > 5.0
+        assert (rows, unknown > 5.0) == (2, True)
+        (_, alone), (rows, shared), *again = stuck.patience[-4:]
+        assert alone > 5.0
+        assert rows == 2
+        assert all(1.0 <= each <= 5.0 / 3 for each in (shared, again[0][1], again[1][1]))
+
+    run(scenario)
+
+
+def test_a_model_that_has_answered_late_before_is_not_taken_to_hang(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        stuck = Stuck()
+        one = await worker(tmp_path, 1, stuck)
+        async with running(tmp_path, STABLE) as it:
+            await learned(it)
+            one.model_seconds = 1.999
+            await it.infer(request([0.0]))
+            one.model_seconds = 0.002
+            await together(it, one, [1.0, 2.0])
+        assert stuck.patience[-1] == (2, pytest.approx(4.0))
 
     run(scenario)
