@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -122,10 +123,11 @@ class Client:
         deadline: float | None = None,
         lane: Lane = "realtime",
     ) -> Prediction:
-        """Answers for `rows`: a list of dicts, a dict of columns, or a pandas.DataFrame.
+        """Answers for `rows`: a list of dicts, a dict of columns, a pandas or polars frame, or an
+        Arrow table.
 
-        None and NaN mean missing. `event_time` is when the rows happened, if not now. Work in the
-        `batch` lane waits for realtime work.
+        None, NaN and pandas.NA mean missing. `event_time` is when the rows happened, if not now.
+        Work in the `batch` lane waits for realtime work.
         """
         request_id = id or uuid.uuid4().hex
         seconds = self._deadline if deadline is None else deadline
@@ -250,13 +252,17 @@ class Client:
 
 
 def _columns_of(rows: Any) -> Mapping[str, Sequence[Any]]:
+    if hasattr(rows, "to_pydict"):  # an Arrow table or batch
+        _distinct(rows.column_names)
+        columns: dict[str, list[Any]] = rows.to_pydict()
+        return columns
     if hasattr(rows, "columns"):
-        return {str(name): rows[name].tolist() for name in rows.columns}
+        return {str(name): _listed(rows[name]) for name in _distinct(list(rows.columns))}
     if isinstance(rows, Mapping):
-        return {
-            name: values.tolist() if hasattr(values, "tolist") else values
-            for name, values in rows.items()
-        }
+        return {name: _column(name, values) for name, values in rows.items()}
+    if hasattr(rows, "tolist") or not isinstance(rows, Sequence) or isinstance(rows, str):
+        kind = type(rows).__name__
+        raise _unsendable(f"a {kind} does not name its columns: give a frame, or a dict of columns")
     names = list(rows[0]) if rows else []
     for number, row in enumerate(rows):
         if row.keys() != rows[0].keys():
@@ -266,10 +272,40 @@ def _columns_of(rows: Any) -> Mapping[str, Sequence[Any]]:
     return {name: [row[name] for row in rows] for name in names}
 
 
+def _distinct(names: list[Any]) -> list[Any]:
+    for name in names:
+        if names.count(name) > 1:
+            raise _unsendable(f"there are two columns {name!r}")
+    return names
+
+
+def _column(name: str, values: Any) -> Sequence[Any]:
+    listed = _listed(values)
+    if isinstance(listed, str) or not isinstance(listed, Sequence):
+        raise _unsendable(f"{name!r} is one value, and a column has a list of one for each row")
+    return listed
+
+
+def _listed(values: Any) -> Any:
+    """A column of numpy, pandas, polars or Arrow as plain values."""
+    for way in ("to_list", "to_pylist", "tolist"):
+        if hasattr(values, way):
+            return getattr(values, way)()
+    return values
+
+
 def _cell(value: Any, column: str, row: int) -> Cell:
-    if value is None or value != value:  # noqa: PLR0124 - NaN is the value unequal to itself
+    plain: Any = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, str | int) or plain is None:
+        return plain
+    kind = type(plain).__name__
+    if kind == "NAType" or plain != plain:  # noqa: PLR0124 - NaN and NaT are unequal to themselves
         return None
-    plain: Cell = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, Decimal):
+        whole = plain.is_finite() and plain == plain.to_integral_value()
+        plain = int(plain) if whole else float(plain)
+    if not isinstance(plain, float | int):
+        raise _unsendable(f"{column!r} row {row} is a {kind}, and no number, text or truth value")
     if isinstance(plain, float) and math.isinf(plain):
         raise _unsendable(f"{column!r} row {row} is {plain}, which is no number in JSON")
     return plain

@@ -5,11 +5,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from trimtab import Client, Label, errors
@@ -109,9 +113,18 @@ ROWS: list[Any] = [{"carrier": "AA", "distance": 1.0}, {"carrier": None, "distan
     [
         ROWS,
         {"carrier": ["AA", None], "distance": [1.0, float("nan")]},
+        {"carrier": ("AA", pd.NaT), "distance": [Decimal("1.0"), Decimal("nan")]},
+        {"carrier": pa.array(["AA", None]), "distance": np.array([1.0, np.nan])},
         pd.DataFrame(ROWS).astype({"carrier": object}),
+        pd.DataFrame(ROWS).convert_dtypes(),
+        pd.DataFrame(ROWS).convert_dtypes(dtype_backend="pyarrow"),
+        pl.DataFrame({"carrier": ["AA", None], "distance": [1.0, None]}),
+        pa.table({"carrier": ["AA", None], "distance": [1.0, None]}),
     ],
-    ids=["rows", "columns", "frame"],
+    ids=[
+        *("rows", "columns", "decimals", "arrays"),
+        *("frame", "nullable", "arrow types", "polars", "arrow"),
+    ],
 )
 def test_rows_columns_and_frames_are_sent_alike(client: Client, script: Script, rows: Any) -> None:
     script.answers = [answered()]
@@ -249,6 +262,14 @@ def test_an_empty_table_is_sent_as_no_columns(client: Client, script: Script) ->
     [
         ([{"distance": 1.0}, {"distance": float("inf")}], "'distance' row 1 is inf"),
         ([{"distance": 1.0}, {"carrier": "AA"}], "row 1 has other columns than row 0: 'carrier'"),
+        ({"distance": [Decimal(2), Decimal("inf")]}, "'distance' row 1 is inf"),
+        ({"distance": [1.0, date(2013, 4, 1)]}, "'distance' row 1 is a date, and no number"),
+        ({"carrier": "AA"}, "'carrier' is one value, and a column has a list"),
+        ({"distance": 1.0}, "'distance' is one value, and a column has a list"),
+        (np.ones((2, 2)), "a ndarray does not name its columns"),
+        ((row for row in ROWS), "a generator does not name its columns"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "there are two columns 'a'"),
+        (pa.table([pa.array([1])] * 2, names=["a", "a"]), "there are two columns 'a'"),
     ],
 )
 def test_rows_that_no_request_can_hold_are_not_sent(

@@ -23,6 +23,7 @@ from trimtab.build.arrays import (
     tensor_column,
     tensor_values,
 )
+from trimtab.build.dialect import dialect
 from trimtab.build.request import ReferenceData
 from trimtab.domain.names import Digest
 from trimtab.domain.release import DataManifest
@@ -31,8 +32,6 @@ from trimtab.judge.own_loss import OwnLoss
 from trimtab.stats.summary import summary
 
 MOST_CATEGORIES = 256
-_EMPTY_IS_MISSING = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
-"""As pandas reads a CSV file, in which the model was most likely fitted."""
 
 if TYPE_CHECKING:
     Chunked: TypeAlias = pa.ChunkedArray[Any]
@@ -66,6 +65,9 @@ def read_reference(data: ReferenceData) -> Reference:
     table = read_table(data.path)
     if table.num_rows == 0:
         raise bad_reference(data.path, "it holds no rows")
+    if "" in table.column_names:
+        problem = "a column has no name, as the index that pandas writes"
+        raise bad_reference(data.path, f"{problem}; write it with index=False")
     meant = [data.target, data.time, data.key]
     for name in [*meant, *data.segments, *data.groups]:
         if name is not None and name not in table.column_names:
@@ -129,14 +131,22 @@ def read_table(path: Path) -> pa.Table:
         if path.suffix.lower() in {".parquet", ".pq"}:
             return pyarrow.parquet.read_table(path)
         if path.suffix.lower() in {".csv", ".gz"}:
-            return pyarrow.csv.read_csv(path, convert_options=_EMPTY_IS_MISSING)
+            return _read_csv(path)
         if path.suffix.lower() == ".npz":
             return _read_npz(path)
     except (pa.ArrowInvalid, OSError, ValueError, zipfile.BadZipFile) as cause:
-        raise bad_reference(path, "it cannot be read as a table") from cause
+        told = str(cause).partition("\n")[0].rstrip(".")
+        raise bad_reference(path, f"it cannot be read as a table: {told}") from cause
     raise bad_reference(
         path, f"files ending in {path.suffix!r} are not known; use .parquet, .csv or .npz"
     )
+
+
+def _read_csv(path: Path) -> pa.Table:
+    """Empty fields are missing, as pandas reads them: in it the model was most likely fitted."""
+    spoken = dialect(path)
+    missing = pyarrow.csv.ConvertOptions(strings_can_be_null=True, decimal_point=spoken.decimal)
+    return pyarrow.csv.read_csv(str(path), parse_options=spoken.parsing(), convert_options=missing)
 
 
 def _read_npz(path: Path) -> pa.Table:
@@ -163,11 +173,20 @@ def texts(values: Chunked) -> NDArray[np.object_]:
 def epoch_seconds(values: Chunked) -> NDArray[np.float64]:
     """Times as epoch seconds; text is read as ISO 8601, times without a zone as UTC."""
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        values = pc.cast(values, pa.timestamp("us", tz="UTC"))
+        values = _moments(values)
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         values = pc.cast(pc.cast(values, pa.timestamp("us")), pa.int64())
         return values.to_numpy(zero_copy_only=False).astype(np.float64) / 1e6
     return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _moments(texts: Chunked) -> Chunked:
+    """Arrow reads a text either only with a zone, or only without one."""
+    zoned: Any = pc.match_substring_regex(texts, r":.*(Z|[+-]\d\d(:?\d\d)?)$")
+    exact: Any = pc.cast(pc.if_else(zoned, texts, None), pa.timestamp("us", tz="UTC"))
+    other: Any = pc.cast(pc.if_else(zoned, None, texts), pa.timestamp("us"))
+    found: Chunked = pc.coalesce(exact.cast(pa.timestamp("us")), other)
+    return found
 
 
 def _column(name: str, values: Chunked, path: Path) -> Column:

@@ -65,8 +65,10 @@ def roles(asked: Asked, reference: pa.Schema, live: pa.Schema) -> Roles:
     inputs: dict[str, Kind] = {}
     unwatched: dict[str, str] = {}
     for name in wanted:
-        kind = _fitting(name, reference, live)
-        if kind is None:
+        kind = _fitting(name, reference, live) if name else None
+        if not name:
+            unwatched[name] = "a column without a name, as pandas writes its index, is not watched"
+        elif kind is None:
             unwatched[name] = f"columns of type {reference.field(name).type} are not watched"
         else:
             inputs[name] = kind

@@ -5,7 +5,7 @@ through the Arrow C stream that they all speak.
 """
 
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -138,14 +138,19 @@ def ahead(things: Iterator[T]) -> Iterator[T]:
 def opened(data: Any, what: str) -> Source:
     """What the caller gave, as a source. `what` is its name in messages.
 
-    Takes an Arrow table, batches or a reader, a pandas or polars frame, a DuckDB relation, a path,
-    a pattern or several paths. Raises `Usage`: TT-210 without such a file, TT-910 for anything
-    that is no table, cannot be read, or holds no rows.
+    Takes an Arrow table, batches or a reader, a pandas or polars frame, a DuckDB relation, a dict
+    of columns, a list of dicts, a path, a pattern or several paths. Raises `Usage`: TT-210 without
+    such a file, TT-910 for anything that is no table, cannot be read, or holds no rows.
     """
     try:
         source = _source(data, what)
-    except (pa.ArrowException, OSError) as cause:
-        raise unusable(what, "it cannot be read as a table") from cause
+    except (pa.ArrowException, OSError, ValueError) as cause:
+        told = str(next(iter(cause.args), cause)).partition("\n")[0].rstrip(".")
+        raise unusable(what, f"it cannot be read as a table: {told}") from cause
+    except errors.Usage as error:
+        if error.code != errors.BAD_REFERENCE:
+            raise
+        raise unusable(what, error.message) from error
     if not source.rows:
         raise unusable(what, "it holds no rows")
     return source
@@ -165,6 +170,11 @@ def _table(data: Any, what: str) -> pa.Table:
         return data
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data])
+    if isinstance(data, list) and data and isinstance(data[0], Mapping):
+        data = {name: [row.get(name) for row in data] for name in data[0]}
+    if isinstance(data, Mapping):
+        columns = {name: pa.array(values, from_pandas=True) for name, values in data.items()}
+        return pa.table(columns)
     if type(data).__module__.partition(".")[0] == "pandas":
         return pa.Table.from_pandas(data, preserve_index=False)
     if hasattr(data, "__arrow_c_stream__"):
@@ -225,7 +235,8 @@ def _of_files(paths: Sequence[Path], what: str) -> Source:
     if endings <= ARROW:
         return ArrowSource(paths)
     if endings <= {".csv", ".gz"}:
-        return TableSource(pa.concat_tables([read_table(path) for path in paths]))
+        tables = [read_table(path) for path in paths]
+        return TableSource(pa.concat_tables(tables, promote_options="permissive"))
     told = ", ".join(sorted(endings))
     raise unusable(
         what, f"files ending in {told} are not known together", "use .parquet, .arrow or .csv"

@@ -70,14 +70,16 @@ class Deployment:
     def check(self, schema: pa.Schema, path: str, prefix: str) -> None:
         """Raise `Usage` TT-904 with everything that does not fit."""
         missing = [name for name in self.inputs if name not in schema.names]
+        twice = [name for name in self.sent(schema) if schema.names.count(name) > 1]
         wrong = [
             f"{name} is {schema.field(name).type}, and {self._wanted(name)} wanted"
             for name, datatype in self.inputs.items()
-            if name in schema.names
+            if schema.names.count(name) == 1
             and not _fits(schema.field(name).type, datatype, name in self.tensors)
         ]
         taken = [prefix + name for name in (*self.outputs, *ADDED) if prefix + name in schema.names]
-        problems = [f"there is no column {name!r}" for name in missing] + wrong
+        problems = [f"there is no column {name!r}" for name in missing]
+        problems += [f"there are two columns {name!r}" for name in twice] + wrong
         problems += [f"column {name!r} is there already" for name in taken]
         if problems:
             raise errors.Usage(
@@ -86,7 +88,9 @@ class Deployment:
                 path,
                 "; ".join(problems[:8]) + (" and more" if len(problems) > 8 else ""),
                 unchanged="no row was sent",
-                hint="--prefix predicted_" if taken and not (missing or wrong) else "trimtab show",
+                hint="--prefix predicted_"
+                if taken and len(taken) == len(problems)
+                else "trimtab show",
             )
 
     def _wanted(self, name: str) -> str:
@@ -122,7 +126,8 @@ def _fits(kind: pa.DataType, datatype: str, tensor: bool) -> bool:
     if pa.types.is_null(kind):
         return True
     if datatype == "BYTES":
-        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+        texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+        return any(is_text(kind) for is_text in texts)
     if datatype == "BOOL":
         return bool(pa.types.is_boolean(kind))
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)

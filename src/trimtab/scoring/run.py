@@ -1,5 +1,6 @@
 """From a table to its scores: chunks in order, requests at the pace of the server."""
 
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -139,7 +140,7 @@ class _Scoring:
                 error.code,
                 f"score row {place:,} and the {len(rows) - 1:,} behind it of",
                 str(self._order.source),
-                error.message,
+                _placed(error.message, place),
                 unchanged="there is no output yet; finished rows are kept for the next run",
                 hint=error.hint,
             ) from error.__cause__
@@ -200,3 +201,8 @@ class _Scoring:
             client = self._local.client = Client(self._order.url)
             self._clients.append(client)
         return client
+
+
+def _placed(message: str, place: int) -> str:
+    """What a server says of a row of a request, with the row's place in the table."""
+    return re.sub(r"\brow (\d+)", lambda row: f"row {place + int(row[1]):,}", message)

@@ -1,16 +1,21 @@
 """Tables on disk, read and written a chunk at a time: Parquet or CSV, by the suffix."""
 
+import gzip
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
 from trimtab import errors
+from trimtab.build.dialect import Dialect, dialect
 
 PARQUET = frozenset({".parquet", ".pq"})
-CSV = frozenset({".csv"})
+CSV = frozenset({".csv", ".csv.gz"})
 BLOCK_BYTES = 8 * 1024 * 1024
 """What of a CSV file is parsed at a time; no row may be longer."""
 
@@ -37,10 +42,10 @@ class Source:
         try:
             if not self._is_csv:
                 return pyarrow.parquet.read_schema(self.path)
-            with self._open_csv() as reader:
-                return reader.schema
+            with self._open_csv(self._dialect()) as reader:
+                return self._typed(reader.schema)
         except (pa.ArrowInvalid, OSError) as cause:
-            raise self._unreadable() from cause
+            raise self._unreadable(cause) from cause
 
     def chunks(self, rows: int) -> Iterator[pa.Table]:
         """All rows, `rows` at a time; only the last chunk has fewer."""
@@ -58,36 +63,98 @@ class Source:
                     kept.append(batch.slice(start))
                     have += len(batch) - start
         except (pa.ArrowInvalid, OSError) as cause:
-            raise self._unreadable() from cause
+            raise self._unreadable(cause) from cause
         if kept:
             yield pa.Table.from_batches(kept)
 
     def _batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         if self._is_csv:
-            with self._open_csv() as reader:
-                yield from reader
+            yield from self._csv_batches(self._dialect())
         else:
             with pyarrow.parquet.ParquetFile(self.path) as file:
                 yield from file.iter_batches(batch_size=rows)
 
-    def _open_csv(self) -> pyarrow.csv.CSVStreamingReader:
+    def _csv_batches(self, spoken: Dialect) -> Iterator[pa.RecordBatch]:
+        done = 0
+        with self._open_csv(spoken) as reader:
+            schema = self._typed(reader.schema)
+            for batch in reader:
+                try:
+                    columns = [
+                        read_as(field.type, column, spoken.decimal)
+                        for field, column in zip(schema, batch.columns, strict=True)
+                    ]
+                except pa.ArrowInvalid:
+                    raise self._misread(batch, schema, done, spoken.decimal) from None
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+                done += len(batch)
+
+    def _typed(self, schema: pa.Schema) -> pa.Schema:
+        return pa.schema([(each.name, self._types.get(each.name, each.type)) for each in schema])
+
+    def _dialect(self) -> Dialect:
+        return dialect(self.path)
+
+    def _open_csv(self, spoken: Dialect) -> pyarrow.csv.CSVStreamingReader:
+        """Wanted columns are read as texts, for Arrow takes `44.0` for no whole number and does not
+        say which row it could not read."""
         return pyarrow.csv.open_csv(
-            self.path,
+            str(self.path),
             read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
+            parse_options=spoken.parsing(),
             convert_options=pyarrow.csv.ConvertOptions(
-                strings_can_be_null=True, column_types=self._types
+                strings_can_be_null=True,
+                column_types=dict.fromkeys(self._types, pa.string()),
+                decimal_point=spoken.decimal,
             ),
         )
 
-    def _unreadable(self) -> errors.Usage:
-        return errors.Usage(
-            errors.BAD_TABLE,
-            "read",
-            str(self.path),
-            "it cannot be read as a table",
-            unchanged="what was done with earlier rows stays",
-            hint="use .parquet or .csv, with a header",
+    def _misread(
+        self, batch: pa.RecordBatch, schema: pa.Schema, done: int, decimal: str
+    ) -> errors.Usage:
+        """The first value of a batch that is not what its column holds; `done` rows were before."""
+        for row in range(len(batch)):
+            for field, column in zip(schema, batch.columns, strict=True):
+                try:
+                    read_as(field.type, column.slice(row, 1), decimal)
+                except pa.ArrowInvalid:
+                    told = f"{field.name!r} is {column[row].as_py()!r}, no {_called(field.type)}"
+                    return self._bad(f"row {done + row:,}: {told}", "rows are counted from 0")
+        raise AssertionError("every value of the batch can be read")
+
+    def _unreadable(self, cause: Exception) -> errors.Usage:
+        told = str(cause).partition("\n")[0].rstrip(".")
+        return self._bad(
+            f"it cannot be read as a table: {told}", "use .parquet, or .csv in UTF-8 with a header"
         )
+
+    def _bad(self, problem: str, hint: str) -> errors.Usage:
+        unchanged = "what was done with earlier rows stays"
+        return errors.Usage(
+            errors.BAD_TABLE, "read", str(self.path), problem, unchanged=unchanged, hint=hint
+        )
+
+
+def read_as(kind: pa.DataType, column: "pa.Array[Any]", decimal: str = ".") -> "pa.Array[Any]":
+    """Texts of a CSV file as values of a type; what is of it already stays.
+
+    A whole number may be written with a fraction that is zero, as pandas writes a column where some
+    are missing, and so may a truth value. Raises `ArrowInvalid` for what is no such value.
+    """
+    if column.type == kind or not pa.types.is_string(column.type):
+        return column
+    texts = pc.utf8_trim_whitespace(column)
+    if decimal != ".":
+        texts = pc.replace_substring(texts, decimal, ".")
+    if pa.types.is_floating(kind):
+        return texts.cast(kind)
+    return pc.replace_substring_regex(texts, r"^([+-]?\d+)\.0*$", r"\1").cast(kind)
+
+
+def _called(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind):
+        return f"whole number ({kind})"
+    return "truth value" if pa.types.is_boolean(kind) else "number"
 
 
 def check_writable(path: Path, schema: pa.Schema) -> None:
@@ -95,6 +162,12 @@ def check_writable(path: Path, schema: pa.Schema) -> None:
     nested = [field.name for field in schema if pa.types.is_nested(field.type)]
     if nested and _is_csv(path):
         raise _unusable(path, f"{nested[0]!r} has several values a row", "use .parquet")
+    for field in schema if _is_csv(path) else ():
+        try:
+            pyarrow.csv.CSVWriter(io.BytesIO(), pa.schema([field])).close()
+        except pa.ArrowInvalid as cause:
+            told = f"{field.name!r} is {field.type}, which CSV does not hold"
+            raise _unusable(path, told, "use .parquet") from cause
     if not path.parent.is_dir():
         raise _unusable(path, "there is no such folder", f"mkdir -p {path.parent}")
 
@@ -102,7 +175,8 @@ def check_writable(path: Path, schema: pa.Schema) -> None:
 def write(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Write tables of a schema one after another, as the suffix says."""
     if _is_csv(path):
-        with pyarrow.csv.CSVWriter(path, schema) as csv:
+        opener: Any = open if ending(path) == ".csv" else gzip.open
+        with opener(path, "wb") as stream, pyarrow.csv.CSVWriter(stream, schema) as csv:
             for table in tables:
                 csv.write_table(table)
         return
@@ -117,8 +191,16 @@ def _unusable(path: Path, problem: str, hint: str) -> errors.Usage:
     )
 
 
+def ending(path: Path) -> str:
+    """The suffix that says what a file holds, with that of its compression."""
+    zipped = path.suffix.lower() == ".gz"
+    return "".join(path.suffixes[-2:] if zipped else path.suffixes[-1:]).lower()
+
+
 def _is_csv(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    if suffix in CSV | PARQUET:
-        return suffix in CSV
-    raise _unusable(path, f"files ending in {path.suffix!r} are not known", "use .parquet or .csv")
+    found = ending(path)
+    if found in CSV | PARQUET:
+        return found in CSV
+    raise _unusable(
+        path, f"files ending in {found!r} are not known", "use .parquet, .csv or .csv.gz"
+    )

@@ -101,7 +101,7 @@ class Work:
 
     def publish(self, chunks: int, schema: pa.Schema) -> None:
         """Write the output from all chunks, whole or not at all, and remove the folder."""
-        unfinished = self.folder / f"whole{self._path.suffix}"
+        unfinished = self.folder / f"whole{table.ending(self._path)}"
         table.write(unfinished, self._read(chunks), schema)
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())

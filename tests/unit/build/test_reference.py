@@ -129,3 +129,34 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(errors.Usage) as caught:
         read_reference(ReferenceData(tmp_path / name))
     assert caught.value.code == errors.BAD_REFERENCE
+
+
+def test_a_csv_file_may_have_semicolons_and_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_text("carrier;distance\nUA;1,5\nAA;2,5\n", encoding="utf-8-sig")
+    found = read_reference(ReferenceData(path))
+    assert found.inputs["distance"].tolist() == [1.5, 2.5]
+    assert [column.name for column in found.columns] == ["carrier", "distance"]
+
+
+def test_times_as_text_are_utc_where_no_zone_is_named(tmp_path: Path) -> None:
+    texts = [
+        "2024-01-01",
+        "2024-01-01T10:30",
+        "2024-01-01 10:30:00+02:00",
+        "2024-01-01T10:30Z",
+        None,
+    ]
+    path = written(tmp_path, x=[1.0] * 5, at=texts)
+    times = read_reference(ReferenceData(path, time="at")).times
+    assert times is not None
+    midnight = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
+    assert (times[:4] - midnight).tolist() == [0.0, 37_800.0, 30_600.0, 37_800.0]
+    assert np.isnan(times[4])
+
+
+def test_the_index_that_pandas_writes_is_no_input(tmp_path: Path) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_text(",x\n0,1.5\n1,2.5\n")
+    with pytest.raises(errors.Usage, match="a column has no name, as the index that pandas writes"):
+        read_reference(ReferenceData(path))

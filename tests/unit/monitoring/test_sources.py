@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.ipc
 import pytest
 
+from trimtab import errors
 from trimtab.domain.records import CodedTexts
 from trimtab.monitoring.columns import Asked, roles
 from trimtab.monitoring.reference import Meaning, read_known
-from trimtab.monitoring.sources import ArrowSource, TableSource, ahead
+from trimtab.monitoring.sources import ArrowSource, TableSource, ahead, opened
 from trimtab.monitoring.timeline import by_time
 
 
@@ -95,3 +97,53 @@ def test_rows_are_in_order_when_the_numbers_of_their_blocks_never_fall(
     table = pa.table({"when": when})
     line = by_time(TableSource(table), "when", 86_400.0)
     assert line.ordered is ordered
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"plan": ["a", None], "age": [1.5, float("nan")]},
+        [{"plan": "a", "age": 1.5}, {"plan": float("nan")}],
+        pd.DataFrame({"plan": ["a", None], "age": [1.5, None]}).convert_dtypes(),
+    ],
+    ids=["columns", "rows", "nullable"],
+)
+def test_plain_columns_and_rows_are_tables_too(data: Any) -> None:
+    (batch,) = opened(data, "live").batches(["plan", "age"])
+    assert batch.to_pylist() == [{"plan": "a", "age": 1.5}, {"plan": None, "age": None}]
+
+
+def test_files_whose_numbers_are_whole_or_not_are_one_table(tmp_path: Path) -> None:
+    """Each file is read by itself, and pandas writes a column where one is missing as fractions."""
+    paths = [tmp_path / "0.csv", tmp_path / "1.csv"]
+    paths[0].write_text("age\n1\n")
+    paths[1].write_text("age\n2.0\n3.5\n")
+    (batch,) = opened([str(path) for path in paths], "live").batches(["age"])
+    assert batch.column("age").to_pylist() == [1.0, 2.0, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"plan": [1, "a"]}, "it cannot be read as a table: Could not convert 'a'"),
+        (pd.DataFrame({"plan": [1, "a"]}), "it cannot be read as a table: Could not convert"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "Duplicate column names found"),
+        (pd.DataFrame({"a": []}), "it holds no rows"),
+        ("empty.csv", "it cannot be read as a table: Empty CSV file"),
+    ],
+)
+def test_what_is_no_table_is_told_with_its_reason(
+    data: Any, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.csv").touch()
+    with pytest.raises(errors.Usage, match=told) as caught:
+        opened(data, "live")
+    assert (caught.value.code, caught.value.subject) == (errors.BAD_DATA, "live")
+
+
+def test_an_index_without_a_name_is_not_watched() -> None:
+    schema = pa.table({"": pa.array([1]), "age": pa.array([1.5])}).schema
+    found = roles(Asked(), schema, schema)
+    assert list(found.inputs) == ["age"]
+    assert "as pandas writes its index" in found.unwatched[""]

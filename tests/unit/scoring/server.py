@@ -22,13 +22,14 @@ METADATA: dict[str, list[dict[str, Any]]] = {
 
 
 class Deployed:
-    """What the server does: every `refuse_every`-th request gets 429, after `dies_after` 400. Those
-    whose names end like one of `late` get 504."""
+    """What the server does: every `refuse_every`-th request gets 429, after `dies_after` 400 with
+    `words`. Those whose names end like one of `late` get 504."""
 
     def __init__(self) -> None:
         self.refuse_every = 0
         self.late: tuple[str, ...] = ()
         self.dies_after: int | None = None
+        self.words = "no more"
         self.asked: list[dict[str, Any]] = []
         self.requests = 0
         self.lock = threading.Lock()
@@ -44,7 +45,7 @@ class Deployed:
             if body["id"].endswith(self.late):
                 return 504, {"error": "late"}
             if self.dies_after is not None and self.requests > self.dies_after:
-                return 400, {"error": "no more"}
+                return 400, {"error": self.words}
             self.asked.append(body)
         inputs = {each["name"]: each["data"] for each in body["inputs"]}
         scores = [None if x is None else 2 * x for x in inputs["x"]]

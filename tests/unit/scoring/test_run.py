@@ -1,5 +1,6 @@
 """Every row is scored once and in order: over refusals, over a crash, and never by halves."""
 
+import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,3 +200,101 @@ def test_a_missing_or_strange_file_is_wrong_usage(server: Deployed, tmp_path: Pa
         score(order(server, tmp_path))
     with pytest.raises(errors.Usage, match="are not known"):
         score(order(server, tmp_path, ".xlsx"))
+
+
+WHOLE = {"name": "n", "datatype": "INT64", "shape": [-1]}
+FLAG = {"name": "flag", "datatype": "BOOL", "shape": [-1]}
+
+
+def sent(server: Deployed, name: str) -> list[object]:
+    """What the server was sent of an input, in the order of the requests' names."""
+    asked = sorted(server.asked, key=lambda body: str(body["id"]))
+    tensors = [each for body in asked for each in body["inputs"] if each["name"] == name]
+    return [value for each in tensors for value in each["data"]]
+
+
+def test_whole_numbers_and_truth_values_may_be_written_with_a_fraction_of_zero(
+    server: Deployed, tmp_path: Path
+) -> None:
+    """As pandas writes a column where some are missing."""
+    server.metadata["inputs"] += [WHOLE, FLAG]
+    rows = ["1,AA,44.0,1.0", "2,AA,,", "3,AA,9007199254740993.0,False", "4,AA, 7 ,0"]
+    (tmp_path / "in.csv").write_text("\n".join(["x,carrier,n,flag", *rows]))
+    score(Order(server.url, "d", tmp_path / "in.csv", tmp_path / "out.parquet"))
+    assert sent(server, "n") == [44, None, 9007199254740993, 7]
+    assert sent(server, "flag") == [True, None, False, False]
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.schema.field("n").type == pa.int64()
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("1,AA,44.5,1", "row 57: 'n' is '44.5', no whole number [(]int64[)]"),
+        ("1,AA,many,1", "row 57: 'n' is 'many', no whole number"),
+        ("1,AA,1,yes", "row 57: 'flag' is 'yes', no truth value"),
+        ('"1,5",AA,1,1', "row 57: 'x' is '1,5', no number"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_with_its_row_and_column(
+    server: Deployed, tmp_path: Path, row: str, told: str
+) -> None:
+    server.metadata["inputs"] += [WHOLE, FLAG]
+    rows = ["1,AA,1,1"] * 57 + [row] + ["1,AA,1,1"] * 3
+    (tmp_path / "in.csv").write_text("\n".join(["x,carrier,n,flag", *rows]))
+    with pytest.raises(errors.Usage, match=told):
+        score(Order(server.url, "d", tmp_path / "in.csv", tmp_path / "out.parquet"))
+
+
+def test_semicolons_decimal_commas_and_compression_are_understood(
+    server: Deployed, tmp_path: Path
+) -> None:
+    del server.metadata["outputs"][2]
+    text = "\ufeffnote;carrier;x\n1,25;AA;0,5\n;UA;\n"
+    (tmp_path / "in.csv.gz").write_bytes(gzip.compress(text.encode()))
+    score(order(server, tmp_path, ".csv.gz"))
+    assert sent(server, "x") == [0.5, None]
+    told = gzip.decompress((tmp_path / "out.csv.gz").read_bytes()).decode().splitlines()
+    assert told[0].startswith('"note","carrier","x","score"')
+    assert told[1].startswith('1.25,"AA",0.5,1,"AA","m@3"')
+    assert told[2].startswith(',"UA",,,"UA","m@3"')
+
+
+def test_what_the_server_says_of_a_row_names_its_place_in_the_table(
+    server: Deployed, tmp_path: Path
+) -> None:
+    pq.write_table(flights(40), tmp_path / "in.parquet")
+    server.dies_after, server.words = 0, "input 'x' row 3: null"
+    with pytest.raises(errors.Usage) as caught:
+        score(order(server, tmp_path, concurrency=1))
+    told = re.fullmatch("score row ([0-9]+) and the 9 behind it of", caught.value.operation)
+    assert told is not None
+    assert caught.value.message == f"input 'x' row {int(told[1]) + 3}: null"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "it cannot be read as a table: Empty CSV file"),
+        ("x,x,carrier\n1,2,AA\n", "there are two columns 'x'"),
+        ("x,carrier\n1,AA,3\n", "Expected 2 columns, got 3"),
+    ],
+)
+def test_a_file_that_is_no_table_says_why(
+    server: Deployed, tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "in.csv").write_text(text)
+    with pytest.raises(errors.Usage, match=told):
+        score(Order(server.url, "d", tmp_path / "in.csv", tmp_path / "out.parquet"))
+    assert server.requests == 0
+
+
+def test_a_column_that_csv_does_not_hold_is_told_before_a_row_is_sent(
+    server: Deployed, tmp_path: Path
+) -> None:
+    del server.metadata["outputs"][2]
+    given = flights(5).append_column("seen", pa.array(["a"] * 5, pa.string_view()))
+    pq.write_table(given, tmp_path / "in.parquet")
+    with pytest.raises(errors.Usage, match="'seen' is string_view, which CSV does not hold"):
+        score(Order(server.url, "d", tmp_path / "in.parquet", tmp_path / "out.csv"))
+    assert server.requests == 0
