@@ -13,11 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.judge.gaps import MEMORY, REFERENCE_ROWS
+from trimtab.judge.reach import HORIZONS, LATELY, Reach
 from trimtab.judge.watch import RECOVERED, WEALTH
 from trimtab.stats.gaps import EDGE, STAKES, Samples, growths
 from trimtab.stats.logspace import LN10, FloatArray, log_mean_exp
 
 Mask = NDArray[np.bool_]
+
+STEPS = 4
+"""Until the effect that is forecast and the weight at that effect agree to a few thousandths."""
 
 PATIENCE = 5.0
 """A block brings at most one part in so many of what alarms: a storm of a day or two over one place
@@ -76,13 +80,18 @@ class Harmed(msgspec.Struct):
 class SegmentWatch(msgspec.Struct):
     """What changes while segments are watched, an array of a row each, as little-endian doubles;
     empty before the first block. `harmed` are, by their place, those in alarm: nothing is bet on
-    them until they have recovered. `evidence` is the decimal logarithm of that of all others."""
+    them until they have recovered. `evidence` is the decimal logarithm of that of all others.
+    `weights` are those of the gaps in a block, as the mean of `blocks` that fade, and `starts` when
+    the last ones began."""
 
     wealth: bytes = b""
     rates: bytes = b""
     stretches: bytes = b""
     harmed: dict[int, Harmed] = {}
     evidence: float = 0.0
+    weights: bytes = b""
+    blocks: float = 0.0
+    starts: list[float] = []
 
     def take(
         self, start: float, parts: tuple[Part, Part], borders: Borders, log10_threshold: float
@@ -94,6 +103,7 @@ class SegmentWatch(msgspec.Struct):
             return
         block = _Block(start, told, segment, others, self._rates(borders))
         above, weight = block.growths(borders)
+        self._pace(start, np.where(told, weight, 0.0))
         wealth = self._wealth(told.size)
         self._recover(block, borders)
         self.stretches = _stored(self._stretched(block, weight, borders))
@@ -158,6 +168,31 @@ class SegmentWatch(msgspec.Struct):
         rows = np.frombuffer(self.stretches, dtype=WEALTH).reshape(-1, WIDTH)
         return Stretch(*rows[place].tolist())
 
+    def _pace(self, start: float, weight: FloatArray) -> None:
+        """Keep what a block of late is worth."""
+        held = np.frombuffer(self.weights, dtype=WEALTH) if self.weights else 0.0
+        self.weights = _stored(MEMORY * held + weight)
+        self.blocks = MEMORY * self.blocks + 1.0
+        self.starts = [*self.starts, start][-LATELY:]
+
+    def reach(self, borders: Borders, log10_threshold: float) -> Reach | None:
+        """The lasting rise of a segment's gap, counted from that of the reference, that shows at
+        today's traffic within a day, a week or 30 days: in the middle one of all segments, so that
+        in half of them less shows. At a gap x beyond its border a stake h gains about
+        w h (x - h / 2). None before the second block, or where not even the largest rise shows.
+        """
+        if len(self.starts) < 2:
+            return None
+        spacing = (self.starts[-1] - self.starts[0]) / (len(self.starts) - 1)
+        weight = np.frombuffer(self.weights, dtype=WEALTH) / self.blocks
+        need = log10_threshold * LN10 + math.log(weight.size * STAKES.size)
+        for seconds in HORIZONS:
+            blocks = math.floor(seconds / spacing) - 1  # the one in which it began is half of it
+            effect = _effect(weight * blocks, borders, need) if blocks >= PATIENCE else 1.0
+            if effect < 1.0:
+                return Reach(effect, seconds)
+        return None
+
     def _rates(self, borders: Borders) -> FloatArray:
         if self.rates:
             return np.frombuffer(self.rates, dtype=WEALTH).reshape(-1, RATES).copy()
@@ -211,6 +246,26 @@ class _Block(NamedTuple):
         own, rest = self.segment, self.others
         added = np.column_stack([own.lost, own.n, rest.lost, rest.n])
         return np.where(self.told[:, None], MEMORY * self.rates + added, self.rates)
+
+
+def _effect(weight: FloatArray, borders: Borders, need: float) -> float:
+    """The rise of the gap that brings so much evidence, in nats, in the middle one of all segments.
+
+    Rows that lose more often vary more, so each of them weighs less: a few steps find how much."""
+    tolerated = borders.high - (borders.usual - borders.others)
+    calm = _spread(borders.usual)
+    effect = tolerated
+    for _ in range(STEPS):
+        # A segment without a row of late shows nothing within any time.
+        left = np.maximum(weight * calm / _spread(borders.usual + effect), need)
+        effect = tolerated + (need / (left[:, None] * STAKES) + STAKES / 2.0).min(axis=1)
+    return float(np.median(effect))
+
+
+def _spread(rate: FloatArray) -> FloatArray:
+    """Variance of a 0/1 row; beyond one half it does not fall, for the whole way there counts."""
+    inside = np.clip(rate, EDGE, 0.5)
+    return np.asarray(inside * (1.0 - inside))
 
 
 def _chance(samples: Samples) -> FloatArray:

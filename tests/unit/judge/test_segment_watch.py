@@ -131,3 +131,41 @@ def test_where_days_differ_a_day_is_worth_less() -> None:
         calm.take(day * DAY, parts, borders(), 9.0)
         moody.take(day * DAY, parts, borders(0.04), 9.0)
     assert moody.evidence < calm.evidence / 3.0
+
+
+def test_the_rise_that_it_says_to_see_alarms_within_about_that_time() -> None:
+    """In the middle one of the segments, which here are all alike."""
+    delays = []
+    for seed in range(0, 9000, 1000):
+        watch = SegmentWatch()
+        live(watch, range(12), seed=seed)
+        seen = watch.reach(borders(), THRESHOLD)
+        assert seen is not None
+        assert seen.seconds == 7 * DAY
+        assert 0.15 < seen.effect < 0.35
+        day = 12
+        while 4 not in watch.harmed:
+            live(watch, range(day, day + 1), {4: USUAL + seen.effect}, seed=seed)
+            day += 1
+        delays.append(day - 12)
+    assert 0.4 * 7 <= np.median(delays) <= 1.05 * 7
+
+
+def test_a_rise_is_seen_within_a_day_only_where_a_day_has_blocks_enough() -> None:
+    hours = SegmentWatch()
+    n = np.full(SEGMENTS, float(ROWS))
+    parts = Part(n, n * USUAL, n), Part(n * 20, n * 20 * USUAL, n)
+    for hour in range(2):
+        assert hours.reach(borders(), THRESHOLD) is None
+        hours.take(hour * DAY / 24, parts, borders(), THRESHOLD)
+    seen = hours.reach(borders(), THRESHOLD)
+    assert seen is not None
+    assert seen.seconds == DAY
+
+
+def test_where_no_rise_would_show_within_a_month_none_is_named() -> None:
+    watch, rare = SegmentWatch(), np.full(SEGMENTS, 0.5)
+    parts = Part(rare, rare * USUAL, rare), Part(rare * 20, rare * 20 * USUAL, rare)
+    for week in range(4):
+        watch.take(week * 7 * DAY, parts, borders(), THRESHOLD)
+    assert watch.reach(borders(), THRESHOLD) is None

@@ -86,6 +86,8 @@ def test_while_every_segment_does_as_well_as_before_none_is_told() -> None:
     assert days.said.verdict == "ok"
     assert days.said.reason.startswith("none of 6 segments loses more")
     assert days.said.n == 30 * 400
+    assert days.said.detectable == pytest.approx(0.2, abs=0.1)
+    assert days.said.detectable_seconds == 7 * DAY
 
 
 def test_a_segment_that_comes_true_otherwise_is_named_and_is_concept_drift() -> None:

@@ -22,6 +22,7 @@ from trimtab.judge.estimate import coarse_bins, row_losses
 from trimtab.judge.explained import Explained
 from trimtab.judge.groups import MEASURES, Loss
 from trimtab.judge.quality import losses
+from trimtab.judge.reach import Reach
 from trimtab.judge.segment_watch import Borders, Part, SegmentWatch, Stretch
 from trimtab.judge.segments import between
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, column_of, sums
@@ -174,8 +175,9 @@ class Segments:
         if not self.segments or not watch.stretches:
             reason = self._missing
             return (describe.unknown("segments", self._target.release, self._limit, reason),)
+        seen = watch.reach(self.borders, self._limit)
         if watch.harmed:
-            return (self._harmed(),)
+            return (self._harmed(seen),)
         verdict = Verdict(
             signal="segments",
             tier=budget.tier("segments"),
@@ -185,6 +187,8 @@ class Segments:
             evidence_log10=watch.evidence,
             threshold_log10=self._limit,
             n=self.state.labelled,
+            detectable=None if seen is None else seen.effect,
+            detectable_seconds=None if seen is None else seen.seconds,
         )
         return (verdict,)
 
@@ -196,7 +200,7 @@ class Segments:
             return "no column of the reference parts it into segments with labels enough"
         return "no cohort of predictions has its labels yet"
 
-    def _harmed(self) -> Verdict:
+    def _harmed(self, sees: Reach | None) -> Verdict:
         place, seen = self._worst
         column, value = self.named(place)
         gap, half = seen.gap / seen.weight, Z95 / math.sqrt(seen.weight)
@@ -217,6 +221,8 @@ class Segments:
             tolerance=float(self.borders.high[place]) - before,
             n=int(seen.n),
             since=harmed[place].since,
+            detectable=None if sees is None else sees.effect,
+            detectable_seconds=None if sees is None else sees.seconds,
         )
 
     def _said(self, place: int, seen: Stretch) -> str:
