@@ -3,11 +3,14 @@
 import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from trimtab import errors
+from trimtab.backends import blobs as store
 from trimtab.backends.blobs import ObjectBlobs, digest_of
 from trimtab.domain.names import Digest
+from trimtab.domain.release import Tree, TreeEntry
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -50,6 +53,57 @@ def test_a_folder_comes_back_as_it_was(blobs: ObjectBlobs, tmp_path: Path) -> No
     assert [entry.path for entry in blobs.tree(tree).entries] == ["a.txt", "deep/er/b.bin"]
 
 
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file is larger than a piece."""
+    monkeypatch.setattr(store, "PIECE_BYTES", 4)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_large_file_comes_back_as_it_was_under_the_same_digest(
+    blobs: ObjectBlobs, tmp_path: Path
+) -> None:
+    data = bytes(range(256)) * 3
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "weights").write_bytes(data)
+    tree = blobs.put_folder(tmp_path / "source")
+    (entry,) = blobs.tree(tree).entries
+    assert (entry.digest, entry.size) == (digest_of(data), len(data))
+    blobs.check(entry.digest)
+    assert blobs.put_folder(tmp_path / "source") == tree
+    blobs.checkout(tree, tmp_path / "copy")
+    assert (tmp_path / "copy" / "weights").read_bytes() == data
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_large_file_that_changes_while_it_is_read_is_not_stored(
+    blobs: ObjectBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "source" / "weights"
+    path.parent.mkdir()
+    path.write_bytes(b"before and")
+    read = store._read
+    monkeypatch.setattr(
+        store, "_read", lambda at, seen: [at.write_bytes(b"and after"), read(at, seen)][1]
+    )
+    with pytest.raises(errors.Usage, match="changed while it was read"):
+        blobs.put_folder(path.parent)
+    assert not blobs.has(digest_of(b"before and"))
+
+
+def test_a_missing_blob_of_a_tree_is_checked_and_not_checked_out(
+    blobs: ObjectBlobs, tmp_path: Path
+) -> None:
+    absent = digest_of(b"never stored")
+    entries = (TreeEntry("weights", absent, 12),)
+    tree = blobs.put(msgspec.json.encode(Tree(entries)))
+    for ask in (blobs.check, lambda _: blobs.checkout(tree, tmp_path / "out")):
+        with pytest.raises(errors.Integrity) as caught:
+            ask(absent)
+        assert caught.value.code == errors.MISSING_BLOB
+    assert not (tmp_path / "out").exists()
+
+
 def test_equal_folders_have_equal_digests(blobs: ObjectBlobs, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -79,6 +133,10 @@ def test_tampered_bytes_on_disk_are_refused(tmp_path: Path) -> None:
     digest: Digest = blobs.put(b"honest")
     text = digest.removeprefix("sha256:")
     (tmp_path / "sha256" / text[:2] / text).write_bytes(b"hacked")
-    with pytest.raises(errors.Integrity) as caught:
-        blobs.get(digest)
-    assert caught.value.code == errors.TAMPERED
+    entries = (TreeEntry("model", digest, 6),)
+    tree = blobs.put(msgspec.json.encode(Tree(entries)))
+    for ask in (blobs.get, blobs.check, lambda _: blobs.checkout(tree, tmp_path / "out")):
+        with pytest.raises(errors.Integrity) as caught:
+            ask(digest)
+        assert caught.value.code == errors.TAMPERED
+    assert not (tmp_path / "out").exists()

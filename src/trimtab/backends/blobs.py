@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,9 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore
 from trimtab import errors
 from trimtab.domain.names import Digest, short
 from trimtab.domain.release import Tree, TreeEntry
+
+PIECE_BYTES = 4 * 1024 * 1024
+"""What of a file is in memory at a time; smaller ones are handled whole."""
 
 
 class ObjectBlobs:
@@ -57,23 +61,27 @@ class ObjectBlobs:
         try:
             data = bytes(obstore.get(self._store, _key(digest)).bytes())
         except FileNotFoundError as cause:
-            raise errors.Integrity(
-                errors.MISSING_BLOB,
-                "read blob",
-                short(digest),
-                "the store does not hold it",
-                hint="restore the blobs folder from a backup, or build the release again",
-            ) from cause
+            raise _missing(digest) from cause
         if digest_of(data) != digest:
-            raise errors.Integrity(
-                errors.TAMPERED,
-                "read blob",
-                short(digest),
-                "its bytes do not match its digest",
-                unchanged="nothing was loaded from it",
-                hint="restore the blob from a backup, or build the release again",
-            )
+            raise _tampered(digest)
         return data
+
+    def check(self, digest: Digest) -> None:
+        for _ in self._pieces(digest):
+            pass
+
+    def _pieces(self, digest: Digest) -> Iterator[bytes]:
+        """The bytes of a blob by pieces. They are verified by whoever takes the last one."""
+        seen = hashlib.sha256()
+        try:
+            reader = obstore.open_reader(self._store, _key(digest), buffer_size=PIECE_BYTES)
+        except FileNotFoundError as cause:
+            raise _missing(digest) from cause
+        while piece := bytes(reader.read(PIECE_BYTES)):
+            seen.update(piece)
+            yield piece
+        if _named(seen) != digest:
+            raise _tampered(digest)
 
     def has(self, digest: Digest) -> bool:
         try:
@@ -96,10 +104,35 @@ class ObjectBlobs:
                     "only plain files can be part of a release, not links or special files",
                     hint="replace the link by the file it points to",
                 )
-            data = path.read_bytes()
-            name = path.relative_to(folder).as_posix()
-            entries.append(TreeEntry(name, self.put(data), len(data)))
+            name, size = path.relative_to(folder).as_posix(), path.stat().st_size
+            small = size <= PIECE_BYTES
+            digest = self.put(path.read_bytes()) if small else self._put_large(path)
+            entries.append(TreeEntry(name, digest, size))
         return self.put(msgspec.json.encode(Tree(tuple(sorted(entries))), order="deterministic"))
+
+    def _put_large(self, path: Path) -> Digest:
+        """Store a file without holding its bytes: it is read for its name, and then to be kept."""
+        with path.open("rb") as file:
+            digest = _named(hashlib.file_digest(file, "sha256"))
+        if self.has(digest):
+            return digest
+        key, seen = _key(digest), hashlib.sha256()
+        obstore.put(
+            self._store, key, _read(path, seen), use_multipart=True, chunk_size=2 * PIECE_BYTES
+        )
+        if _named(seen) != digest:
+            obstore.delete(self._store, key)
+            raise errors.Usage(
+                errors.BAD_VALUE,
+                "store",
+                path.name,
+                "the file changed while it was read",
+                unchanged="nothing of it was stored",
+                hint="build again once nobody writes it",
+            )
+        if self._folder is not None:
+            _flush(self._folder / key)
+        return digest
 
     def tree(self, digest: Digest) -> Tree:
         return msgspec.json.decode(self.get(digest), type=Tree)
@@ -123,12 +156,46 @@ class ObjectBlobs:
                 "a tree may not name files outside of itself",
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(self.get(entry.digest))
+        with target.open("wb") as file:
+            file.writelines(self._pieces(entry.digest))
 
 
 def digest_of(data: bytes) -> Digest:
     """`sha256:<hex>` of `data`."""
-    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+    return _named(hashlib.sha256(data))
+
+
+def _named(seen: "hashlib._Hash") -> Digest:
+    return Digest(f"sha256:{seen.hexdigest()}")
+
+
+def _read(path: Path, seen: "hashlib._Hash") -> Iterator[bytes]:
+    """A file by pieces, each told to a hash."""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            seen.update(piece)
+            yield piece
+
+
+def _missing(digest: Digest) -> errors.Integrity:
+    return errors.Integrity(
+        errors.MISSING_BLOB,
+        "read blob",
+        short(digest),
+        "the store does not hold it",
+        hint="restore the blobs folder from a backup, or build the release again",
+    )
+
+
+def _tampered(digest: Digest) -> errors.Integrity:
+    return errors.Integrity(
+        errors.TAMPERED,
+        "read blob",
+        short(digest),
+        "its bytes do not match its digest",
+        unchanged="nothing was loaded from it",
+        hint="restore the blob from a backup, or build the release again",
+    )
 
 
 def _key(digest: Digest) -> str:

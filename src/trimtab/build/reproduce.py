@@ -39,7 +39,7 @@ def integrity(release: Release, tools: Tools) -> tuple[Integrity, tuple[str, ...
         problems.append(problem)
     for digest in digests:
         try:
-            tools.blobs.get(digest)
+            tools.blobs.check(digest)
         except errors.Integrity as problem:
             problems.append(problem)
     word: Integrity = "ok"

@@ -18,6 +18,10 @@ class Blobs(Protocol):
         """The verified bytes. Raises `Integrity` TT-208 (tampered) or TT-209 (missing)."""
         ...
 
+    def check(self, digest: Digest) -> None:
+        """Read a blob without holding it. Raises as `get` does."""
+        ...
+
     def has(self, digest: Digest) -> bool:
         """Whether the blob is present (its bytes are not checked)."""
         ...
