@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import msgspec
+import pandas  # noqa: F401 - Arrow does so in its first table: within the time of a test
+import pyarrow as pa
 from tests.unit.gateway.support import write_routing
 
 from trimtab.backends.publishing import publish
@@ -54,8 +56,6 @@ class Harness:
 
     async def rows(self) -> dict[str, list[Any]]:
         """Everything logged for deployment `d` so far."""
-        import pyarrow as pa
-
         await self.publish()
         paths = sorted((self.home / "log/d/rows").glob("*.arrow"), key=_sequence)
         tables = [pa.ipc.open_file(path.read_bytes()).read_all() for path in paths]
