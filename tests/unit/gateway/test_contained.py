@@ -28,6 +28,7 @@ from tests.unit.gateway.support import (
     target,
 )
 
+from trimtab.gateway import pool
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
@@ -274,6 +275,7 @@ def test_a_call_that_takes_its_worker_with_it_costs_its_company_nothing(tmp_path
             assert one.sizes[10:] == [1, 4, 1, 1, 1, 1]
             rows = await it.rows()
             assert rows["outcome"].count("failed") == 4 + 1
+            assert set(rows["error"]) == {None, "the worker's connection ended"}
 
     run(scenario)
 
@@ -297,6 +299,23 @@ def test_calls_that_share_a_batch_get_a_third_of_their_time_before_it_counts_as_
         assert alone > 5.0
         assert rows == 2
         assert all(1.0 <= each <= 5.0 / 3 for each in (shared, again[0][1], again[1][1]))
+
+    run(scenario)
+
+
+def test_a_worker_that_was_lost_after_its_patience_hung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SHARED_PATIENCE", "SLOW", "LEAST_PATIENCE"):
+        monkeypatch.setattr(pool, name, 0.0)
+
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, Stuck())
+        async with running(tmp_path, STABLE) as it:
+            await learned(it)
+            await together(it, one, [1.0, -1.0])
+            rows = await it.rows()
+            assert set(rows["error"]) == {None, "the worker hung for 0 s: its log tells where"}
 
     run(scenario)
 
