@@ -127,6 +127,10 @@ class MemoryBlobs:
         """See `ports.Blobs`."""
         return self.held[digest]
 
+    def check(self, digest: Digest) -> None:
+        """See `ports.Blobs`."""
+        self.get(digest)
+
     def has(self, digest: Digest) -> bool:
         """See `ports.Blobs`."""
         return digest in self.held

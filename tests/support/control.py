@@ -242,6 +242,10 @@ class ManifestBlobs:
             return self._data[digest]
         raise errors.Integrity(errors.MISSING_BLOB, "read", digest, "it is not there")
 
+    def check(self, digest: Digest) -> None:
+        """See `ports.Blobs`."""
+        self.get(digest)
+
     def has(self, digest: Digest) -> bool:
         """See `ports.Blobs`."""
         return digest in self._data

@@ -179,6 +179,7 @@ def test_labels_that_come_late_or_while_a_feed_is_broken_are_no_evidence() -> No
     before = msgspec.msgpack.encode(family.state)
     given = rows(400, seed=1, start=FIRST * DAY)
     family.take(family.learn(labelled(given, flip=1.0)))
+    assert family.verdicts() == (days.said,)
     assert msgspec.msgpack.encode(family.state) == before
 
 

@@ -106,6 +106,7 @@ class Segments:
         self._limit = target.threshold("segments", target.block_seconds)
         self.borders = borders(target, self.segments)
         self.state: State = State()
+        self._reached: tuple[bytes, Reach | None] = (b"", None)
 
     @classmethod
     def of(cls, target: Target) -> "Segments | None":
@@ -175,7 +176,7 @@ class Segments:
         if not self.segments or not watch.stretches:
             reason = self._missing
             return (describe.unknown("segments", self._target.release, self._limit, reason),)
-        seen = watch.reach(self.borders, self._limit)
+        seen = self._reach
         if watch.harmed:
             return (self._harmed(seen),)
         verdict = Verdict(
@@ -191,6 +192,14 @@ class Segments:
             detectable_seconds=None if seen is None else seen.seconds,
         )
         return (verdict,)
+
+    @property
+    def _reach(self) -> Reach | None:
+        """What would show by now, found once for each block: it is asked for far more often."""
+        watch = self.state.watch
+        if self._reached[0] != watch.weights:
+            self._reached = watch.weights, watch.reach(self.borders, self._limit)
+        return self._reached[1]
 
     @property
     def _missing(self) -> str:
