@@ -36,7 +36,8 @@ def _json_lines(lines: list[str], source: str) -> Iterator[Label]:
 
 
 def _csv(lines: list[str], source: str) -> Iterator[Label]:
-    reader = csv.DictReader(lines)
+    separators = [each for each in ",;\t" if lines and each in lines[0]]
+    reader = csv.DictReader(lines, delimiter=(separators or [","])[0])
     for row in reader:
         given = {name: text for name, text in row.items() if text}
         yield _label(given, source, reader.line_num)

@@ -199,6 +199,8 @@ def test_labels_are_read_from_csv_and_from_json_lines() -> None:
     (third,) = read_labels(['{"key": "k", "label": 1}\n', "\n"], "x.jsonl")
     assert (third.key, third.label) == ("k", 1)
     assert list(read_labels([], "empty")) == []
+    (fourth,) = read_labels(["key;label\n", "k,1;late\n"], "x.csv")
+    assert (fourth.key, fourth.label) == ("k,1", "late")
 
 
 @pytest.mark.parametrize(

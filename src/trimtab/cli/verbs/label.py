@@ -18,7 +18,7 @@ BATCH = 1000
 
 @verb("label")
 @click.argument("deployment", shell_complete=deployments)
-@click.argument("file", type=click.File(encoding="utf-8"))
+@click.argument("file", type=click.File(encoding="utf-8-sig"))
 @click.option("--source", help="Who sends these labels: one that errs is told from the others.")
 def command(screen: Screen, deployment: str, file: TextIO, source: str | None) -> None:
     """Send the truth about past predictions: CSV or JSON lines, `-` for standard input.
