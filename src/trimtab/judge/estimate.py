@@ -159,8 +159,8 @@ def top_scores(outputs: Columns) -> Floats:
 
 
 def cells_of(profile: EstimateProfile, score: Floats, side: Ints) -> Ints:
-    """The cell of each row; a score on a cut belongs to the bin above it."""
-    bins = np.searchsorted(np.array(profile.cuts), score, side="right")
+    """The cell of each row, whose score is no NaN; one on a cut belongs to the bin above it."""
+    bins = bins_of(score, np.nextafter(profile.cuts, -np.inf))
     return np.asarray(side * (len(profile.cuts) + 1) + bins, dtype=np.int64)
 
 

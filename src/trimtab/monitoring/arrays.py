@@ -1,6 +1,7 @@
 """Arrow columns as the arrays that are counted: numbers with NaN, texts as positions in a list."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,16 +17,21 @@ Array: TypeAlias = Any
 """An Arrow array; the published types know less of one than Arrow does."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Coded:
     """Texts as positions among `texts`; `len(texts)` stands for a missing one."""
 
     texts: Array
     places: NDArray[Any]
 
-    def slice(self, rows: slice) -> "Coded":
+    def take(self, rows: slice | NDArray[Any]) -> "Coded":
         """Some of the rows."""
         return Coded(self.texts, self.places[rows])
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """How often each text comes, and behind them how many are missing."""
+        return np.bincount(self.places, minlength=len(self.texts) + 1)
 
     @property
     def present(self) -> NDArray[np.bool_]:

@@ -5,8 +5,9 @@ range, one that was never seen – goes through the code of `judge.signals` itse
 way and the slow way cannot differ in meaning. The counts merge exactly, in any order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,39 +28,61 @@ from trimtab.stats.limits import Limits, limits
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """Which rows of a part are in which segment. `codes` are, for each segment column, positions
-    among that column's segments, with one more for rows of none; `sizes` how many those are.
-    `unnamed` are the parts that nobody named, in the same way."""
+@dataclass(frozen=True)
+class Division:
+    """A column that is divided into segments: `names` (`column=value`), and for each text of
+    `texts`, and for a missing one, the position of its segment, their number for none."""
 
     names: tuple[str, ...]
-    codes: tuple[Ints, ...]
-    sizes: tuple[int, ...]
-    rows: tuple[int, ...]
+    texts: Coded
+    segment: Ints
+
+    @property
+    def size(self) -> int:
+        """How many segments there are."""
+        return len(self.names)
+
+    @cached_property
+    def codes(self) -> Ints:
+        """The position of the segment of each row."""
+        return np.asarray(self.segment[self.texts.places])
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """How many rows are in each segment."""
+        return self._sums(self.segment, self.texts.counts)
+
+    def count(self, mask: Mask) -> list[int]:
+        """How many rows of a mask are in each segment."""
+        return self._sums(self.codes[mask])
+
+    def _sums(self, places: Ints, weights: Ints | None = None) -> list[int]:
+        sums = np.bincount(places, weights, self.size + 1)[: self.size]
+        found: list[int] = sums.astype(np.int64).tolist()
+        return found
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Which rows of a part are in which segment. `unnamed` are the parts that nobody named, in the
+    same way."""
+
+    divisions: tuple[Division, ...] = ()
     unnamed: "Segments | None" = None
 
-    @classmethod
-    def of(cls, names: Sequence[str], columns: Mapping[str, Coded]) -> "Segments":
-        """Segments are named `column=value`; `columns` holds the columns of all of them."""
-        ordered: list[str] = []
-        codes, sizes = [], []
-        for column, texts in columns.items():
-            mine = [name for name in names if name.startswith(f"{column}=")]
-            values = pa.array([name.partition("=")[2] for name in mine], texts.texts.type)
-            codes.append(positions(texts, values)[texts.places])
-            sizes.append(len(mine))
-            ordered += mine
-        made = cls(tuple(ordered), tuple(codes), tuple(sizes), ())
-        return cls(made.names, made.codes, made.sizes, made.count(None))
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All segments."""
+        return tuple(name for each in self.divisions for name in each.names)
 
-    def count(self, mask: Mask | None) -> tuple[int, ...]:
-        """How many rows (of a mask) are in each segment, in the order of `names`."""
-        found: list[int] = []
-        for codes, size in zip(self.codes, self.sizes, strict=True):
-            chosen = codes if mask is None else codes[mask]
-            found += np.bincount(chosen, minlength=size + 1)[:size].tolist()
-        return tuple(found)
+    @cached_property
+    def rows(self) -> tuple[int, ...]:
+        """How many rows are in each segment, in the order of `names`."""
+        return tuple(n for each in self.divisions for n in each.rows)
+
+    def count(self, mask: Mask) -> tuple[int, ...]:
+        """How many rows of a mask are in each segment, in the order of `names`."""
+        return tuple(n for each in self.divisions for n in each.count(mask))
 
 
 def positions(texts: Coded, values: Array) -> Ints:
@@ -67,6 +90,12 @@ def positions(texts: Coded, values: Array) -> Ints:
     found: Array = pc.index_in(texts.texts, value_set=values)
     found = found.fill_null(len(values))
     return np.append(found.to_numpy(zero_copy_only=False), len(values)).astype(np.int64)
+
+
+def segment_of(names: tuple[str, ...], texts: Coded) -> Ints:
+    """The position among the segments `names` (`column=value`) of each text."""
+    values = [name.partition("=")[2] for name in names]
+    return positions(texts, pa.array(values, texts.texts.type))
 
 
 class ColumnCounts(NamedTuple):
@@ -174,11 +203,13 @@ class Vocabulary:
     def __init__(self, profile: ColumnProfile) -> None:
         self._profile = profile
         self._texts: Array | None = None
-        self._tables: dict[str, NDArray[Any]] = {}
+        self._tables: dict[Hashable, NDArray[Any]] = {}
         self._names: list[str] | None = None
         self._strange: Mask = np.empty(0, dtype=np.bool_)
 
-    def table(self, name: str, coded: Coded, make: Callable[[Coded], NDArray[Any]]) -> NDArray[Any]:
+    def table(
+        self, name: Hashable, coded: Coded, make: Callable[[Coded], NDArray[Any]]
+    ) -> NDArray[Any]:
         """What `make` says of each text of the dictionary, made once and remembered by `name`."""
         texts = coded.texts
         if self._texts is None or not self._texts.equals(texts):
@@ -222,8 +253,7 @@ def count_texts(
 
 def text_bins(vocabulary: Vocabulary, profile: ColumnProfile, coded: Coded) -> tuple[Bins, Ints]:
     """The bins of a categorical column, and how often each text of its dictionary comes."""
-    known = len(coded.texts)
-    counts = np.bincount(coded.places, minlength=known + 1)
+    known, counts = len(coded.texts), coded.counts
     size = len(profile.masses)
     totals = np.bincount(vocabulary.bins(coded), weights=counts[:known], minlength=size)
     bins = Bins(totals.astype(np.int64).tolist(), int(counts[known]), 0, coded.places.size)

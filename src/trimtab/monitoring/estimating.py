@@ -150,9 +150,8 @@ def joined(column: Coarse, profile: ColumnProfile, counts: ColumnCounts) -> Ints
 
 def text_feature(column: Coarse, vocabulary: Vocabulary, values: Coded, known: Mask) -> Ints:
     """How many of the known rows are in each coarse bin of texts."""
-    places = values.places if known.all() else values.places[known]
     bins = vocabulary.table("coarse", values, partial(_coarse_bins, column))
-    counts = np.bincount(places, minlength=bins.size)
+    counts = (values if known.all() else values.take(known)).counts
     return np.bincount(bins, weights=counts, minlength=column.size).astype(np.int64)
 
 
@@ -200,8 +199,7 @@ def _odd_texts(column: ColumnProfile, vocabulary: Vocabulary, values: Coded) -> 
     odd: Mask = vocabulary.table("odd", values, partial(_odd_names, column))
     if not odd.any():
         return None
-    present = np.bincount(values.places, minlength=odd.size) > 0
-    return odd[values.places] if (odd & present).any() else None
+    return odd[values.places] if (odd & (values.counts > 0)).any() else None
 
 
 def _odd_names(column: ColumnProfile, values: Coded) -> Mask:

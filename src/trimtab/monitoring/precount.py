@@ -4,7 +4,7 @@ Inputs, feeds, predictions and cohorts are counted here by the fast way; whateve
 counts the rows itself, from columns that are made only when they are asked for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -48,7 +48,7 @@ from trimtab.judge.signals.segments import Segments as Parted
 from trimtab.judge.signals.upstream import Feeds, Upstream
 from trimtab.monitoring import counting
 from trimtab.monitoring.arrays import Coded
-from trimtab.monitoring.counting import ColumnCounts, Mask, Segments, Vocabulary
+from trimtab.monitoring.counting import ColumnCounts, Division, Mask, Segments, Vocabulary
 from trimtab.monitoring.estimating import ByScore
 from trimtab.monitoring.timeline import Part
 from trimtab.stats import edges
@@ -56,7 +56,7 @@ from trimtab.stats.edges import Numbers
 from trimtab.stats.limits import limits
 
 SCORED = 1_024
-"""Rows of a part, at least, that are scored beside the other columns."""
+"""Rows of a piece, at least, that are scored beside the other columns."""
 
 PARALLEL_ROWS = 4_096
 """Fewer rows than this are counted sooner than threads are woken."""
@@ -117,6 +117,9 @@ class Precount:
         self._subject = subject
         self._families = [each for each in monitors.families if not isinstance(each, tuple(SERVED))]
         self._upstream = next((f for f in self._families if isinstance(f, Upstream)), None)
+        watches = [] if self._upstream is None else self._upstream.state.watches
+        self._declared = _by_column(sorted({watch.segment for watch in watches} - {""}))
+        self._unnamed = _by_column([] if self._upstream is None else self._upstream.unnamed.names)
         profile = subject.profile
         self._inputs = {column.name: column for column in profile.inputs}
         every = [*profile.inputs, *([profile.score] if profile.score is not None else [])]
@@ -213,9 +216,12 @@ class Precount:
         assert scored is not None
         lost = told.losses("error", self._subject.signature.threshold)
         usable = ~np.isnan(lost)
-        rows = np.flatnonzero(mask)[usable]
-        bins = [scored.bins(column, part.columns, "parted")[rows] for column in family.columns]
-        return family.counted(bins, lost[usable], scored.wrong[cells[rows]])
+        rows = mask if usable.all() else np.flatnonzero(mask)[usable]
+        kind = 2 * cells[rows] + lost[usable].astype(np.int64)
+        every = (scored.bins(column, part.columns, "parted") for column in family.columns)
+        bins = [each if len(each) == kind.size else each[rows] for each in every]
+        two = np.tile([0.0, 1.0], scored.size)
+        return family.counted_by_kind(bins, kind, two, np.repeat(scored.wrong, 2))
 
     def _columns(self, part: Part, segments: Segments) -> dict[str, ColumnCounts]:
         """Every input column; threads share the columns, so that each count is made by one."""
@@ -241,18 +247,19 @@ class Precount:
 
     def segments(self, part: Part) -> Segments:
         """The segments that feeds are watched in, and who of the part is in which."""
-        watches = [] if self._upstream is None else self._upstream.state.watches
-        names = sorted({watch.segment for watch in watches} - {""})
-        declared = self._divided(part, names)
+        declared = self._divided(part, self._declared)
         if self._upstream is None:
             return declared
-        unnamed = self._divided(part, self._upstream.unnamed.names)
+        unnamed = self._divided(part, self._unnamed)
         return replace(declared, unnamed=unnamed)
 
-    def _divided(self, part: Part, names: list[str]) -> Segments:
-        columns = dict.fromkeys(name.partition("=")[0] for name in names)
-        texts = {name: cast(Coded, part.columns[name]) for name in columns}
-        return Segments.of(names, texts)
+    def _divided(self, part: Part, columns: Mapping[str, tuple[str, ...]]) -> Segments:
+        return Segments(tuple(self._division(part, *each) for each in columns.items()))
+
+    def _division(self, part: Part, column: str, names: tuple[str, ...]) -> Division:
+        texts = cast(Coded, part.columns[column])
+        found = self._vocabularies[column].table(names, texts, partial(counting.segment_of, names))
+        return Division(names, texts, found)
 
     def _answers(self, part: Part) -> Answers:
         subject, score = self._subject, self._subject.profile.score
@@ -283,10 +290,10 @@ class Precount:
         return np.asarray(part.columns[self._subject.answer], dtype=np.float64)
 
     def _related(self, family: Multivariate, part: Part) -> Mapping[int, Related]:
-        """Every so many rows of a part are scored, which costs more than counting them."""
+        """Every so many rows of a piece are scored, which costs more than counting them."""
         if not family.streams:
             return {}
-        some = part.every(max(len(part) // SCORED, 1))
+        some = part.sample(SCORED)
         return {part.number: family.scored(self.rows(some), len(part))}
 
     def rows(self, part: Part) -> Rows:
@@ -350,6 +357,15 @@ class Precount:
         # A regression's losses read labels as numbers, which these are already.
         label = values.objects() if isinstance(values, Coded) else cast(Texts, values)
         return Labelled(self.rows(part), label, part.times).take(mask)
+
+
+def _by_column(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Segments, each named `column=value`, by the column that they are of."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        column = name.partition("=")[0]
+        found[column] = (*found.get(column, ()), name)
+    return found
 
 
 def _alike(text: str, rows: int) -> CodedTexts:

@@ -25,6 +25,7 @@ from trimtab.judge.signals.counts import sums
 from trimtab.judge.watch import Point, interval
 from trimtab.monitoring.counting import Segments
 from trimtab.monitoring.precount import Truth
+from trimtab.stats.fixed_point import MICRO
 
 FEWEST_TRIALS = 50
 """A quality of fewer trials is not shown: its interval would say anything."""
@@ -32,15 +33,16 @@ FEWEST_TRIALS = 50
 
 @dataclass(slots=True)
 class Group:
-    """Totals of a segment; all are sums, so parts add up in any order. `decided` counts rows whose
-    score is known, `positive` those of them that were decided for the positive class. `right` and
-    `wrong` are decisions by class of the truth, counted where the metric asks for them."""
+    """Totals of a segment; all are sums of whole numbers, so parts add up in any order, `loss` in
+    units of 2**-20. `decided` counts rows whose score is known, `positive` those of them that were
+    decided for the positive class. `right` and `wrong` are decisions by class of the truth, counted
+    where the metric asks for them."""
 
     rows: int = 0
     decided: int = 0
     positive: int = 0
     labelled: int = 0
-    loss: float = 0.0
+    loss: int = 0
     up: Ints = field(default_factory=lambda: np.zeros(AUC_BINS, dtype=np.int64))
     down: Ints = field(default_factory=lambda: np.zeros(AUC_BINS, dtype=np.int64))
     right: list[int] = field(default_factory=list)
@@ -48,7 +50,7 @@ class Group:
 
     def quality(self, metric: str) -> tuple[float, float, float] | None:
         """Value with a 95 % interval for looking at; None when there are too few trials."""
-        trials, value = self.labelled, self.loss / max(self.labelled, 1)
+        trials, value = self.labelled, self.loss / MICRO / max(self.labelled, 1)
         if metric == "roc_auc":
             trials = min(int(self.up.sum()), int(self.down.sum()))
             value = auc_of_counts(self.up, self.down) if trials else 0.0
@@ -85,22 +87,19 @@ class Sizes:
     def _add_truth(self, segments: Segments, truth: Truth, quality: QualityProfile) -> None:
         loss = self._losses(truth, quality)
         usable = ~np.isnan(loss)
-        loss = loss[usable]
+        whole = np.rint(loss[usable] * MICRO)
         told = None if truth.told is None else truth.told.take(usable)
         decided: tuple[Ints, Ints] | None = None
         if quality.metric in RATIOS:
             places = self._decisions(truth)
             decided = places[0][usable], places[1][usable]
-        start = 0
-        for codes, size in zip(segments.codes, segments.sizes, strict=True):
-            mine = codes[truth.mask][usable]
-            names = segments.names[start : start + size]
-            start += size
+        for division in segments.divisions:
+            mine, size, names = division.codes[truth.mask][usable], division.size, division.names
             counts = np.bincount(mine, minlength=size + 1)
-            sums = np.bincount(mine, weights=loss, minlength=size + 1)
+            lost = np.bincount(mine, weights=whole, minlength=size + 1)
             for place, name in enumerate(names):
                 self.groups[name].labelled += int(counts[place])
-                self.groups[name].loss += float(sums[place])
+                self.groups[name].loss += int(lost[place])
             if told is not None:
                 self._add_scores(names, mine, score_bins(told.score), told.positive)
             if decided is not None:

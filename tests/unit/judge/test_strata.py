@@ -9,6 +9,7 @@ from trimtab.domain.records import Rows
 from trimtab.domain.signature import Signature
 from trimtab.judge import strata
 from trimtab.judge.profile import Reference, build_profile
+from trimtab.judge.signals.columns import hours_of
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.prediction import Prediction
@@ -54,6 +55,16 @@ def live(family: Inputs, days: list[Rows]) -> Inputs:
         family.take(family.count(part))
         family.close((number + 1) * DAY + 3600.0, Breaks())
     return family
+
+
+@pytest.mark.parametrize("end", [0.5, 3.0, 200.0])
+def test_hours_are_the_same_whether_times_rise_or_not(end: float) -> None:
+    """Among them a full hour, the moment before, and more hours than a week has."""
+    hours = np.append(np.linspace(5.0, 5.0 + end, 5000), [6.0, np.nextafter(6.0, 0.0)])
+    rising = np.sort(hours * 3600.0)
+    expected = np.bincount(strata.stratum(rising, 1), minlength=strata.HOURS_OF_WEEK).tolist()
+    assert hours_of(LONG, rising) == hours_of(LONG, rising[::-1]) == expected
+    assert sum(expected) == rising.size
 
 
 def test_strata_are_hours_where_the_reference_fills_them_and_days_know_less_than_they() -> None:

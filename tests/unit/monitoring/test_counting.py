@@ -32,8 +32,8 @@ from trimtab.judge.signals.breaks import Cell, Recent
 from trimtab.judge.signals.counts import Bins, merged
 from trimtab.judge.signals.registry import SERVED
 from trimtab.monitoring import counting, timeline
-from trimtab.monitoring.arrays import coded, numbers
-from trimtab.monitoring.counting import Segments, Vocabulary
+from trimtab.monitoring.arrays import Coded, coded, numbers
+from trimtab.monitoring.counting import Division, Segments, Vocabulary
 from trimtab.monitoring.estimating import strange_rows
 from trimtab.monitoring.judging import Judging
 from trimtab.monitoring.precount import Precount, Subject
@@ -207,7 +207,8 @@ def compare(reference: np.ndarray, values: np.ndarray, plain: np.ndarray) -> Non
     known = column_profile("x", held, None)
     recent = Recent.of(known)
     half = np.arange(values.size) % 2 == 0
-    segments = Segments(("s=a",), (np.where(half, 0, 1),), (1,), (int(half.sum()),))
+    texts = Coded(pa.array(["a", "b"]), np.where(half, 0, 1))
+    segments = Segments((Division(("s=a",), texts, np.array([0, 1, 1])),))
     made = counting.count_numbers(known, recent, values, segments)
     missing, strange = np.isnan(plain), recent.strange(known, plain)
     assert made.bins == Bins.of(known, plain)
@@ -230,7 +231,7 @@ def test_texts_in_every_layout_are_counted_as_the_judge_counts(
     known = column_profile("x", np.array(reference, dtype=object), None)
     recent, plain = Recent.of(known), np.array(live, dtype=object)
     column = pa.array(live, pa.string()).cast(layout)
-    nobody = Segments((), (), (), ())
+    nobody = Segments()
     made = counting.count_texts(Vocabulary(known), known, recent, coded(column), nobody)
     missing = np.array([value is None for value in live])
     strange = recent.strange(known, plain)
@@ -276,6 +277,16 @@ def test_a_part_knows_its_size() -> None:
     assert len(Part(0, 0, np.zeros(3), {})) == 3
 
 
+def test_a_sample_is_taken_of_each_piece_as_if_it_stood_alone() -> None:
+    texts = Coded(pa.array(["a", "b"]), np.arange(100) % 2)
+    part = Part(7, 7, np.arange(100.0), {"t": texts, "x": np.arange(100)}, (40, 43, 100))
+    some = part.sample(4)
+    expected = [*range(0, 40, 10), *range(40, 43), *range(43, 100, 14)]
+    assert some.times.tolist() == expected
+    assert some.columns["x"].tolist() == expected  # type: ignore[union-attr]
+    assert some.columns["t"].objects().tolist() == ["ab"[n % 2] for n in expected]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("name", ["plain", "none missing", "none listed"])
 def test_strange_rows_are_those_of_the_estimate(name: str) -> None:
     rng = np.random.default_rng(3)
@@ -288,7 +299,7 @@ def test_strange_rows_are_those_of_the_estimate(name: str) -> None:
     live_text = np.array(["a", "c", None, "", "b"] * 4, dtype=object)
     live = np.append(rng.normal(size=18) * 3.0, [np.nan, np.inf])
     values: dict[str, Any] = {"x": live, "s": coded(pa.array(live_text.tolist(), pa.string()))}
-    nobody = Segments((), (), (), ())
+    nobody = Segments()
     counts = {"x": counting.count_numbers(known[0], Recent.of(known[0]), live, nobody)}
     found = strange_rows(known, values, counts, {"s": Vocabulary(known[1])})
     assert found is not None

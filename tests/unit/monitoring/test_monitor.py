@@ -20,7 +20,7 @@ from tests.support.tables import MEANING, table
 import trimtab
 from trimtab import errors
 from trimtab.domain.profile import Metric
-from trimtab.monitoring.sources import BATCH_ROWS, opened
+from trimtab.monitoring.sources import PIECE_ROWS, opened
 
 REFERENCE = table(seed=1)
 CALM = table(seed=2, first_day=30)
@@ -516,9 +516,21 @@ def test_files_of_other_columns_are_refused_by_name(tmp_path: Path) -> None:
         opened(str(tmp_path / "*.parquet"), "live")
 
 
+@pytest.mark.parametrize("rows", [1, 1700, 5000])
+def test_the_report_is_the_same_however_many_rows_are_counted_at_once(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = table(seed=5, first_day=30, flip=0.4, broken_from=20)
+    meant: Any = {**MEANING, "quality": ["brier", "roc_auc"], "threads": 1}
+    whole = trimtab.monitor(REFERENCE, data, **meant).to_json()
+    monkeypatch.setattr("trimtab.monitoring.sources.PIECE_ROWS", rows)
+    monkeypatch.setattr("trimtab.monitoring.sources.STRETCH_ROWS", 4 * rows)
+    assert trimtab.monitor(REFERENCE, data.to_reader(rows), **meant).to_json() == whole
+
+
 def test_blocks_close_late_but_surely_where_rows_are_out_of_order() -> None:
-    """More rows than one batch, of which the last belong to the first day."""
-    n = BATCH_ROWS + 1000
+    """More rows than one piece, of which the last belong to the first day."""
+    n = PIECE_ROWS + 1000
     data = table(days=n // 1000 + 1, per_day=1000, seed=9, first_day=30)
     mixed = pa.concat_tables([data.slice(500), data.slice(0, 500)])
     report = trimtab.monitor(REFERENCE, mixed, **MEANING)

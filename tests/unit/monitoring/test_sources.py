@@ -8,13 +8,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.ipc
+import pyarrow.parquet as pq
 import pytest
 
 from trimtab import errors
 from trimtab.domain.records import CodedTexts
 from trimtab.monitoring.columns import Asked, roles
 from trimtab.monitoring.reference import Meaning, read_known
-from trimtab.monitoring.sources import ArrowSource, TableSource, ahead, opened
+from trimtab.monitoring.sources import (
+    PIECE_ROWS,
+    STRETCH_ROWS,
+    ArrowSource,
+    ParquetSource,
+    TableSource,
+    ahead,
+    opened,
+)
 from trimtab.monitoring.timeline import by_time
 
 
@@ -54,14 +63,31 @@ def test_small_batches_are_joined_and_hold_the_same_rows(dictionary: bool, tmp_p
     texts = [f"t{number % 7}" for number in range(100)]
     chunks = [pa.array(texts[start : start + 9], kind) for start in range(0, 100, 9)]
     table = pa.table([pa.chunked_array(chunks)], names=["plan"])
-    (joined,) = TableSource(table).batches(["plan"])
-    assert joined.column("plan").cast(pa.string()).to_pylist() == texts
+    (joined,) = TableSource(table).stretches(["plan"])
+    assert joined.ends == (100,)
+    assert joined.batch.column("plan").cast(pa.string()).to_pylist() == texts
     paths = [tmp_path / "0.arrow", tmp_path / "1.arrow"]
     for path, written in zip(paths, (table, table.cast(_large(table))), strict=True):
         with pa.ipc.new_file(str(path), written.schema) as out:
             for chunk in written.combine_chunks().to_batches(max_chunksize=9):
                 out.write_batch(chunk)
-    assert [len(batch) for batch in ArrowSource(paths).batches(["plan"])] == [100, 100]
+    assert [each.ends for each in ArrowSource(paths).stretches(["plan"])] == [(100,), (100,)]
+
+
+def test_pieces_lie_where_the_table_was_cut_and_several_are_a_stretch(tmp_path: Path) -> None:
+    numbers = np.arange(150_000)
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": pa.array(numbers)}), path)
+    (first, second, third) = ParquetSource([path]).stretches(["x"])
+    assert first.ends == second.ends == tuple(PIECE_ROWS * n for n in range(1, 5))
+    assert third.ends == (PIECE_ROWS, 150_000 - 2 * STRETCH_ROWS)
+    chunks = pa.chunked_array([pa.array(part) for part in np.split(numbers, 15)])
+    made = list(TableSource(pa.table([chunks], names=["x"])).stretches(["x"]))
+    assert [each.ends[-1] for each in made] == [60_000, 60_000, 30_000]
+    assert made[0].ends == tuple(range(10_000, 70_000, 10_000))
+    rows = [piece.batch.column("x").to_numpy() for each in made for piece in each.pieces()]
+    assert [len(each) for each in rows] == [10_000] * 15
+    assert np.concatenate(rows).tolist() == numbers.tolist()
 
 
 def _large(table: pa.Table) -> pa.Schema:

@@ -42,7 +42,7 @@ def test_views_of_a_part_are_those_of_its_rows(view: View) -> None:
         source="note",
         view=view,
     )
-    part = Part(0, 0, np.zeros(6), {"note": whole.slice(slice(0, 6))})
+    part = Part(0, 0, np.zeros(6), {"note": whole.take(slice(0, 6))})
     made = with_views(part, (column,)).columns["v"]
     found = made.objects() if isinstance(made, Coded) else made
     assert np.array_equal(found, seen(view, texts), equal_nan=view == "length")

@@ -106,9 +106,21 @@ def hours_of(profile: ReferenceProfile, times: Floats) -> list[int]:
     ends = limits(times)
     first, last = (np.array([ends.low, ends.high]) // (length * HOUR)).tolist()
     alike = first == last
+    if not alike and bool((times[1:] >= times[:-1]).all()):
+        return _rising_hours(times, np.arange(first, last + 1.0), length)
     places = stratum(times[:1] if alike else times, length)
     counts = np.bincount(places, minlength=HOURS_OF_WEEK // length)
     return [n * (times.size if alike else 1) for n in counts.tolist()]
+
+
+def _rising_hours(times: Floats, hours: Floats, length: int) -> list[int]:
+    """The same of times that never fall, by the numbers of all `hours` that they may be of."""
+    borders = np.searchsorted(times, hours[1:] * (length * HOUR))
+    rows = np.diff(borders, prepend=0, append=times.size)
+    places = stratum(hours * (length * HOUR), length)
+    counts = np.bincount(places, weights=rows, minlength=HOURS_OF_WEEK // length)
+    found: list[int] = counts.astype(np.int64).tolist()
+    return found
 
 
 def unfit(column: ColumnProfile) -> str:

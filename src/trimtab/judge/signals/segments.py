@@ -157,6 +157,21 @@ class Segments:
         ]
         return Lost(0, lost.size, int(lost.sum()), int(expected.sum()), *by_segment)
 
+    def counted_by_kind(
+        self, bins: Sequence[Ints], kind: Ints, lost: Floats, expected: Floats
+    ) -> Lost:
+        """The same of rows of a few kinds: `lost` and `expected` are those of a row of each."""
+        lost_of, expected_of = (np.rint(each * MICRO).astype(np.int64) for each in (lost, expected))
+        rows, kinds = np.bincount(kind, minlength=lost.size), lost.size
+        tables = [
+            np.bincount(places * kinds + kind, minlength=column.size * kinds).reshape(-1, kinds)
+            for places, column in zip(bins, self.columns, strict=True)
+        ]
+        found = [tables[each.column][each.place] for each in self.segments]
+        by_segment = np.array(found, dtype=np.int64).reshape(-1, kinds)
+        sums = [(by_segment @ each).tolist() for each in (np.ones_like(rows), lost_of, expected_of)]
+        return Lost(0, kind.size, int(rows @ lost_of), int(rows @ expected_of), *sums)
+
     def take(self, counted: Mapping[int, Lost]) -> None:
         """Labels of a closed cohort are late, and no evidence."""
         self.state.blocks.take_open(counted)
