@@ -22,7 +22,7 @@ from trimtab.monitoring.columns import is_text, unusable
 PIECE_ROWS = 16_384
 """Of every so many rows a sample is taken where not all are looked at."""
 
-STRETCH_ROWS = 4 * PIECE_ROWS
+STRETCH_ROWS = 2 * PIECE_ROWS
 """Rows counted at a time: a column of them fits into a core's second cache, and what is said once
 for each column costs little beside them."""
 

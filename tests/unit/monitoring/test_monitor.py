@@ -524,7 +524,7 @@ def test_the_report_is_the_same_however_many_rows_are_counted_at_once(
     meant: Any = {**MEANING, "quality": ["brier", "roc_auc"], "threads": 1}
     whole = trimtab.monitor(REFERENCE, data, **meant).to_json()
     monkeypatch.setattr("trimtab.monitoring.sources.PIECE_ROWS", rows)
-    monkeypatch.setattr("trimtab.monitoring.sources.STRETCH_ROWS", 4 * rows)
+    monkeypatch.setattr("trimtab.monitoring.sources.STRETCH_ROWS", 2 * rows)
     assert trimtab.monitor(REFERENCE, data.to_reader(rows), **meant).to_json() == whole
 
 

@@ -42,6 +42,14 @@ def test_betting_below_mirrors_betting_above(m: float) -> None:
     assert np.allclose(below.on_zero, above.on_one)
 
 
+@pytest.mark.parametrize("m", [1e-6, 0.003, 0.25, 0.5, 0.97, 1.0 - 1e-6])
+@pytest.mark.parametrize("k", [1, 2, 8, 12])
+def test_stakes_are_a_geometric_grid_to_the_bit(m: float, k: int) -> None:
+    smallest = min(0.01 * math.sqrt(m / (1.0 - m)), 0.1)
+    expected = np.geomspace(0.9, smallest, k)[::-1] / m
+    assert BetGrid(m, "above", k).stakes.tolist() == expected.tolist()
+
+
 def test_a_null_that_cannot_be_broken_takes_no_bets() -> None:
     """Above 1 and below 0 nothing is staked; the opposite edges are ordinary, clipped nulls."""
     assert BetGrid(1.0, "above").vacuous
