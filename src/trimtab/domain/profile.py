@@ -299,6 +299,18 @@ class MultivariateProfile(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[ColumnProfile, ...] = ()
 
 
+class Sameness(msgspec.Struct, frozen=True, kw_only=True):
+    """How alike numbers are in parts of the reference: by column of numbers and part (called
+    `column=value`), the largest share of rows that hold the same number, in all or in any day.
+
+    Only columns that take many values are told of, and common categories.
+    """
+
+    numbers: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    shares: tuple[tuple[float, ...], ...] = ()
+
+
 class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the monitors compare live traffic with. Stored as a blob of the release."""
 
@@ -334,3 +346,5 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """None when the release was profiled before relations between columns were learned."""
     segment_losses: SegmentLosses | None = None
     """None when the release was profiled before losses were told by segment."""
+    sameness: Sameness = Sameness()
+    """Empty when the release was profiled before it was learned how alike numbers are in parts."""

@@ -51,6 +51,7 @@ from trimtab.judge.quality import (
     score_bins,
     texts,
 )
+from trimtab.judge.sameness import build_sameness
 from trimtab.judge.segment_losses import LostRows, build_segment_losses
 from trimtab.judge.segment_profile import MOST_SEGMENTS, learn_segments
 from trimtab.judge.strata import When
@@ -152,6 +153,7 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
         groups=_groups(reference, quality),
         multivariate=_relations(reference.inputs, inputs, rows, week),
         segment_losses=_segment_losses(labelled, inputs, quality, estimate),
+        sameness=build_sameness(inputs, reference.inputs, day_index(reference.time)),
     )
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import CodedTexts, Column
 from trimtab.judge.quality import texts
+from trimtab.judge.sameness import varied
 from trimtab.judge.watch import Bet
 from trimtab.stats.limits import Limits, limits
 
@@ -45,8 +46,6 @@ CLUSTERS = 24
 """At most this many rows of a block count as independent: feeds fail for hours, not for rows."""
 
 FEWEST_ROWS = 16
-FEWEST_CUTS = 8
-"""A number with as many cut points has no value so common that a block might hold no other."""
 
 LARGEST_KNOWN = 1024
 MENDED = 2.0
@@ -340,5 +339,4 @@ def watches(profile: ColumnProfile, segments: list[str]) -> list[BreakWatch]:
         for segment in ["", *segments]
         for kind, base in bases(profile).items()
     ]
-    varied = profile.kind == "continuous" and len(profile.cuts) >= FEWEST_CUTS
-    return [*made, BreakWatch(profile.name, "stuck", "", 0.0)] if varied else made
+    return [*made, BreakWatch(profile.name, "stuck", "", 0.0)] if varied(profile) else made

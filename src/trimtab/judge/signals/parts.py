@@ -1,7 +1,8 @@
 """Feeds in parts of the rows that nobody named: the common categories of every column of texts.
 
 There are as many streams as columns times parts, and nearly all are quiet: nothing of theirs is
-missing or strange beyond what is usual for the column. So only the others are counted and kept.
+missing or strange beyond what is usual for the column, nor are all numbers one and the same. So only
+the others are kept.
 A stream that is not kept would hold no evidence, and a recent past in which nothing was unusual.
 """
 
@@ -14,9 +15,10 @@ import numpy as np
 
 from trimtab.domain.profile import Coarse, ReferenceProfile
 from trimtab.domain.records import Ints
-from trimtab.judge.segment_losses import MOST_COLUMNS, segmented
+from trimtab.judge.sameness import part_names, parted
 from trimtab.judge.signals.breaks import JUMP, RECENT, BreakWatch, Kind, bases
 from trimtab.judge.signals.counts import merged
+from trimtab.judge.signals.standing import Moving, Standing
 
 FEWEST_ROWS = 8
 """Rows of a part in a block that is judged."""
@@ -35,55 +37,63 @@ class Odd(msgspec.Struct, frozen=True):
         """The counts of both."""
         return Odd(self.missing + other.missing, self.strange + other.strange)
 
+    def share(self, kind: Kind, n: int) -> float:
+        """How many of `n` rows are missing, or strange."""
+        return (self.missing if kind == "missing" else self.strange) / n
+
 
 class Brought(msgspec.Struct, frozen=True):
-    """What the parts of a block brought: the rows of each, and by `COLUMN\\nPART` what was missing
-    or strange, where anything was."""
+    """What the parts of a block brought: the rows of each, by `COLUMN\\nPART` what was missing or
+    strange, where anything was, and what stood still."""
 
     rows: dict[str, int] = {}
     odd: dict[str, Odd] = {}
+    standing: Standing = Standing()
 
     def merge(self, other: "Brought") -> "Brought":
         """The counts of both."""
         names = dict.fromkeys([*self.rows, *other.rows])
         rows = {name: self.rows.get(name, 0) + other.rows.get(name, 0) for name in names}
-        return Brought(rows, merged(self.odd, other.odd))
+        return Brought(rows, merged(self.odd, other.odd), self.standing.merge(other.standing))
 
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
-    """The parts that are watched, by column of texts, and what is usual of each column. A part is
-    called `column=value`."""
+    """The parts that are watched, by column of texts, what is usual of each column, and where its
+    numbers move. A part is called `column=value`."""
 
     columns: tuple[Coarse, ...]
     usual: Mapping[str, Mapping[Kind, float]]
+    moving: Moving
 
     @classmethod
     def of(cls, profile: ReferenceProfile, named: Collection[str]) -> "Unnamed":
         """All but the columns whose categories are watched by name."""
-        texts = [each for each in profile.inputs if each.kind == "categorical" and not each.view]
-        parted = [segmented(each) for each in texts if each.name not in named]
-        several = tuple(each for each in parted if len(each.categories) > 1)
-        return cls(several[:MOST_COLUMNS], {each.name: bases(each) for each in profile.inputs})
+        columns = tuple(each for each in parted(profile.inputs) if each.name not in named)
+        usual = {each.name: bases(each) for each in profile.inputs}
+        return cls(columns, usual, Moving.of(profile.sameness, columns))
 
     @property
     def names(self) -> list[str]:
         """The parts, column by column."""
-        return [f"{column.name}={value}" for column in self.columns for value in column.categories]
+        return list(part_names(self.columns))
 
     @property
     def streams(self) -> int:
         """How many there would be if all were kept; at least one. A column is not watched in its
         own categories."""
-        return max(
-            sum(
-                len(column.categories) * len(kinds)
-                for column in self.columns
-                for name, kinds in self.usual.items()
-                if name != column.name
-            ),
-            1,
+        odd = sum(
+            len(column.categories) * len(kinds)
+            for column in self.columns
+            for name, kinds in self.usual.items()
+            if name != column.name
         )
+        return max(odd + self.moving.streams, 1)
+
+    def kinds(self, column: str, part: str) -> dict[Kind, float]:
+        """What is usual of a column in a part, by the kinds of break that can be told of it."""
+        alike = self.moving.share(column, part)
+        return {**self.usual[column], **({"stuck": alike} if alike < 1.0 else {})}
 
     def count(self, places: Sequence[Ints]) -> list[int]:
         """How many rows are in each part, in the order of `names`. `places` are the bins of rows in
@@ -118,13 +128,15 @@ class Parts(msgspec.Struct):
     ) -> None:
         """Take in the block that began at `start`."""
         kept = {watch.key for watch in self.watches.values()}
-        for key in sorted(kept | brought.odd.keys()):
+        still = set(unnamed.moving.still(brought.standing))
+        for key in sorted(kept | brought.odd.keys() | still):
             column, _, part = key.partition("\n")
-            n, odd = brought.rows.get(part, 0), brought.odd.get(key, Odd())
-            for kind, usual in unnamed.usual[column].items():
+            rows, odd = brought.rows.get(part, 0), brought.odd.get(key, Odd())
+            for kind, usual in unnamed.kinds(column, part).items():
                 watch = self._watch(column, part, kind, usual + UNUSUAL)
+                n = rows - odd.missing if kind == "stuck" else rows
                 if n >= FEWEST_ROWS:
-                    share = (odd.missing if kind == "missing" else odd.strange) / n
+                    share = float(key in still) if kind == "stuck" else odd.share(kind, n)
                     self._judge(watch, Block(start, share, n), log10_threshold)
         for part, n in brought.rows.items():
             if n >= FEWEST_ROWS:

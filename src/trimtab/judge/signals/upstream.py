@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import CodedTexts, Labelled, Rows
+from trimtab.domain.records import CodedTexts, Floats, Ints, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget
 from trimtab.judge.declared import declared
@@ -19,6 +19,7 @@ from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, 
 from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged, missing_values
 from trimtab.judge.signals.family import Breaks, Span, Target
 from trimtab.judge.signals.parts import Brought, Odd, Parts, Unnamed, odd_parts
+from trimtab.judge.signals.standing import Spots, Standing
 
 NAMED = 3
 """New categories that a verdict names, each shortened."""
@@ -34,7 +35,7 @@ WORDS = {
 
 class Feeds(msgspec.Struct, frozen=True):
     """What each column brought, and how much of it was missing or strange in each stream; in parts
-    that nobody named, only where anything was."""
+    that nobody named, only where anything was, and which numbers stood still."""
 
     seen: dict[str, Seen] = {}
     cells: dict[str, Cell] = {}
@@ -112,7 +113,14 @@ class Upstream:
                 )
                 odd |= odd_parts(name, self.unnamed.names, gone, wrong)
         sizes = dict(zip(self.unnamed.names, self.unnamed.count(places), strict=True))
-        return Feeds(seen, cells, Brought(sizes, odd))
+        return Feeds(seen, cells, Brought(sizes, odd, self._standing(rows, places)))
+
+    def _standing(self, rows: Rows, places: list[Ints]) -> Standing:
+        moving = self.unnamed.moving
+        if not moving.numbers:
+            return Standing()
+        values = [cast(Floats, column_of(rows, self._columns[name])) for name in moving.numbers]
+        return moving.count(Spots.of(self.unnamed.columns, places), values)
 
     def _inside(self, rows: Rows, segment: str) -> NDArray[np.bool_]:
         name, _, value = segment.partition("=")

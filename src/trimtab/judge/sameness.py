@@ -1,0 +1,107 @@
+"""How alike the numbers are in each part of the reference: what stands still there by nature.
+
+A feed that stops brings one number on and on. In a part of the rows that says something only where
+numbers move: the distance to one airport never does. So the profile holds, for each column of
+numbers and each common category, the share of rows that have the commonest number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.profile import Coarse, ColumnProfile, Sameness
+from trimtab.domain.records import Column, Floats, Ints
+from trimtab.judge.estimate import coarse_bins
+from trimtab.judge.segment_losses import MOST_COLUMNS, segmented
+
+FEWEST_ROWS = 100
+"""Rows of a part that hold a number; where they are fewer, all are taken to be alike."""
+
+FEWEST_OF_DAY = 16
+"""The same of a day that is looked at by itself."""
+
+MOST_ROWS = 50_000
+"""Rows of the reference that are looked at, evenly taken."""
+
+
+FEWEST_CUTS = 8
+"""A number with as many cut points has no value so common that a block might hold no other."""
+
+
+class Ranked(NamedTuple):
+    """The numbers of a column as ranks from 0, `size` of them, and which rows hold one."""
+
+    known: NDArray[np.bool_]
+    rank: Ints
+    size: int
+
+    @classmethod
+    def of(cls, values: Floats) -> "Ranked":
+        """Numbers that are not finite are none."""
+        known = np.isfinite(values)
+        different, rank = np.unique(values[known], return_inverse=True)
+        return cls(known, rank.astype(np.int64), different.size)
+
+
+def varied(column: ColumnProfile) -> bool:
+    """Whether it is a number that takes many values."""
+    return column.kind == "continuous" and len(column.cuts) >= FEWEST_CUTS
+
+
+def parted(inputs: Sequence[ColumnProfile]) -> tuple[Coarse, ...]:
+    """The columns whose common categories are parts of the rows."""
+    texts = [each for each in inputs if each.kind == "categorical" and not each.view]
+    several = [each for each in map(segmented, texts) if len(each.categories) > 1]
+    return tuple(several[:MOST_COLUMNS])
+
+
+def part_names(columns: Sequence[Coarse]) -> tuple[str, ...]:
+    """The parts, column by column: each is called `column=value`."""
+    return tuple(f"{column.name}={value}" for column in columns for value in column.categories)
+
+
+def build_sameness(
+    inputs: Sequence[ColumnProfile], values: Mapping[str, Column], day: Ints | None
+) -> Sameness:
+    """Of each part, and where there are days of any day of it, the share of the commonest number.
+
+    `values` are the columns of the reference, all of one length, `day` the day of each row.
+    """
+    columns, numbers = parted(inputs), [each.name for each in inputs if varied(each)]
+    if not columns or not numbers:
+        return Sameness()
+    rows = len(values[numbers[0]])
+    some = np.arange(0, rows, -(-rows // MOST_ROWS))
+    days = np.zeros(some.size, dtype=np.int64) if day is None else day[some]
+    places = [coarse_bins(column, values[column.name][some]) for column in columns]
+    shares = []
+    for name in numbers:
+        ranked = Ranked.of(np.asarray(values[name][some], dtype=np.float64))
+        found = [
+            _shares(ranked, bins, column.size, days)[: len(column.categories)]
+            for column, bins in zip(columns, places, strict=True)
+        ]
+        shares.append(tuple(np.concatenate(found).round(3).tolist()))
+    return Sameness(numbers=tuple(numbers), parts=part_names(columns), shares=tuple(shares))
+
+
+def _shares(ranked: Ranked, bins: Ints, size: int, days: Ints) -> Floats:
+    """Of each bin, the share of its commonest number in all its rows, or in a day where that is
+    more."""
+    place, day = bins[ranked.known], days[ranked.known]
+    mode, n = _modes(ranked, place, size)
+    whole = np.where(n >= FEWEST_ROWS, mode / np.maximum(n, 1), 1.0)
+    count = int(days.max()) + 1
+    mode, n = _modes(ranked, day * size + place, count * size)
+    of_day = np.where(n >= FEWEST_OF_DAY, mode / np.maximum(n, 1), 0.0)
+    return np.asarray(np.maximum(whole, of_day.reshape(count, size).max(axis=0)))
+
+
+def _modes(ranked: Ranked, place: Ints, size: int) -> tuple[Ints, Ints]:
+    """How often the commonest number comes at each place, and how many do."""
+    found, counts = np.unique(place * ranked.size + ranked.rank, return_counts=True)
+    mode = np.zeros(size, dtype=np.int64)
+    np.maximum.at(mode, found // max(ranked.size, 1), counts)
+    return mode, np.bincount(place, minlength=size)
