@@ -6,9 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from trimtab.domain.profile import Coarse
+from trimtab.domain.profile import Coarse, Sameness
 from trimtab.judge.segment_watch import Borders, Part, SegmentWatch
+from trimtab.judge.signals.breaks import Kind
 from trimtab.judge.signals.parts import UNUSUAL, Brought, Odd, Parts, Unnamed
+from trimtab.judge.signals.still import Moving
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +76,10 @@ def test_parts_at_their_border_break_no_more_than_is_promised(rows: int) -> None
         Coarse(name=f"t{each}", categories=tuple(str(value) for value in range(10)))
         for each in range(3)
     )
-    unnamed = Unnamed(texts, {f"c{each}": {"missing": 0.0, "strange": 0.0} for each in range(10)})
+    usual: dict[str, dict[Kind, float]] = {
+        f"c{each}": {"missing": 0.0, "strange": 0.0} for each in range(10)
+    }
+    unnamed = Unnamed(texts, frozenset(), usual, Moving.of(Sameness(), texts))
     limit = LIMIT + math.log10(unnamed.streams)
     parts, found = Parts(), 0
     for block in range(BLOCKS // 4):

@@ -45,7 +45,7 @@ from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.registry import SERVED
 from trimtab.judge.signals.segments import Lost
 from trimtab.judge.signals.segments import Segments as Parted
-from trimtab.judge.signals.standing import Spots, Standing
+from trimtab.judge.signals.still import Spots, Still
 from trimtab.judge.signals.upstream import Feeds, Upstream
 from trimtab.monitoring import counting
 from trimtab.monitoring.arrays import Coded
@@ -89,15 +89,15 @@ class Truth:
 class Looked(NamedTuple):
     """A part as rows of the request log, its columns as they were counted, and, where the quality
     of a binary task can be estimated, the cell of each row and who is in which segment. `parts` are
-    the rows of parts in which feeds are watched though nobody named them, `standing` what stands
-    still in these."""
+    the rows of parts in which feeds are watched though nobody named them, `still` which
+    numbers stand still in these."""
 
     rows: Rows
     columns: dict[str, ColumnCounts]
     cells: Ints | None
     members: list[Members]
     parts: dict[str, int]
-    standing: Standing
+    still: Still
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +153,9 @@ class Precount:
         members = [] if scored is None or cells is None else scored.members(part.columns)
         unnamed = segments.unnamed
         sizes = {} if unnamed is None else dict(zip(unnamed.names, unnamed.rows, strict=True))
-        standing = self._standing(part, unnamed)
+        still = self._still(part, unnamed)
         columns = self._columns(part, segments)
-        seen = Looked(self.rows(part), columns, cells, members, sizes, standing)
+        seen = Looked(self.rows(part), columns, cells, members, sizes, still)
         counted: dict[str, Mapping[int, Any]] = {}
         for family in self._families:
             made = self._counted(family, part, seen)
@@ -266,9 +266,9 @@ class Precount:
         found = self._vocabularies[column].table(names, texts, partial(counting.segment_of, names))
         return Division(names, texts, found)
 
-    def _standing(self, part: Part, unnamed: Segments | None) -> Standing:
+    def _still(self, part: Part, unnamed: Segments | None) -> Still:
         if self._upstream is None or unnamed is None or not self._upstream.unnamed.moving.numbers:
-            return Standing()
+            return Still()
         watched = self._upstream.unnamed
         values = [cast(Numbers, part.columns[name]) for name in watched.moving.numbers]
         return watched.moving.count(Spots.of(watched.columns, unnamed.codes), values)
@@ -395,4 +395,4 @@ def _feeds(looked: Looked) -> Feeds:
     cells = {key: cell for each in columns.values() for key, cell in each.cells.items()}
     odd = {key: found for each in columns.values() for key, found in each.parts.items()}
     seen = {name: each.seen for name, each in columns.items()}
-    return Feeds(seen, cells, Brought(looked.parts, odd, looked.standing))
+    return Feeds(seen, cells, Brought(looked.parts, odd, looked.still))

@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, reference, rows, spec
 
+from trimtab.domain.profile import Sameness
 from trimtab.domain.records import Rows
 from trimtab.domain.verdicts import Cause, Verdict
 from trimtab.judge.monitors import Monitors
@@ -32,20 +34,26 @@ UNNAMED = Unnamed.of(KNOWN, ())
 
 
 def began(**plan: Any) -> Monitors:
-    given = spec(segments=(), block_seconds=DAY, **plan)
+    given = spec(block_seconds=DAY, **{"segments": (), **plan})
     return Monitors.start(given, BINARY, KNOWN, STABLE.digest, FIRST * DAY)
 
 
 def live(
-    monitors: Monitors, days: range, place: str = "", factor: float = 1.0, missing: float = 0.0
+    monitors: Monitors,
+    days: range,
+    place: str = "",
+    factor: float = 1.0,
+    missing: float = 0.0,
+    last: float | None = None,
 ) -> dict[str, Verdict]:
-    """Days in which the level comes in another unit, or not at all, from one place."""
+    """Days in which the level comes in another unit, not at all, or as its last from one place."""
     said: dict[str, Verdict] = {}
     for day in days:
         given = rows(300, seed=day, start=(FIRST + day) * DAY)
         inputs = placed(dict(given.inputs), day)
         here = inputs["place"] == place
         level = np.where(here, inputs["level"] * factor, inputs["level"])
+        level = np.where(here, last, level) if last is not None else level
         gone = here & (np.random.default_rng(day + 1_000).random(300) < missing)
         inputs["level"] = np.where(gone, np.nan, level)
         monitors.observe(Rows(given.fixed, inputs, given.outputs))
@@ -95,6 +103,33 @@ def test_what_is_missing_in_a_part_from_the_beginning_is_usual_there() -> None:
     assert parts_of(monitors).watches == {}
 
 
+@pytest.mark.parametrize("segments", [(), ("place",)])
+def test_a_number_that_stands_still_in_a_part_is_a_break_there_and_ends_when_it_moves(
+    segments: tuple[str, ...],
+) -> None:
+    monitors = began(segments=segments)
+    live(monitors, range(5))
+    said = live(monitors, range(5, 6), "z", last=10.0)
+    verdict = said["upstream:level"]
+    assert verdict.scope == {"column": "level", "place": "z"}
+    assert "100% one and the same number where place is z" in verdict.reason
+    (incident,) = (each for name, each in said.items() if "-upstream-" in name)
+    assert incident.causes[0].cause is Cause.UPSTREAM_BREAK  # type: ignore[attr-defined]
+    assert live(monitors, range(6, 12))["upstream"].verdict == "ok"
+    assert parts_of(monitors).watches == {}
+
+
+def test_a_number_that_stands_still_in_a_part_by_nature_is_none() -> None:
+    inputs = placed(dict(reference().inputs), 0)
+    inputs["level"] = np.where(inputs["place"] == "z", 10.0, inputs["level"])
+    known = build_profile(replace(reference(), segments=(), inputs=inputs))
+    given = spec(segments=(), block_seconds=DAY)
+    monitors = Monitors.start(given, BINARY, known, STABLE.digest, FIRST * DAY)
+    live(monitors, range(5))
+    assert live(monitors, range(5, 12), "z", last=10.0)["upstream"].verdict == "ok"
+    assert parts_of(monitors).watches == {}
+
+
 def test_a_break_of_a_whole_column_is_told_of_all_rows() -> None:
     monitors = began()
     live(monitors, range(5))
@@ -114,7 +149,7 @@ def test_the_evidence_of_a_part_is_one_of_many_that_make_a_mean() -> None:
     watch = next(iter(parts_of(monitors).watches.values()))
     assert watch.evidence > 0.0
     assert said["upstream"].evidence_log10 < watch.evidence
-    assert UNNAMED.streams == 3 * 4 + 2 * 4
+    assert UNNAMED.streams == 3 * 4 + 2 * 4 + 5
 
 
 def test_a_part_with_few_rows_in_a_block_is_not_judged_in_it() -> None:
@@ -132,11 +167,14 @@ def test_counts_of_parts_add_up() -> None:
     assert one.merge(other) == both
 
 
-def test_named_columns_and_texts_without_common_values_make_no_parts() -> None:
+def test_in_named_columns_only_what_stands_still_is_watched_and_one_value_makes_no_part() -> None:
     assert UNNAMED.names == [f"side={v}" for v in KNOWN.inputs[1].categories] + [
         f"place={v}" for v in KNOWN.inputs[2].categories
     ]
-    assert Unnamed.of(KNOWN, ("side", "place")).columns == ()
-    assert Unnamed.of(KNOWN, ("side", "place")).streams == 1
+    named = Unnamed.of(KNOWN, ("side", "place"))
+    assert named.kinds("level", "place=z") == {"stuck": named.moving.share("level", "place=z")}
+    assert named.streams == 5
+    before = msgspec.structs.replace(KNOWN, sameness=Sameness())
+    assert Unnamed.of(before, ("side", "place")).streams == 1
     alone = msgspec.structs.replace(KNOWN, inputs=KNOWN.inputs[:1])
     assert Unnamed.of(alone, ()).names == []

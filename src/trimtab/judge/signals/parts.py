@@ -1,9 +1,9 @@
 """Feeds in parts of the rows that nobody named: the common categories of every column of texts.
 
 There are as many streams as columns times parts, and nearly all are quiet: nothing of theirs is
-missing or strange beyond what is usual for the column, nor are all numbers one and the same. So only
-the others are kept.
-A stream that is not kept would hold no evidence, and a recent past in which nothing was unusual.
+missing or strange beyond what is usual for the column, and numbers move. So only the others are
+kept. A stream that is not kept would hold no evidence, and a recent past in which nothing was
+unusual.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ from trimtab.domain.records import Ints
 from trimtab.judge.sameness import part_names, parted
 from trimtab.judge.signals.breaks import JUMP, RECENT, BreakWatch, Kind, bases
 from trimtab.judge.signals.counts import merged
-from trimtab.judge.signals.standing import Moving, Standing
+from trimtab.judge.signals.still import Moving, Still
 
 FEWEST_ROWS = 8
 """Rows of a part in a block that is judged."""
@@ -48,30 +48,32 @@ class Brought(msgspec.Struct, frozen=True):
 
     rows: dict[str, int] = {}
     odd: dict[str, Odd] = {}
-    standing: Standing = Standing()
+    still: Still = Still()
 
     def merge(self, other: "Brought") -> "Brought":
         """The counts of both."""
         names = dict.fromkeys([*self.rows, *other.rows])
         rows = {name: self.rows.get(name, 0) + other.rows.get(name, 0) for name in names}
-        return Brought(rows, merged(self.odd, other.odd), self.standing.merge(other.standing))
+        return Brought(rows, merged(self.odd, other.odd), self.still.merge(other.still))
 
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
     """The parts that are watched, by column of texts, what is usual of each column, and where its
-    numbers move. A part is called `column=value`."""
+    numbers move. A part is called `column=value`. What is missing or strange in the categories of
+    `named` columns is watched by name, not here."""
 
     columns: tuple[Coarse, ...]
+    named: frozenset[str]
     usual: Mapping[str, Mapping[Kind, float]]
     moving: Moving
 
     @classmethod
     def of(cls, profile: ReferenceProfile, named: Collection[str]) -> "Unnamed":
-        """All but the columns whose categories are watched by name."""
-        columns = tuple(each for each in parted(profile.inputs) if each.name not in named)
+        """`named` are the columns whose categories are watched by name."""
+        columns = parted(profile.inputs)
         usual = {each.name: bases(each) for each in profile.inputs}
-        return cls(columns, usual, Moving.of(profile.sameness, columns))
+        return cls(columns, frozenset(named), usual, Moving.of(profile.sameness, columns))
 
     @property
     def names(self) -> list[str]:
@@ -86,14 +88,15 @@ class Unnamed:
             len(column.categories) * len(kinds)
             for column in self.columns
             for name, kinds in self.usual.items()
-            if name != column.name
+            if column.name not in {name, *self.named}
         )
         return max(odd + self.moving.streams, 1)
 
     def kinds(self, column: str, part: str) -> dict[Kind, float]:
         """What is usual of a column in a part, by the kinds of break that can be told of it."""
         alike = self.moving.share(column, part)
-        return {**self.usual[column], **({"stuck": alike} if alike < 1.0 else {})}
+        odd = {} if part.partition("=")[0] in self.named else self.usual[column]
+        return {**odd, **({"stuck": alike} if alike < 1.0 else {})}
 
     def count(self, places: Sequence[Ints]) -> list[int]:
         """How many rows are in each part, in the order of `names`. `places` are the bins of rows in
@@ -128,15 +131,15 @@ class Parts(msgspec.Struct):
     ) -> None:
         """Take in the block that began at `start`."""
         kept = {watch.key for watch in self.watches.values()}
-        still = set(unnamed.moving.still(brought.standing))
-        for key in sorted(kept | brought.odd.keys() | still):
+        stuck = set(unnamed.moving.stuck(brought.still))
+        for key in sorted(kept | brought.odd.keys() | stuck):
             column, _, part = key.partition("\n")
             rows, odd = brought.rows.get(part, 0), brought.odd.get(key, Odd())
             for kind, usual in unnamed.kinds(column, part).items():
                 watch = self._watch(column, part, kind, usual + UNUSUAL)
                 n = rows - odd.missing if kind == "stuck" else rows
                 if n >= FEWEST_ROWS:
-                    share = float(key in still) if kind == "stuck" else odd.share(kind, n)
+                    share = float(key in stuck) if kind == "stuck" else odd.share(kind, n)
                     self._judge(watch, Block(start, share, n), log10_threshold)
         for part, n in brought.rows.items():
             if n >= FEWEST_ROWS:

@@ -19,7 +19,7 @@ from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, 
 from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged, missing_values
 from trimtab.judge.signals.family import Breaks, Span, Target
 from trimtab.judge.signals.parts import Brought, Odd, Parts, Unnamed, odd_parts
-from trimtab.judge.signals.standing import Spots, Standing
+from trimtab.judge.signals.still import Spots, Still
 
 NAMED = 3
 """New categories that a verdict names, each shortened."""
@@ -113,12 +113,12 @@ class Upstream:
                 )
                 odd |= odd_parts(name, self.unnamed.names, gone, wrong)
         sizes = dict(zip(self.unnamed.names, self.unnamed.count(places), strict=True))
-        return Feeds(seen, cells, Brought(sizes, odd, self._standing(rows, places)))
+        return Feeds(seen, cells, Brought(sizes, odd, self._still(rows, places)))
 
-    def _standing(self, rows: Rows, places: list[Ints]) -> Standing:
+    def _still(self, rows: Rows, places: list[Ints]) -> Still:
         moving = self.unnamed.moving
         if not moving.numbers:
-            return Standing()
+            return Still()
         values = [cast(Floats, column_of(rows, self._columns[name])) for name in moving.numbers]
         return moving.count(Spots.of(self.unnamed.columns, places), values)
 

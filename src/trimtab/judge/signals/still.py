@@ -24,19 +24,19 @@ SEVERAL = np.inf
 """Stands for more than one number; NaN for none. Numbers that are not finite count as missing."""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Still(msgspec.Struct, frozen=True):
     """The one number of each column and part, column by column, as float64; empty for no rows."""
 
     numbers: bytes = b""
 
-    def merge(self, other: "Standing") -> "Standing":
+    def merge(self, other: "Still") -> "Still":
         """What the rows of both hold."""
         if not (self.numbers and other.numbers):
             return self if self.numbers else other
         mine, others = np.frombuffer(self.numbers), np.frombuffer(other.numbers)
         either = np.where(np.isnan(mine), others, mine)
         alike = (mine == others) | np.isnan(mine) | np.isnan(others)
-        return Standing(np.where(alike, either, SEVERAL).tobytes())
+        return Still(np.where(alike, either, SEVERAL).tobytes())
 
 
 class Spots(NamedTuple):
@@ -99,9 +99,8 @@ class Moving:
         ]
         usual = np.array(rows, dtype=np.float64).reshape(len(rows), len(parts))
         usual = np.where(usual > MOST_ALIKE, 1.0, usual)
-        some = (usual < 1.0).any(axis=1)
-        names = [name for name, kept in zip(sameness.numbers, some.tolist(), strict=True) if kept]
-        return cls(tuple(names), parts, usual[some])
+        some = np.flatnonzero((usual < 1.0).any(axis=1))
+        return cls(tuple(sameness.numbers[each] for each in some.tolist()), parts, usual[some])
 
     @property
     def streams(self) -> int:
@@ -114,10 +113,10 @@ class Moving:
             return 1.0
         return float(self.usual[self.numbers.index(column), self.parts.index(part)])
 
-    def count(self, spots: Spots, values: Sequence[Numbers]) -> Standing:
+    def count(self, spots: Spots, values: Sequence[Numbers]) -> Still:
         """What the rows of a chunk hold; `values` are the columns of `numbers`."""
         if not values:
-            return Standing()
+            return Still()
         seen = np.stack([each[spots.rows] for each in values]).astype(np.float64)
         seen[~np.isfinite(seen)] = np.nan
         low, high = np.fmin.reduce(seen, axis=1), np.fmax.reduce(seen, axis=1)
@@ -129,11 +128,11 @@ class Moving:
         found[:, spots.n == 0] = np.nan
         found[self.usual == 1.0] = SEVERAL
         # Zero has two signs, which are equal.
-        return Standing((found + 0.0).tobytes())
+        return Still((found + 0.0).tobytes())
 
-    def still(self, standing: Standing) -> Iterator[str]:
+    def stuck(self, still: Still) -> Iterator[str]:
         """`COLUMN\\nPART` of the pairs of which all rows hold one number."""
-        if standing.numbers:
-            held = np.isfinite(np.frombuffer(standing.numbers).reshape(self.usual.shape))
+        if still.numbers:
+            held = np.isfinite(np.frombuffer(still.numbers).reshape(self.usual.shape))
             for column, part in np.argwhere(held).tolist():
                 yield f"{self.numbers[column]}\n{self.parts[part]}"

@@ -1,0 +1,53 @@
+"""How alike numbers are in each part of the reference."""
+
+import numpy as np
+
+from trimtab.domain.profile import Sameness
+from trimtab.judge.profile import column_profile
+from trimtab.judge.sameness import FEWEST_OF_DAY, FEWEST_ROWS, build_sameness
+
+N = 1_200
+RNG = np.random.default_rng(0)
+PLACE = np.repeat(np.array(["x", "y", "z"], dtype=object), [600, 520, 80])
+DAY = np.tile(np.arange(10), N // 10)
+
+
+def built(level: np.ndarray, place: np.ndarray = PLACE, day: np.ndarray | None = None) -> Sameness:
+    values = {"level": level, "place": place}
+    profiles = [column_profile(name, column, None) for name, column in values.items()]
+    return build_sameness(profiles, values, day)
+
+
+def shares(found: Sameness) -> dict[str, float]:
+    (row,) = found.shares
+    return dict(zip(found.parts, row, strict=True))
+
+
+def test_the_commonest_number_of_each_part_is_counted_among_rows_that_hold_any() -> None:
+    level = RNG.normal(size=N)
+    level[600:860], level[860:900] = 7.0, np.nan
+    found = built(level)
+    assert found.numbers == ("level",)
+    told = shares(found)
+    assert told["place=x"] < 0.01
+    assert told["place=y"] == round(260 / 480, 3)
+
+
+def test_a_part_with_few_rows_is_taken_to_be_alike() -> None:
+    assert (PLACE == "z").sum() < FEWEST_ROWS
+    assert shares(built(RNG.normal(size=N)))["place=z"] == 1.0
+
+
+def test_a_number_that_is_the_same_all_day_is_alike_though_days_differ() -> None:
+    assert (PLACE == "y").sum() / 10 >= FEWEST_OF_DAY
+    level = RNG.normal(size=N)
+    level[PLACE == "y"] = DAY[PLACE == "y"]
+    assert shares(built(level))["place=y"] < 0.2
+    told = shares(built(level, day=DAY))
+    assert told["place=y"] == 1.0
+    assert told["place=x"] < 0.1
+
+
+def test_without_numbers_that_move_or_parts_nothing_is_told() -> None:
+    assert built(np.ones(N)) == Sameness()
+    assert built(RNG.normal(size=N), np.full(N, "x", dtype=object)) == Sameness()
