@@ -17,7 +17,7 @@ from trimtab.domain.records import Floats, Ints
 from trimtab.judge.sameness import part_names
 from trimtab.stats.edges import Numbers
 
-MOST_ALIKE = 0.5
+MOST_ALIKE = 0.6
 """Share of rows with the same number up to which a column is known to move in a part."""
 
 SEVERAL = np.inf
