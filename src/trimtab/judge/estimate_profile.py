@@ -36,7 +36,7 @@ from trimtab.judge.quality import (
     scaled_losses,
     texts,
 )
-from trimtab.stats.bins import quantile_cuts
+from trimtab.stats.bins import above_values, below_values, quantile_cuts
 from trimtab.stats.boosting import Boosted
 from trimtab.stats.density_ratio import DensityRatio
 from trimtab.stats.shrinkage import spread_of_effects
@@ -197,8 +197,10 @@ def _loss_model(
 
 def _cuts(signature: Signature, score: Floats) -> tuple[float, ...]:
     bins = max(min(BINS, score.size // ROWS_PER_BIN), 2)
-    cuts = set(quantile_cuts(score, bins).tolist())
-    return tuple(sorted(cuts | ({signature.threshold} if signature.task == "binary" else set())))
+    known = np.sort(score[np.isfinite(score)])
+    threshold = [signature.threshold] if signature.task == "binary" else []
+    cuts = np.setdiff1d(quantile_cuts(known, bins), threshold)
+    return tuple(sorted([*below_values(cuts, known).tolist(), *threshold]))
 
 
 def _folds(day: Ints | None, size: int) -> Ints:
@@ -369,7 +371,8 @@ def _coarse(column: ColumnProfile) -> Coarse:
 def _coarse_prediction(values: Column) -> Coarse:
     """What is predicted, which is a number, by its tenths."""
     assert not isinstance(values, CodedTexts)
-    return Coarse(name="", cuts=tuple(quantile_cuts(values, 10).tolist()))
+    known = np.sort(values[np.isfinite(values)])
+    return Coarse(name="", cuts=tuple(above_values(quantile_cuts(known, 10), known).tolist()))
 
 
 def told_beyond_chance(bins: Ints, size: int, left: Floats) -> float:

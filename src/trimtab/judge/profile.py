@@ -55,6 +55,7 @@ from trimtab.judge.sameness import build_sameness
 from trimtab.judge.segment_losses import LostRows, build_segment_losses
 from trimtab.judge.segment_profile import MOST_SEGMENTS, learn_segments
 from trimtab.judge.strata import When
+from trimtab.stats.bins import above_values
 from trimtab.stats.edges import bins_of
 
 DAY = 86_400.0
@@ -386,12 +387,14 @@ def category_bins(categories: tuple[str, ...], values: Texts) -> Ints:
 
 
 def _cuts(rising: Floats) -> Floats:
-    """Quantiles (inverted distribution function) of the finite values of a sorted column."""
+    """Quantiles (inverted distribution function) of the finite values of a sorted column, beside
+    the values that they are."""
     finite = rising[np.isfinite(rising)]
     if not finite.size:
         return np.empty(0)
     levels = np.arange(1, CUTS + 1) / (CUTS + 1)
-    return np.unique(finite[np.maximum(np.ceil(finite.size * levels - 1.0), 0.0).astype(np.int64)])
+    places = np.maximum(np.ceil(finite.size * levels - 1.0), 0.0).astype(np.int64)
+    return above_values(np.unique(finite[places]), finite)
 
 
 def _masses(bins: Ints, size: int) -> tuple[float, ...]:

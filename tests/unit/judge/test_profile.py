@@ -12,7 +12,9 @@ from trimtab.domain.records import CodedTexts
 from trimtab.domain.signature import Datatype, Output, Signature
 from trimtab.judge.profile import Reference, build_profile, column_profile, day_index
 from trimtab.judge.quality import METRICS, texts
+from trimtab.judge.signals.counts import Bins
 from trimtab.judge.strata import When
+from trimtab.stats.bins import above_values
 
 MULTICLASS = Signature((), (Output("label", Datatype.BYTES),), "multiclass", ("a", "b"))
 REGRESSION = Signature((), (Output("prediction", Datatype.FP64),), "regression")
@@ -57,17 +59,25 @@ def test_coded_texts_are_profiled_as_the_texts_they_are() -> None:
         max_size=40,
     )
 )
-def test_cuts_are_quantiles_and_limits_are_those_of_the_values(drawn: list[float]) -> None:
+def test_cuts_lie_beside_quantiles_and_limits_are_those_of_the_values(drawn: list[float]) -> None:
     values = np.array(drawn, dtype=np.float64)
     made = column_profile("x", values, None)
     known = values[~np.isnan(values)]
     finite = known[np.isfinite(known)]
     levels = np.arange(1, 10) / 10
     wanted = np.quantile(finite, levels, method="inverted_cdf") if finite.size else np.empty(0)
-    assert made.cuts == tuple(np.unique(wanted).tolist())
+    assert made.cuts == tuple(above_values(np.unique(wanted), np.sort(finite)).tolist())
     assert made.minimum == (known.min() if known.size else None)
     assert made.maximum == (known.max() if known.size else None)
     assert made.values in ((), tuple(np.unique(known).tolist()))
+
+
+def test_values_that_are_rounded_otherwise_stay_in_their_bins() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.choice(rng.random(40), 5_000)
+    profile = column_profile("score", scores, None)
+    again = np.clip(scores + 1e-10 * rng.standard_normal(scores.size), 0.0, 1.0)
+    assert Bins.of(profile, again).counts == Bins.of(profile, scores).counts
 
 
 def test_without_time_nothing_is_said_of_days() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab.stats.bins import above_values, below_values
 from trimtab.stats.distributions import (
     BinCounts,
     bin_positions,
@@ -136,3 +137,29 @@ def test_counts_that_do_not_fit_are_refused(p: list[int], q: list[int]) -> None:
         psi_excess(p, q)
     with pytest.raises(ValueError, match="one position per bin"):
         wasserstein([1, 2], [2, 1], [0.0])
+
+
+@given(
+    drawn=st.lists(st.floats(-1e6, 1e6) | st.integers(0, 3).map(float), min_size=1, max_size=40),
+    bins=st.integers(2, 10),
+)
+def test_a_cut_beside_its_value_parts_the_values_as_the_value_does(
+    drawn: list[float], bins: int
+) -> None:
+    """Neither side of any value changes, cuts still rise, and none moves far."""
+    rising = np.sort(np.array(drawn))
+    cuts = quantile_cuts(rising, bins)
+    far = 1e-6 * (rising[-1] - rising[0]) + np.spacing(np.abs(rising).max())
+    for moved, side in (
+        (above_values(cuts, rising), "left"),
+        (below_values(cuts, rising), "right"),
+    ):
+        assert (np.searchsorted(moved, rising, side) == np.searchsorted(cuts, rising, side)).all()
+        assert (np.diff(moved) > 0.0).all()
+        assert np.abs(moved - cuts).max() <= far
+
+
+def test_without_cuts_none_is_moved() -> None:
+    """Nothing to do for no cut; a constant has no span to move by."""
+    assert above_values(np.empty(0), np.empty(0)).size == 0
+    assert above_values(np.array([5.0]), np.array([5.0, 5.0])).tolist() == [5.0]
