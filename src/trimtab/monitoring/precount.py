@@ -271,7 +271,8 @@ class Precount:
             return Still()
         watched = self._upstream.unnamed
         values = [cast(Numbers, part.columns[name]) for name in watched.moving.numbers]
-        return watched.moving.count(Spots.of(watched.columns, unnamed.codes), values)
+        places = [each.codes for each in unnamed.divisions]
+        return watched.moving.count(Spots.of(watched.columns, places), values)
 
     def _answers(self, part: Part) -> Answers:
         subject, score = self._subject, self._subject.profile.score

@@ -134,7 +134,7 @@ def test_rows_are_in_order_when_the_numbers_of_their_blocks_never_fall(
     ids=["columns", "rows", "nullable"],
 )
 def test_plain_columns_and_rows_are_tables_too(data: Any) -> None:
-    (batch,) = opened(data, "live").batches(["plan", "age"])
+    ((batch, _),) = opened(data, "live").stretches(["plan", "age"])
     assert batch.to_pylist() == [{"plan": "a", "age": 1.5}, {"plan": None, "age": None}]
 
 
@@ -143,7 +143,7 @@ def test_files_whose_numbers_are_whole_or_not_are_one_table(tmp_path: Path) -> N
     paths = [tmp_path / "0.csv", tmp_path / "1.csv"]
     paths[0].write_text("age\n1\n")
     paths[1].write_text("age\n2.0\n3.5\n")
-    (batch,) = opened([str(path) for path in paths], "live").batches(["age"])
+    ((batch, _),) = opened([str(path) for path in paths], "live").stretches(["age"])
     assert batch.column("age").to_pylist() == [1.0, 2.0, 3.5]
 
 
