@@ -30,10 +30,16 @@ FEWEST_CUTS = 8
 """A number with as many cut points has no value so common that a block might hold no other."""
 
 
+LARGEST_TABLE = 2**20
+"""Places times numbers up to which all are counted in a table, instead of sorted."""
+
+
 class Ranked(NamedTuple):
-    """The numbers of a column as ranks from 0, `size` of them, and which rows hold one."""
+    """The numbers of a column: which rows hold one, which of those hold one that comes again, and
+    the rank of these from 0, of `size`."""
 
     known: NDArray[np.bool_]
+    again: NDArray[np.bool_]
     rank: Ints
     size: int
 
@@ -41,8 +47,11 @@ class Ranked(NamedTuple):
     def of(cls, values: Floats) -> "Ranked":
         """Numbers that are not finite are none."""
         known = np.isfinite(values)
-        different, rank = np.unique(values[known], return_inverse=True)
-        return cls(known, rank.astype(np.int64), different.size)
+        _, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+        often = counts > 1
+        again = often[place]
+        rank = (np.cumsum(often) - 1)[place[again]]
+        return cls(known, again, rank.astype(np.int64), int(often.sum()))
 
 
 def varied(column: ColumnProfile) -> bool:
@@ -101,7 +110,11 @@ def _shares(ranked: Ranked, bins: Ints, size: int, days: Ints) -> Floats:
 
 def _modes(ranked: Ranked, place: Ints, size: int) -> tuple[Ints, Ints]:
     """How often the commonest number comes at each place, and how many do."""
-    found, counts = np.unique(place * ranked.size + ranked.rank, return_counts=True)
-    mode = np.zeros(size, dtype=np.int64)
-    np.maximum.at(mode, found // max(ranked.size, 1), counts)
-    return mode, np.bincount(place, minlength=size)
+    n = np.bincount(place, minlength=size)
+    mode, codes = np.minimum(n, 1), place[ranked.again] * ranked.size + ranked.rank
+    if 0 < size * ranked.size <= LARGEST_TABLE:
+        counts = np.bincount(codes, minlength=size * ranked.size)
+        return np.maximum(mode, counts.reshape(size, ranked.size).max(axis=1)), n
+    found, times = np.unique(codes, return_counts=True)
+    np.maximum.at(mode, found // max(ranked.size, 1), times)
+    return mode, n

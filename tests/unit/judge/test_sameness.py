@@ -1,10 +1,23 @@
 """How alike numbers are in each part of the reference."""
 
+from collections import Counter
+from unittest import mock
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trimtab.domain.profile import Sameness
+from trimtab.judge import sameness
 from trimtab.judge.profile import column_profile
-from trimtab.judge.sameness import FEWEST_OF_DAY, FEWEST_ROWS, build_sameness
+from trimtab.judge.sameness import (
+    FEWEST_OF_DAY,
+    FEWEST_ROWS,
+    LARGEST_TABLE,
+    Ranked,
+    _modes,
+    build_sameness,
+)
 
 N = 1_200
 RNG = np.random.default_rng(0)
@@ -51,3 +64,22 @@ def test_a_number_that_is_the_same_all_day_is_alike_though_days_differ() -> None
 def test_without_numbers_that_move_or_parts_nothing_is_told() -> None:
     assert built(np.ones(N)) == Sameness()
     assert built(RNG.normal(size=N), np.full(N, "x", dtype=object)) == Sameness()
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([0.0, -0.0, 1.5, 2.5, np.nan, np.inf])),
+        max_size=30,
+    ),
+    st.sampled_from([1, LARGEST_TABLE]),
+)
+def test_modes_are_those_of_a_count_of_each_number(
+    drawn: list[tuple[int, float]], largest: int
+) -> None:
+    places = np.array([place for place, _ in drawn], dtype=np.int64)
+    ranked = Ranked.of(np.array([value for _, value in drawn], dtype=np.float64))
+    with mock.patch.object(sameness, "LARGEST_TABLE", largest):
+        mode, n = _modes(ranked, places[ranked.known], 3)
+    for place in range(3):
+        held = Counter(value for at, value in drawn if at == place and np.isfinite(value))
+        assert (mode[place], n[place]) == (max(held.values(), default=0), held.total())
