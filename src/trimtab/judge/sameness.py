@@ -35,11 +35,11 @@ LARGEST_TABLE = 2**20
 
 
 class Ranked(NamedTuple):
-    """The numbers of a column: which rows hold one, which of those hold one that comes again, and
-    the rank of these from 0, of `size`."""
+    """The numbers of a column: which rows hold none, which hold one that comes again, and the rank
+    of these from 0, of `size`."""
 
-    known: NDArray[np.bool_]
-    again: NDArray[np.bool_]
+    missing: Ints
+    again: Ints
     rank: Ints
     size: int
 
@@ -51,7 +51,19 @@ class Ranked(NamedTuple):
         often = counts > 1
         again = often[place]
         rank = (np.cumsum(often) - 1)[place[again]]
-        return cls(known, again, rank.astype(np.int64), int(often.sum()))
+        return cls(np.flatnonzero(~known), np.flatnonzero(known)[again], rank, int(often.sum()))
+
+
+class Placed(NamedTuple):
+    """A place of each row, and how many rows each of them has."""
+
+    place: Ints
+    n: Ints
+
+    @classmethod
+    def of(cls, place: Ints, size: int) -> "Placed":
+        """Of `size` places."""
+        return cls(place, np.bincount(place, minlength=size))
 
 
 def varied(column: ColumnProfile) -> bool:
@@ -84,34 +96,37 @@ def build_sameness(
     rows = len(values[numbers[0]])
     some = np.arange(0, rows, -(-rows // MOST_ROWS))
     days = np.zeros(some.size, dtype=np.int64) if day is None else day[some]
-    places = [coarse_bins(column, values[column.name][some]) for column in columns]
+    count = int(days.max(initial=0)) + 1
+    placed = []
+    for column in columns:
+        bins, size = coarse_bins(column, values[column.name][some]), column.size
+        placed.append((Placed.of(bins, size), Placed.of(days * size + bins, count * size)))
     shares = []
     for name in numbers:
         ranked = Ranked.of(np.asarray(values[name][some], dtype=np.float64))
         found = [
-            _shares(ranked, bins, column.size, days)[: len(column.categories)]
-            for column, bins in zip(columns, places, strict=True)
+            _shares(ranked, *each)[: len(column.categories)]
+            for column, each in zip(columns, placed, strict=True)
         ]
         shares.append(tuple(np.concatenate(found).round(3).tolist()))
     return Sameness(numbers=tuple(numbers), parts=part_names(columns), shares=tuple(shares))
 
 
-def _shares(ranked: Ranked, bins: Ints, size: int, days: Ints) -> Floats:
+def _shares(ranked: Ranked, whole: Placed, daily: Placed) -> Floats:
     """Of each bin, the share of its commonest number in all its rows, or in a day where that is
     more."""
-    place, day = bins[ranked.known], days[ranked.known]
-    mode, n = _modes(ranked, place, size)
-    whole = np.where(n >= FEWEST_ROWS, mode / np.maximum(n, 1), 1.0)
-    count = int(days.max()) + 1
-    mode, n = _modes(ranked, day * size + place, count * size)
+    mode, n = modes(ranked, whole)
+    of_all = np.where(n >= FEWEST_ROWS, mode / np.maximum(n, 1), 1.0)
+    mode, n = modes(ranked, daily)
     of_day = np.where(n >= FEWEST_OF_DAY, mode / np.maximum(n, 1), 0.0)
-    return np.asarray(np.maximum(whole, of_day.reshape(count, size).max(axis=0)))
+    return np.asarray(np.maximum(of_all, of_day.reshape(-1, of_all.size).max(axis=0)))
 
 
-def _modes(ranked: Ranked, place: Ints, size: int) -> tuple[Ints, Ints]:
-    """How often the commonest number comes at each place, and how many do."""
-    n = np.bincount(place, minlength=size)
-    mode, codes = np.minimum(n, 1), place[ranked.again] * ranked.size + ranked.rank
+def modes(ranked: Ranked, placed: Placed) -> tuple[Ints, Ints]:
+    """How often the commonest number comes at each place, and how many rows there hold any."""
+    size = placed.n.size
+    n = placed.n - np.bincount(placed.place[ranked.missing], minlength=size)
+    mode, codes = np.minimum(n, 1), placed.place[ranked.again] * ranked.size + ranked.rank
     if 0 < size * ranked.size <= LARGEST_TABLE:
         counts = np.bincount(codes, minlength=size * ranked.size)
         return np.maximum(mode, counts.reshape(size, ranked.size).max(axis=1)), n

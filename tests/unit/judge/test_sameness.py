@@ -4,6 +4,7 @@ from collections import Counter
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,9 +15,10 @@ from trimtab.judge.sameness import (
     FEWEST_OF_DAY,
     FEWEST_ROWS,
     LARGEST_TABLE,
+    Placed,
     Ranked,
-    _modes,
     build_sameness,
+    modes,
 )
 
 N = 1_200
@@ -66,12 +68,12 @@ def test_without_numbers_that_move_or_parts_nothing_is_told() -> None:
     assert built(RNG.normal(size=N), np.full(N, "x", dtype=object)) == Sameness()
 
 
+@pytest.mark.parametrize("largest", [1, LARGEST_TABLE])
 @given(
-    st.lists(
+    drawn=st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from([0.0, -0.0, 1.5, 2.5, np.nan, np.inf])),
         max_size=30,
-    ),
-    st.sampled_from([1, LARGEST_TABLE]),
+    )
 )
 def test_modes_are_those_of_a_count_of_each_number(
     drawn: list[tuple[int, float]], largest: int
@@ -79,7 +81,7 @@ def test_modes_are_those_of_a_count_of_each_number(
     places = np.array([place for place, _ in drawn], dtype=np.int64)
     ranked = Ranked.of(np.array([value for _, value in drawn], dtype=np.float64))
     with mock.patch.object(sameness, "LARGEST_TABLE", largest):
-        mode, n = _modes(ranked, places[ranked.known], 3)
+        mode, n = modes(ranked, Placed.of(places, 3))
     for place in range(3):
         held = Counter(value for at, value in drawn if at == place and np.isfinite(value))
         assert (mode[place], n[place]) == (max(held.values(), default=0), held.total())
