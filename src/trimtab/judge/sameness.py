@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trimtab.domain.profile import Coarse, ColumnProfile, Sameness
 from trimtab.domain.records import Column, Floats, Ints
