@@ -26,7 +26,7 @@ def command(screen: Screen, deployment: str, file: TextIO, source: str | None) -
     Columns: label, and either id (of the request) with row, or key; optionally at (RFC 3339).
     """
     started, accepted = time.monotonic(), 0
-    labels = read_labels(file, getattr(file, "name", "standard input"))
+    labels = read_labels(file, getattr(file, "name", "-"))
     with Client(agent_facts().inference) as client:
         while batch := list(islice(labels, BATCH)):
             accepted += client.label(deployment, batch, source=source)
