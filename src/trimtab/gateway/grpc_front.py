@@ -98,8 +98,8 @@ class GrpcFront:
         return lambda stream, due: Dialogue(stream, handler, due, turn)
 
     def _guarded(self, answer: Answer) -> Answer:
-        def begin(asked: tuple[Exchange, bytes]) -> None:
-            exchange, message = asked
+        def begin(came: tuple[Exchange, bytes]) -> None:
+            exchange, message = came
             if exchange.gone:
                 return
             try:

@@ -31,6 +31,10 @@ HEAD_SECONDS = 5.0
 BODY_IDLE_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
+ENDED_TOGETHER = 32
+"""Connections that are ended in one pass of the event loop; the next are ended `REST_SECONDS`
+later: thousands that came together and ask nothing must not keep the others waiting."""
+REST_SECONDS = 0.005
 MAX_PIPELINED = 64
 COMPRESSED_IN_PLACE = 128 * 1024
 KNOWN_HEADS = 1024
@@ -169,8 +173,14 @@ class HttpServer:
     def tick(self, now: float) -> None:
         """Twice a second: the Date header, and the end of connections that are too slow."""
         self.date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
-        for connection in list(self.connections):
+        self._end([each for each in self.connections if each.expired(now)], now)
+
+    def _end(self, slow: "list[Connection]", now: float) -> None:
+        for connection in slow[:ENDED_TOGETHER]:
             connection.expire(now)
+        if len(slow) > ENDED_TOGETHER:
+            loop = asyncio.get_running_loop()
+            loop.call_later(REST_SECONDS, self._end, slow[ENDED_TOGETHER:], now)
 
     def drain(self) -> None:
         """Take no further requests on kept connections; end those that are idle."""
@@ -278,9 +288,14 @@ class Connection(asyncio.Protocol):
             self._take(Exchange(self, known), data[end:start])
         return data[start:] if start else data
 
+    def expired(self, now: float) -> bool:
+        """Whether the connection's current wait has lasted too long."""
+        waits = not self._pending or self._current is not None
+        return now >= self._limit and waits and not self.gone
+
     def expire(self, now: float) -> None:
-        """End the connection when its current wait has lasted too long."""
-        if now < self._limit or (self._pending and self._current is None):
+        """End it for that, unless it has gone on meanwhile."""
+        if not self.expired(now):
             return
         if self._current is not None and not self._ignore:
             self._break(Fault(408, "the request did not arrive in time"))

@@ -57,7 +57,7 @@ from trimtab.stats.edges import Numbers
 from trimtab.stats.limits import limits
 
 SCORED = 1_024
-"""Rows of a piece, at least, that are scored beside the other columns."""
+"""Rows of a part, at least, that are scored beside the other columns."""
 
 PARALLEL_ROWS = 4_096
 """Fewer rows than this are counted sooner than threads are woken."""
@@ -303,10 +303,10 @@ class Precount:
         return np.asarray(part.columns[self._subject.answer], dtype=np.float64)
 
     def _related(self, family: Multivariate, part: Part) -> Mapping[int, Related]:
-        """Every so many rows of a piece are scored, which costs more than counting them."""
+        """Every so many rows of a part are scored, which costs more than counting them."""
         if not family.streams:
             return {}
-        some = part.sample(SCORED)
+        some = part.every(max(len(part) // SCORED, 1))
         return {part.number: family.scored(self.rows(some), len(part))}
 
     def rows(self, part: Part) -> Rows:

@@ -88,7 +88,7 @@ def _check_loss(loss: OwnLoss | CalledLoss, signature: Signature) -> None:
 
 def _column(source: Source, name: str) -> Array:
     """A whole column."""
-    batches = [batch for batch, _ in source.stretches([name])]
+    batches = list(source.batches([name]))
     return pa.Table.from_batches(batches).column(name).combine_chunks()
 
 

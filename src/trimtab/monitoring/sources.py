@@ -7,9 +7,8 @@ through the Arrow C stream that they all speak.
 import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -19,12 +18,8 @@ from trimtab import errors
 from trimtab.build.reference import read_table
 from trimtab.monitoring.columns import is_text, unusable
 
-PIECE_ROWS = 16_384
-"""Of every so many rows a sample is taken where not all are looked at."""
-
-STRETCH_ROWS = 2 * PIECE_ROWS
-"""Rows counted at a time: a column of them fits into a core's second cache, and what is said once
-for each column costs little beside them."""
+BATCH_ROWS = 16_384
+"""Rows counted at a time: a column of them fits into a core's second cache."""
 
 PAGE_BYTES = 65_536
 """What is read of a column of a Parquet file at a time, not the whole row group of it."""
@@ -34,32 +29,6 @@ PARQUET = frozenset({".parquet", ".pq"})
 
 
 T = TypeVar("T")
-
-
-class Stretch(NamedTuple):
-    """Rows that are counted at once, and where each piece of at most `PIECE_ROWS` of them ends."""
-
-    batch: pa.RecordBatch
-    ends: tuple[int, ...]
-
-    @classmethod
-    def even(cls, batch: pa.RecordBatch) -> "Stretch":
-        """Pieces of the same size; the last one may be smaller."""
-        rows = len(batch)
-        return cls(batch, (*range(PIECE_ROWS, rows, PIECE_ROWS), rows))
-
-    @classmethod
-    def of(cls, pieces: Sequence[pa.RecordBatch]) -> "Stretch":
-        """Pieces one after another, at least one; what is copied is as little as can be."""
-        whole = pieces[0]
-        if len(pieces) > 1:
-            (whole,) = pa.Table.from_batches(pieces).combine_chunks().to_batches()
-        return cls(whole, tuple(accumulate(map(len, pieces))))
-
-    def pieces(self) -> "list[Stretch]":
-        """Each piece by itself."""
-        spans = pairwise([0, *self.ends])
-        return [Stretch(self.batch.slice(a, b - a), (b - a,)) for a, b in spans]
 
 
 class Source(Protocol):
@@ -75,8 +44,8 @@ class Source(Protocol):
         """How many rows there are."""
         ...
 
-    def stretches(self, columns: Sequence[str]) -> Iterator[Stretch]:
-        """All rows of these columns, at most `STRETCH_ROWS` at a time."""
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """All rows of these columns, at most `BATCH_ROWS` at a time."""
         ...
 
 
@@ -88,10 +57,10 @@ class TableSource:
         self.schema = table.schema
         self.rows = table.num_rows
 
-    def stretches(self, columns: Sequence[str]) -> Iterator[Stretch]:
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Slices of large chunks, copies of small ones."""
         table = self._table.select(list(columns))
-        yield from _joined(table.to_batches(max_chunksize=PIECE_ROWS))
+        yield from _joined(table.to_batches(max_chunksize=BATCH_ROWS))
 
 
 class ParquetSource:
@@ -104,7 +73,7 @@ class ParquetSource:
         schemas = [footer.schema.to_arrow_schema() for footer in self._footers]
         self.schema = _common(schemas, paths)
 
-    def stretches(self, columns: Sequence[str]) -> Iterator[Stretch]:
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Row groups in their order; text comes as dictionaries, as Parquet holds it."""
         texts = [name for name in columns if is_text(self.schema.field(name).type)]
         for path, footer in zip(self._paths, self._footers, strict=True):
@@ -115,10 +84,7 @@ class ParquetSource:
                 pre_buffer=False,
                 read_dictionary=texts,
             ) as file:
-                for batch in file.iter_batches(
-                    STRETCH_ROWS, columns=list(columns), use_threads=False
-                ):
-                    yield Stretch.even(batch)
+                yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
 
 
 class ArrowSource:
@@ -130,7 +96,7 @@ class ArrowSource:
         self.schema = _common([reader.schema for reader in readers], paths)
         self.rows = sum(len(batch) for path in paths for batch in _mapped(path))
 
-    def stretches(self, columns: Sequence[str]) -> Iterator[Stretch]:
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Record batches as they were written, large ones in slices, small ones joined."""
         yield from _joined(self._slices(list(columns)))
 
@@ -138,32 +104,26 @@ class ArrowSource:
         for path in self._paths:
             for batch in _mapped(path):
                 part = batch.select(columns)
-                for start in range(0, len(part), PIECE_ROWS):
-                    yield part.slice(start, PIECE_ROWS)
+                for start in range(0, len(part), BATCH_ROWS):
+                    yield part.slice(start, BATCH_ROWS)
 
 
-def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[Stretch]:
-    """The same rows in stretches: one of a few rows costs as much to count as one of many."""
-    pieces = (_whole(piece) for piece in _grouped(batches, PIECE_ROWS))
-    return map(Stretch.of, _grouped(pieces, STRETCH_ROWS))
-
-
-def _grouped(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[list[pa.RecordBatch]]:
-    """Batches of one schema that follow each other, as many as have at most so many rows."""
+def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches: one of a few rows costs as much to count as one of many."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
-        if held and (rows + len(batch) > most or batch.schema != held[0].schema):
-            yield held
+        if held and (rows + len(batch) > BATCH_ROWS or batch.schema != held[0].schema):
+            yield from _one(held)
             held, rows = [], 0
         held.append(batch)
         rows += len(batch)
     if held:
-        yield held
+        yield from _one(held)
 
 
-def _whole(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return Stretch.of(batches).batch
+def _one(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()
 
 
 def ahead(things: Iterator[T]) -> Iterator[T]:

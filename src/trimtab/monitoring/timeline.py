@@ -6,7 +6,7 @@ for a day in the alarm budget.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,7 @@ from trimtab.domain.records import Floats, Ints
 from trimtab.judge.profile import DAY
 from trimtab.monitoring.arrays import Array, Coded, array_of
 from trimtab.monitoring.columns import Kind, unusable
-from trimtab.monitoring.sources import PIECE_ROWS, Source, Stretch
+from trimtab.monitoring.sources import BATCH_ROWS, Source
 from trimtab.stats.edges import Numbers
 
 LEAST_EPOCH, MOST_EPOCH = 1e8, 1e11
@@ -36,29 +36,26 @@ NONE_LATER: Ints = np.empty(0, dtype=np.int64)
 class Part:
     """Rows of one block that lie together, as the arrays that are counted.
 
-    Blocks below `complete` hold all their rows already. `ends` is where each piece ends of which a
-    sample stands for all.
+    Blocks below `complete` hold all their rows already.
     """
 
     number: int
     complete: int
     times: Floats
     columns: Mapping[str, Numbers | Coded]
-    ends: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return self.times.size
 
-    def sample(self, least: int) -> "Part":
-        """Rows evenly spaced in each piece: at least so many of it, where it has them."""
-        pieces = pairwise([0, *self.ends])
-        rows = np.concatenate([np.arange(a, b, max((b - a) // least, 1)) for a, b in pieces])
-        return replace(self, times=self.times[rows], columns=_cut(self.columns, rows))
+    def every(self, step: int) -> "Part":
+        """One of `step` rows, from the first on."""
+        rows = slice(None, None, step)
+        return Part(self.number, self.complete, self.times[rows], _cut(self.columns, rows))
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Blocks of a table. `later` is, for each stretch of `PIECE_ROWS` rows, the least block number
+    """Blocks of a table. `later` is, for each stretch of `BATCH_ROWS` rows, the least block number
     of that stretch and all after it; it is empty when block numbers never fall.
 
     `rows` is the length of a block when there is no time column, `undated` counts rows whose time
@@ -92,7 +89,7 @@ class Timeline:
         """Blocks below this hold all their rows when the next row, `offset`, is of `number`."""
         if self.ordered:
             return number
-        stretch = min(offset // PIECE_ROWS, self.later.size - 1)
+        stretch = min(offset // BATCH_ROWS, self.later.size - 1)
         return min(number, int(self.later[stretch]))
 
 
@@ -123,13 +120,13 @@ def by_time(source: Source, column: str, seconds: float | None) -> Timeline:
 
 
 def _times(source: Source, column: str) -> Iterator[Floats]:
-    """Times of `PIECE_ROWS` rows each, however the table is cut; the last are fewer."""
+    """Times of `BATCH_ROWS` rows each, however the table is cut; the last are fewer."""
     kept = np.empty(0)
-    for batch, _ in source.stretches([column]):
+    for batch in source.batches([column]):
         kept = np.concatenate([kept, read_times(batch.column(column), "live", column)])
-        while kept.size >= PIECE_ROWS:
-            yield kept[:PIECE_ROWS]
-            kept = kept[PIECE_ROWS:]
+        while kept.size >= BATCH_ROWS:
+            yield kept[:BATCH_ROWS]
+            kept = kept[BATCH_ROWS:]
     if kept.size:
         yield kept
 
@@ -171,25 +168,22 @@ def read_times(column: Array, what: str, name: str) -> Floats:
 def parts(source: Source, timeline: Timeline, kinds: Mapping[str, Kind]) -> Iterator[Part]:
     """The table in its order, cut where the block changes; rows without a time are left out.
 
-    Of a table that is not in the order of its blocks each piece is sorted by them first.
+    A piece of a table that is not in the order of its blocks is sorted by them first.
     """
     offset = 0
     names = [*kinds] if timeline.column is None else [*kinds, timeline.column]
-    for stretch in source.stretches(list(dict.fromkeys(names))):
-        for piece in [stretch] if timeline.ordered else stretch.pieces():
-            yield from _parts(piece, timeline, kinds, offset)
-            offset += len(piece.batch)
+    for batch in source.batches(list(dict.fromkeys(names))):
+        yield from _parts(batch, timeline, kinds, offset)
+        offset += len(batch)
 
 
 def _parts(
-    stretch: Stretch, timeline: Timeline, kinds: Mapping[str, Kind], offset: int
+    batch: pa.RecordBatch, timeline: Timeline, kinds: Mapping[str, Kind], offset: int
 ) -> Iterator[Part]:
-    batch, ends = stretch.batch, np.array(stretch.ends)
     times = timeline.times(batch, offset)
     known = ~np.isnan(times)
     if not known.all():
         batch, times = batch.filter(pa.array(known)), times[known]
-        ends = np.cumsum(known)[ends - 1]
     numbers = np.asarray(np.floor(times / timeline.seconds), dtype=np.int64)
     if not timeline.ordered:
         order = np.argsort(numbers, kind="stable")
@@ -200,12 +194,10 @@ def _parts(
         if end > start:
             rows, number = slice(start, end), int(numbers[start])
             complete = timeline.complete(number, offset)
-            inner = ends[(ends > start) & (ends < end)] - start
-            own = (*inner.tolist(), end - start)
-            yield Part(number, complete, times[rows], _cut(columns, rows), own)
+            yield Part(number, complete, times[rows], _cut(columns, rows))
 
 
-def _cut(columns: Mapping[str, Numbers | Coded], rows: slice | Ints) -> dict[str, Numbers | Coded]:
+def _cut(columns: Mapping[str, Numbers | Coded], rows: slice) -> dict[str, Numbers | Coded]:
     return {
         name: column.take(rows) if isinstance(column, Coded) else column[rows]
         for name, column in columns.items()

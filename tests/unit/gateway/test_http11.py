@@ -12,7 +12,7 @@ from tests.unit.gateway.harness import Harness, running
 from tests.unit.gateway.scenarios import STABLE, times, worker
 from tests.unit.gateway.support import STARTED, request, stop_workers, until
 
-from trimtab.gateway import coding
+from trimtab.gateway import coding, http11
 from trimtab.gateway.faults import Fault
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -207,6 +207,29 @@ def test_slow_and_silent_clients_are_ended(tmp_path: Path) -> None:
         assert await silent_reader.read() == b""
         half.close()
         silent.close()
+
+    serving(tmp_path, scenario)
+
+
+def test_many_silent_clients_are_ended_a_few_at_a_time_and_one_that_speaks_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http11, "ENDED_TOGETHER", 2)
+    monkeypatch.setattr(http11, "REST_SECONDS", 1.0)
+
+    async def scenario(it: Harness) -> None:
+        connections = it.gateway.http.connections
+        clients = [await asyncio.open_connection("127.0.0.1", it.port) for _ in range(5)]
+        await until(lambda: len(connections) == 5)
+        it.gateway.http.tick(asyncio.get_running_loop().time() + 6)
+        await until(lambda: sum(reader.at_eof() for reader, _ in clients) == 2)
+        reader, writer = next(each for each in clients if not each[0].at_eof())
+        writer.write(LIVE)
+        assert (await one_answer(reader))[0] == 200
+        await until(lambda: len(connections) == 1)
+        assert not reader.at_eof()
+        for _, each in clients:
+            each.close()
 
     serving(tmp_path, scenario)
 

@@ -277,16 +277,6 @@ def test_a_part_knows_its_size() -> None:
     assert len(Part(0, 0, np.zeros(3), {})) == 3
 
 
-def test_a_sample_is_taken_of_each_piece_as_if_it_stood_alone() -> None:
-    texts = Coded(pa.array(["a", "b"]), np.arange(100) % 2)
-    part = Part(7, 7, np.arange(100.0), {"t": texts, "x": np.arange(100)}, (40, 43, 100))
-    some = part.sample(4)
-    expected = [*range(0, 40, 10), *range(40, 43), *range(43, 100, 14)]
-    assert some.times.tolist() == expected
-    assert some.columns["x"].tolist() == expected  # type: ignore[union-attr]
-    assert some.columns["t"].objects().tolist() == ["ab"[n % 2] for n in expected]  # type: ignore[union-attr]
-
-
 @pytest.mark.parametrize("name", ["plain", "none missing", "none listed"])
 def test_strange_rows_are_those_of_the_estimate(name: str) -> None:
     rng = np.random.default_rng(3)

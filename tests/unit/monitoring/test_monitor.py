@@ -20,7 +20,7 @@ from tests.support.tables import MEANING, table
 import trimtab
 from trimtab import errors
 from trimtab.domain.profile import Metric
-from trimtab.monitoring.sources import PIECE_ROWS, opened
+from trimtab.monitoring.sources import BATCH_ROWS, opened
 
 REFERENCE = table(seed=1)
 CALM = table(seed=2, first_day=30)
@@ -523,14 +523,13 @@ def test_the_report_is_the_same_however_many_rows_are_counted_at_once(
     data = table(seed=5, first_day=30, flip=0.4, broken_from=20)
     meant: Any = {**MEANING, "quality": ["brier", "roc_auc"], "threads": 1}
     whole = trimtab.monitor(REFERENCE, data, **meant).to_json()
-    monkeypatch.setattr("trimtab.monitoring.sources.PIECE_ROWS", rows)
-    monkeypatch.setattr("trimtab.monitoring.sources.STRETCH_ROWS", 2 * rows)
+    monkeypatch.setattr("trimtab.monitoring.sources.BATCH_ROWS", rows)
     assert trimtab.monitor(REFERENCE, data.to_reader(rows), **meant).to_json() == whole
 
 
 def test_blocks_close_late_but_surely_where_rows_are_out_of_order() -> None:
-    """More rows than one piece, of which the last belong to the first day."""
-    n = PIECE_ROWS + 1000
+    """More rows than one batch, of which the last belong to the first day."""
+    n = BATCH_ROWS + 1000
     data = table(days=n // 1000 + 1, per_day=1000, seed=9, first_day=30)
     mixed = pa.concat_tables([data.slice(500), data.slice(0, 500)])
     report = trimtab.monitor(REFERENCE, mixed, **MEANING)

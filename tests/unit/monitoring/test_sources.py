@@ -8,22 +8,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.ipc
-import pyarrow.parquet as pq
 import pytest
 
 from trimtab import errors
 from trimtab.domain.records import CodedTexts
 from trimtab.monitoring.columns import Asked, roles
 from trimtab.monitoring.reference import Meaning, read_known
-from trimtab.monitoring.sources import (
-    PIECE_ROWS,
-    STRETCH_ROWS,
-    ArrowSource,
-    ParquetSource,
-    TableSource,
-    ahead,
-    opened,
-)
+from trimtab.monitoring.sources import ArrowSource, TableSource, ahead, opened
 from trimtab.monitoring.timeline import by_time
 
 
@@ -63,30 +54,14 @@ def test_small_batches_are_joined_and_hold_the_same_rows(dictionary: bool, tmp_p
     texts = [f"t{number % 7}" for number in range(100)]
     chunks = [pa.array(texts[start : start + 9], kind) for start in range(0, 100, 9)]
     table = pa.table([pa.chunked_array(chunks)], names=["plan"])
-    (joined,) = TableSource(table).stretches(["plan"])
-    assert joined.ends == (100,)
-    assert joined.batch.column("plan").cast(pa.string()).to_pylist() == texts
+    (joined,) = TableSource(table).batches(["plan"])
+    assert joined.column("plan").cast(pa.string()).to_pylist() == texts
     paths = [tmp_path / "0.arrow", tmp_path / "1.arrow"]
     for path, written in zip(paths, (table, table.cast(_large(table))), strict=True):
         with pa.ipc.new_file(str(path), written.schema) as out:
             for chunk in written.combine_chunks().to_batches(max_chunksize=9):
                 out.write_batch(chunk)
-    assert [each.ends for each in ArrowSource(paths).stretches(["plan"])] == [(100,), (100,)]
-
-
-def test_pieces_lie_where_the_table_was_cut_and_several_are_a_stretch(tmp_path: Path) -> None:
-    numbers = np.arange(150_000)
-    path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"x": pa.array(numbers)}), path)
-    *whole, last = ParquetSource([path]).stretches(["x"])
-    assert [each.ends for each in whole] == [(PIECE_ROWS, STRETCH_ROWS)] * 4
-    assert last.ends == (PIECE_ROWS, 150_000 - 4 * STRETCH_ROWS)
-    chunks = pa.chunked_array([pa.array(part) for part in np.split(numbers, 15)])
-    made = list(TableSource(pa.table([chunks], names=["x"])).stretches(["x"]))
-    assert [each.ends for each in made] == [(10_000, 20_000, 30_000)] * 5
-    rows = [piece.batch.column("x").to_numpy() for each in made for piece in each.pieces()]
-    assert [len(each) for each in rows] == [10_000] * 15
-    assert np.concatenate(rows).tolist() == numbers.tolist()
+    assert [len(batch) for batch in ArrowSource(paths).batches(["plan"])] == [100, 100]
 
 
 def _large(table: pa.Table) -> pa.Schema:
@@ -134,7 +109,7 @@ def test_rows_are_in_order_when_the_numbers_of_their_blocks_never_fall(
     ids=["columns", "rows", "nullable"],
 )
 def test_plain_columns_and_rows_are_tables_too(data: Any) -> None:
-    ((batch, _),) = opened(data, "live").stretches(["plan", "age"])
+    (batch,) = opened(data, "live").batches(["plan", "age"])
     assert batch.to_pylist() == [{"plan": "a", "age": 1.5}, {"plan": None, "age": None}]
 
 
@@ -143,7 +118,7 @@ def test_files_whose_numbers_are_whole_or_not_are_one_table(tmp_path: Path) -> N
     paths = [tmp_path / "0.csv", tmp_path / "1.csv"]
     paths[0].write_text("age\n1\n")
     paths[1].write_text("age\n2.0\n3.5\n")
-    ((batch, _),) = opened([str(path) for path in paths], "live").stretches(["age"])
+    (batch,) = opened([str(path) for path in paths], "live").batches(["age"])
     assert batch.column("age").to_pylist() == [1.0, 2.0, 3.5]
 
 
