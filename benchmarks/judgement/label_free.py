@@ -257,7 +257,7 @@ def lived(stream: Any, peer: dict[str, NDArray[np.float64]], found: Found, note:
         family.close((number + 2) * DAY + 2 * 3600.0, Breaks())
         total += 1
         if family.state.trust.since is not None and not lost:
-            lost, reason = f"chunk {number + 1}", family.state.trust.reason
+            lost, reason = f"chunk {number + 1}", family.state.trust.reason()
     share = float(np.mean(inside)) if inside else np.nan
     return Trusted(f"{stream.name}{note}", total, lost or "never", share, len(inside), reason)
 

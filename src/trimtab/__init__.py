@@ -10,18 +10,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trimtab.building import build
     from trimtab.client import Client, Label, Prediction
+    from trimtab.errors import TrimtabError
     from trimtab.monitoring.report import Report
     from trimtab.monitoring.run import monitor
 
 __version__ = "0.1.0"
 
-__all__ = ["Client", "Label", "Prediction", "Report", "__version__", "build", "monitor"]
+__all__ = [
+    "Client",
+    "Label",
+    "Prediction",
+    "Report",
+    "TrimtabError",
+    "__version__",
+    "build",
+    "monitor",
+]
 
 _HOMES = {
     "Client": "trimtab.client",
     "Label": "trimtab.client",
     "Prediction": "trimtab.client",
     "Report": "trimtab.monitoring.report",
+    "TrimtabError": "trimtab.errors",
     "monitor": "trimtab.monitoring.run",
 }
 

@@ -95,6 +95,10 @@ class QualityProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Of `cost`: what each decision costs by the truth, both in the order of the classes, divided
     by the largest. Stated by a deployment, so never part of a release."""
 
+    def told(self, mean: float) -> float:
+        """A mean, as it is watched, in the unit of the metric, as people are told it."""
+        return mean * self.scale
+
 
 class Coarse(msgspec.Struct, frozen=True, kw_only=True):
     """A column in few bins, as the density ratio sees it.

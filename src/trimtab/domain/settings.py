@@ -36,6 +36,7 @@ _TOLERATED = re.compile(
     r"errors|latency|prediction|positive_rate|calibration|segments|quality:.+|(input|multivariate):.+|"
     rf"parity(:.+)?|bias:(?:{'|'.join(GAPS)})"
 )
+_LOSSES = re.compile(r"segments|quality:.+")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 
 
@@ -149,9 +150,21 @@ def _ratio(value: Any) -> float:
     return float(value)
 
 
+def _width(value: Any) -> float:
+    _expect(isinstance(value, int | float) and not isinstance(value, bool))
+    _expect(math.isfinite(value) and value >= 0)
+    return float(value)
+
+
 def _tolerances(value: Any) -> dict[str, float]:
+    """Widths by signal. A loss has a unit of its own; all others are shares."""
     _expect(isinstance(value, dict))
-    return {_matched(_TOLERATED, signal)[0]: _ratio(width) for signal, width in value.items()}
+    named = {_matched(_TOLERATED, signal)[0]: width for signal, width in value.items()}
+    return {signal: _tolerated(signal, width) for signal, width in named.items()}
+
+
+def _tolerated(signal: str, width: Any) -> float:
+    return _width(width) if _LOSSES.fullmatch(signal) else _ratio(width)
 
 
 METRICS: tuple[str, ...] = get_args(Metric)
@@ -263,8 +276,9 @@ ADDRESS_OR_OFF = Kind(
     _address_or_off,
     pattern=rf"{_ADDRESS.pattern}|off",
 )
+WIDTH = Kind("a number from 0", "0.02", _width)
 TOLERANCES = Kind(
-    "a table of signals and numbers from 0 to below 1",
+    "a table of signals and numbers from 0, of shares below 1",
     '{ errors = 0.01, "input:temp" = 0.1 }',
     _tolerances,
     pattern=_TOLERATED.pattern,
@@ -389,8 +403,9 @@ DEPLOYMENT: tuple[Setting, ...] = (
     Setting(
         "monitor.tolerance",
         "monitor.quality_tolerance",
-        RATIO,
-        "Harm-free zone of the quality; learned from the reference when absent.",
+        WIDTH,
+        "Harm-free zone of the quality, in the unit of the metric; learned from the reference when "
+        "absent.",
     ),
     Setting(
         "monitor.input_tolerance",

@@ -9,24 +9,32 @@ import msgspec
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.budget import tier
 from trimtab.judge.reach import LATELY, reach
-from trimtab.judge.watch import Point, Watch, Zone, grain, interval
+from trimtab.judge.watch import Point, Watch, Zone, interval
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What a watch is about: a name for people, its reference value, and a remark.
 
-    With `distance`, what is shown is how far the shares have moved, not a share.
+    With `distance`, what is shown is how far the shares have moved, not a share. `scale` is what a
+    share of one stands for, in the unit of the signal; `reference` is a share.
     """
 
     name: str
     reference: float | None
     note: str = ""
     distance: bool = False
+    scale: float = 1.0
+
+    def told(self, share: float | None) -> float | None:
+        """A share in the unit of the signal."""
+        return None if share is None else share * self.scale
 
 
 WORSE = ("quality", "segments")
 """Groups of signals that say that predictions are worth less."""
+
+NO_BLOCK = "no block is evidence yet: none has closed, or a broken feed or too few rows left it out"
 
 METRICAL = ("quality", "estimate")
 """Groups whose signals are told apart by their metric."""
@@ -75,9 +83,9 @@ def verdict(signal: str, watch: Watch, release: str, subject: Subject) -> Verdic
     """The verdict of a watch."""
     if watch.history:
         return _judged(signal, watch, release, subject)
-    reason = subject.note or "no block of evidence has closed yet"
+    reason = subject.note or NO_BLOCK
     bare = unknown(signal, release, watch.log10_threshold, reason)
-    return msgspec.structs.replace(bare, reference=subject.reference)
+    return msgspec.structs.replace(bare, reference=subject.told(subject.reference))
 
 
 def unknown(signal: str, release: str, threshold_log10: float, reason: str) -> Verdict:
@@ -103,7 +111,7 @@ def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdic
     since, shown = watch.since, watch.history[-LATELY:]
     if since is not None:
         shown = [point for point in watch.history if point.start >= since]
-    mean, lower, upper = interval(shown, grain(watch.spread))
+    mean, lower, upper = interval(shown, watch.spread)
     ends: tuple[float | None, float | None] = (lower, upper)
     seen = reach(watch, subject.reference)
     if subject.distance:
@@ -117,14 +125,14 @@ def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdic
         scope=scope(signal),
         evidence_log10=watch.log10_evidence,
         threshold_log10=watch.log10_threshold,
-        estimate=mean,
-        lower=ends[0],
-        upper=ends[1],
-        reference=subject.reference,
-        tolerance=_tolerance(watch.zones[0], subject.reference),
+        estimate=mean * subject.scale,
+        lower=subject.told(ends[0]),
+        upper=subject.told(ends[1]),
+        reference=subject.told(subject.reference),
+        tolerance=subject.told(_tolerance(watch.zones[0], subject.reference)),
         n=watch.n if since is None else sum(p.n for p in shown),
         since=since,
-        detectable=None if seen is None else seen.effect,
+        detectable=None if seen is None else seen.effect * subject.scale,
         detectable_seconds=None if seen is None else seen.seconds,
     )
 
@@ -143,10 +151,10 @@ def _reason(
     if subject.distance:
         place = "outside" if mean > 0.0 else "inside"
         return f"shares are {abs(mean):.3f} {place} the band of the reference {since}{note}"
-    zone = watch.zones[0]
-    low = [] if zone.low is None else [f"from {zone.low:.4g}"]
-    high = [] if zone.high is None else [f"up to {zone.high:.4g}"]
+    zone, scale = watch.zones[0], subject.scale
+    low = [] if zone.low is None else [f"from {zone.low * scale:.4g}"]
+    high = [] if zone.high is None else [f"up to {zone.high * scale:.4g}"]
     band = " ".join(low + high)
     n = sum(point.n for point in shown)
-    measured = f"{subject.name} {mean:.4g} [{lower:.4g}, {upper:.4g}] {since}"
-    return f"{measured} (n={n}), harmless {band}{note}"
+    measured = f"{mean * scale:.4g} [{lower * scale:.4g}, {upper * scale:.4g}]"
+    return f"{subject.name} {measured} {since} (n={n}), harmless {band}{note}"

@@ -94,4 +94,5 @@ def explained(quality: QualityProfile, splits: Sequence[Split]) -> Explained | N
     n = [each.n for each in splits]
     mean = float(np.average([each.expected for each in splits], weights=n))
     real = float(np.average([each.real for each in splits], weights=n))
-    return Explained(quality.metric, quality.value, mean, real)
+    told = quality.told
+    return Explained(quality.metric, told(quality.value), told(mean), told(real))

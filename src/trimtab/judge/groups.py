@@ -131,6 +131,10 @@ class Loss:
             return cls("error")
         return cls(first.metric, first.scale)
 
+    def told(self, mean: float) -> float:
+        """A mean, or a difference of means, in the unit of the metric, as people are told it."""
+        return mean * self.scale
+
 
 def answer_counts(signature: Signature, outputs: Outputs, rows: int) -> Ints:
     """What each answer adds to the first counts of a cell, (rows, 4)."""

@@ -84,6 +84,12 @@ class Powered(msgspec.Struct, frozen=True):
     lower: float
     upper: float
 
+    def times(self, scale: float) -> "Powered":
+        """In the unit of which `scale` is a loss of one."""
+        return Powered(
+            self.part, self.labelled, self.value * scale, self.lower * scale, self.upper * scale
+        )
+
     def told(self, metric: str) -> str:
         """As a person reads it."""
         return f"{self.part} {metric} {self.value:.4g} [{self.lower:.4g}, {self.upper:.4g}]"

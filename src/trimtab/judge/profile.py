@@ -40,6 +40,7 @@ from trimtab.judge.measured import (
 from trimtab.judge.own_loss import Clipped, Losing, Row
 from trimtab.judge.quality import (
     AUC_BINS,
+    DISTANCES,
     LOG_LOSS_BOUND,
     METRICS,
     RATIOS,
@@ -442,7 +443,8 @@ def _positive_rate(reference: Reference) -> float | None:
     score = reference.outputs.get("score")
     if reference.signature.task != "binary" or score is None:
         return None
-    return float((score >= reference.signature.threshold).mean())
+    told = score[~np.isnan(score)]
+    return float((told >= reference.signature.threshold).mean()) if told.size else None
 
 
 class _Gaps(NamedTuple):
@@ -580,6 +582,6 @@ def _auc(truth: NDArray[np.bool_], score: Floats) -> tuple[float, int] | None:
 def _scale(metric: Metric, loss: Floats) -> float:
     if metric == "log_loss":
         return LOG_LOSS_BOUND
-    if metric not in ("squared_error", "absolute_error"):
+    if metric not in DISTANCES:
         return 1.0
     return float(np.quantile(loss, 0.99)) or 1.0

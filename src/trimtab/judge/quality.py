@@ -13,10 +13,13 @@ from trimtab.domain.signature import Signature
 
 Outputs = Mapping[str, NDArray[Any]]
 
+DISTANCES: tuple[Metric, ...] = ("squared_error", "absolute_error")
+"""Losses of regressions, in the unit of the target or its square."""
+
 METRICS: dict[str, tuple[Metric, ...]] = {
     "binary": ("roc_auc", "error", "brier", "log_loss", "precision", "recall", "f1"),
     "multiclass": ("error", "log_loss", "macro_recall"),
-    "regression": ("squared_error", "absolute_error"),
+    "regression": DISTANCES,
     "other": (),
 }
 """Metrics of each task; `auto` watches the first, and the error."""

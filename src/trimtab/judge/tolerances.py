@@ -6,7 +6,7 @@ from typing import NamedTuple
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.profile import ColumnProfile, ReferenceProfile, SegmentProfile
 from trimtab.domain.signature import Signature
-from trimtab.judge.quality import FEWEST_LABELS
+from trimtab.judge.quality import DISTANCES, FEWEST_LABELS
 from trimtab.judge.signals import columns
 from trimtab.judge.signals.calibration import Calibration
 from trimtab.judge.signals.family import Target
@@ -53,13 +53,14 @@ def stated(profile: ReferenceProfile) -> tuple[Tolerance, ...]:
 def _quality(profile: ReferenceProfile, place: int) -> Tolerance:
     quality = profile.quality[place]
     signal = f"quality ({quality.metric})"
+    value = quality.told(quality.value)
     if quality.n < FEWEST_LABELS:
-        return Tolerance(signal, quality.value, None, f"only {quality.n} labels")
+        return Tolerance(signal, value, None, f"only {quality.n} labels")
     zone = quality_zone(quality, None)
     border = zone.low if zone.high is None else zone.high
-    width = abs((border or 0.0) - quality.value)
+    width = quality.told(abs((border or 0.0) - quality.value))
     basis = f"{quality.n:,} labels" if quality.spread is None else _days(profile)
-    return Tolerance(signal, quality.value, width, basis)
+    return Tolerance(signal, value, width, basis)
 
 
 def _segments(
@@ -67,7 +68,8 @@ def _segments(
 ) -> Tolerance:
     """Of the segment whose gap the reference knows least."""
     known = borders(target, tuple(segments))
-    width = float((known.high - (known.usual - known.others)).max())
+    scale = next((each.scale for each in profile.quality if each.metric in DISTANCES), 1.0)
+    width = float((known.high - (known.usual - known.others)).max()) * scale
     basis = f"{len(segments)} segments, {_days(profile)}"
     return Tolerance("segments", None, width, basis)
 

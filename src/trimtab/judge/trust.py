@@ -102,16 +102,17 @@ class Trust(msgspec.Struct):
         if all(bet.log10_evidence >= RECOVERED for bet in real):
             self.doubts, self.since, self.worst, self.back = [], None, 0, []
 
-    @property
-    def reason(self) -> str:
-        """What the labels said of the stream that cost the trust."""
+    def reason(self, scale: float = 1.0) -> str:
+        """What the labels said of the stream that cost the trust, a mean loss in the unit of which
+        `scale` is a share of one."""
         doubt = self.doubts[self.worst]
+        unit = scale if self.worst == LOSS else 1.0
         where = {LOSS: "the mean loss is", ALL: "of all rows"}
         group = f"of rows whose chance was about {doubt.expected:.2f}"
         return (
-            f"labels contradict it: {where.get(self.worst, group)} {doubt.real:.3f}"
+            f"labels contradict it: {where.get(self.worst, group)} {doubt.real * unit:.3f}"
             f"{'' if self.worst == LOSS else ' came true'} (n={doubt.n}), "
-            f"{doubt.expected:.3f} was expected"
+            f"{doubt.expected * unit:.3f} was expected"
         )
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ from trimtab.stats.logspace import LN10, log_mean_exp
 
 STAKES = 8
 
-Z99 = 2.5758
+Z95, Z99 = 1.96, 2.5758
 REMEMBERED = 60
 RECOVERED = 1.3
 """log10 of the evidence that ends an alarm."""
@@ -22,8 +22,6 @@ RECOVERED = 1.3
 LINGERING = 0.35
 """Many indicators have recovered when "outside in this share of the blocks" is refuted; a single
 one when its mean is proven to be back inside."""
-
-Grain = Literal["block", "row"]
 
 WEALTH = "<f8"
 NOTHING = (0.0,) * STAKES
@@ -375,11 +373,6 @@ def _share_out(blocks: list[Block], sizes: list[int], grown: NDArray[np.float64]
         block.watch.hold(raw[start:end], found)
 
 
-def grain(spread: float | None) -> Grain:
-    """What is one observation: a day where days are known to differ, else a row."""
-    return "row" if spread is None else "block"
-
-
 def worth(m: float, spread: float | None, n: int) -> float:
     """How many independent 0/1 rows of mean `m` a block of `n` rows is worth, at least one."""
     if spread is None:
@@ -399,14 +392,25 @@ def _outlying(sums: list[tuple[float, float]]) -> float:
     return sums[len(sums) - 1 - int(np.argmax(running))][0]
 
 
-def interval(points: list[Point], unit: Grain) -> tuple[float, float, float]:
-    """Mean of the points with a 95 % interval (normal approximation), for display only."""
-    n = sum(point.n for point in points)
-    if unit == "row":
-        mean = sum(point.mean * point.n for point in points) / n
-        half = 1.96 * math.sqrt(mean * (1.0 - mean) / n)
-    else:
-        means = np.array([point.mean for point in points])
-        mean = float(means.mean())
-        half = 1.96 * float(means.std()) / math.sqrt(means.size)
+def interval(points: list[Point], spread: float | None) -> tuple[float, float, float]:
+    """Mean of the points with a 95 % interval, for display only.
+
+    Of rows it is that of Wilson (Probable inference, JASA 1927), which one row does not shrink to a
+    point. Of days, whose reference has `spread`, it is normal, and that spread counts as a day.
+    """
+    if spread is None:
+        return _of_rows(points)
+    means = np.array([point.mean for point in points])
+    mean = float(means.mean())
+    variance = float(means.var()) + (spread / Z99) ** 2 / means.size
+    half = Z95 * math.sqrt(variance / means.size)
     return mean, max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def _of_rows(points: list[Point]) -> tuple[float, float, float]:
+    n = sum(point.n for point in points)
+    mean = sum(point.mean * point.n for point in points) / n
+    whole = 1.0 + Z95**2 / n
+    middle = (mean + Z95**2 / (2.0 * n)) / whole
+    half = Z95 / whole * math.sqrt(mean * (1.0 - mean) / n + (Z95 / (2.0 * n)) ** 2)
+    return mean, max(middle - half, 0.0), min(middle + half, 1.0)

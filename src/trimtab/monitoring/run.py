@@ -276,7 +276,7 @@ class Case:
 
 def _size(name: str, group: Group, quality: QualityProfile | None) -> Size:
     share = group.positive / group.decided if group.decided >= FEWEST_TRIALS else None
-    good = None if quality is None else group.quality(quality.metric)
+    good = None if quality is None else group.quality(quality)
     return Size(name, group.rows, group.labelled, share, good)
 
 

@@ -48,8 +48,10 @@ class Group:
     right: list[int] = field(default_factory=list)
     wrong: list[int] = field(default_factory=list)
 
-    def quality(self, metric: str) -> tuple[float, float, float] | None:
-        """Value with a 95 % interval for looking at; None when there are too few trials."""
+    def quality(self, quality: QualityProfile) -> tuple[float, float, float] | None:
+        """Value with a 95 % interval for looking at, in the unit of the metric; None when there are
+        too few trials."""
+        metric = quality.metric
         trials, value = self.labelled, self.loss / MICRO / max(self.labelled, 1)
         if metric == "roc_auc":
             trials = min(int(self.up.sum()), int(self.down.sum()))
@@ -59,7 +61,8 @@ class Group:
             value, trials = found or (0.0, 0)
         if trials < FEWEST_TRIALS:
             return None
-        return interval([Point(0.0, trials, min(value, 1.0), 0.0)], "row")
+        value, lower, upper = interval([Point(0.0, trials, min(value, 1.0), 0.0)], None)
+        return quality.told(value), quality.told(lower), quality.told(upper)
 
 
 class Sizes:

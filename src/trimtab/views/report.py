@@ -265,9 +265,9 @@ def _quality(story: Story, quality: QualityProfile) -> s.QualityView:
     labelled = sum(cohort.labelled for _, cohort in cohorts)
     return s.QualityView(
         metric=quality.metric,
-        value=quality.value,
-        lower=quality.lower,
-        upper=quality.upper,
+        value=quality.told(quality.value),
+        lower=quality.told(quality.lower),
+        upper=quality.told(quality.upper),
         coverage_ratio=labelled / predicted if predicted else 0.0,
         cohorts=tuple(_cohort(number, each, quality, story.clock) for number, each in cohorts),
     )
@@ -278,7 +278,8 @@ def _cohort(number: int, cohort: Cohort, quality: QualityProfile, clock: Clock) 
     value = lower = upper = None
     if measured is not None and measured[1]:
         total, trials = measured
-        value, lower, upper = interval([Point(0.0, trials, total / trials, 0.0)], "row")
+        ends = interval([Point(0.0, trials, total / trials, 0.0)], None)
+        value, lower, upper = map(quality.told, ends)
     return s.CohortView(
         block=number - clock.first + 1,
         at=clock.at(number * clock.seconds),

@@ -125,6 +125,12 @@ def test_scores_that_are_missing_are_no_decisions() -> None:
     assert told(scored(score))["positive_rate"].estimate == pytest.approx(1.0)
 
 
+def test_a_day_of_few_answers_is_no_day() -> None:
+    monitors = begun(TIMED)
+    monitors.observe(rows(29, start=FIRST * DAY))
+    assert told(monitors)["positive_rate"].verdict == "unknown"
+
+
 def test_labels_that_are_no_class_are_no_quality() -> None:
     monitors = begun(TIMED)
     part = rows(400, start=FIRST * DAY)

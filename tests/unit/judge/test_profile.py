@@ -136,6 +136,13 @@ def test_without_outputs_or_labels_there_is_no_quality() -> None:
     assert unanswered.positive_rate is None
 
 
+def test_the_share_decided_positive_is_that_of_rows_with_a_score() -> None:
+    score = np.array([0.9, np.nan, 0.1, np.nan])
+    some = build_profile(Reference(BINARY, {"x": np.ones(4)}, {"score": score}))
+    none = build_profile(Reference(BINARY, {"x": np.ones(4)}, {"score": score * np.nan}))
+    assert (some.positive_rate, none.positive_rate) == (0.5, None)
+
+
 def test_rows_without_time_or_label_are_left_out_where_they_say_nothing() -> None:
     whole = reference()
     assert whole.label is not None

@@ -262,7 +262,8 @@ def test_other_tasks_are_estimated_doubted_and_audited_alike(signature: Signatur
     assert found.verdict == "ok"
     assert found.lower is not None
     assert found.upper is not None
-    assert found.lower < learned.quality[0].value < found.upper
+    usual = learned.quality[0]
+    assert found.lower < usual.told(usual.value) < found.upper
     assert "by labels for 200 of 600" in found.reason
     assert watched.state.trust.since is None
 

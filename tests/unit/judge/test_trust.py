@@ -34,17 +34,17 @@ def test_a_stream_whose_labels_contradict_it_costs_trust_on_either_side(real: fl
     trust = lived(*[[told(0.3), told(0.3), told(real)]] * 10)
     assert trust.since is not None
     assert trust.worst == 2
-    assert trust.reason.startswith("labels contradict it: of rows whose chance was about 0.30")
-    assert f"{real:.3f} came true" in trust.reason
+    assert trust.reason().startswith("labels contradict it: of rows whose chance was about 0.30")
+    assert f"{real:.3f} came true" in trust.reason()
 
 
 def test_a_small_contradiction_of_all_rows_weighs_more_than_one_of_a_group() -> None:
     """A tolerance of .01 overall, of .05 in a group."""
     off, fair = told(0.34, n=5000), told(0.3, n=5000)
-    assert lived(*[[off, fair, fair]] * 10).reason == (
+    assert lived(*[[off, fair, fair]] * 10).reason() == (
         "labels contradict it: the mean loss is 0.340 (n=10000), 0.300 was expected"
     )
-    assert "of all rows 0.340 came true" in lived(*[[fair, off, off]] * 10).reason
+    assert "of all rows 0.340 came true" in lived(*[[fair, off, off]] * 10).reason()
     assert lived(*[[fair, fair, off]] * 10).since is None
 
 
@@ -59,7 +59,7 @@ def test_trust_comes_back_when_labels_are_as_expected_again() -> None:
 
 def test_what_is_told_is_of_the_cohorts_that_contradict() -> None:
     trust = lived(*[[told(0.3)]] * 40, *[[told(0.5)]] * 3)
-    assert "0.500 (n=" in trust.reason
+    assert "0.500 (n=" in trust.reason()
 
 
 def test_a_stream_without_labels_says_nothing_of_recovery() -> None:
@@ -85,3 +85,10 @@ def test_days_that_differ_by_nature_are_no_contradiction() -> None:
     assert lived(*swinging).since is None
     assert spread_of(None) is None
     assert spread_of(0.01) == pytest.approx(2.5758 * math.sqrt(0.01))
+
+
+def test_a_mean_loss_is_told_in_its_unit_and_a_share_of_rows_is_none() -> None:
+    off, fair = told(0.34, n=5000), told(0.3, n=5000)
+    mean = lived(*[[off, fair, fair]] * 10).reason(10.0)
+    assert "the mean loss is 3.400 (n=10000), 3.000 was expected" in mean
+    assert "of all rows 0.340" in lived(*[[fair, off, off]] * 10).reason(10.0)

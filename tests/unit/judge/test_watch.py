@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.judge.describe import Described, Subject
-from trimtab.judge.watch import STAKES, Bet, Block, Watch, Zone, take_all
+from trimtab.judge.watch import STAKES, Z99, Bet, Block, Point, Watch, Zone, interval, take_all
 from trimtab.stats.bets import BetGrid, Side
 from trimtab.stats.logspace import LN10, log_mean_exp
 
@@ -148,3 +148,22 @@ def test_an_eased_alarm_goes_on_while_the_mean_is_less_harm_and_not_inside() -> 
     for _ in range(60):
         block(watch, 0.17)
     assert watch.frozen is None
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "lower", "upper"),
+    [(1, 1, 0.2065, 1.0), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)],
+)
+def test_the_interval_of_rows_is_wilsons(hits: int, n: int, lower: float, upper: float) -> None:
+    """Newcombe, Statistics in Medicine 1998, method 3; one row is no certainty."""
+    found = interval([Point(0.0, n, hits / n, 0.0)], None)
+    assert found == pytest.approx((hits / n, lower, upper), abs=1e-4)
+
+
+def test_the_interval_of_days_knows_how_days_differ_before_there_are_many() -> None:
+    days = [Point(float(day), 500, 0.3 + 0.02 * (-1) ** day, 0.0) for day in range(60)]
+    mean, lower, upper = interval(days[:1], 0.05)
+    assert upper - mean == pytest.approx(1.96 * 0.05 / Z99)
+    assert mean - lower == pytest.approx(upper - mean)
+    mean, _, upper = interval(days, 0.05)
+    assert upper - mean == pytest.approx(1.96 * 0.02 / 60**0.5, rel=0.02)

@@ -154,8 +154,7 @@ def block(stream: Stream, watch: Watch, part: Part) -> Block | None:
     Where the reference has strata, counts that do not tell their hours are left out too.
     """
     (target, column, _), (start, bins, rows) = stream, part
-    least = 1.0 if watch.spread is None else FEWEST_ROWS
-    if target.partial(start) or bins.n < max(_usual(watch) / 2.0, least):
+    if target.partial(start) or bins.n < max(_usual(watch) / 2.0, fewest(watch)):
         return None
     if not column.strata:
         return Block(watch, start, totals(column, bins), bins.n)
@@ -163,6 +162,11 @@ def block(stream: Stream, watch: Watch, part: Part) -> Block | None:
         return None
     usual = stream.zones(mixture(column.strata, rows))
     return Block(watch, start, totals(column, bins), bins.n, usual)
+
+
+def fewest(watch: Watch) -> int:
+    """How many rows a block must have to be judged."""
+    return 1 if watch.spread is None else FEWEST_ROWS
 
 
 def _usual(watch: Watch) -> float:

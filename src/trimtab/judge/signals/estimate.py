@@ -295,7 +295,7 @@ class Estimated:
             self._limit,
             few if quality.n < FEWEST_LABELS else old,
         )
-        return msgspec.structs.replace(unknown, reference=quality.value)
+        return msgspec.structs.replace(unknown, reference=quality.told(quality.value))
 
 
 def _profile(

@@ -202,6 +202,12 @@ class Expectation:
         found = ((metric, loss_by_outcome(profile, metric)) for metric in every)
         return next((metric, costs) for metric, costs in found if costs is not None)
 
+    @property
+    def _scale(self) -> float:
+        """What a share of one stands for in the loss that trust goes by."""
+        quality = self.qualities.get(self._loss[0])
+        return 1.0 if quality is None else quality.scale
+
     def verdict(self, known: Believed, metric: str, latest_start: float) -> Verdict:
         """The word on a metric; `latest_start` is that of the last block of all rows."""
         stream, quality = known.streams[metric], self.qualities[metric]
@@ -210,15 +216,17 @@ class Expectation:
             unknown,
             scope=dict(self.scope),
             evidence_log10=stream.watch.log10_evidence,
-            reference=quality.value,
+            reference=quality.told(quality.value),
         )
-        sampled = self._sampled(known, metric, stream.powered)
+        powered = None if stream.powered is None else stream.powered.times(quality.scale)
+        sampled = self._sampled(known, metric, powered)
         if known.trust.since is not None:
-            return _doubted(bare, stream.powered, known.trust, sampled)
+            reason = known.trust.reason(self._scale)
+            return _doubted(bare, powered, known.trust.since, f"{reason}{sampled}")
         refused = self._refused(stream.latest, latest_start)
         if refused or stream.latest is None:
             return msgspec.structs.replace(bare, reason=f"{refused}{sampled}")
-        return self._estimated(bare, stream, stream.latest, (metric, sampled))
+        return self._estimated(bare, stream.watch, stream.latest, (metric, sampled))
 
     def _refused(self, latest: Latest | None, latest_start: float) -> str:
         """Why nothing is estimated; empty where something is."""
@@ -240,30 +248,31 @@ class Expectation:
         return ""
 
     def _estimated(
-        self, bare: Verdict, stream: Stream, latest: Latest, words: tuple[str, str]
+        self, bare: Verdict, watch: Watch, latest: Latest, words: tuple[str, str]
     ) -> Verdict:
-        (metric, sampled), watch = words, stream.watch
-        zone = watch.zones[0]
-        border = f"up to {zone.high:.4g}" if zone.high is not None else f"from {zone.low or 0:.4g}"
+        (metric, sampled), zone = words, watch.zones[0]
+        told = self.qualities[metric].told
+        value, lower, upper = told(latest.value), told(latest.lower), told(latest.upper)
+        side = "from" if zone.high is None else "up to"
+        border = told((zone.low or 0.0) if zone.high is None else zone.high)
         return msgspec.structs.replace(
             bare,
             verdict="ok" if watch.since is None else "bad",
             reason=(
-                f"{metric}{self.of} without labels {latest.value:.4g} "
-                f"[{latest.lower:.4g}, {latest.upper:.4g}] from {day(latest.start)} "
-                f"(n={latest.n}), harmless {border}{sampled}; "
+                f"{metric}{self.of} without labels {value:.4g} [{lower:.4g}, {upper:.4g}] "
+                f"from {day(latest.start)} (n={latest.n}), harmless {side} {border:.4g}{sampled}; "
                 "if labels still go by scores as they did"
             ),
-            estimate=latest.value,
-            lower=latest.lower,
-            upper=latest.upper,
+            estimate=value,
+            lower=lower,
+            upper=upper,
             n=latest.n,
             since=watch.since,
         )
 
 
-def _doubted(bare: Verdict, powered: Powered | None, trust: Trust, sampled: str) -> Verdict:
-    reason = f"not trusted since {day(trust.since or 0.0)}, {trust.reason}{sampled}"
+def _doubted(bare: Verdict, powered: Powered | None, since: float, why: str) -> Verdict:
+    reason = f"not trusted since {day(since)}, {why}"
     if powered is None:
         return msgspec.structs.replace(bare, reason=reason)
     return msgspec.structs.replace(

@@ -103,9 +103,10 @@ class Prediction:
             part = columns.Part(start, block.score, block.hours)
             scores = columns.block(self._stream, self.state.score, part)
             take_all([] if scores is None else [scores])
-        tally, partial = block.positive, self._target.partial(start)
-        if self.state.positive is not None and tally.n and not partial:
-            self.state.positive.take(start, [float(tally.hits)], tally.n)
+        watch, tally = self.state.positive, block.positive
+        if watch is None or self._target.partial(start) or tally.n < columns.fewest(watch):
+            return
+        watch.take(start, [float(tally.hits)], tally.n)
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`prediction`, and `positive_rate` where something is decided."""

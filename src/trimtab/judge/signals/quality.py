@@ -308,7 +308,7 @@ class Quality:
             reason = f"the reference has {quality.n} labels, {FEWEST_LABELS} are needed"
             return describe.unknown(signal, release, self._limit, reason)
         note = f"{self.labels}{self._outside(quality)}{self._apart(metric)}"
-        subject = describe.Subject(metric, quality.value, note=note)
+        subject = describe.Subject(metric, quality.value, note=note, scale=quality.scale)
         return describe.verdict(signal, self.state.watches[metric], release, subject)
 
     def _outside(self, quality: QualityProfile) -> str:
@@ -326,7 +326,8 @@ class Quality:
         late, early = self.state.lagging, self.state.early
         if metric in RISING or min(late.labelled, early.labelled) < FEWEST_ROWS:
             return ""
-        lost = [each.losses[metric] / MICRO / each.labelled for each in (late, early)]
+        told = self._qualities[metric].told
+        lost = [told(each.losses[metric] / MICRO / each.labelled) for each in (late, early)]
         return f", {metric} {lost[0]:.4g} of those that came too late, {lost[1]:.4g} of the others"
 
     @property
@@ -334,7 +335,8 @@ class Quality:
         """How complete the labels are, in words."""
         state = self.state
         share = f"labels for {state.labelled / max(state.predicted, 1):.0%} of the predictions"
-        parts = [share if state.predicted else "no cohort of predictions has its labels yet"]
+        none = "counts yet" if state.excluded else "has its labels yet"
+        parts = [share if state.predicted else f"no cohort of predictions {none}"]
         if state.late:
             parts.append(f"{state.late} came too late to count")
         if state.excluded:
@@ -380,11 +382,13 @@ def target_zone(target: Target, quality: QualityProfile) -> Zone:
 def quality_zone(quality: QualityProfile, tolerance: float | None) -> Zone:
     """The harm-free zone: what the release showed, as surely as it is known, and a tolerance.
 
-    A tolerance of the user's own counts from the value, and nothing is added to it.
+    A tolerance of the user's own, in the unit of the metric, counts from the value, and nothing is
+    added to it.
     """
     value, rising = quality.value, quality.metric in RISING
     if tolerance is not None:
-        return Zone(value - tolerance, None) if rising else Zone(None, value + tolerance)
+        own = tolerance / quality.scale
+        return Zone(value - own, None) if rising else Zone(None, value + own)
     width = learned_tolerance(quality)
     if rising:
         return Zone(min(value - width, quality.lower), None)

@@ -27,6 +27,7 @@ from trimtab.judge.segment_watch import Borders, Part, SegmentWatch, Stretch
 from trimtab.judge.segments import between
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, column_of, sums
 from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.watch import Z95
 from trimtab.stats.combined import student_quantile
 from trimtab.stats.fixed_point import MICRO
 from trimtab.stats.gaps import Centre, variance
@@ -39,8 +40,6 @@ SURE = 0.01
 
 NAMED = 3
 """Segments that a verdict names beside the worst."""
-
-Z95 = 1.96
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -203,7 +202,7 @@ class Segments:
             evidence_log10=watch.evidence,
             threshold_log10=self._limit,
             n=self.state.labelled,
-            detectable=None if seen is None else seen.effect,
+            detectable=None if seen is None else self._loss.told(seen.effect),
             detectable_seconds=None if seen is None else seen.seconds,
         )
         return (verdict,)
@@ -227,8 +226,9 @@ class Segments:
     def _harmed(self, sees: Reach | None) -> Verdict:
         place, seen = self._worst
         column, value = self.named(place)
+        told, harmed = self._loss.told, self.state.watch.harmed
         gap, half = seen.gap / seen.weight, Z95 / math.sqrt(seen.weight)
-        before, harmed = self._reference_gap(place), self.state.watch.harmed
+        before = self._reference_gap(place)
         return Verdict(
             signal="segments",
             tier=budget.tier("segments"),
@@ -238,26 +238,27 @@ class Segments:
             scope={column: value} if self._listed(place) else {},
             evidence_log10=harmed[place].evidence,
             threshold_log10=self._limit,
-            estimate=gap,
-            lower=max(gap - half, -1.0),
-            upper=min(gap + half, 1.0),
-            reference=before,
-            tolerance=float(self.borders.high[place]) - before,
+            estimate=told(gap),
+            lower=told(max(gap - half, -1.0)),
+            upper=told(min(gap + half, 1.0)),
+            reference=told(before),
+            tolerance=told(float(self.borders.high[place]) - before),
             n=int(seen.n),
             since=harmed[place].since,
-            detectable=None if sees is None else sees.effect,
+            detectable=None if sees is None else told(sees.effect),
             detectable_seconds=None if sees is None else sees.seconds,
         )
 
     def _said(self, place: int, seen: Stretch) -> str:
-        column, value = self.named(place)
-        gap, half = seen.gap / seen.weight, Z95 / math.sqrt(seen.weight)
+        (column, value), told = self.named(place), self._loss.told
+        gap, half = told(seen.gap / seen.weight), told(Z95 / math.sqrt(seen.weight))
+        usual, border = told(self.borders.usual[place]), told(self.borders.high[place])
         return (
-            f"{self._loss.metric} is {seen.lost / seen.n:.4g} where {column} is {value} since "
-            f"{describe.day(seen.start)} (n={seen.n:.0f}), {self.borders.usual[place]:.4g} on the "
-            f"reference; it is {gap:+.3f} [{gap - half:+.3f}, {gap + half:+.3f}] from that of the "
-            f"others, {self._reference_gap(place):+.3f} on the reference, harmless up to "
-            f"{self.borders.high[place]:+.3f}"
+            f"{self._loss.metric} is {told(seen.lost / seen.n):.4g} where {column} is {value} "
+            f"since {describe.day(seen.start)} (n={seen.n:.0f}), {usual:.4g} on the reference; "
+            f"it is {gap:+.3f} [{gap - half:+.3f}, {gap + half:+.3f}] from that of the others, "
+            f"{told(self._reference_gap(place)):+.3f} on the reference, harmless up to "
+            f"{border:+.3f}"
         )
 
     def _also(self, place: int) -> str:
@@ -303,9 +304,12 @@ class Segments:
         usual, promised = float(self.borders.usual[place]), self.segments[place].gap.promised
         # What the chances of all rows let expect of a segment may always have been a little off.
         moved = seen.expected / seen.n - promised / MICRO / self.segments[place].gap.n
-        where = " ".join(self.named(place))
+        where, told = " ".join(self.named(place)), self._loss.told
         return Explained(
-            f"{self._loss.metric} where {where}", usual, usual + moved, seen.lost / seen.n
+            f"{self._loss.metric} where {where}",
+            told(usual),
+            told(usual + moved),
+            told(seen.lost / seen.n),
         )
 
 
@@ -318,7 +322,9 @@ def _asked(learned: EstimateProfile | None) -> set[str]:
 def borders(target: Target, segments: tuple[SegmentProfile, ...]) -> Borders:
     """Up to where the gaps of segments do no harm: what they were on the reference, a tolerance,
     and how well the reference knows them all at once."""
-    width = target.tolerance("segments", TOLERANCE)
+    quality = () if target.profile is None else target.profile.quality
+    own = target.spec.monitor.tolerances.get("segments")
+    width = TOLERANCE if own is None else own / Loss.of(target.signature, quality).scale
     days = 1 if target.profile is None else max(target.profile.days, 1)
     sure = student_quantile(1.0 - SURE / max(len(segments), 1), math.inf)
     rows = [_border(segment.gap, days, sure, width) for segment in segments]
