@@ -5,7 +5,7 @@ usage: scripts/bench request_cost [--case NAME ...] [--runs N]
 Processor time in one process, the least of some runs: no sockets, no model, everything on.
 Monitors have seen a day with ten million rows, so that a sample of the relations is scored.
 Requests are answered in batches; `numbers` are of a model of thirty numbers that go together,
-`mixed` of one of ten texts of eight categories and twenty numbers. What the kernel, the event
+`binary` the same as tensors of bytes, `mixed` of one of ten texts of eight categories and twenty numbers. What the kernel, the event
 loop's I/O and the worker cost comes on top (`scripts/bench serving`).
 """
 
@@ -69,6 +69,7 @@ class Case(NamedTuple):
     batch: int
     turns: int
     texts: int = 0
+    binary: bool = False
 
     @property
     def signature(self) -> Signature:
@@ -92,6 +93,8 @@ class Case(NamedTuple):
     def question(self, seed: int) -> bytes:
         """A request, as a client writes it."""
         values = self.values(self.rows, seed)
+        if self.binary:
+            return _binary_question(np.column_stack([values[f"f{i}"] for i in range(WIDTH)]))
         if self.texts:
             tensors = [_tensor(name, each, [self.rows]) for name, each in sorted(values.items())]
         else:
@@ -106,9 +109,24 @@ CASES = {
     "numbers-1": Case(1, 32, 200),
     "numbers-100": Case(100, 8, 12),
     "numbers-1000": Case(1_000, 4, 8),
+    "binary-100": Case(100, 8, 24, binary=True),
     "mixed-1": Case(1, 32, 200, TEXTS),
     "mixed-100": Case(100, 8, 12, TEXTS),
 }
+
+
+def _binary_question(matrix: NDArray[Any]) -> bytes:
+    """The same as tensors of bytes, the answer too."""
+    size = {"binary_data_size": matrix.nbytes}
+    tensor = {"name": "input", "datatype": "FP64", "shape": matrix.shape, "parameters": size}
+    asked = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    body = json.dumps(asked).encode()
+    head = (
+        f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\n"
+        f"Content-Length: {len(body) + matrix.nbytes}\r\n"
+        f"Inference-Header-Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body + matrix.tobytes()
 
 
 def _tensor(name: str, values: NDArray[Any], shape: list[int]) -> dict[str, Any]:

@@ -73,21 +73,26 @@ class SpoolLog:
         self._descriptor = -1
         self._size = 0
         self._schemas: dict[LogSchema, int] = {}
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._encode_into = msgspec.msgpack.Encoder().encode_into
 
     def spool(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> None:
-        """Append attempts; raises `OSError` with the spool as it was."""
+        """Append attempts; raises `OSError`, or what no record holds, with the spool as it was."""
         known = len(self._schemas)
+        data = bytearray()
         try:
-            self._append(b"".join(self._records(attempts)))
-        except OSError:
+            for record in self._records(attempts):
+                self._add(data, record)
+            self._append(data)
+        except Exception:
             for schema in list(self._schemas)[known:]:
                 del self._schemas[schema]
             raise
 
     def spool_labels(self, block: LabelBlock) -> int:
         """Append labels; returns the descriptor to `sync`. Raises `OSError`."""
-        self._append(self._record(LabelsRecord(block.deployment, block.columns)))
+        data = bytearray()
+        self._add(data, LabelsRecord(block.deployment, block.columns))
+        self._append(data)
         return os.dup(self._descriptor)
 
     def sync(self, descriptor: int) -> None:
@@ -126,29 +131,35 @@ class SpoolLog:
     def _path(self, number: int, ending: str) -> Path:
         return self._folder / f"{self._writer}.{number}{ending}"
 
-    def _records(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> Iterator[bytes]:
+    def _records(
+        self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]
+    ) -> Iterator[Record]:
         for schema, some in attempts:
             number = self._schemas.get(schema)
             if number is None:
                 number = self._schemas[schema] = len(self._schemas)
-                yield self._record(SchemaRecord(number, schema))
+                yield SchemaRecord(number, schema)
             entries: list[Entry] = []
             for each in some:
                 if isinstance(each, Entry):
                     entries.append(each)
                     continue
                 if entries:
-                    yield self._record(RowsRecord(number, entries))
+                    yield RowsRecord(number, entries)
                     entries = []
-                yield self._record(AnsweredRecord(number, each))
+                yield AnsweredRecord(number, each)
             if entries:
-                yield self._record(RowsRecord(number, entries))
+                yield RowsRecord(number, entries)
 
-    def _record(self, record: Record) -> bytes:
-        payload = self._encode(record)
-        return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+    def _add(self, data: bytearray, record: Record) -> None:
+        """Encode a record where it is written from: most of it are the values of many rows."""
+        at = len(data)
+        start = at + _FRAME.size
+        self._encode_into(record, data, start)
+        with memoryview(data) as view, view[start:] as payload:
+            _FRAME.pack_into(data, at, len(payload), zlib.crc32(payload))
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytearray) -> None:
         """Write all of `data` or nothing: what a failed write left is cut off again."""
         if self._descriptor < 0:
             self._descriptor = self._open()
@@ -217,7 +228,7 @@ def whole_records(data: bytes) -> Iterator[Record]:
         yield decode(payload)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytearray) -> None:
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, data[written:])

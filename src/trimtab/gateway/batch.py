@@ -51,17 +51,19 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Together:
     """Calls of one deployment that were sent and answered in one batch, of which each has the rows
-    from its entry in `starts` on."""
+    from its entry in `starts` on. `matrix` are their values in one, as they were sent; None where
+    they were not sent so, or with others'."""
 
     calls: list[Call]
     starts: list[int]
+    matrix: bytes | None = None
 
 
 class Batch:
     """What a link is busy with: each call with the attempt it was sent for and its first row.
 
-    A batch with a `cut` holds one call's rows from `first` on, and nothing else. `reason` is why it
-    is not larger; `ends_at` is when its answer is expected, `patience` after how many seconds its
+    A batch with a `cut` holds one call's rows from `first` on, and nothing else. `matrix` are the
+    values of several calls in one, once they were sent. `reason` is why it is not larger; `ends_at` is when its answer is expected, `patience` after how many seconds its
     worker is taken to hang.
     """
 
@@ -71,6 +73,7 @@ class Batch:
         "ends_at",
         "first",
         "lane",
+        "matrix",
         "number",
         "patience",
         "reason",
@@ -87,6 +90,7 @@ class Batch:
         self.rows = 0
         self.first = 0
         self.cut: Cut | None = None
+        self.matrix: bytes | None = None
         self.ends_at = self.sent_at = self.patience = 0.0
         self.sent: list[tuple[Call, int, int]] = []
         for call in calls:
@@ -117,21 +121,27 @@ class Batch:
 
     def answered(self) -> list[Together]:
         """The same, by deployment."""
+        current = self.current()
         found: dict[RouteView, Together] = {}
-        for call, start in self.current():
+        for call, start in current:
             together = found.get(call.route)
             if together is None:
                 together = found[call.route] = Together([], [])
             together.calls.append(call)
             together.starts.append(start)
+        if len(found) == 1 and len(current) == len(self.sent):
+            return [Together(each.calls, each.starts, self.matrix) for each in found.values()]
         return list(found.values())
 
     def inputs(self, plan: Plan) -> list[Inputs]:
         """The values to send, in the order of the rows."""
         whole = [call.inputs for call, _, _ in self.sent if call.inputs is not None]
-        if self.cut is None:
+        if self.cut is not None:
+            return [rows_of(each, plan, self.first, self.rows) for each in whole]
+        if not plan.matrix or len(whole) == 1:
             return whole
-        return [rows_of(each, plan, self.first, self.rows) for each in whole]
+        self.matrix = b"".join([each.matrix or b"" for each in whole])
+        return [Inputs(self.rows, self.matrix, None, None)]
 
 
 def rows_of(inputs: Inputs, plan: Plan, first: int, rows: int) -> Inputs:

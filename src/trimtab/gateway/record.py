@@ -190,7 +190,7 @@ def _answered(
         packed([sent - queued for sent, queued in zip(sent_at, queued_at, strict=True)]),
         timing.model,
         packed([now - started for started in started_at]),
-        _inputs(first.plan, schema, [each for each in inputs if each is not None]),
+        together.matrix or _inputs(first.plan, schema, [i for i in inputs if i is not None]),
         _keys(calls) if first.route.key is not None else None,
         [_output(each, together) for each in values],
         _once([None if trace is None else trace.id for trace in traces]),

@@ -118,7 +118,7 @@ def fits(plan: Plan, matrix: NDArray[np.float64]) -> bool:
 class OutputValues:
     """One output of a batch, as the worker sent it."""
 
-    __slots__ = ("_flat", "_logged", "_written", "data", "output", "rows")
+    __slots__ = ("_encoded", "_flat", "_logged", "_text_size", "_written", "data", "output", "rows")
 
     def __init__(self, output: OutputPlan, data: Bytes, rows: int) -> None:
         """Raises `FrameError` when `data` holds no `rows` texts."""
@@ -128,6 +128,8 @@ class OutputValues:
         self._logged: Texts | bytes | None = None
         self._flat: list[Any] | None = None
         self._written: list[bytes] | None = None
+        self._encoded: dict[str | None, bytes] | None = None
+        self._text_size = 0
         if output.kind == "text":
             self._flat = decode_texts(data, rows * output.width)
 
@@ -164,10 +166,23 @@ class OutputValues:
     def raw(self, start: int, rows: int) -> Bytes:
         """Some rows as bytes for an answer; a missing text cannot be told from an empty one."""
         output = self.output
-        if output.kind == "text":
-            return encode_texts(text or "" for text in self.of(start, rows))
-        size = NUMPY_TYPES[output.datatype].itemsize * output.width
+        if output.kind != "text":
+            size = NUMPY_TYPES[output.datatype].itemsize
+        elif not (size := self._size_of_texts()):
+            encoded = self._encoded or {}
+            return b"".join([encoded[text] for text in self.of(start, rows)])
+        size *= output.width
         return memoryview(self.data)[start * size : (start + rows) * size]
+
+    def _size_of_texts(self) -> int:
+        """Bytes of each text on the wire where all have as many, else 0; all that come are encoded
+        once."""
+        if self._encoded is None:
+            texts = set(self.flat)
+            self._encoded = {text: encode_texts([text or ""]) for text in texts}
+            sizes = set(map(len, self._encoded.values()))
+            self._text_size = sizes.pop() if len(sizes) == 1 and None not in texts else 0
+        return self._text_size
 
     def logged(self, start: int, rows: int) -> Texts | bytes:
         """Some rows as the request log takes them: a text per row, or float64 numbers."""

@@ -176,11 +176,17 @@ class _Labels:
             self._encoded = [encode_texts([value]) for value in values]
         else:
             self._encoded = [np.array([v], DTYPES[self._datatype]).tobytes() for v in values]
+        size = len(self._encoded[0])
+        alike = all(len(each) == size for each in self._encoded)
+        self._alike = np.array(self._encoded, dtype=f"V{size}") if alike else None
 
     def of(self, chosen: "NDArray[Any]") -> Tensor:
         """The tensor `label` for the places of the chosen classes, or for yes and no."""
         encoded = self._encoded
-        data = b"".join([encoded[place] for place in chosen.tolist()])
+        if self._alike is None:
+            data = b"".join([encoded[place] for place in chosen.tolist()])
+        else:
+            data = self._alike.take(chosen).tobytes()
         return Tensor("label", self._datatype, chosen.shape, data)
 
 
