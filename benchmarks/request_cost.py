@@ -5,8 +5,9 @@ usage: scripts/bench request_cost [--case NAME ...] [--runs N]
 Processor time in one process, the least of some runs: no sockets, no model, everything on.
 Monitors have seen a day with ten million rows, so that a sample of the relations is scored.
 Requests are answered in batches; `numbers` are of a model of thirty numbers that go together,
-`binary` the same as tensors of bytes, `mixed` of one of ten texts of eight categories and twenty numbers. What the kernel, the event
-loop's I/O and the worker cost comes on top (`scripts/bench serving`).
+`binary` the same as tensors of bytes, `mixed` of one of ten texts of eight categories and twenty
+numbers. What the kernel, the event loop's I/O and the worker cost comes on top
+(`scripts/bench serving`).
 """
 
 import argparse

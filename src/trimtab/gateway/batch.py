@@ -63,8 +63,8 @@ class Batch:
     """What a link is busy with: each call with the attempt it was sent for and its first row.
 
     A batch with a `cut` holds one call's rows from `first` on, and nothing else. `matrix` are the
-    values of several calls in one, once they were sent. `reason` is why it is not larger; `ends_at` is when its answer is expected, `patience` after how many seconds its
-    worker is taken to hang.
+    values of several calls in one, once they were sent. `reason` is why it is not larger; `ends_at`
+    is when its answer is expected, `patience` after how many seconds its worker is taken to hang.
     """
 
     __slots__ = (

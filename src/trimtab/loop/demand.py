@@ -8,7 +8,7 @@ import numpy as np
 
 from trimtab.domain.deployment import DeploymentSpec
 from trimtab.domain.names import Digest
-from trimtab.domain.records import Floats, Outcome, Rows
+from trimtab.domain.records import Floats, Ints, Outcome, Rows
 from trimtab.domain.state import DeploymentState
 from trimtab.judge.scale.arrivals import Arrivals, Demand, SavedArrivals
 from trimtab.judge.scale.service import Batches, Ended, SavedService, Service, Work
@@ -145,34 +145,43 @@ def _batches(calls: Calls) -> Batches:
         return Batches(np.empty(0), np.empty(0), np.empty(0))
     spent = done.seconds("total_seconds")
     in_parts = done.rows.has("mode", "shadow")
-    found = np.column_stack(
-        (
-            done.rows.texts("worker").places,
-            done.seconds("model_seconds"),
-            done.seconds("received_at") + spent,
-            done.sizes,
-            np.where(in_parts, 0.0, spent - done.seconds("queue_seconds")),
-        )
+    found = _Runs(
+        done.rows.texts("worker").places,
+        done.seconds("model_seconds"),
+        done.seconds("received_at") + spent,
+        done.sizes,
+        np.where(in_parts, 0.0, spent - done.seconds("queue_seconds")),
     )
     # Those of a batch mostly lie together: only what is left of them need be sorted.
-    runs = _joined(found)
-    worker, model = runs[:, 0], runs[:, 1]
-    batches = _joined(runs[np.lexsort((model, worker))])
+    runs = found.joined()
+    batches = runs.at(np.lexsort((runs.model, runs.worker))).joined()
     return Batches(
-        at=batches[:, 2], rows=batches[:, 3], seconds=np.maximum(batches[:, 4], batches[:, 1])
+        at=batches.end, rows=batches.rows, seconds=np.maximum(batches.held, batches.model)
     )
 
 
-def _joined(found: Floats) -> Floats:
-    """Neighbours of one worker and time in the model as one: (worker, model, latest end, rows,
-    least time held) of each."""
-    changed = (np.diff(found[:, :2], axis=0) != 0.0).any(axis=1)
-    starts = np.flatnonzero(np.concatenate(([True], changed)))
-    return np.column_stack(
-        (
-            found[starts, :2],
-            np.maximum.reduceat(found[:, 2], starts),
-            np.add.reduceat(found[:, 3], starts),
-            np.minimum.reduceat(found[:, 4], starts),
+class _Runs(NamedTuple):
+    """What lies together of batches, as equally long columns: of which worker, its time in the
+    model, the latest end, rows, and the least time that a worker had it."""
+
+    worker: Ints
+    model: Floats
+    end: Floats
+    rows: Floats
+    held: Floats
+
+    def at(self, index: Ints) -> "_Runs":
+        """Those at these places."""
+        return _Runs(*(column[index] for column in self))
+
+    def joined(self) -> "_Runs":
+        """Neighbours of one worker and time in the model as one."""
+        changed = (self.worker[1:] != self.worker[:-1]) | (self.model[1:] != self.model[:-1])
+        starts = np.concatenate(([0], np.flatnonzero(changed) + 1))
+        return _Runs(
+            self.worker[starts],
+            self.model[starts],
+            np.maximum.reduceat(self.end, starts),
+            np.add.reduceat(self.rows, starts),
+            np.minimum.reduceat(self.held, starts),
         )
-    )

@@ -31,20 +31,25 @@ class Ring:
             self._held[gone % self.size] = 0.0
             self.last = last
 
-    def add(self, times: Floats, value: Any = 1.0, where: Any = 0) -> None:
-        """Add `value` at each of `times`, at the places `where` within a slot: (times, places), or
-        what numpy makes that of. Times must not be newer than `turn` allows; what is too old to be
-        held is left out."""
+    def add(self, times: Floats, values: Floats | None = None, where: Any = 0) -> None:
+        """Add `values`, or one, at each of `times`, at the places `where` within a slot:
+        (times, places), or what numpy makes that of. Times must not be newer than `turn` allows;
+        what is too old to be held is left out."""
         slots = (times / self.width).astype(np.int64)
-        held = slots > self.last - self.size
-        if not held.any():
+        oldest = self.last - self.size + 1
+        if not slots.size or (last := int(slots.max())) < oldest:
             return
-        first, inner = int(slots[held].min()), self._held[0].size
+        earliest = int(slots.min())
+        first, inner = max(earliest, oldest), self._held[0].size
         places = (slots - first)[:, None] * inner + where
-        values = np.broadcast_to(value, places.shape)
+        weights = None if values is None else np.broadcast_to(values, places.shape)
+        if earliest < oldest:
+            held = slots >= oldest
+            places, weights = places[held], None if weights is None else weights[held]
         # Times of one call lie together: they are counted in the few slots that they span.
-        span = int(slots.max()) - first + 1
-        found = np.bincount(places[held].ravel(), values[held].ravel(), span * inner)
+        span = last - first + 1
+        flat = None if weights is None else weights.ravel()
+        found = np.bincount(places.ravel(), flat, span * inner)
         into = np.arange(first, first + span) % self.size
         self._held[into] += found.reshape(span, *self._held.shape[1:])
 

@@ -102,7 +102,7 @@ class Service:
         self._sums.add(at, np.column_stack(sums), np.arange(len(sums)))
         worked = np.minimum(batches.at, now)
         self._worked.add(worked, batches.seconds[:, None])
-        self._queue.add(at[answered], 1.0, _bins(ended.queue[answered])[:, None])
+        self._queue.add(at[answered], where=_bins(ended.queue[answered])[:, None])
         if ended.late.any():
             self._late_at = max(self._late_at, float(at[ended.late].max()))
         fresh = np.column_stack((worked, batches.rows, batches.seconds))
