@@ -78,10 +78,10 @@ class RawReader:
         rows, width = matrix_shape(tensor, plan)
         given = _numbers(tensor).reshape(rows, width)
         check_rows(rows, plan.most_rows)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             if plan.matrix and given.dtype != np.bool_:
                 matrix = given.astype("<f8", copy=False)
-                if (plan.plain and np.isfinite(matrix).all()) or fits(plan, matrix):
+                if (plan.plain and _all_finite(matrix)) or fits(plan, matrix):
                     data = tensor.data if matrix is given else matrix.tobytes()
                     return Inputs(rows, data, None, keys)
             columns = [_matrix_column(given[:, c.position], c, tensor) for c in plan.columns]
@@ -104,6 +104,13 @@ def _numbers(tensor: RawTensor) -> NDArray[Any]:
     if tensor.datatype == "BOOL" and (values.view(np.uint8) > 1).any():
         raise bad(f"input {tensor.name!r} has bytes other than 0 and 1; it is BOOL")
     return values
+
+
+def _all_finite(matrix: NDArray[np.float64]) -> bool:
+    """Whether no number is missing or endless, told at once: then the sum of their squares is
+    neither. False also where that is too large."""
+    flat = matrix.reshape(-1)
+    return math.isfinite(flat.dot(flat))
 
 
 def _few(tensor: RawTensor, column: ColumnPlan, rows: int) -> list[Any] | None:

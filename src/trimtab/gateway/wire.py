@@ -14,6 +14,7 @@ from trimtab.worker.frames import (
     FrameError,
     Kind,
     Tensor,
+    aligned,
     encode,
     encode_texts,
     tensors_of,
@@ -49,7 +50,7 @@ def predict_frame(
     }
     if traces:
         header["traces"] = traces
-    return encode(Kind.PREDICT, _encode_json(header), chunks)
+    return encode(Kind.PREDICT, aligned(_encode_json(header)), chunks)
 
 
 def _matrix(

@@ -39,6 +39,7 @@ ITEM_SIZES: Mapping[str, int] = {
 _PREFIX = struct.Struct("<IBI")
 _LENGTH = struct.Struct("<I")
 _AFTER_LENGTH = _PREFIX.size - _LENGTH.size
+_ALIGNED = 8
 _MISSING = 0xFFFFFFFF
 _MISSING_BYTES = _LENGTH.pack(_MISSING)
 _ONE = [bytes([byte]) for byte in _LENGTH.pack(1)]
@@ -109,6 +110,12 @@ def encode(
     if length > MAX_FRAME:
         raise FrameError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
     return [_PREFIX.pack(length, kind, len(text)) + text, *chunks]
+
+
+def aligned(header: bytes) -> bytes:
+    """A header with as many spaces behind it that numbers after it lie as a processor reads them:
+    whoever receives the frame in one buffer need not copy them."""
+    return header + b" " * (-(_PREFIX.size + len(header)) % _ALIGNED)
 
 
 def encode_tensors(

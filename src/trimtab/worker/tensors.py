@@ -32,14 +32,16 @@ _DATATYPES = {
 
 
 def array_of(tensor: Tensor) -> "NDArray[Any]":
-    """The tensor as an array of its shape that its owner may change."""
+    """The tensor as an array of its shape that its owner may change: where the tensor's bytes may
+    be changed it is those."""
     import numpy as np
 
     if tensor.datatype == "BYTES":
         array = np.empty(tensor.elements, dtype=object)
         array[:] = decode_texts(tensor.data, tensor.elements)
         return array.reshape(tensor.shape)
-    return np.frombuffer(tensor.data, DTYPES[tensor.datatype]).reshape(tensor.shape).copy()
+    array = np.frombuffer(tensor.data, DTYPES[tensor.datatype]).reshape(tensor.shape)
+    return array if array.flags.writeable and array.flags.aligned else array.copy()
 
 
 def tensor_of(name: str, array: "NDArray[Any]", datatype: str | None = None) -> Tensor:
