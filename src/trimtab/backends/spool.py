@@ -14,7 +14,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,8 @@ class SpoolLog:
     def spool(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> None:
         """Append attempts; raises `OSError`, or what no record holds, with the spool as it was."""
         known = len(self._schemas)
-        data = bytearray()
         try:
-            for record in self._records(attempts):
-                self._add(data, record)
-            self._append(data)
+            self._write(self._records(attempts))
         except Exception:
             for schema in list(self._schemas)[known:]:
                 del self._schemas[schema]
@@ -90,9 +87,7 @@ class SpoolLog:
 
     def spool_labels(self, block: LabelBlock) -> int:
         """Append labels; returns the descriptor to `sync`. Raises `OSError`."""
-        data = bytearray()
-        self._add(data, LabelsRecord(block.deployment, block.columns))
-        self._append(data)
+        self._write([LabelsRecord(block.deployment, block.columns)])
         return os.dup(self._descriptor)
 
     def sync(self, descriptor: int) -> None:
@@ -150,6 +145,12 @@ class SpoolLog:
                 yield AnsweredRecord(number, each)
             if entries:
                 yield RowsRecord(number, entries)
+
+    def _write(self, records: Iterable[Record]) -> None:
+        data = bytearray()
+        for record in records:
+            self._add(data, record)
+        self._append(data)
 
     def _add(self, data: bytearray, record: Record) -> None:
         """Encode a record where it is written from: most of it are the values of many rows."""

@@ -172,7 +172,13 @@ class _Runs(NamedTuple):
 
     def at(self, index: Ints) -> "_Runs":
         """Those at these places."""
-        return _Runs(*(column[index] for column in self))
+        return _Runs(
+            self.worker[index],
+            self.model[index],
+            self.end[index],
+            self.rows[index],
+            self.held[index],
+        )
 
     def joined(self) -> "_Runs":
         """Neighbours of one worker and time in the model as one."""

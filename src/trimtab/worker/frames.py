@@ -42,7 +42,6 @@ _AFTER_LENGTH = _PREFIX.size - _LENGTH.size
 _ALIGNED = 8
 _MISSING = 0xFFFFFFFF
 _MISSING_BYTES = _LENGTH.pack(_MISSING)
-_ONE = [bytes([byte]) for byte in _LENGTH.pack(1)]
 _encode_header = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _decode_header = json.JSONDecoder().decode
 
@@ -201,15 +200,21 @@ def decode_texts(data: Bytes, count: int) -> list[str | None]:
 
 
 def _texts_alike(view: bytes, count: int) -> list[str | None] | None:
-    """The texts when all are one ASCII character, as the names of two classes often are."""
-    size = _LENGTH.size + 1
-    if len(view) != size * count:
+    """The texts when all are ASCII and as long as one another, as the names of two classes often
+    are."""
+    size = len(view) // count if count else 0
+    length = size - _LENGTH.size
+    if length < 1 or size * count != len(view):
         return None
-    for place, byte in enumerate(_ONE):
-        if view[place::size] != byte * count:
+    for place, byte in enumerate(_LENGTH.pack(length)):
+        if view[place::size] != bytes([byte]) * count:
             return None
-    letters = view[_LENGTH.size :: size]
-    return list(letters.decode()) if letters.isascii() else None
+    if not view.isascii():
+        return None
+    text = view.decode()
+    if length == 1:
+        return list(text[_LENGTH.size :: size])
+    return [text[start : start + length] for start in range(_LENGTH.size, len(text), size)]
 
 
 class Decoder:

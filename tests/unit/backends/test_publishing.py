@@ -337,6 +337,16 @@ def test_a_write_that_fails_leaves_the_spool_as_it_was(
     assert ids(tmp_path) == ["a", "c"]
 
 
+def test_what_no_record_holds_leaves_the_spool_as_it_was(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    with pytest.raises(TypeError):
+        log.spool([(schema(), [entry("a"), entry("b", worker=object())])])
+    log.spool([(schema(), [entry("c")])])
+    log.close()
+    publish(tmp_path)
+    assert ids(tmp_path) == ["c"]
+
+
 def test_a_spool_from_before_there_were_traces_becomes_a_segment(tmp_path: Path) -> None:
     """A gateway may be upgraded with attempts in its spool."""
     log = SpoolLog(tmp_path, "g0-1")
@@ -344,9 +354,7 @@ def test_a_spool_from_before_there_were_traces_becomes_a_segment(tmp_path: Path)
     a, b, c, d, e = (entry(name, inputs=numbers(1, 2)) for name in "abcde")
     alone = msgspec.msgpack.decode(msgspec.msgpack.encode(a))[:-1]
     answered = msgspec.msgpack.decode(msgspec.msgpack.encode(together(b)))[:-1]
-    log._append(log._record(SchemaRecord(0, declared)))
-    log._append(log._record(RowsRecord(0, [alone])))
-    log._append(log._record(AnsweredRecord(0, answered)))
+    log._write([SchemaRecord(0, declared), RowsRecord(0, [alone]), AnsweredRecord(0, answered)])
     c, e = msgspec.structs.replace(c, trace_id="t"), msgspec.structs.replace(e, trace_id="u")
     log.spool([(declared, [together(c, d), e])])
     log.close()

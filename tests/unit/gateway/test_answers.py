@@ -53,6 +53,18 @@ def test_an_answer_is_what_encoding_all_of_it_gives(
     assert answer_body(call, batch, start) == encode_json(whole)
 
 
+@pytest.mark.parametrize(
+    "texts", [["no", "on", "no"], ["no", "yes", "no"], [None, "", None], [None, "yes", ""]]
+)
+def test_texts_as_bytes_are_those_of_the_rows_and_empty_where_missing(
+    texts: list[str | None],
+) -> None:
+    batch = OutputValues(PLAN.outputs[1], encode_texts(texts), 3)
+    for start, rows in ((0, 3), (1, 2), (2, 1), (0, 1)):
+        wanted = [text or "" for text in texts[start : start + rows]]
+        assert bytes(batch.raw(start, rows)) == encode_texts(wanted)
+
+
 @pytest.mark.parametrize("of", [WRITTEN_TOGETHER, WRITTEN_TOGETHER + 1])
 def test_a_single_row_is_the_same_in_any_company(of: int) -> None:
     tensors = msgspec.json.decode(answer_body(asked(1), values(of), 5))["outputs"]

@@ -159,3 +159,50 @@ def test_every_caller_gets_its_own_rows(
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(bounded(Path(folder)))
+
+
+def test_what_of_a_batch_is_still_wanted_is_logged_with_its_own_values(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        def closing(frame: Frame) -> list[Tensor]:
+            fake.gate.clear()
+            return summed(frame)
+
+        fake = FakeWorker(str(tmp_path / "run/w/0.sock"), digest(1), closing)
+        await fake.start()
+        fake.gate.clear()
+        routing = snapshot(
+            1, [target(1, "run/w/0.sock", signature=NUMERIC)], [(1, "stable", 10_000)]
+        )
+        async with running(tmp_path, routing) as it:
+            asking = [asyncio.create_task(it.infer(short_question(0, 10_000_000)))]
+            await fake.arrived.wait()
+            patience = {1: 10_000_000, 2: 200_000, 3: 10_000_000}
+            asking += [asyncio.create_task(it.infer(short_question(*p))) for p in patience.items()]
+            (pool,) = it.gateway.pools
+            await until(lambda: pool.depth("realtime") == 3)
+            fake.gate.set()
+            assert (await asking[2]).status_code == 504
+            fake.gate.set()
+            answers = await asyncio.gather(*asking)
+            assert [answer.status_code for answer in answers] == [200, 200, 504, 200]
+            assert fake.sizes == [1, 3]
+            logged = await it.rows()
+        values = dict(zip(logged["request_id"], logged["in.a"], strict=True))
+        assert values == {"0": 0.0, "1": 1.0, "2": 2.0, "3": 3.0}
+        sums = dict(zip(logged["request_id"], logged["out.sum"], strict=True))
+        assert sums == {"0": 0.0, "1": 2.0, "2": None, "3": 6.0}
+
+    async def bounded() -> None:
+        try:
+            await scenario()
+        finally:
+            await stop_workers()
+
+    asyncio.run(bounded())
+
+
+def short_question(number: int, timeout: int) -> bytes:
+    """A request of one row that waits so many microseconds."""
+    inputs = [tensor("a", "FP64", [float(number)]), tensor("b", "INT32", [number])]
+    parameters = {"timeout": timeout}
+    return msgspec.json.encode({"id": str(number), "parameters": parameters, "inputs": inputs})

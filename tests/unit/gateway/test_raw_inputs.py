@@ -202,6 +202,12 @@ def test_a_matrix_of_float64_is_the_bytes_that_arrived() -> None:
         assert taken.rows == 2
 
 
+def test_numbers_whose_squares_are_endless_are_taken() -> None:
+    tensor = raw("m", "FP64", [1e200, -1.7e308, 1e-320], shape=[1, 3])
+    assert read([tensor], wide()).matrix is tensor.data
+    assert "'c2' row 0" in refused([raw("m", "FP64", [1, 2, math.inf], shape=[1, 3])], wide())
+
+
 def test_missing_values_in_a_matrix_stay_where_they_may_be() -> None:
     tensor = raw("m", "FP64", [1, math.nan, 3], shape=[1, 3])
     assert read([tensor], wide(nullable=True)).matrix is tensor.data

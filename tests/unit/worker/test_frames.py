@@ -2,12 +2,14 @@
 
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.worker import frames
 from trimtab.worker.frames import Decoder, Frame, FrameError, Kind, Tensor
+from trimtab.worker.tensors import array_of
 
 TEXTS = st.lists(st.none() | st.text(), max_size=20)
 BODIES = st.lists(st.binary(max_size=300), max_size=6)
@@ -44,6 +46,13 @@ def test_a_header_may_be_encoded_by_the_caller() -> None:
 
 @given(values=TEXTS)
 def test_texts_survive_including_missing_and_empty(values: list[str | None]) -> None:
+    assert frames.decode_texts(frames.encode_texts(values), len(values)) == values
+
+
+@pytest.mark.parametrize(
+    "values", [["no", "on"], ["0", "1"], ["é", "è"], ["", ""], ["a" * 200, "b" * 200], [None, None]]
+)
+def test_texts_as_long_as_one_another_survive(values: list[str | None]) -> None:
     assert frames.decode_texts(frames.encode_texts(values), len(values)) == values
 
 
@@ -124,6 +133,26 @@ def test_a_frame_over_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(frames, "MAX_FRAME", 10)
     with pytest.raises(FrameError, match="limit"):
         frames.encode(Kind.PREDICT, {"id": 1}, [b"12345"])
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_numbers_behind_an_aligned_header_lie_as_they_are_read(length: int) -> None:
+    header = frames.aligned(frames.dumped({"id": "x" * length}))
+    data = bytearray(joined(frames.encode(Kind.PREDICT, header, [bytes(8)])))
+    (frame,) = frames.decode_all(bytes(data))
+    assert frame.header == {"id": "x" * length}
+    assert data.rindex(bytes(8)) % 8 == 0
+
+
+def test_an_array_is_the_bytes_of_its_tensor_where_those_may_be_changed() -> None:
+    room = bytearray(24)
+    for data, shared in ((room, True), (memoryview(room)[8:], True), (bytes(16), False)):
+        whole = memoryview(data)[:16]
+        array_of(Tensor("x", "FP64", (2,), whole))[0] = 7.0
+        assert bool(np.frombuffer(whole)[0] == 7.0) is shared
+    crooked = array_of(Tensor("x", "FP64", (2,), memoryview(room)[1:17]))
+    assert crooked.flags.aligned
+    assert crooked.flags.writeable
 
 
 def test_a_file_that_is_cut_off_is_refused() -> None:

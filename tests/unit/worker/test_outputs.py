@@ -36,6 +36,15 @@ def test_a_score_at_the_threshold_is_positive(values: Any) -> None:
     assert got["label"] == ["yes", "no"]
 
 
+@pytest.mark.parametrize("classes", [("no", "on"), ("no", "yes"), ("", "é")])
+def test_labels_are_named_whether_their_names_are_equally_long_or_not(
+    classes: tuple[str, ...],
+) -> None:
+    answer = Probabilities(np.array([0.9, 0.1, 0.7]))
+    got = arrays(class_outputs(signature("binary", *classes), answer, 3, False))
+    assert got["label"] == [classes[1], classes[0], classes[1]]
+
+
 def test_labels_have_their_declared_datatype() -> None:
     for datatype, classes, labels in (
         ("INT64", ("0", "1"), [1, 0]),

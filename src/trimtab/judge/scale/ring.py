@@ -31,7 +31,7 @@ class Ring:
             self._held[gone % self.size] = 0.0
             self.last = last
 
-    def add(self, times: Floats, values: Floats | None = None, where: Any = 0) -> None:
+    def add(self, times: Floats, values: Floats | float | None = None, where: Any = 0) -> None:
         """Add `values`, or one, at each of `times`, at the places `where` within a slot:
         (times, places), or what numpy makes that of. Times must not be newer than `turn` allows;
         what is too old to be held is left out."""
