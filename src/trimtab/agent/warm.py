@@ -72,6 +72,9 @@ def serve(line: socket.socket) -> NoReturn:
     entitle(NAME, "trimtab.agent.warm")
     # numpy's BLAS would start a thread for each further core, and no program here needs them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Arrow's allocator gives memory back at once and takes it anew as huge pages, which the kernel
+    # clears each time: a quarter of a second later, when the next segments are made.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     module, *arguments = other_side.Zygote(line, ENVIRONMENT).run()
     entitle(f"trimtab-{module.rpartition('.')[2]}", " ".join((module, *arguments)))
     signal.signal(signal.SIGINT, signal.default_int_handler)
