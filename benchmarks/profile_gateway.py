@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The gateway's own time by function.")
     parser.add_argument("--process", choices=list(MARKS), default="gateway")
     parser.add_argument("--model", choices=MODELS, default="logreg")
-    parser.add_argument("--engine", help="of `trimtab build`")
+    parser.add_argument("--engine", default="auto", help="of `trimtab build`")
     parser.add_argument("--kind", default="json", help="json, binary or grpc")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rows", type=int, default=1)

@@ -76,7 +76,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--warmup", type=float)
-    parser.add_argument("--engine", help="of `trimtab build` for the server `trimtab`")
+    parser.add_argument(
+        "--engine", default="native", help="of `trimtab build` for the server `trimtab`"
+    )
     parser.add_argument("--gateways", type=int, default=1, help="trimtab's gateway processes")
     parser.add_argument("--workers", type=int, default=1, help="trimtab's, where peers get two")
     parser.add_argument("--list", action="store_true")

@@ -36,17 +36,17 @@ class _Facts(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Trimtab:
-    """One deployment of one release, everything on. `engine` is that of `trimtab build`; None
-    leaves the flag out."""
+    """One deployment of one release, everything on. `engine` is that of `trimtab build`, by default
+    the one that a user gets."""
 
     name: str
-    engine: str | None = None
+    engine: str = "auto"
     gateways: int = 1
 
     @property
     def says(self) -> str:
         """Version and configuration."""
-        return f"trimtab {__version__}, engine {self.engine or 'native'}, all of it on"
+        return f"trimtab {__version__}, engine {self.engine}, all of it on"
 
     def python(self, model: Trained) -> Path:
         """The interpreter of the release's own environment."""
@@ -74,7 +74,7 @@ class Trimtab:
         options = ["--model", str(model.skops), "--reference", str(model.reference)]
         options += ["--target", "y", "--positive", "1", "--requirements", "requirements.txt"]
         options += ["--set", f"skops_trusted={TRUSTED}"] if model.name == "hgb" else []
-        options += ["--engine", self.engine] if self.engine else []
+        options += ["--engine", self.engine]
         call(project, "build", model.name, *options)
         running = self._up(model, Place(model.folder))
         try:
