@@ -27,6 +27,7 @@ from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.callers import Brought, Callers, Crowd
 from trimtab.judge.signals.columns import error, tolerance, zones
 from trimtab.judge.signals.counts import Bins, Tally
+from trimtab.judge.signals.denials import Said
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.feedback import DELAYS, Feedback, Told
@@ -106,6 +107,15 @@ class World:
     def tally(self, share: float, spread: float | None = None) -> Tally:
         """A 0/1 signal."""
         return Tally(int(self.rng.binomial(ROWS, self.around(share, spread))), ROWS)
+
+    def denied(self) -> dict[str, Said]:
+        """Labels of both classes, of which others deny some."""
+        shares = self.rng.beta(1.0, 40.0, 2).tolist()
+        given = dict(zip(BINARY.classes, (ROWS - ROWS // 4, ROWS // 4), strict=True))
+        return {
+            name: Said(n, int(self.rng.binomial(n, share)))
+            for (name, n), share in zip(given.items(), shares, strict=True)
+        }
 
     def dealt(self, worse: bool) -> Dealt:
         """Requests of a worker, of which one does as much worse as it may."""
@@ -204,7 +214,7 @@ def drawn_around(world: World, family: object) -> Any:
             wrong = world.tally(state.contradicted.zones[0].high or 0.0).hits
             useless = int(world.rng.binomial(ROWS, world.rng.beta(1.0, 40.0)))
             delays = world.rng.multinomial(ROWS, np.full(DELAYS, 1.0 / DELAYS)).tolist()
-            return Told(ROWS, useless, wrong, delays)
+            return Told(ROWS, useless, wrong, delays, classes=world.denied())
         case Parity(state=state):
             high = next(iter(state.streams.values())).watch.zones[0].high or 0.0
             differing = {name: world.tally(high).hits for name in state.streams}
@@ -287,7 +297,7 @@ def around(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
             yield from (("callers", lambda: None) for watch in each if watch.broken)
         case Feedback(state=state):
             watches = {"feedback": [state.contradicted]}
-            shares = (state.useless, state.late, state.early)
+            shares = (state.useless, state.late, state.early, *state.denials.watches.values())
             yield from (("feedback", lambda: None) for watch in shares if watch.broken)
     for group, every in watches.items():
         yield from ((group, watch.rearm) for watch in every if watch.frozen is not None)

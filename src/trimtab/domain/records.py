@@ -300,10 +300,19 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Labels as they came: `at` on the deployment's clock, and the `Fate` of each."""
+    """Labels as they came: `at` on the deployment's clock, the `Fate` of each, what the `first`
+    label of its prediction says (of a fresh one its own text; empty where there is none, or where
+    that is not known any more), and who sent it."""
 
     at: Floats
     fate: Texts
+    first: Texts
+    source: Texts
+
+    def take(self, index: NDArray[Any]) -> "Heard":
+        """Those at `index` (positions or a boolean mask)."""
+        columns = (self.at, self.fate, self.first, self.source)
+        return Heard(*(each[index] for each in columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class SavedJoiner(msgspec.Struct, frozen=True):
     batches: tuple[SavedBatch, ...] = ()
     labels: tuple[WaitingLabel, ...] = ()
     recent: tuple[WaitingLabel, ...] = ()
+    words: dict[int, str] = {}
 
 
 @dataclass(slots=True)
@@ -87,7 +88,8 @@ class Joiner:
 
     At most `capacity` predictions and as many labels wait; beyond, the oldest go (`evicted`).
     A prediction's place is its number among all that were held; a batch is known by its first.
-    Of its inputs only the columns of `terms` are held: the others are in the log.
+    Of its inputs only the columns of `terms` are held: the others are in the log. `_words` is what
+    the newest label of each mark says.
     """
 
     terms: Terms
@@ -102,6 +104,7 @@ class Joiner:
     _fresh: dict[int, None] = field(default_factory=dict)
     _labels: dict[Key, WaitingLabel] = field(default_factory=dict)
     _recent: dict[Key, WaitingLabel] = field(default_factory=dict)
+    _words: dict[int, str] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
@@ -136,22 +139,31 @@ class Joiner:
     def weigh(self, labels: Labels) -> Heard:
         """What will become of a segment's labels; to be asked before `learn` takes them."""
         first: dict[Key, str] = {}
-        fates = [self._fate(label, first) for label in _waiting(labels, 0.0)]
+        weighed = [self._weighed(label, first) for label in _waiting(labels, 0.0)]
+        fates, said = ([each[place] for each in weighed] for place in (0, 1))
         time = "at" if self.terms.time == "event_time" else "received_at"
-        return Heard(labels.fixed[time].astype(np.float64), np.array(fates, dtype=object))
+        return Heard(
+            labels.fixed[time].astype(np.float64),
+            np.array(fates, dtype=object),
+            np.array(said, dtype=object),
+            labels.fixed["source"],
+        )
 
-    def _fate(self, label: WaitingLabel, first: dict[Key, str]) -> Fate:
-        """`first` are the labels of this segment that came before."""
+    def _weighed(self, label: WaitingLabel, first: dict[Key, str]) -> tuple[Fate, str]:
+        """The fate of a label, and what the first of its prediction says. `first` are the labels of
+        this segment that came before."""
         known, places = first.get(label.key), self._places(label.key)
         if known is not None:
-            return Fate.REPEATED if known == label.label else Fate.CONTRADICTED
+            return Fate.REPEATED if known == label.label else Fate.CONTRADICTED, known
         if not places:
-            return Fate.UNKNOWN
+            return Fate.UNKNOWN, ""
         if any(self._waits(place) for place in places):
             first[label.key] = label.label
-            return Fate.FRESH
+            return Fate.FRESH, label.label
         used = {self._mark(place) for place in places}
-        return Fate.REPEATED if used & {USED, _mark_of(label.label)} else Fate.CONTRADICTED
+        if used & {USED, _mark_of(label.label)}:
+            return Fate.REPEATED, label.label
+        return Fate.CONTRADICTED, self._words.get(min(used), "")
 
     def learn(self, labels: Labels, clock: float) -> list[Labelled]:
         """Take a segment's labels; returns the predictions they belong to."""
@@ -192,6 +204,7 @@ class Joiner:
             tuple(batches),
             tuple(self._labels.values()),
             tuple(self._recent.values()),
+            dict(sorted(self._words.items())),
         )
 
     def restore(self, saved: SavedJoiner, read: Callable[[Segment], Rows]) -> None:
@@ -207,6 +220,7 @@ class Joiner:
         self._look = saved.look
         self._labels.update((label.key, label) for label in saved.labels)
         self._recent.update((label.key, label) for label in saved.recent)
+        self._words.update(saved.words)
 
     def _wanted(self, rows: Rows) -> Rows:
         """Of a segment the answered rows, with the inputs that are wanted with a label."""
@@ -282,7 +296,9 @@ class Joiner:
         by_batch: dict[int, list[int]] = defaultdict(list)
         for number, position in map(self._at, sorted(chosen)):
             label = chosen[number + position].label
-            self._batches[number].marks[position] = _mark_of(label)
+            mark = _mark_of(label)
+            self._words[mark] = label
+            self._batches[number].marks[position] = mark
             by_batch[number].append(position)
         groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Labelled]] = defaultdict(list)
         for number, positions in by_batch.items():

@@ -8,7 +8,16 @@ import pytest
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import CodedTexts
 from trimtab.judge.profile import column_profile
-from trimtab.judge.signals.breaks import Recent, Seen
+from trimtab.judge.signals.breaks import (
+    CLUSTERS,
+    JUMP,
+    UNSEEN,
+    BreakWatch,
+    Recent,
+    Seen,
+    jumps,
+    novelty,
+)
 
 
 def column(*values: float) -> ColumnProfile:
@@ -96,3 +105,44 @@ def test_texts_are_strange_by_their_names_and_the_same_ones_coded_or_not() -> No
         assert seen.names == {"new": int(strange.sum())}
     assert recent.strange(words, values).tolist() == [False, True, False, False, True]
     assert recent.look(words, CodedTexts.missing(2))[0] == Seen()
+
+
+def words(*counts: int, missing: int = 0) -> ColumnProfile:
+    """A column of texts, each of which comes as often as it is told to."""
+    values = np.repeat(np.array([f"w{each}" for each in range(len(counts))], object), counts)
+    return column_profile("w", np.append(values, [None] * missing), None)
+
+
+@pytest.mark.parametrize(
+    ("column", "expected", "closed"),
+    [
+        (words(500, 500), 1 / 1000, True),
+        (words(500, 500, missing=1000), 1 / 1000, True),
+        (words(500, 491, *[1] * 9), 10 / 1000, True),
+        (words(500, 490, *[1] * 10), 11 / 1000, False),
+        (words(20, 20), 1 / 40, False),
+        (words(*[20] * 100), 36 / 100 + 1 / 2000, False),
+        (words(0, missing=10), 1.0, False),
+    ],
+)
+def test_where_the_reference_knows_all_texts_fewer_unseen_ones_are_a_break(
+    column: ColumnProfile, expected: float, closed: bool
+) -> None:
+    assert novelty(column) == pytest.approx(expected)
+    assert jumps(column) == {
+        "missing": JUMP,
+        "strange": UNSEEN if closed else JUMP,
+        "stuck": JUMP,
+    }
+
+
+def test_numbers_that_were_never_seen_may_be_many() -> None:
+    assert jumps(HALVES)["strange"] == JUMP
+
+
+@pytest.mark.parametrize(("jump", "broken"), [(JUMP, False), (UNSEEN, True)])
+def test_a_share_breaks_where_it_rose_by_more_than_it_may(jump: float, broken: bool) -> None:
+    watch = BreakWatch("w", "strange", "", 0.0)
+    for block in range(20):
+        watch.take(float(block), 0.2, CLUSTERS, 2.0, jump)
+    assert watch.broken is broken

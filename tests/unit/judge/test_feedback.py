@@ -53,7 +53,7 @@ class Mail:
             source = names if senders else None
             self.monitors.learn(Labelled(given, truth.label, at, source))
             fates = np.where(np.arange(n) < share * n, fate, Fate.FRESH).astype(object)
-            self.monitors.hear(Heard(at, fates))
+            self.monitors.hear(Heard(at, fates, truth.label, names))
             self.day += 1
             self.judge()
         return self
@@ -105,6 +105,23 @@ def test_labels_at_fault_are_an_incident_that_closes_when_they_mend(
     mail.live(12)
     assert mail.verdicts["feedback"].verdict == "ok"
     assert not mail.incidents
+
+
+def test_labels_of_one_class_that_others_deny_are_at_fault_however_rare_it_is() -> None:
+    family = Feedback(Target(spec(block_seconds=DAY), BINARY, KNOWN, STABLE.digest, 0.0))
+    first = np.repeat(np.array(["0", "1", "1"], dtype=object), [600, 20, 15])
+    fates = np.repeat(np.array([Fate.FRESH, Fate.CONTRADICTED], dtype=object), [620, 15])
+    source = np.repeat(np.array(["warehouse", "ledger"], dtype=object), [620, 15])
+    for day in range(8):
+        come = Heard(np.full(first.size, (day + 0.5) * DAY), fates, first, source)
+        family.take(family.hear(come.take(np.arange(620 if day < 4 else 635))))
+        family.close((day + 2) * DAY, Breaks())
+        assert (family.verdicts()[0].verdict == "bad") is (day >= 4)
+    (denied,) = family.verdicts()
+    assert (denied.signal, denied.scope) == ("feedback:denied 1", {"labels": "denied 1"})
+    assert "75% of the labels that say 1 are contradicted by later ones, mostly from ledger" in (
+        denied.reason
+    )
 
 
 def test_before_the_first_labels_mature_late_ones_are_only_still_to_come() -> None:
@@ -176,3 +193,14 @@ def test_quality_by_labels_that_are_at_fault_is_blamed_on_the_labels() -> None:
     (sound,) = reconcile(case(), [fallen, verdict("feedback", "ok")], ()).opened
     assert causes(sound) == [Cause.CONCEPT_DRIFT]
     assert Cause.LABEL_FAULT in {each.cause for each in sound.ruled_out}
+
+
+def test_scores_that_come_true_otherwise_by_labels_at_fault_are_no_drift_of_the_concept() -> None:
+    moved = verdict("calibration")
+    found = reconcile(case(), [moved, verdict("feedback:denied 1")], ())
+    blamed = next(each for each in found.opened if "calibration" in each.signals)
+    assert causes(blamed)[0] is Cause.LABEL_FAULT
+    (sound,) = reconcile(case(), [moved, verdict("feedback", "ok")], ()).opened
+    assert causes(sound) == [Cause.CONCEPT_DRIFT]
+    (inputs,) = reconcile(case(), [verdict("input:x")], ()).opened
+    assert Cause.LABEL_FAULT not in {*causes(inputs), *(each.cause for each in inputs.ruled_out)}

@@ -204,6 +204,21 @@ def test_a_text_that_takes_longer_to_prove_than_to_learn_is_not_learned_meanwhil
     assert "45% impossible or never seen (up)" in life.verdict("upstream:side").reason
 
 
+def test_texts_that_the_reference_never_held_are_a_break_below_a_quarter_of_the_rows() -> None:
+    life = start().days([CALM] * 8)
+    for _ in range(10):
+        texts_of_day(life, CALM, 96)
+    assert Cause.UPSTREAM_BREAK in life.causes()
+    assert "24% impossible or never seen (up)" in life.verdict("upstream:side").reason
+
+
+def test_a_few_texts_that_the_reference_never_held_are_no_break() -> None:
+    life = start().days([CALM] * 8)
+    for _ in range(10):
+        texts_of_day(life, CALM, 24, str(life.day))
+    assert Cause.UPSTREAM_BREAK not in life.causes()
+
+
 def test_a_number_that_no_longer_changes_is_a_break_until_it_does() -> None:
     life = start().days([CALM] * 8)
     stuck_day(life)
@@ -240,11 +255,11 @@ def test_what_other_columns_bring_while_a_feed_is_broken_is_not_learned() -> Non
     assert life.verdict("upstream:side").verdict == "bad"
 
 
-def texts_of_day(life: Life, change: Change, count: int) -> None:
+def texts_of_day(life: Life, change: Change, count: int, text: str = "up") -> None:
     """A day of 400 rows, the first `count` of which have a text that was never seen."""
     part = changed(rows(400, seed=life.day, start=life.day * DAY), change, life.day)
     side = part.inputs["side"].copy()
-    side[:count] = "up"
+    side[:count] = text
     life.monitors.observe(Rows(part.fixed, {**part.inputs, "side": side}, part.outputs))
     life.day += 1
     life.assess(life.day * DAY + 3600.0)

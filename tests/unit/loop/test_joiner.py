@@ -25,11 +25,26 @@ def test_every_label_is_told_by_what_became_of_it() -> None:
     fates = ["fresh", "repeated", "contradicted", "fresh", "unknown"]
     heard = joiner.weigh(first)
     assert heard.fate.tolist() == fates
+    assert heard.first.tolist() == ["1", "1", "1", "1", ""]
+    assert heard.source.tolist() == first.fixed["source"].tolist()
     assert heard.at.tolist() == first.fixed["received_at"].tolist()
     joiner.learn(first, 1.0)
     again = given(("r1", "1"), ("r1", "0"), ("r2", "1"))
-    assert joiner.weigh(again).fate.tolist() == ["repeated", "contradicted", "fresh"]
+    heard = joiner.weigh(again)
+    assert heard.fate.tolist() == ["repeated", "contradicted", "fresh"]
+    assert heard.first.tolist() == ["1", "1", "1"]
     assert Joiner(Terms(horizon=10.0)).weigh(first).at.tolist() == first.fixed["at"].tolist()
+
+
+def test_what_a_prediction_was_said_to_be_is_known_after_a_restart() -> None:
+    joiner = Joiner(Terms(horizon=10.0))
+    rows = to_rows(table([{**ROW, "request_id": "r0"}], FIXED_COLUMNS))
+    joiner.add(Segment("flights", "rows", "g0-1", 0, ""), rows)
+    joiner.learn(given(("r0", "1")), 1.0)
+    again = Joiner(Terms(horizon=10.0))
+    again.restore(joiner.dump(), lambda segment: rows)
+    heard = again.weigh(given(("r0", "0")))
+    assert (heard.fate.tolist(), heard.first.tolist()) == (["contradicted"], ["1"])
 
 
 def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:

@@ -99,6 +99,11 @@ class Trouble:
         """What is bad, in words."""
         return tuple(verdict.reason for verdict in self.bad)
 
+    @property
+    def changed(self) -> bool:
+        """Whether the same scores come true otherwise: no move of the inputs does that."""
+        return any(verdict.signal == "calibration" for verdict in self.bad)
+
     def since(self, *groups: str) -> float:
         """Event time of the first evidence, of these groups of signals only if any are named."""
         return began([v for v in self.bad if not groups or group(v.signal) in groups], self.case)

@@ -53,7 +53,7 @@ def concept_drift(trouble: Trouble) -> Opinion:
         case "labels":
             by = "labels that are at fault say nothing of the model"
             return RuledOut(Cause.CONCEPT_DRIFT, by)
-        case "drift" if _changed(trouble):
+        case "drift" if trouble.changed:
             return Suspicion(Cause.CONCEPT_DRIFT, Strength.LIKELY, _harmless(trouble))
         case "quality":
             return _concept_by_quality(trouble)
@@ -96,7 +96,7 @@ def data_drift(trouble: Trouble) -> Opinion:
         case "parity":
             by = "both values are of the same answers: what the world does to a column is in both"
             return RuledOut(Cause.DATA_DRIFT, by)
-        case "drift" if not _changed(trouble):
+        case "drift" if not trouble.changed:
             return Suspicion(Cause.DATA_DRIFT, Strength.LIKELY, _harmless(trouble))
         case "quality":
             return _data_by_quality(trouble)
@@ -151,11 +151,6 @@ def _gap(calibration: Calibration) -> str:
 def _decided(trouble: Trouble) -> bool:
     """Whether a group is decided otherwise: labels that come true otherwise do not do that."""
     return any(verdict.signal in ("bias:selection", "bias:score") for verdict in trouble.bad)
-
-
-def _changed(trouble: Trouble) -> bool:
-    """Whether the same scores come true otherwise: no move of the inputs does that."""
-    return any(verdict.signal == "calibration" for verdict in trouble.bad)
 
 
 def _harmless(trouble: Trouble) -> tuple[str, ...]:

@@ -23,11 +23,12 @@ def hostile_client(trouble: Trouble) -> Opinion:
 def label_fault(trouble: Trouble) -> Opinion:
     """The labels themselves: whether they come, how late, and whether they contradict each other.
 
-    What is measured by labels that are at fault says nothing of the model.
+    What is measured by labels that are at fault says nothing of the model: neither quality, nor
+    what scores mean.
     """
     if trouble.kind == "labels":
         return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, trouble.reasons)
-    if trouble.kind != "quality":
+    if trouble.kind != "quality" and not trouble.changed:
         return None
     bad = trouble.found("labels", "feedback")
     if bad:

@@ -39,6 +39,13 @@ QUARANTINE = 3
 JUMP = 0.25
 """A share may rise by this much over its recent past without being called a break."""
 
+UNSEEN = 0.1
+"""The same of texts that were never seen, in a column that takes few of them. There the reference
+knows all: that one comes which it did not hold is no question of more or less."""
+
+CLOSED = 0.01
+"""Chance that the next text of a column is a new one, up to which its texts are all known."""
+
 NEIGHBOURS = 0.9
 """Share of the gaps between known values that are ordinary; the others are wider."""
 
@@ -267,8 +274,11 @@ class BreakWatch(msgspec.Struct):
     share: float = 0.0
     n: int = 0
 
-    def take(self, start: float, share: float, n: int, log10_threshold: float) -> None:
-        """Take in the share of a closed block of `n` rows that began at `start`."""
+    def take(
+        self, start: float, share: float, n: int, log10_threshold: float, jump: float = JUMP
+    ) -> None:
+        """Take in the share of a closed block of `n` rows that began at `start`. It may rise by
+        `jump` over its recent past."""
         self.share, self.n = share, n
         trials = min(n, CLUSTERS)
         if self.back is not None:
@@ -281,7 +291,7 @@ class BreakWatch(msgspec.Struct):
         # The newest block is left out: it may hold the first hours of a break.
         self.before = max([self.base, *self.recent[:-1]])
         # What is nearly always missing cannot jump: nothing is bet on it.
-        self.bet.m = min(self.before + JUMP, 1.0)
+        self.bet.m = min(self.before + jump, 1.0)
         self.started = (self.started or start) if share > self.bet.m else None
         self.bet.take(share, trials)
         self.evidence = self.bet.log10_evidence
@@ -330,6 +340,23 @@ def bases(profile: ColumnProfile) -> dict[Kind, float]:
         # Beside a single number every other one is strange: a new year, a new version.
         del found["strange"]
     return found
+
+
+def novelty(profile: ColumnProfile) -> float:
+    """How likely the next text of a column is one that the reference does not list.
+
+    Good & Turing: what was never seen comes as often as what was seen once (Good, Biometrika 1953).
+    One more is added, so that few rows do not know all.
+    """
+    known = round(profile.n * (1.0 - profile.missing))
+    once = sum(0.5 < mass * known < 1.5 for mass in profile.masses[:-1])
+    return profile.masses[-1] + (once + 1) / max(known, 1)
+
+
+def jumps(profile: ColumnProfile) -> dict[Kind, float]:
+    """By how much the share of each kind of break may rise over its recent past."""
+    closed = profile.kind == "categorical" and novelty(profile) <= CLOSED
+    return {"missing": JUMP, "strange": UNSEEN if closed else JUMP, "stuck": JUMP}
 
 
 def watches(profile: ColumnProfile, segments: list[str]) -> list[BreakWatch]:

@@ -4,7 +4,7 @@ They say nothing of the model, but what is measured by them is worth no more tha
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ from trimtab.judge import budget, describe
 from trimtab.judge.quality import losses
 from trimtab.judge.signals.breaks import CLUSTERS, FEWEST_ROWS, QUARANTINE, RECENT, BreakWatch
 from trimtab.judge.signals.counts import Blocks, Tally, merged, sums
+from trimtab.judge.signals.denials import CLASSES, Denials, Said, said
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch, Zone
 
@@ -37,6 +38,8 @@ SOURCES = 16
 """Senders of labels that are told apart."""
 
 STREAMS = 4 + SOURCES
+"""Those that there are of any labels; of classes there is one more for each."""
+
 _TOLD = {
     "useless": "repeat a label or name a prediction that is not known",
     "contradicted": "contradict an earlier label of the same prediction",
@@ -54,6 +57,8 @@ class Told(msgspec.Struct, frozen=True):
     delays: list[int] = []
     sources: dict[str, Tally] = {}
     """Labels of each sender that say otherwise than the prediction, among its labels."""
+    classes: dict[str, Said] = {}
+    """Labels of each class, and how many of them others denied."""
 
     def merge(self, other: "Told") -> "Told":
         """The counts of both."""
@@ -63,6 +68,7 @@ class Told(msgspec.Struct, frozen=True):
             self.contradicted + other.contradicted,
             sums(self.delays, other.delays),
             _first(merged(self.sources, other.sources)),
+            merged(self.classes, other.classes),
         )
 
 
@@ -84,6 +90,7 @@ class State(msgspec.Struct):
     recent: list[list[int]] = []
     sources: dict[str, BreakWatch] = {}
     others: float | None = None
+    denials: Denials = msgspec.field(default_factory=Denials)
     blocks: Blocks[Told] = msgspec.field(default_factory=Blocks[Told])
 
 
@@ -94,7 +101,9 @@ class Feedback:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._limit = target.threshold("feedback", target.block_seconds, STREAMS)
+        self._classes = target.signature.classes[:CLASSES]
+        streams = STREAMS + len(self._classes)
+        self._limit = target.threshold("feedback", target.block_seconds, streams)
         self.state: State = State(
             BreakWatch("useless", "strange", "own past", 0.0),
             Watch((Zone(None, CONTRADICTED),), None, self._limit),
@@ -114,16 +123,17 @@ class Feedback:
     def hear(self, heard: Heard) -> Mapping[int, Told]:
         """Count labels by their fate."""
         numbers = self._numbers(heard.at)
+        return {n: self._told(heard.take(numbers == n)) for n in np.unique(numbers).tolist()}
+
+    def _told(self, heard: Heard) -> Told:
         useless = (heard.fate == Fate.UNKNOWN) | (heard.fate == Fate.REPEATED)
         contradicted = heard.fate == Fate.CONTRADICTED
-        return {
-            n: Told(
-                int((numbers == n).sum()),
-                int(useless[numbers == n].sum()),
-                int(contradicted[numbers == n].sum()),
-            )
-            for n in np.unique(numbers).tolist()
-        }
+        return Told(
+            heard.fate.size,
+            int(useless.sum()),
+            int(contradicted.sum()),
+            classes=said(self._classes, heard),
+        )
 
     def learn(self, labelled: Labelled) -> Mapping[int, Told]:
         """Count labels by how long after the prediction they became known."""
@@ -165,6 +175,7 @@ class Feedback:
             if sum(told.delays) >= FEWEST_ROWS:
                 self._delays(start, told.delays)
             self._senders(start, told.sources)
+            self.state.denials.take(start, told.classes, self._limit)
 
     def _fates(self, start: float, told: Told) -> None:
         state = self.state
@@ -203,20 +214,32 @@ class Feedback:
         broken = [watch for watch in self.state.sources.values() if watch.broken]
         if self.state.others is None:
             return []
+        unlike = "say otherwise than the predictions"
+        words = f"{unlike}, {self.state.others:.0%} of those of the other senders"
         return [
-            self._bad(f"from {watch.column}", watch.share, watch.since, watch.evidence)
+            self._broke(f"from {watch.column}", f"from {watch.column} {words}", watch)
             for watch in broken
+        ]
+
+    def _denied(self) -> list[Verdict]:
+        """Classes whose labels others deny."""
+        denials = self.state.denials
+        return [
+            self._broke(f"denied {watch.column}", denials.words(watch.column), watch)
+            for watch in denials.broken
         ]
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each way in which labels are at fault, or a single one for none."""
         state = self.state
         broken = [each for each in (state.useless, state.late, state.early) if each.broken]
-        bad = [self._bad(each.column, each.share, each.since, each.evidence) for each in broken]
-        if (since := state.contradicted.since) is not None:
-            evidence = state.contradicted.log10_evidence
-            bad.append(self._bad("contradicted", state.share, since, evidence))
-        bad += self._errs()
+        bad = [self._broke(each.column, _TOLD[each.column], each) for each in broken]
+        if state.contradicted.since is not None:
+            contradicted = Alarm(
+                state.share, state.contradicted.since, state.contradicted.log10_evidence
+            )
+            bad.append(self._bad("contradicted", _TOLD["contradicted"], contradicted))
+        bad += [*self._denied(), *self._errs()]
         if bad:
             return tuple(bad)
         if state.seen < QUARANTINE:
@@ -228,7 +251,9 @@ class Feedback:
             verdict="ok",
             reason=f"labels come {self._usual}, once, and as many for predictions that are known",
             release=self._target.release,
-            evidence_log10=max(state.useless.evidence, state.contradicted.log10_evidence),
+            evidence_log10=max(
+                state.useless.evidence, state.contradicted.log10_evidence, state.denials.evidence
+            ),
             threshold_log10=self._limit,
             n=state.useless.n,
         )
@@ -242,22 +267,27 @@ class Feedback:
         past = np.cumsum(np.sum(self.state.recent, axis=0))
         return f"after about {span(2.0 ** (int(np.searchsorted(past, past[-1] / 2.0)) + 0.5))}"
 
-    def _words(self, what: str) -> str:
-        unlike = "say otherwise than the predictions"
-        others = self.state.others or 0.0
-        return _TOLD.get(what, f"{what} {unlike}, {others:.0%} of those of the other senders")
+    def _broke(self, what: str, words: str, watch: BreakWatch) -> Verdict:
+        return self._bad(what, words, Alarm(watch.share, watch.since or 0.0, watch.evidence))
 
-    def _bad(self, what: str, share: float, since: float | None, evidence: float) -> Verdict:
+    def _bad(self, what: str, words: str, alarm: "Alarm") -> Verdict:
         return Verdict(
             signal=f"feedback:{what}",
             tier=budget.tier("feedback"),
             verdict="bad",
-            reason=f"{share:.0%} of the labels {self._words(what)}, since "
-            f"{describe.day(since or 0.0)}",
+            reason=f"{alarm.share:.0%} of the labels {words}, since {describe.day(alarm.since)}",
             release=self._target.release,
             scope={"labels": what},
-            evidence_log10=evidence,
+            evidence_log10=alarm.evidence,
             threshold_log10=self._limit,
-            estimate=share,
-            since=since,
+            estimate=alarm.share,
+            since=alarm.since,
         )
+
+
+class Alarm(NamedTuple):
+    """The share of labels that are at fault, since when, and the evidence as log10."""
+
+    share: float
+    since: float
+    evidence: float

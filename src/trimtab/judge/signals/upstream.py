@@ -11,11 +11,19 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import CodedTexts, Floats, Ints, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
-from trimtab.judge import budget
+from trimtab.judge import budget, describe
 from trimtab.judge.declared import declared
-from trimtab.judge.describe import day
 from trimtab.judge.estimate import coarse_bins
-from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch, Cell, Recent, Seen, watches
+from trimtab.judge.sameness import varied
+from trimtab.judge.signals.breaks import (
+    FEWEST_ROWS,
+    BreakWatch,
+    Cell,
+    Recent,
+    Seen,
+    jumps,
+    watches,
+)
 from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged, missing_values
 from trimtab.judge.signals.family import Breaks, Span, Target
 from trimtab.judge.signals.parts import Brought, Odd, Parts, Unnamed, odd_parts
@@ -76,9 +84,12 @@ class Upstream:
         segments = _segments(target.spec.monitor.segments, profile)
         every = [watch for column in profile.inputs for watch in watches(column, segments)]
         self._groups = sorted(segments)
+        self._jumps = {column.name: jumps(column) for column in profile.inputs}
         self._limit = target.threshold("upstream", target.block_seconds, len(every) + 1)
         self.unnamed = Unnamed.of(profile, {name.partition("=")[0] for name in segments})
         self._cost = math.log10(self.unnamed.streams)
+        numbers = any(varied(column) for column in profile.inputs)
+        self._unbuilt = bool(numbers and self.unnamed.columns and not profile.sameness.numbers)
         self.state: State = State(every, {name: Recent.of(c) for name, c in self._columns.items()})
 
     @classmethod
@@ -169,7 +180,8 @@ class Upstream:
             cell = feeds.cells[watch.key]
             if cell.n >= FEWEST_ROWS:
                 share = cell.share(watch.kind, feeds.seen[watch.column])
-                watch.take(start, share, cell.n, self._limit)
+                jump = self._jumps[watch.column][watch.kind]
+                watch.take(start, share, cell.n, self._limit, jump)
         state.parts.take(start, self.unnamed, feeds.parts, self._limit + self._cost)
         broken = [watch for watch in self._streams if watch.broken]
         lasting = bool(state.spans) and state.spans[-1].until is None
@@ -185,13 +197,16 @@ class Upstream:
         return [*self.state.watches, *self.state.parts.watches.values()]
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One bad verdict for each broken column, or a single one that nothing is broken."""
+        """One bad verdict for each broken column, or a single one that nothing is broken; and what
+        of the release is not watched."""
         every = self._streams
         columns = dict.fromkeys(watch.column for watch in every if watch.broken)
-        if columns:
-            return tuple(self._broken(column) for column in columns)
+        told = tuple(self._broken(column) for column in columns) or (self._sound(every),)
+        return (*told, *([self._unwatched] if self._unbuilt else []))
+
+    def _sound(self, every: list[BreakWatch]) -> Verdict:
         n = max((watch.n for watch in every), default=0)
-        verdict = Verdict(
+        return Verdict(
             signal="upstream",
             tier=budget.tier("upstream"),
             verdict="ok" if n else "unknown",
@@ -201,7 +216,12 @@ class Upstream:
             threshold_log10=self._limit,
             n=n,
         )
-        return (verdict,)
+
+    @property
+    def _unwatched(self) -> Verdict:
+        reason = "the release does not know which numbers stand still by nature: build it anew"
+        bare = describe.unknown("upstream:still", self._target.release, self._limit, reason)
+        return msgspec.structs.replace(bare, scope={})
 
     def _evidence(self, watch: BreakWatch) -> float:
         """What a stream shows: that of a part is one of many whose mean it is."""
@@ -223,7 +243,7 @@ class Upstream:
             tier=budget.tier("upstream"),
             verdict="bad",
             reason=(
-                f"{column} is {worst.share:.0%} {what}{where} since {day(since)}, "
+                f"{column} is {worst.share:.0%} {what}{where} since {describe.day(since)}, "
                 f"at most {worst.before:.0%} before"
             ),
             release=self._target.release,
