@@ -120,13 +120,13 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("client-undefined", drawn.ClientUndefined, (0.1, 0.4), _CLIENT, mark="‡"),
     Fault("labels-taken-back", drawn.LabelsTakenBack, (0.3, 0.6), _LABELS, mark="‡"),
     Fault("stale-in-segment", unseen.StaleInSegment, (0.1, 0.9), _BREAK, mark="‡"),
-    Fault("words-in-range", unseen.WordsInRange, (0.5, 0.8), _BREAK, mark="†"),
+    Fault("words-in-range", unseen.WordsInRange, (0.5, 0.8), _BREAK, mark="‡"),
     Fault("concept-in-range", unseen.ConceptInRange, (0.5, 1.0), (Cause.CONCEPT_DRIFT,), mark="†"),
     Fault("skew-in-segment", unseen.SkewInSegment, (0.7, 1.5), _SKEW, mark="†"),
     Fault("node-of-two-slow", unseen.NodeSlow, (20.0, 60.0), _WORKER, mark="†"),
     Fault("lookup-stalls", unseen.LookupStalls, (0.1, 0.6), _PLACE, mark="†"),
     Fault("release-worse-in-segment", unseen.ReleaseWorseInSegment, (0.6, 0.9), _RELEASE, mark="†"),
-    Fault("labels-denied", unseen.LabelsDenied, (0.5, 1.0), _LABELS, mark="†"),
+    Fault("labels-denied", unseen.LabelsDenied, (0.5, 1.0), _LABELS, mark="‡"),
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}

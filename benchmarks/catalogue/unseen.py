@@ -1,7 +1,7 @@
 """Faults that were written before the causes were last changed, and let loose only after that.
 
-The column or category that they are about is drawn by the run's seed. What
-`StaleInSegment` showed was learned from since (marked ‡ in the catalogue).
+The column or category that they are about is drawn by the run's seed. What `StaleInSegment`,
+`WordsInRange` and `LabelsDenied` showed was learned from since (marked ‡ in the catalogue).
 """
 
 from dataclasses import replace

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, reference, rows, spec
 
-from trimtab.domain.profile import Sameness
+from trimtab.domain.profile import ReferenceProfile, Sameness
 from trimtab.domain.records import Rows
 from trimtab.domain.verdicts import Cause, Verdict
 from trimtab.judge.monitors import Monitors
@@ -109,14 +109,23 @@ def test_a_number_that_stands_still_in_a_part_is_a_break_there_and_ends_when_it_
 ) -> None:
     monitors = began(segments=segments)
     live(monitors, range(5))
-    said = live(monitors, range(5, 6), "z", last=10.0)
+    assert live(monitors, range(5, 6), "z", last=10.0)["upstream"].verdict == "ok"
+    said = live(monitors, range(6, 7), "z", last=10.0)
     verdict = said["upstream:level"]
+    assert verdict.since == (FIRST + 5) * DAY
     assert verdict.scope == {"column": "level", "place": "z"}
     assert "100% one and the same number where place is z" in verdict.reason
     (incident,) = (each for name, each in said.items() if "-upstream-" in name)
     assert incident.causes[0].cause is Cause.UPSTREAM_BREAK  # type: ignore[attr-defined]
-    assert live(monitors, range(6, 12))["upstream"].verdict == "ok"
+    assert live(monitors, range(7, 13))["upstream"].verdict == "ok"
     assert parts_of(monitors).watches == {}
+
+
+def test_copies_of_a_row_that_fill_a_part_for_a_block_are_no_number_that_stands_still() -> None:
+    monitors = began()
+    live(monitors, range(5))
+    for day in range(5, 15):
+        assert live(monitors, range(day, day + 1), "z", last=float(day))["upstream"].verdict == "ok"
 
 
 def test_a_number_that_stands_still_in_a_part_by_nature_is_none() -> None:
@@ -128,6 +137,21 @@ def test_a_number_that_stands_still_in_a_part_by_nature_is_none() -> None:
     live(monitors, range(5))
     assert live(monitors, range(5, 12), "z", last=10.0)["upstream"].verdict == "ok"
     assert parts_of(monitors).watches == {}
+
+
+def test_a_release_that_does_not_know_what_stands_still_by_nature_says_so() -> None:
+    def said(known: ReferenceProfile) -> dict[str, Verdict]:
+        monitors = Monitors.start(spec(block_seconds=DAY), BINARY, known, STABLE.digest, 0.0)
+        return {each.signal: each for each in monitors.assess(DAY, (), Surroundings()).verdicts}
+
+    before = msgspec.structs.replace(KNOWN, sameness=Sameness())
+    assert said(before)["upstream:still"].verdict == "unknown"
+    assert said(before)["upstream:still"].scope == {}
+    assert said(before)["upstream:still"].reason.endswith("build it anew")
+    assert "upstream:still" not in said(KNOWN)
+    texts = msgspec.structs.replace(before, inputs=KNOWN.inputs[1:])
+    numbers = msgspec.structs.replace(before, inputs=KNOWN.inputs[:1])
+    assert "upstream:still" not in {**said(texts), **said(numbers)}
 
 
 def test_a_break_of_a_whole_column_is_told_of_all_rows() -> None:
@@ -157,7 +181,7 @@ def test_a_part_with_few_rows_in_a_block_is_not_judged_in_it() -> None:
     few = Brought({"place=z": FEWEST_ROWS - 1}, {"level\nplace=z": Odd(FEWEST_ROWS - 1, 0)})
     for day in range(9):
         parts.take(day * DAY, UNNAMED, few, 3.0)
-    assert parts == Parts()
+    assert (parts.known, parts.watches) == ({}, {})
 
 
 def test_counts_of_parts_add_up() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.domain.profile import Coarse, Sameness
-from trimtab.judge.signals.still import MOST_ALIKE, Moving, Spots, Still
+from trimtab.judge.signals.still import MOST_ALIKE, SEVERAL, Moving, Spots, Still
 
 PLACES = (Coarse(name="place", categories=("x", "y")), Coarse(name="side", categories=("l",)))
 PARTS = ("place=x", "place=y", "side=l")
@@ -87,3 +87,18 @@ def test_where_nothing_moves_nothing_is_counted() -> None:
     spots = Spots.of(PLACES, [np.array([0]), np.array([0])])
     assert moving.count(spots, []) == Still()
     assert set(moving.stuck(Still())) == set()
+
+
+def held(*numbers: float) -> Still:
+    return Still(np.array(numbers).tobytes())
+
+
+def test_what_lasts_is_the_same_number_in_both_blocks() -> None:
+    last, now = held(1.0, 1.0, SEVERAL, np.nan), held(1.0, 2.0, SEVERAL, np.nan)
+    assert now.lasting(last) == held(1.0, SEVERAL, SEVERAL, SEVERAL)
+    assert now.lasting(Still()) == Still().lasting(now) == Still()
+
+
+def test_a_part_without_rows_holds_what_it_held_before() -> None:
+    assert held(np.nan, 2.0, SEVERAL).after(held(1.0, 3.0, 4.0)) == held(1.0, 2.0, SEVERAL)
+    assert held(1.0).after(Still()) == Still().after(held(1.0)) == held(1.0)

@@ -121,17 +121,24 @@ def odd_parts(
 
 class Parts(msgspec.Struct):
     """What changes while parts are watched: in how many blocks each was judged, up to as many as
-    are remembered, and the streams that are not quiet, by column, part and kind."""
+    are remembered, the streams that are not quiet, by column, part and kind, and the numbers that
+    parts held last, up to the block that began at `at`.
+
+    A number stands still where all rows hold what those of the block before held too: a batch of
+    copies fills one block, and the next one brings another number.
+    """
 
     known: dict[str, int] = {}
     watches: dict[str, BreakWatch] = {}
+    held: Still = Still()
+    at: float = 0.0
 
     def take(
         self, start: float, unnamed: Unnamed, brought: Brought, log10_threshold: float
     ) -> None:
         """Take in the block that began at `start`."""
         kept = {watch.key for watch in self.watches.values()}
-        stuck = set(unnamed.moving.stuck(brought.still))
+        stuck = set(unnamed.moving.stuck(brought.still.lasting(self.held)))
         for key in sorted(kept | brought.odd.keys() | stuck):
             column, _, part = key.partition("\n")
             rows, odd = brought.rows.get(part, 0), brought.odd.get(key, Odd())
@@ -140,7 +147,10 @@ class Parts(msgspec.Struct):
                 n = rows - odd.missing if kind == "stuck" else rows
                 if n >= FEWEST_ROWS:
                     share = float(key in stuck) if kind == "stuck" else odd.share(kind, n)
-                    self._judge(watch, Block(start, share, n), log10_threshold)
+                    # What lasts began with the block before.
+                    since = self.at if kind == "stuck" else start
+                    self._judge(watch, Block(since, share, n), log10_threshold)
+        self.held, self.at = brought.still.after(self.held), start
         for part, n in brought.rows.items():
             if n >= FEWEST_ROWS:
                 self.known[part] = min(self.known.get(part, 0) + 1, RECENT)

@@ -38,6 +38,20 @@ class Still(msgspec.Struct, frozen=True):
         alike = (mine == others) | np.isnan(mine) | np.isnan(others)
         return Still(np.where(alike, either, SEVERAL).tobytes())
 
+    def lasting(self, before: "Still") -> "Still":
+        """What rows hold that those `before` held as well."""
+        if not (self.numbers and before.numbers):
+            return Still()
+        mine, others = np.frombuffer(self.numbers), np.frombuffer(before.numbers)
+        return Still(np.where(mine == others, mine, SEVERAL).tobytes())
+
+    def after(self, before: "Still") -> "Still":
+        """What was held last, in parts without rows that is what was held `before`."""
+        if not (self.numbers and before.numbers):
+            return self if self.numbers else before
+        mine = np.frombuffer(self.numbers)
+        return Still(np.where(np.isnan(mine), np.frombuffer(before.numbers), mine).tobytes())
+
 
 class Spots(NamedTuple):
     """Three rows of each part of a chunk (its first, its last, one between them where there is
