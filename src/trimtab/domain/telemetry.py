@@ -83,7 +83,8 @@ BATCHES = Metric(
     "trimtab_batches_total",
     "counter",
     "Batches sent to workers, by why they were not larger: idle (a worker was waiting for work), "
-    "freed (all that waited when a worker freed), full, part (of a call that is cut)",
+    "freed (all that waited when a worker freed), behind (a part that the only worker is busy "
+    "with), full, part (of a call that is cut)",
     ("release", "lane", "reason"),
 )
 RESTS = Metric(

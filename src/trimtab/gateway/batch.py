@@ -65,14 +65,20 @@ class Batch:
     A batch with a `cut` holds one call's rows from `first` on, and nothing else. `matrix` are the
     values of several calls in one, once they were sent. `reason` is why it is not larger; `ends_at`
     is when its answer is expected, `patience` after how many seconds its worker is taken to hang.
+
+    It may be sent `behind` another batch that its worker is busy with, which is `followed` then.
+    `sent_at` is when the worker gets to it, and `lapsed` whether every call had expired by then.
     """
 
     __slots__ = (
+        "behind",
         "calls",
         "cut",
         "ends_at",
         "first",
+        "followed",
         "lane",
+        "lapsed",
         "matrix",
         "number",
         "patience",
@@ -91,6 +97,8 @@ class Batch:
         self.first = 0
         self.cut: Cut | None = None
         self.matrix: bytes | None = None
+        self.behind: Batch | None = None
+        self.followed = self.lapsed = False
         self.ends_at = self.sent_at = self.patience = 0.0
         self.sent: list[tuple[Call, int, int]] = []
         for call in calls:
@@ -106,10 +114,18 @@ class Batch:
 
     @property
     def too_late(self) -> bool:
-        """Whether every call was told that its deadline passed before it was answered."""
-        if not self.sent[0][0].done:
+        """Whether every call was told that its deadline passed while its worker had it."""
+        if self.lapsed or not self.sent[0][0].done:
             return False
         return all(call.done and not call.client.gone for call, _, _ in self.sent)
+
+    def reach(self, now: float) -> None:
+        """Its worker gets to it, and not before."""
+        self.sent_at = now
+        current = self.current()
+        self.lapsed = not current
+        for call, _ in current:
+            call.reached(now)
 
     def current(self) -> list[tuple[Call, int]]:
         """Calls that still wait for this very attempt, with their first row."""

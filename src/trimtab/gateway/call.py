@@ -82,16 +82,17 @@ class Call:
 
     `client` is who waits for it. Times ending in `_at` are epoch seconds for `received_at` and
     `event_time`, else monotonic. `company` is the most calls of a batch it may be in, `avoid` a
-    worker that is not asked again; `failures` counts the times it was lost or failed by one. `rows`
-    is 0 while its values have not been read, `size` about the bytes they hold. `due` is when the
-    attempt expires, and `expiry` where that is noted. `queue` is the lane where it waits, `cut`
-    what became of it while it is sent in parts. `trace` is the trace of its client, if that is in
-    one.
+    worker that is not asked again, `behind` whether its worker is still busy with another batch;
+    `failures` counts the times it was lost or failed by one. `rows` is 0 while its values have not
+    been read, `size` about the bytes they hold. `due` is when the attempt expires, and `expiry`
+    where that is noted. `queue` is the lane where it waits, `cut` what became of it while it is
+    sent in parts. `trace` is the trace of its client, if that is in one.
     """
 
     __slots__ = (
         "attempt",
         "avoid",
+        "behind",
         "caller",
         "client",
         "company",
@@ -138,7 +139,7 @@ class Call:
         self.attempt = 0
         self.failures = 0
         self.done = False
-        self.shadow = False
+        self.shadow = self.behind = False
         self.pool: Pool | None = None
         self.queue: Lane | None = None
         self.cut: Cut | None = None
@@ -165,6 +166,13 @@ class Call:
         self.inputs = self.caller.inputs(plan, self.route.key)
         self.outputs = outputs
         self.rows = self.inputs.rows
+
+    def reached(self, now: float) -> None:
+        """The worker that has the call gets to it."""
+        self.behind = False
+        self.sent_at = self.freed_at = now
+        if (recording := self.recording) is not None:
+            recording.reached(self)
 
     def forget_values(self) -> None:
         """Nothing is known of the values: they could not be read."""

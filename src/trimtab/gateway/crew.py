@@ -11,8 +11,8 @@ class Crew:
     """Workers by name. Those of the batch lane alone (`batch`) are a crew of their own: they run at
     lower priority, so what work takes them says nothing of the others, nor whether it is late.
 
-    `taking` workers take work: they are connected and do not rest. `running` batches are with them,
-    of which `parts_out` are not realtime. Pure: the time is an argument.
+    `taking` workers take work: they are connected and do not rest. `running` of them have a batch
+    or two, and `parts_out` of these batches are not realtime. Pure: the time is an argument.
     """
 
     __slots__ = (
@@ -70,15 +70,20 @@ class Crew:
 
     def begin(self, batch: Batch) -> None:
         """One of them was sent a batch."""
+        if batch.behind is None:
+            self.running += 1
+        else:  # what it is behind ends before: nothing but its own end counts from here on
+            self._ends -= batch.behind.ends_at
+            batch.behind.followed = True
         self._ends += batch.ends_at
-        self.running += 1
         self.parts_out += batch.lane != "realtime"
 
     def end(self, batch: Batch) -> None:
         """The batch is not with its worker any more."""
-        self._ends -= batch.ends_at
-        self.running -= 1
         self.parts_out -= batch.lane != "realtime"
+        if not batch.followed:
+            self._ends -= batch.ends_at
+            self.running -= 1
 
     def ahead(self, now: float) -> float:
         """Seconds of a worker that are left of what runs."""

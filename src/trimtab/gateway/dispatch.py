@@ -57,7 +57,7 @@ class Dispatcher:
         self._pacer = Pacer(lambda: RATE_BEHIND if len(backlog) else RATE)
         self._unread: deque[Call] = deque()
         self._readers: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()
+        self._turns = {"realtime": asyncio.Lock(), "batch": asyncio.Lock()}
 
     def submit(self, call: Call) -> None:
         """Assign a call, read its values for the assigned release, and queue it.
@@ -95,7 +95,7 @@ class Dispatcher:
         waiting = call.queue
         if waiting is not None:
             waiting.remove(call)
-        self._timed_out(call, sent=waiting is None)
+        self._timed_out(call, sent=waiting is None and not call.behind)
 
     def hopeless(self, call: Call) -> None:
         """The call waited until no worker could answer it in time; it is in no queue any more."""
@@ -224,10 +224,11 @@ class Dispatcher:
     async def _take_turns(self, call: Call, reading: Lengthy) -> None:
         """Read a call's values little by little, as long as its client waits; then attempt it.
 
-        One call has its turns at a time: others would make each pass of the event loop longer.
+        One call of each lane has its turns at a time: more would make each pass of the event loop
+        longer, and a realtime call waits for none of the batch lane.
         """
         try:
-            async with asyncio.timeout(call.deadline - time.monotonic()), self._turn:
+            async with asyncio.timeout(call.deadline - time.monotonic()), self._turns[call.lane]:
                 for _ in reading.turns:
                     await asyncio.sleep(0)
                     if call.client.gone:

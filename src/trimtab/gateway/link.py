@@ -1,7 +1,8 @@
-"""One worker's socket: connect, check who answers, one batch at a time, reconnect."""
+"""One worker's socket: connect, check who answers, batches in order, reconnect."""
 
 import asyncio
 import socket
+from collections import deque
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -27,20 +28,22 @@ class Owner(Protocol):
         """The link can take a batch."""
 
     def link_leaving(self, link: "Link") -> None:
-        """The worker takes no more batches; one in flight is still answered."""
+        """The worker takes no more batches; those in flight are still answered."""
 
     def link_answered(self, link: "Link", frame: Frame) -> None:
-        """RESULT or FAILURE of the batch in flight."""
+        """RESULT or FAILURE of the first batch in flight."""
 
     def link_lost(self, link: "Link", reason: str) -> None:
-        """The connection ended; a batch in flight will not be answered."""
+        """The connection ended; what is in flight will not be answered."""
 
 
 class Link(asyncio.Protocol):
     """A connection to one worker that is made again whenever it ends, until `retire`.
 
     `ready` is true between the worker's HELLO and its BYE or death; `busy` while a batch is out.
-    `idle_at` is when it last became free, for its owner to set; `crew` are those it works with.
+    The worker answers batches in the order in which they are sent, and its time for each starts
+    when the one before is answered. `idle_at` is when it last became free, for its owner to set;
+    `crew` are those it works with.
     """
 
     def __init__(self, path: str, release: str, crew: Crew, owner: Owner, log: Log) -> None:
@@ -48,7 +51,6 @@ class Link(asyncio.Protocol):
         self.crew = crew
         self.worker = path.rpartition("/")[2].removesuffix(".sock")
         self.ready = False
-        self.busy = False
         self.idle_at = 0.0
         self._release = release
         self._owner = owner
@@ -59,22 +61,24 @@ class Link(asyncio.Protocol):
         self._leaving = False
         self._greeted = False
         self._reason = ""
-        self._number = 0
+        self._out: deque[tuple[int, float]] = deque()
         self._watchdog: asyncio.TimerHandle | None = None
         self._hangs_at = self._looks_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._lost = asyncio.Event()
         self._task = self._loop.create_task(self._keep())
 
+    @property
+    def busy(self) -> bool:
+        """Whether the worker has a batch to answer."""
+        return bool(self._out)
+
     def send(self, number: int, frame: list[Bytes], give_up_after: float) -> None:
         """Send batch `number`; a worker that has not answered within `give_up_after` s is lost."""
         assert self._transport is not None  # only ready links are sent to
-        self.busy = True
-        self._number = number
-        self._hangs_at = self._loop.time() + give_up_after
-        # Nearly every batch is answered long before: a timer of its own would cost as much again.
-        if self._watchdog is None or self._looks_at > self._hangs_at:
-            self._watch()
+        self._out.append((number, give_up_after))
+        if len(self._out) == 1:
+            self._expect()
         self._transport.writelines(frame)
 
     def retire(self) -> None:
@@ -114,7 +118,7 @@ class Link(asyncio.Protocol):
         self._stop_watchdog()
         self._transport = None
         self.ready = False
-        self.busy = False
+        self._out.clear()
         self._lost.set()
         self._owner.link_lost(self, self._reason)
 
@@ -144,17 +148,21 @@ class Link(asyncio.Protocol):
         self._owner.link_idle(self)
 
     def _answered(self, frame: Frame) -> None:
-        if not self.busy:
+        if not self._out:
             self._drop("an answer came that nobody asked for")
             return
-        if frame.header.get("id") != self._number:
+        if frame.header.get("id") != self._out[0][0]:
             self._drop("the worker answered another batch")
             return
-        self.busy = False
+        self._out.popleft()
+        if self._out:
+            self._expect()
         self._owner.link_answered(self, frame)
+        if self._out:
+            return
         if self._retired or self._leaving:
             self._end()
-        elif self.ready and not self.busy:
+        elif self.ready:
             self._owner.link_idle(self)
 
     def _drop(self, reason: str) -> None:
@@ -172,6 +180,13 @@ class Link(asyncio.Protocol):
                 self._transport.close()
         if self._retired:
             self._task.cancel()
+
+    def _expect(self) -> None:
+        """The worker gets to the first batch that is out."""
+        self._hangs_at = self._loop.time() + self._out[0][1]
+        # Nearly every batch is answered long before: a timer of its own would cost as much again.
+        if self._watchdog is None or self._looks_at > self._hangs_at:
+            self._watch()
 
     def _watch(self) -> None:
         self._stop_watchdog()

@@ -87,7 +87,7 @@ class Pool:
         self._log = log
         self._links: dict[str, Link] = {}
         self._idle: deque[Link] = deque()
-        self._in_flight: dict[Link, Batch] = {}
+        self._in_flight: dict[Link, deque[Batch]] = {}
         self.workers = 0
         self._sent = 0
         self._longest = 0.0
@@ -114,7 +114,7 @@ class Pool:
     @property
     def in_flight(self) -> int:
         """Requests that workers are busy with."""
-        return sum(len(batch.sent) for batch in self._in_flight.values())
+        return sum(len(batch.sent) for out in self._in_flight.values() for batch in out)
 
     @property
     def resting(self) -> int:
@@ -212,8 +212,13 @@ class Pool:
 
     def link_answered(self, link: Link, frame: Frame) -> None:
         """A batch came back."""
-        batch = self._in_flight.pop(link)
+        out = self._in_flight[link]
+        batch = out.popleft()
         link.crew.end(batch)
+        if out:
+            out[0].reach(time.monotonic())
+        else:
+            del self._in_flight[link]
         if frame.kind is Kind.RESULT:
             self._result(link, batch, frame)
         else:
@@ -229,10 +234,13 @@ class Pool:
         crew = link.crew
         if not self.connected:
             self._connected.clear()
-        batch = self._in_flight.pop(link, None)
+        out = self._in_flight.pop(link, None)
         if not crew.taking:
             self._wake(crew, crew.outliers.resting)
-        if batch is not None:
+        if out is not None:
+            batch = out.popleft()
+            for unreached in out:
+                self._take_back(unreached, crew)
             if time.monotonic() - batch.sent_at >= batch.patience:
                 reason = f"the worker hung for {batch.patience:.3g} s: its log tells where"
             crew.end(batch)
@@ -243,11 +251,23 @@ class Pool:
                 self._attempts.worker_died(call, reason)
         self._leave_if_done()
 
+    def _take_back(self, batch: Batch, crew: Crew) -> None:
+        """The worker was lost before it got to a batch: its calls were as good as never sent."""
+        crew.end(batch)
+        for call, _ in reversed(batch.current()):
+            if self.workers:
+                self.retry(call, call.company)
+            else:
+                self._attempts.stranded(call)
+
     def _enqueue(self, call: Call, lane: str, now: float, *, first: bool = False) -> None:
         call.pool = self
+        call.behind = False
         call.queued_at = now
         self.schedule.add(call, lane, now, first=first)
-        if self._idle and not self._pumping:
+        if self._pumping:
+            return
+        if self._idle or (lane == "realtime" and self._between_parts() is not None):
             self._pump_later(now)
 
     def _pump_later(self, now: float, *, freed: bool = False) -> None:
@@ -281,7 +301,30 @@ class Pool:
                 fruitless += 1
             else:
                 self._send(link, batch, now)
+        if (busy := self._between_parts()) is not None:
+            self._follow(busy)
         self._pass_on()
+
+    def _between_parts(self) -> Link | None:
+        """The only worker, while it is busy with a part and nothing is behind that.
+
+        With others, whoever is free first had better take what comes: a part may hang."""
+        crew = self.schedule.crew
+        if crew.taking != 1 or not crew.parts_out:
+            return None
+        for link, out in self._in_flight.items():
+            if link.crew is crew and link.ready and len(out) == 1 and out[0].lane != "realtime":
+                return link
+        return None
+
+    def _follow(self, link: Link) -> None:
+        """Let realtime calls wait at their worker instead of here: the part that it is busy with
+        need not come back before it gets to them."""
+        now = time.monotonic()
+        turn = Turn(now, "", link.crew, freed=True)
+        batch = self.schedule.behind(self._in_flight[link][0], turn)
+        if batch is not None:
+            self._send(link, batch, now)
 
     def _pass_on(self) -> None:
         """Tell of calls that the schedule found hopeless or left."""
@@ -294,8 +337,9 @@ class Pool:
     def _send(self, link: Link, batch: Batch, now: float) -> None:
         traces: list[dict[str, str]] = []
         calls, worker, freed_at = batch.calls, link.worker, link.idle_at
+        behind = batch.behind is not None
         for call in calls:
-            call.worker = worker
+            call.worker, call.behind = worker, behind
             if not batch.first:
                 call.sent_at, call.freed_at = now, freed_at
             if call.trace is not None:
@@ -305,7 +349,7 @@ class Pool:
         self._sent += 1
         batch.number = self._sent
         batch.sent_at = now
-        self.schedule.sent(batch, link.crew)
+        self.schedule.expect(batch, link.crew)
         patience = max(given - now, SLOW * (batch.ends_at - now)) + WORKER_GRACE
         try:
             inputs = batch.inputs(self.plan)
@@ -313,11 +357,12 @@ class Pool:
             left = latest - now
             frame = predict_frame(self.plan, batch.number, inputs, left, batch.patience, traces)
         except FrameError as error:
-            link.crew.end(batch)
-            self._idle.append(link)
+            if not behind:
+                self._idle.append(link)
             self._split(batch, "input", str(error))
             return
-        self._in_flight[link] = batch
+        link.crew.begin(batch)
+        self._in_flight.setdefault(link, deque()).append(batch)
         self._attempts.sent(self.plan, batch)
         link.send(batch.number, frame, patience + LINK_GRACE)
 

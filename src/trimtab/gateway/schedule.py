@@ -202,17 +202,28 @@ class Schedule:
                 batch = batch or self._part(lane, self._part_rows(turn.now, crew), turn)
         return batch
 
-    def sent(self, batch: Batch, crew: Crew) -> None:
-        """A batch went to a worker of the crew."""
-        batch.ends_at = batch.sent_at + crew.cost.seconds(batch.rows)
-        crew.begin(batch)
+    def behind(self, part: Batch, turn: Turn) -> Batch | None:
+        """Realtime calls for a worker that is busy with a part, to be gone on with at once."""
+        if not self._realtime.requests:
+            return None
+        batch = self._whole(self._realtime, self._realtime_rows(), turn)
+        if batch is not None:
+            batch.behind = part
+            batch.reason = "behind" if batch.reason == "freed" else batch.reason
+        return batch
+
+    def expect(self, batch: Batch, crew: Crew) -> None:
+        """Say when a worker of the crew will have answered a batch that it is sent now."""
+        begins = batch.sent_at if batch.behind is None else max(batch.sent_at, batch.behind.ends_at)
+        batch.ends_at = begins + crew.cost.seconds(batch.rows)
 
     def learn(self, batch: Batch, crew: Crew, work: float, trip: float, now: float) -> None:
-        """A batch was answered: `work` seconds in the worker, `trip` from sending to answering."""
+        """A batch was answered: `work` seconds in the worker, `trip` from sending to answering, or
+        from the answer before it when it was sent behind another."""
         crew.cost.learn(batch.rows, work, trip)
         if batch.lane == "realtime":
             self._decay(now)
-            self._load += trip
+            self._load += max(trip, work)
 
     def _parted(self, crew: Crew) -> tuple[Lane, ...]:
         """The lanes whose work a crew is sent in parts, in order."""

@@ -151,6 +151,11 @@ class Recording:
         self._routed = self._routed or call.queued_at
         return attempt.id
 
+    def reached(self, call: "Call") -> None:
+        """The worker gets to a call that it was sent while it was busy with others."""
+        if self._attempt is not None:
+            self._attempt.freed_at, self._attempt.sent_at = call.freed_at, call.sent_at
+
     def failed(self, call: "Call", ended: "Ended") -> None:
         """An attempt did not answer; another may follow."""
         attempt, self._attempt = self._attempt, None

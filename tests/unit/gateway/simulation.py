@@ -75,6 +75,10 @@ class Simulation:
         self.worked: dict[bool, list[str]] = {False: [], True: []}
         """Lanes of the batches that went to workers of the batch lane alone, and to the others."""
         self.longest_part = 0.0
+        self.way = ON_THE_WAY
+        self.follows = True
+        """Whether realtime calls are sent behind a part of the only worker."""
+        self._out: dict[str, list[tuple[Batch, float]]] = {}
         self._idle: list[tuple[Crew, str]] = []
         for crew, count in ((self.schedule.crew, workers), (self.schedule.batch_crew, batch)):
             for number in range(count):
@@ -142,6 +146,18 @@ class Simulation:
             if batch is not None:
                 self._idle.remove((crew, worker))
                 self._start(crew, worker, batch, now)
+        self._follow(now)
+
+    def _follow(self, now: float) -> None:
+        crew = self.schedule.crew
+        if not self.follows or crew.taking != 1:
+            return
+        (worker,) = crew.ready
+        out = self._out.get(worker, ())
+        if len(out) == 1 and out[0][0].lane != "realtime":
+            batch = self.schedule.behind(out[0][0], Turn(now, "", crew, freed=True))
+            if batch is not None:
+                self._start(crew, worker, batch, now)
 
     def _start(self, crew: Crew, worker: str, batch: Batch, now: float) -> None:
         work = self._seconds(batch.rows) * (self.slower if crew.batch else 1.0)
@@ -149,14 +165,21 @@ class Simulation:
             self.longest_part = max(self.longest_part, work)
         batch.sent_at = now
         self.worked[crew.batch].append(batch.lane)
-        self.schedule.sent(batch, crew)
-        end = now + work + ON_THE_WAY
-        self._at(end, lambda then: self._answered(crew, worker, batch, then))
+        self.schedule.expect(batch, crew)
+        crew.begin(batch)
+        out = self._out.setdefault(worker, [])
+        done = max([now, *(each for _, each in out)]) + work
+        out.append((batch, done))
+        end = done + self.way
+        self._at(end, lambda then: self._answered(crew, worker, batch, work, then))
 
-    def _answered(self, crew: Crew, worker: str, batch: Batch, now: float) -> None:
+    def _answered(self, crew: Crew, worker: str, batch: Batch, work: float, now: float) -> None:
         crew.end(batch)
+        out = self._out[worker]
+        out.pop(0)
         trip = now - batch.sent_at
-        work = trip - ON_THE_WAY
+        if out:
+            out[0][0].reach(now)
         self.schedule.learn(batch, crew, work, trip, now)
         for call, _ in batch.current():
             seen = self.seen[call.lane]
@@ -169,7 +192,9 @@ class Simulation:
                 seen.rows += call.rows
             call.done = True
             seen.answered.append(now - call.started_at)
-        self._idle.append((crew, worker))
+        if not out:
+            del self._out[worker]
+            self._idle.append((crew, worker))
         self._pump(now, freed=True)
 
 

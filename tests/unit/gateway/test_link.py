@@ -43,10 +43,10 @@ class Owner:
     """Whoever the link tells."""
 
     def __init__(self) -> None:
-        self.answered = 0
+        self.answered = self.idle = 0
 
     def link_idle(self, _: Link) -> None:
-        """A batch may follow."""
+        self.idle += 1
 
     def link_leaving(self, _: Link) -> None:
         """No batch follows."""
@@ -109,5 +109,49 @@ def test_a_worker_is_given_up_when_its_own_batch_has_lasted_too_long(
         clock.pass_to(clock.now + 0.02)
         assert line.ended == ["aborted"]
         link.abort()
+
+    run(scenario)
+
+
+def test_the_time_for_a_second_batch_starts_when_the_first_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        line, clock, owner = Line(), Clock(), Owner()
+        link = Link("nowhere/a-0.sock", "sha256:1", Crew(), owner, Log(io.StringIO()))
+        monkeypatch.setattr(link, "_loop", clock)
+        link.connection_made(cast(Any, line))
+        link.data_received(joined(Kind.HELLO, {"protocol": PROTOCOL, "release": "sha256:1"}))
+        idle = owner.idle
+        link.send(1, [], 5.0)
+        link.send(2, [], 1.0)
+        clock.pass_to(4.0)
+        link.data_received(joined(Kind.RESULT, {"id": 1}))
+        assert (owner.answered, owner.idle, link.busy) == (1, idle, True)
+        clock.pass_to(4.99)
+        assert line.ended == []
+        link.retire()
+        assert line.ended == []
+        clock.pass_to(5.01)
+        assert line.ended == ["aborted"]
+
+    run(scenario)
+
+
+def test_a_link_that_is_let_go_ends_when_all_that_is_out_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        line, clock, owner = Line(), Clock(), Owner()
+        link = Link("nowhere/a-0.sock", "sha256:1", Crew(), owner, Log(io.StringIO()))
+        monkeypatch.setattr(link, "_loop", clock)
+        link.connection_made(cast(Any, line))
+        link.data_received(joined(Kind.HELLO, {"protocol": PROTOCOL, "release": "sha256:1"}))
+        for number in (1, 2):
+            link.send(number, [], 1.0)
+        link.retire()
+        for number, ended in ((1, []), (2, ["closed"])):
+            link.data_received(joined(Kind.RESULT, {"id": number}))
+            assert line.ended == ended
 
     run(scenario)

@@ -176,7 +176,7 @@ def test_realtime_work_goes_between_the_parts_of_batch_work(tmp_path: Path) -> N
             batch = asyncio.create_task(it.infer(request(values, parameters={"priority": 2})))
             await one.arrived.wait()
             realtime = asyncio.create_task(it.infer(request([1.0])))
-            await waiting(it, 1)
+            await until(lambda: sum(pool.in_flight for pool in it.gateway.pools) == 2)
             one.gate.set()
             assert (await realtime).status_code == 200
             answer = await batch

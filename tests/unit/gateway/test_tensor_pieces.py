@@ -1,5 +1,6 @@
 """Large requests in JSON: read in turns they mean what they mean at once."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from trimtab.gateway import pieces, turns
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.json_inputs import inputs_of_json
 from trimtab.gateway.oip import LIFTED, Body, InputTensor, parse_body
-from trimtab.gateway.pieces import Gathered
+from trimtab.gateway.pieces import Gathered, InTurns
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.tensor_pieces import tensor_pieces
 from trimtab.gateway.values import Inputs
@@ -242,5 +243,35 @@ def test_a_large_request_is_answered_like_a_small_one(
             assert framed.json() == small.json()
             wrong = await it.infer(request(["far", 1.0]))
             assert (wrong.status_code, "row 0: 'far'" in wrong.json()["error"]) == (400, True)
+
+    run(scenario)
+
+
+def test_a_realtime_body_is_read_while_one_of_the_batch_lane_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes: here for as long as the realtime request does."""
+    begun, answered = asyncio.Event(), asyncio.Event()
+    taken = InTurns._turns
+
+    def endless(self: InTurns, plan: Plan, key: str | None) -> Iterator[None]:
+        if not begun.is_set():
+            begun.set()
+            while not answered.is_set():
+                yield
+        yield from taken(self, plan, key)
+
+    monkeypatch.setattr(InTurns, "_turns", endless)
+    monkeypatch.setattr(turns, "LENGTHY", 1)
+
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(2))
+        async with running(tmp_path, STABLE) as it:
+            batch = asyncio.create_task(it.infer(request(parameters={"priority": 2})))
+            await begun.wait()
+            assert (await it.infer(request())).status_code == 200
+            assert not batch.done()
+            answered.set()
+            assert (await batch).status_code == 200
 
     run(scenario)
