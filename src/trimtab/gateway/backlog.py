@@ -1,9 +1,10 @@
-"""Requests that have come and wait until the event loop has time to begin them.
+"""Requests that have come and wait until the event loop has read what else has.
 
-In one pass the loop hands over all that its sockets hold. When thousands of clients ask at once,
-beginning all of that takes longer than many a request may: meanwhile answers of workers lie unread,
-workers idle, and nobody knows how old the next request is. So a pass begins as many as fit into a
-few milliseconds. The rest is read off its sockets, which dates it, and waits here.
+What one turn of the loop reads off its sockets is begun together, in one pass: what the requests
+have in common is then done once. When thousands of clients ask at once, beginning all of that
+takes longer than many a request may: meanwhile answers of workers lie unread, workers idle, and
+nobody knows how old the next request is. So a pass begins as many as fit into a few milliseconds.
+The rest is read off its sockets, which dates it, and waits here.
 """
 
 import asyncio
@@ -13,54 +14,90 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 PASS_SECONDS = 0.002
-"""How long requests are begun in one pass of the event loop."""
+"""How long requests are begun in one pass."""
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of bodies that wait; what comes beyond is begun, and may be refused, at once."""
+TOGETHER = 32
+"""Requests that are begun together, before the time is looked at."""
+TOGETHER_BYTES = 32 * 1024
+"""About the bytes of their bodies: those that are long take long."""
 
 T = TypeVar("T")
-Begin = Callable[[Any], None]
+Begin = Callable[[list[Any]], None]
+Step = Callable[[float], None]
 
 
 class Backlog:
-    """Calls each `begin` it is given once with what came with it, in order, at once while the
-    present pass has time."""
+    """Calls each `begin` it is given with what came with it, in order; what came in succession for
+    the very same one it is given together."""
 
     def __init__(self, pass_seconds: float = PASS_SECONDS) -> None:
         self._pass_seconds = pass_seconds
         self._waiting: deque[tuple[Begin, Any, int]] = deque()
         self._bytes = 0
-        self._until = 0.0
-        self._in_pass = False
+        self._steps: deque[Step] = deque()
+        self._scheduled = False
+        self._opened = 0.0
         self._loop = asyncio.get_running_loop()
+        self.behind = False
+        """Whether the last pass left something for the next."""
+        self.epoch = time.time() - time.monotonic()
+        """What to add to monotonic times in this pass for seconds since 1970."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def give(self, begin: Callable[[T], None], what: T, size: int) -> None:
-        """Call `begin` now or in a later pass; it never raises. `what` has `size` bytes."""
-        if not self._in_pass:
-            self._open()
-        busy = self._waiting or time.monotonic() >= self._until
-        if busy and self._bytes + size <= MOST_BYTES:
-            self._waiting.append((begin, what, size))
-            self._bytes += size
-        else:
-            begin(what)
-
-    def _open(self) -> None:
-        self._in_pass = True
-        self._until = time.monotonic() + self._pass_seconds
-        self._loop.call_soon(self._close)
-
-    def _close(self) -> None:
-        """The next pass, should anything wait, begins with that, and with one request at least."""
-        self._in_pass = False
-        if not self._waiting:
+    def give(self, begin: Callable[[list[T]], None], what: T, size: int) -> None:
+        """Let `begin`, which never raises, have `what`, of `size` bytes, in the next pass."""
+        if self._waiting and self._bytes + size > MOST_BYTES:
+            begin([what])
             return
-        self._open()
-        while self._waiting:
-            begin, what, size = self._waiting.popleft()
-            self._bytes -= size
-            begin(what)
-            if time.monotonic() >= self._until:
-                return
+        self._waiting.append((begin, what, size))
+        self._bytes += size
+        if not self._scheduled:
+            self._schedule()
+
+    def after(self, step: Step) -> None:
+        """Call `step` at the end of the present pass or of the next one, with the time
+        (monotonic) when what that pass began was first seen to wait."""
+        self._steps.append(step)
+        if not self._scheduled:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._opened = time.monotonic()
+        self._loop.call_soon(self._pass)
+
+    def _pass(self) -> None:
+        """Begin what fits, one group at least."""
+        now = time.monotonic()
+        until = now + self._pass_seconds
+        self.epoch = time.time() - now
+        waiting, steps = self._waiting, self._steps
+        try:
+            while waiting:
+                self._begin_some()
+                if time.monotonic() >= until:
+                    break
+            while steps:
+                steps.popleft()(self._opened)
+        finally:  # whatever went wrong, what waits goes on
+            self._scheduled = False
+            self.behind = bool(waiting)
+            if waiting or steps:
+                self._schedule()
+
+    def _begin_some(self) -> None:
+        waiting = self._waiting
+        begin, what, size = waiting.popleft()
+        together, held = [what], size
+        while waiting and len(together) < TOGETHER and held < TOGETHER_BYTES:
+            following, what, size = waiting[0]
+            if following is not begin:
+                break
+            waiting.popleft()
+            together.append(what)
+            held += size
+        self._bytes -= held
+        begin(together)

@@ -27,18 +27,20 @@ class Deadlines:
 
     def set(self, call: Call, due: float) -> None:
         """Let the present attempt of a call expire at `due`, of the event loop's clock."""
-        if call.expiry is not None:
-            self.clear(call)
         call.due = due
-        number = int(due / GRAIN) + 1
-        bucket = self._buckets.get(number)
-        if bucket is None:
-            bucket = self._buckets[number] = {}
-            heapq.heappush(self._order, number)
-            if self._order[0] == number:
-                self._arm()
-        bucket[call] = None
-        call.expiry = bucket
+        self.set_all((call,))
+
+    def set_all(self, calls: Sequence[Call]) -> None:
+        """Let the present attempts of calls expire when they are `due`."""
+        number, bucket = -1, {}
+        for call in calls:
+            if call.expiry is not None:
+                del call.expiry[call]
+            due = int(call.due / GRAIN) + 1
+            if due != number:
+                number, bucket = due, self._bucket(due)
+            bucket[call] = None
+            call.expiry = bucket
 
     def clear(self, call: Call) -> None:
         """The call needs no expiry any more."""
@@ -51,6 +53,15 @@ class Deadlines:
                 del call.expiry[call]
                 call.expiry = None
                 call.due = 0.0
+
+    def _bucket(self, number: int) -> dict[Call, None]:
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._buckets[number] = {}
+            heapq.heappush(self._order, number)
+            if self._order[0] == number:
+                self._arm()
+        return bucket
 
     def _arm(self) -> None:
         if self._timer is not None:

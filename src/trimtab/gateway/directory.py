@@ -1,5 +1,7 @@
 """What there is to call: deployments and their releases, by the names that clients use."""
 
+from collections.abc import Mapping
+
 from trimtab.domain import telemetry
 from trimtab.gateway.asked import some
 from trimtab.gateway.counted import Counted
@@ -17,6 +19,11 @@ class Directory:
         self._table = table
         self._intake = intake
         self._meter = meter
+
+    def routes(self) -> Mapping[str, RouteView]:
+        """How each deployment is answered at present, by its name."""
+        view = self._table.view
+        return {} if view is None else view.deployments
 
     def deployment(self, name: str) -> RouteView:
         """How a deployment is answered; raises a 404 or 503 `Fault`."""
@@ -38,8 +45,7 @@ class Directory:
 
     def deployments(self) -> list[RouteView]:
         """Every deployment."""
-        view = self._table.view
-        return [] if view is None else list(view.deployments.values())
+        return list(self.routes().values())
 
     def all_ready(self) -> bool:
         """Whether every deployment that has a release can answer.

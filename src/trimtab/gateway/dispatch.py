@@ -10,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
@@ -54,13 +56,16 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self.expire)
         self._layers = Layers(meter)
-        self._pacer = Pacer(lambda: RATE_BEHIND if len(backlog) else RATE)
+        self._backlog = backlog
+        self._ready: list[Call] = []
+        self._pacer = Pacer(lambda: RATE_BEHIND if backlog.behind else RATE)
         self._unread: deque[Call] = deque()
         self._readers: set[asyncio.Task[None]] = set()
         self._turns = {"realtime": asyncio.Lock(), "batch": asyncio.Lock()}
 
     def submit(self, call: Call) -> None:
-        """Assign a call, read its values for the assigned release, and queue it.
+        """Assign a call, read its values for the assigned release, and queue it, with the others of
+        its pass.
 
         Raises a 400 `Fault` that the caller gives to `refuse`. Of the batch lane one call is
         read in each turn of the event loop, since that may take long and realtime calls wait.
@@ -71,7 +76,9 @@ class Dispatcher:
             if call.mode == "stable" and goes_to_canary(call.unit, call.weight):
                 call.plan, call.mode = canary, "canary"
         pool = self.pools.get(call.plan.release)
-        refusal = _aged(call) or (None if pool is None else pool.schedule.turned_away(call))
+        refusal = None if pool is None else pool.schedule.turned_away(call)
+        if call.parsed_at - call.started_at > PASS_SECONDS:
+            refusal = _aged(call) or refusal
         if refusal is not None:
             self._refused(call, refusal)
         elif call.parsed_at >= call.deadline:
@@ -264,21 +271,31 @@ class Dispatcher:
         return True
 
     def _attempt(self, call: Call) -> None:
-        pool = self.pools.get(call.plan.release)
-        if call.mode == "canary":
-            if pool is None or not pool.takes(call.lane):
-                self._fall_back(call, "no worker", sent=False)
-                return
-        elif pool is None or not pool.workers:
-            self.stranded(call)
+        """Queue a call at the end of the pass, with the others that are ready by then."""
+        if not self._ready:
+            self._backlog.after(self._queue_ready)
+        self._ready.append(call)
+
+    def _queue_ready(self, _: float) -> None:
+        ready, self._ready = self._ready, []
+        for _alike, calls in groupby(ready, _way):
+            self._queue(list(calls))
+
+    def _queue(self, calls: list[Call]) -> None:
+        """Queue calls that go the same way."""
+        first = calls[0]
+        canary, lane = first.mode == "canary", first.lane
+        pool = self.pools.get(first.plan.release)
+        if pool is None or not (pool.takes(lane) if canary else pool.workers):
+            for call in calls:
+                self.stranded(call)
             return
-        limit = call.deadline
-        if call.mode == "canary":
-            now = time.monotonic()
-            limit = now + (limit - now) * CANARY_SHARE
-        self._deadlines.set(call, limit)
-        refusal = pool.offer(call, call.lane)
-        if refusal is not None:
+        now = time.monotonic()
+        for call in calls:
+            limit = call.deadline
+            call.due = now + (limit - now) * CANARY_SHARE if canary else limit
+        self._deadlines.set_all(calls)
+        for call, refusal in pool.offer(calls, lane):
             self._refused(call, refusal)
 
     def _refused(self, call: Call, refusal: Refusal) -> None:
@@ -421,14 +438,17 @@ class Dispatcher:
             self._end(copy, Outcome.FAILED, fault, sent=False, error=f"input: {fault.text}")
             return
         self._deadlines.set(copy, copy.deadline)
-        if pool is None or not pool.takes("shadow") or pool.offer(copy, "shadow") is not None:
+        if pool is None or not pool.takes("shadow") or pool.offer([copy], "shadow"):
             self._deadlines.clear(copy)
             self._meter.count(telemetry.SHADOW_DROPPED, (copy.route.name,))
+
+
+_way = attrgetter("plan", "mode", "lane")
 
 
 def _aged(call: Call) -> Refusal | None:
     """A refusal of a call that waited too long for its turn to be read."""
     waited = call.parsed_at - call.started_at
-    if waited <= PASS_SECONDS or waited <= MOST_AGE * (call.deadline - call.started_at):
+    if waited <= MOST_AGE * (call.deadline - call.started_at):
         return None
     return Refusal(Shed.DEADLINE, waited)

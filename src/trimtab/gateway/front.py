@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -93,22 +93,24 @@ class Front:
             "feedback": self._feedback,
         }
 
-    def handle(self, exchange: Exchange) -> None:
-        """Answer an exchange, now or later, unless its client has gone."""
-        if exchange.connection.gone:
-            return
-        try:
-            target = self._targets.get(exchange.path)
-            if target is None:
-                self._first(exchange)
-            else:
-                self._go(exchange, target)
-        except Fault as fault:
-            _refuse(exchange, fault)
-        except Exception as error:  # a bug must cost one request, not the connection
-            request_id = self._intake.make_id()
-            self._log.error("request.failed", request_id=request_id, error=repr(error))
-            exchange.refuse(internal(request_id))
+    def begin(self, exchanges: Sequence[Exchange]) -> None:
+        """Answer exchanges, now or later, unless their clients have gone."""
+        targets, routes = self._targets, self._directory.routes()
+        for exchange in exchanges:
+            if exchange.connection.gone:
+                continue
+            try:
+                target = targets.get(exchange.path)
+                if target is None:
+                    self._first(exchange)
+                else:
+                    self._go(exchange, target, routes.get(target.model))
+            except Fault as fault:
+                _refuse(exchange, fault)
+            except Exception as error:  # a bug must cost one request, not the connection
+                request_id = self._intake.make_id()
+                self._log.error("request.failed", request_id=request_id, error=repr(error))
+                exchange.refuse(internal(request_id))
 
     async def finish(self) -> None:
         """Wait for answers that are being made by tasks."""
@@ -125,12 +127,13 @@ class Front:
         else:
             fixed(exchange)
 
-    def _go(self, exchange: Exchange, target: Target) -> None:
+    def _go(self, exchange: Exchange, target: Target, route: RouteView | None = None) -> None:
         if exchange.method not in target.methods:
             raise _not_allowed(target.methods)
-        model, version, directory = target.model, target.version, self._directory
-        route = directory.deployment(model) if model else directory.only_deployment()
-        plan = None if version is None else explicit_plan(route, version)
+        if route is None:
+            model, directory = target.model, self._directory
+            route = directory.deployment(model) if model else directory.only_deployment()
+        plan = None if target.version is None else explicit_plan(route, target.version)
         target.handler(exchange, route, plan)
 
     def _learn(self, path: bytes) -> Target:

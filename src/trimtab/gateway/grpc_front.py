@@ -1,7 +1,7 @@
 """The services of the gRPC listener: from a stream to its answer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trimtab.gateway.asked import asked
 from trimtab.gateway.backlog import Backlog
@@ -98,18 +98,18 @@ class GrpcFront:
         return lambda stream, due: Dialogue(stream, handler, due, turn)
 
     def _guarded(self, answer: Answer) -> Answer:
-        def begin(came: tuple[Exchange, bytes]) -> None:
-            exchange, message = came
-            if exchange.gone:
-                return
-            try:
-                answer(exchange, message)
-            except Fault as fault:
-                exchange.refuse(fault)
-            except Exception as error:  # a bug must cost one request, not the connection
-                request_id = self._intake.make_id()
-                self._log.error("request.failed", request_id=request_id, error=repr(error))
-                exchange.refuse(internal(request_id))
+        def begin(came: Sequence[tuple[Exchange, bytes]]) -> None:
+            for exchange, message in came:
+                if exchange.gone:
+                    continue
+                try:
+                    answer(exchange, message)
+                except Fault as fault:
+                    exchange.refuse(fault)
+                except Exception as error:  # a bug must cost one request, not the connection
+                    request_id = self._intake.make_id()
+                    self._log.error("request.failed", request_id=request_id, error=repr(error))
+                    exchange.refuse(internal(request_id))
 
         def take(exchange: Exchange, message: bytes) -> None:
             self._backlog.give(begin, (exchange, message), len(message))

@@ -1,11 +1,11 @@
 """Where every protocol hands over what it has read: a call gets its id, times and deadline."""
 
 import os
-import time
 
 from trimtab.domain.trace_context import TraceContext
 from trimtab.gateway.asked import Asked
 from trimtab.gateway.assign import unit_hash
+from trimtab.gateway.backlog import Backlog
 from trimtab.gateway.call import Call, Caller
 from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.faults import Fault, unavailable
@@ -16,12 +16,15 @@ from trimtab.gateway.wake import Waker
 
 
 class Intake:
-    """Makes calls and gives them to the dispatcher."""
+    """Makes calls and gives them to the dispatcher, while the backlog has a pass."""
 
-    def __init__(self, dispatcher: Dispatcher, waker: Waker, tracer: Tracer) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, waker: Waker, tracer: Tracer, backlog: Backlog
+    ) -> None:
         self._dispatcher = dispatcher
         self._waker = waker
         self._tracer = tracer
+        self._backlog = backlog
         self._id_prefix = os.urandom(6).hex()
         self._made_ids = 0
 
@@ -52,10 +55,9 @@ class Intake:
         if route.asleep:
             self._waker.wake(route.name)
         call = Call(caller, route, plan, caller.client)
-        call.started_at = caller.came_at
-        waited = time.monotonic() - call.started_at
-        call.received_at = call.event_time = time.time() - waited
-        call.deadline = call.started_at + route.deadline
+        call.started_at = came_at = caller.came_at
+        call.received_at = call.event_time = came_at + self._backlog.epoch
+        call.deadline = came_at + route.deadline
         if trace is not None or self._tracer.begins:
             call.trace = self._tracer.begin(trace)
         if explicit is not None:

@@ -45,13 +45,13 @@ class Lane:
         """Whether not one more request fits."""
         return self.requests >= self._room.requests
 
-    def fits(self, call: Call) -> bool:
-        """Whether there is room for the call beside those that wait."""
+    def fits(self, requests: int, rows: int, size: int) -> bool:
+        """Whether there is room for so many more beside those that wait."""
         room = self._room
         return (
-            self.requests < room.requests
-            and self.rows + call.rows <= room.rows
-            and self.size + call.size <= room.size
+            self.requests + requests <= room.requests
+            and self.rows + rows <= room.rows
+            and self.size + size <= room.size
         )
 
     def add(self, call: Call, *, first: bool = False) -> None:
@@ -63,6 +63,17 @@ class Lane:
         self.requests += 1
         self.rows += call.rows
         self.size += call.size
+
+    def add_all(self, calls: Sequence[Call], rows: int, size: int) -> None:
+        """Let calls wait at the end, which have so many rows and bytes together."""
+        waiting = self._calls
+        for call in calls:
+            waiting[call] = None
+            call.cut = None
+            call.queue = self
+        self.requests += len(calls)
+        self.rows += rows
+        self.size += size
 
     def remove(self, call: Call) -> None:
         """The call waits no more."""

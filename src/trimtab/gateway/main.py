@@ -102,15 +102,17 @@ class Gateway:
         self.recorder = Recorder(sink, meter, log)
         self.backlog = Backlog()
         dispatcher = Dispatcher(self.recorder, self.backlog, meter, log)
-        self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log)
+        after = self.backlog.after
+        self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log, after)
         self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
         self._exports = Exports(
             *(options.export, meter, log), index=options.index, instance=socket.gethostname()
         )
         waker = Waker(Path(), asyncio.get_running_loop().time, log)
-        intake = Intake(dispatcher, waker, self._exports.tracer)
+        intake = Intake(dispatcher, waker, self._exports.tracer, self.backlog)
         directory = Directory(self.table, intake, meter)
         self._front = Front(directory, intake, self.recorder, meter, log)
+        self._begin = self._front.begin
         self.http = HttpServer(self._take)
         self._grpc_front = GrpcFront(directory, intake, self.backlog, log)
         self.http2 = Http2Server(self._grpc_front.begin)
@@ -177,7 +179,7 @@ class Gateway:
         await self._exports.finish()
 
     def _take(self, exchange: Exchange) -> None:
-        self.backlog.give(self._front.handle, exchange, len(exchange.body))
+        self.backlog.give(self._begin, exchange, len(exchange.body))
 
     async def _listen(self, number: int, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept on an inherited socket."""

@@ -8,12 +8,14 @@ attempt is the dispatcher's matter.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Protocol
 
 from trimtab.domain.routing import Target
+from trimtab.gateway.backlog import Step
 from trimtab.gateway.batch import Batch, Cut, Timing
 from trimtab.gateway.call import Call
 from trimtab.gateway.crew import Crew
@@ -43,6 +45,9 @@ LEAST_PATIENCE = 1.0
 
 BATCH_BYTES = 32 * 1024 * 1024
 """About how much the inputs of several calls may be that are sent together."""
+
+
+After = Callable[[Step], None]
 
 
 class Attempts(Protocol):
@@ -76,11 +81,15 @@ class Attempts(Protocol):
 class Pool:
     """Queues and links of one release.
 
-    `schedule` may be asked what it would do; `workers` are those that the snapshot names.
+    `schedule` may be asked what it would do; `workers` are those that the snapshot names. `after`
+    calls back once all that has come by then is queued.
     """
 
-    def __init__(self, plan: Plan, limits: Limits, attempts: Attempts, log: Log) -> None:
+    def __init__(
+        self, plan: Plan, limits: Limits, attempts: Attempts, log: Log, after: After
+    ) -> None:
         self.plan = plan
+        self._after = after
         self.schedule = Schedule(_for_rows(limits, plan.row_bytes))
         self._texts = tuple(c.position for c in plan.columns if c.family == "text")
         self._attempts = attempts
@@ -163,15 +172,23 @@ class Pool:
         for link in self._links.values():
             link.abort()
 
-    def offer(self, call: Call, lane: str) -> Refusal | None:
-        """Queue a call, or tell why not."""
-        call.size = 0 if call.inputs is None else held_bytes(call.inputs, self._texts)
-        self._came += 1
+    def offer(self, calls: Sequence[Call], lane: str) -> list[tuple[Call, Refusal]]:
+        """Queue calls; returns those that cannot be, and why."""
+        for call in calls:
+            call.size = 0 if call.inputs is None else held_bytes(call.inputs, self._texts)
+        self._came += len(calls)
         now = time.monotonic()
-        refusal = self.schedule.refusal(call, lane, now)
-        if refusal is None:
-            self._enqueue(call, lane, now)
-        return refusal
+        refused = self.schedule.admit(calls, lane, now)
+        if refused:
+            turned_away = {call for call, _ in refused}
+            calls = [call for call in calls if call not in turned_away]
+        for call in calls:
+            call.pool = self
+            call.behind = False
+            call.queued_at = now
+        if calls:
+            self._pump_for(lane)
+        return refused
 
     def may_retry(self) -> bool:
         """Whether the budget of repetitions allows one more; each question counts as one."""
@@ -185,7 +202,11 @@ class Pool:
         """Queue a call again, ahead of the others and in less company; it was admitted before."""
         call.company = company
         lane = "shadow" if call.mode == "shadow" else call.lane
-        self._enqueue(call, lane, time.monotonic(), first=True)
+        call.pool = self
+        call.behind = False
+        call.queued_at = now = time.monotonic()
+        self.schedule.add(call, lane, now, first=True)
+        self._pump_for(lane)
 
     def link_idle(self, link: Link) -> None:
         """A worker frees."""
@@ -200,7 +221,7 @@ class Pool:
             link.idle_at = time.monotonic()
             self._idle.append(link)
         if self.schedule.gathers(0.0):
-            self._pump_later(time.monotonic(), freed=True)
+            self._pump_later(freed=True)
         else:
             self._pump(freed=True)
 
@@ -208,7 +229,7 @@ class Pool:
         """A worker was told to stop."""
         link.crew.leave(link.worker)
         if link.crew.batch and not link.crew.taking:
-            self._pump_later(time.monotonic())
+            self._pump_later()
 
     def link_answered(self, link: Link, frame: Frame) -> None:
         """A batch came back."""
@@ -260,28 +281,29 @@ class Pool:
             else:
                 self._attempts.stranded(call)
 
-    def _enqueue(self, call: Call, lane: str, now: float, *, first: bool = False) -> None:
-        call.pool = self
-        call.behind = False
-        call.queued_at = now
-        self.schedule.add(call, lane, now, first=first)
+    def _pump_for(self, lane: str) -> None:
+        """Give out work that was queued, should a worker be there for it."""
         if self._pumping:
             return
         if self._idle or (lane == "realtime" and self._between_parts() is not None):
-            self._pump_later(now)
+            self._pump_later()
 
-    def _pump_later(self, now: float, *, freed: bool = False) -> None:
+    def _pump_later(self, *, freed: bool = False) -> None:
+        """Give out work once all that has come is queued."""
         if not self._pumping:
             self._pumping = True
-            self._loop.call_soon(self._pump_soon, now, freed)
+            self._after(partial(self._pump_behind, freed))
 
-    def _pump_soon(self, asked_at: float, freed: bool, gathered: int = 0) -> None:
-        """Give out work, perhaps only after what has arrived meanwhile is read."""
-        schedule, since = self.schedule, time.monotonic() - asked_at
-        if not gathered:
-            schedule.lagged(since)
-        if len(schedule) > gathered and schedule.gathers(since):
-            self._loop.call_soon(self._pump_soon, asked_at, freed, len(schedule))
+    def _pump_behind(self, freed: bool, asked_at: float) -> None:
+        self.schedule.lagged(time.monotonic() - asked_at)
+        self._gather(asked_at, freed, 0)
+
+    def _gather(self, asked_at: float, freed: bool, gathered: int) -> None:
+        """Give out work, perhaps only after what has arrived meanwhile is read and queued."""
+        waiting = len(self.schedule)
+        if waiting > gathered and self.schedule.gathers(time.monotonic() - asked_at):
+            again = partial(self._gather, asked_at, freed, waiting)
+            self._loop.call_soon(self._after, lambda _: again())
             return
         self._pumping = False
         self._pump(freed=freed)
@@ -475,8 +497,9 @@ def _leave_queue(call: Call) -> None:
 class Pools:
     """The pools of all resident releases."""
 
-    def __init__(self, limits: Limits, attempts: Attempts, log: Log) -> None:
+    def __init__(self, limits: Limits, attempts: Attempts, log: Log, after: After) -> None:
         self._limits = limits
+        self._after = after
         self._attempts = attempts
         self._log = log
         self._pools: dict[str, Pool] = {}
@@ -494,7 +517,8 @@ class Pools:
         for release, plan in plans.items():
             pool = self._pools.get(release)
             if pool is None:
-                pool = self._pools[release] = Pool(plan, self._limits, self._attempts, self._log)
+                pool = Pool(plan, self._limits, self._attempts, self._log, self._after)
+                self._pools[release] = pool
             pool.set_workers(targets[release].workers, targets[release].batch_workers)
 
     def abort(self) -> None:

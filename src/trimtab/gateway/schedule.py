@@ -7,6 +7,7 @@ the others take none of it while one of them works. Reasons and measurements:
 docs/decisions/0018-batching-and-admission.md, docs/decisions/0038-workers-of-the-batch-lane.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import exp
@@ -104,6 +105,7 @@ class Schedule:
         self.late: list[Call] = []
         self.gone: list[Call] = []
         self._limits = limits
+        self._few = min(limits.queue, limits.batch_requests)
         self._realtime, self._batch, self._shadow = self.lanes.values()
         self._realtime_at = -RECENT_SECONDS
         self._lag = self._waited = 0.0
@@ -127,9 +129,37 @@ class Schedule:
     def refusal(self, call: Call, lane: str, now: float) -> Refusal | None:
         """Why a call cannot be admitted; None when it can."""
         found = self.lanes[lane]
-        if found.requests and not found.fits(call):
+        if found.requests and not found.fits(1, call.rows, call.size):
             return Refusal(Shed.FULL)
         return self._hopeless(found, call.rows, call.due, now)
+
+    def admit(self, calls: Sequence[Call], lane: str, now: float) -> list[tuple[Call, Refusal]]:
+        """Let calls that came together wait; returns those that cannot be admitted, and why."""
+        if lane == "realtime" and self._admit_all(calls, now):
+            return []
+        refused: list[tuple[Call, Refusal]] = []
+        for call in calls:
+            refusal = self.refusal(call, lane, now)
+            if refusal is None:
+                self.add(call, lane, now)
+            else:
+                refused.append((call, refusal))
+        return refused
+
+    def _admit_all(self, calls: Sequence[Call], now: float) -> bool:
+        """Admit all realtime calls or none: where there is room and time enough for all of them,
+        as there mostly is, none needs to be looked at alone."""
+        rows = sum([call.rows for call in calls])
+        size = sum([call.size for call in calls])
+        left = min([call.due for call in calls]) - now
+        lane = self._realtime
+        if not lane.fits(len(calls), rows, size):
+            return False
+        if not self._ample(len(calls), rows, left * _CONFIDENCE, now):
+            return False
+        lane.add_all(calls, rows, size)
+        self._realtime_at = now
+        return True
 
     def turned_away(self, call: Call) -> Refusal | None:
         """Why a call that is not read yet cannot be admitted, whatever it holds.
@@ -138,6 +168,8 @@ class Schedule:
         asking for each.
         """
         found = self.lanes[call.lane]
+        if found.requests < self._few:
+            return None
         if found.crowded:
             return Refusal(Shed.FULL)
         if found.requests < self._limits.batch_requests:
@@ -151,7 +183,7 @@ class Schedule:
         cost, so that an estimate that is too high corrects itself.
         """
         left = due - now
-        if lane is self._realtime and self._ample(rows, left * _CONFIDENCE, now):
+        if lane is self._realtime and self._ample(1, rows, left * _CONFIDENCE, now):
             return None
         crew = self.crew_of(lane.name)
         if not crew.cost.known or not crew.taking or self._untried(lane, crew):
@@ -317,12 +349,12 @@ class Schedule:
             return turn.now
         return turn.now + turn.crew.cost.seconds(min(lane.rows, most)) / _CONFIDENCE
 
-    def _ample(self, rows: int, left: float, now: float) -> bool:
-        """Whether a realtime call is in time even if nothing were batched, as most are."""
+    def _ample(self, requests: int, rows: int, left: float, now: float) -> bool:
+        """Whether realtime calls are in time even if nothing were batched, as most are."""
         lane = self._realtime
         ahead = self.crew.ahead(now) + 2 * self._lag
         cost = self.crew.cost
-        return ahead + cost.without_batching(lane.requests + 1, lane.rows + rows) < left
+        return ahead + cost.without_batching(lane.requests + requests, lane.rows + rows) < left
 
     def _untried(self, lane: Lane, crew: Crew) -> bool:
         if lane.requests:

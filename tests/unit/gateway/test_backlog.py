@@ -1,8 +1,10 @@
-"""Requests that come faster than one pass of the event loop can begin them."""
+"""Requests are begun together, and those that one pass has no time for wait."""
 
 import asyncio
 import time
+from collections.abc import Sequence
 
+import pytest
 from tests.unit.gateway.scenarios import run
 from tests.unit.gateway.support import until
 
@@ -16,76 +18,174 @@ def _busy(seconds: float) -> None:
         pass
 
 
-def test_a_request_is_begun_at_once_while_the_pass_has_time() -> None:
+class Begun(list[list[int]]):
+    """What was begun together."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.begin = self._begin
+
+    def _begin(self, numbers: Sequence[int]) -> None:
+        self.append(list(numbers))
+        _busy(self.seconds)
+
+    @property
+    def flat(self) -> list[int]:
+        """All of it, in order."""
+        return [number for numbers in self for number in numbers]
+
+
+def test_what_one_turn_of_the_loop_brings_is_begun_together() -> None:
     async def scenario() -> None:
-        begun: list[int] = []
+        begun = Begun()
         backlog = Backlog(pass_seconds=60.0)
         for number in range(3):
-            backlog.give(begun.append, number, 10)
-        assert begun == [0, 1, 2]
-        assert len(backlog) == 0
+            backlog.give(begun.begin, number, 10)
+        assert begun == []
+        assert len(backlog) == 3
         await asyncio.sleep(0)
+        assert begun == [[0, 1, 2]]
+        assert len(backlog) == 0
+        assert not backlog.behind
+
+    run(scenario)
+
+
+def test_what_is_of_different_kinds_is_begun_in_order() -> None:
+    async def scenario() -> None:
+        begun, of_others = Begun(), Begun()
+        backlog = Backlog(pass_seconds=60.0)
+        for number, kind in enumerate((begun, begun, of_others, begun)):
+            backlog.give(kind.begin, number, 10)
+        await asyncio.sleep(0)
+        assert begun == [[0, 1], [3]]
+        assert of_others == [[2]]
+
+    run(scenario)
+
+
+def test_long_bodies_and_many_requests_are_not_begun_in_one_go() -> None:
+    async def scenario() -> None:
+        begun = Begun()
+        backlog = Backlog(pass_seconds=60.0)
+        for number in range(3):
+            backlog.give(begun.begin, number, backlogs.TOGETHER_BYTES)
+        await asyncio.sleep(0)
+        assert begun == [[0], [1], [2]]
+        for number in range(backlogs.TOGETHER + 1):
+            backlog.give(begun.begin, number, 1)
+        await asyncio.sleep(0)
+        assert [len(numbers) for numbers in begun[3:]] == [backlogs.TOGETHER, 1]
 
     run(scenario)
 
 
 def test_what_a_pass_has_no_time_for_waits_and_is_begun_in_order() -> None:
     async def scenario() -> None:
-        begun: list[int] = []
-
-        def begin(number: int) -> None:
-            begun.append(number)
-            _busy(0.002)
-
+        begun = Begun(0.002)
         backlog = Backlog(pass_seconds=0.001)
         for number in range(5):
-            backlog.give(begin, number, 10)
-        assert begun == [0]
-        assert len(backlog) == 4
-        await until(lambda: len(begun) == 5)
-        assert begun == [0, 1, 2, 3, 4]
+            backlog.give(begun.begin, number, backlogs.TOGETHER_BYTES)
         await asyncio.sleep(0)
+        assert begun == [[0]]
+        assert len(backlog) == 4
+        assert backlog.behind
+        await until(lambda: len(begun) == 5)
+        assert begun.flat == [0, 1, 2, 3, 4]
+        assert not backlog.behind
 
     run(scenario)
 
 
 def test_other_work_of_the_loop_goes_between_two_passes() -> None:
     async def scenario() -> None:
-        begun: list[int] = []
+        begun = Begun()
         backlog = Backlog(pass_seconds=0.0)
         for number in range(4):
-            backlog.give(begun.append, number, 10)
+            backlog.give(begun.begin, number, backlogs.TOGETHER_BYTES)
         for passes in range(1, 5):
             await asyncio.sleep(0)
             assert len(begun) <= passes
-        await until(lambda: begun == [0, 1, 2, 3])
+        await until(lambda: begun.flat == [0, 1, 2, 3])
 
     run(scenario)
 
 
 def test_a_request_does_not_overtake_those_that_wait() -> None:
     async def scenario() -> None:
-        begun: list[int] = []
+        begun = Begun()
         backlog = Backlog(pass_seconds=0.0)
-        backlog.give(begun.append, 0, 10)
-        backlog.give(begun.append, 1, 10)
+        backlog.give(begun.begin, 0, backlogs.TOGETHER_BYTES)
+        backlog.give(begun.begin, 1, backlogs.TOGETHER_BYTES)
         await asyncio.sleep(0)
-        backlog.give(begun.append, 2, 10)
-        await until(lambda: begun == [0, 1, 2])
+        backlog.give(begun.begin, 2, 10)
+        await until(lambda: begun.flat == [0, 1, 2])
 
     run(scenario)
 
 
 def test_bodies_beyond_what_may_wait_are_begun_at_once() -> None:
     async def scenario() -> None:
-        begun: list[int] = []
+        begun = Begun()
+        backlog = Backlog()
+        backlog.give(begun.begin, 0, backlogs.MOST_BYTES)
+        backlog.give(begun.begin, 1, 1)
+        assert begun == [[1]]
+        await until(lambda: begun == [[1], [0]])
+        backlog.give(begun.begin, 2, 1)
+        assert begun == [[1], [0]]
+        await until(lambda: begun == [[1], [0], [2]])
+
+    run(scenario)
+
+
+def test_steps_follow_what_came_before_the_end_of_the_pass() -> None:
+    async def scenario() -> None:
+        done: list[object] = []
+        backlog = Backlog(pass_seconds=60.0)
+
+        def begin(numbers: Sequence[int]) -> None:
+            backlog.after(lambda _: done.append(f"after {numbers}"))
+            done.append(numbers)
+
+        def step(_: float) -> None:
+            done.append("step")
+            backlog.after(lambda _: done.append("its own step"))
+
+        before = time.monotonic()
+        backlog.after(step)
+        backlog.after(lambda opened: done.append(before <= opened <= time.monotonic()))
+        backlog.give(begin, 1, 1)
+        await asyncio.sleep(0)
+        assert done == [[1], "step", True, "after [1]", "its own step"]
+
+    run(scenario)
+
+
+def test_a_step_that_fails_holds_up_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        begun, done = Begun(), list[float]()
         backlog = Backlog(pass_seconds=0.0)
-        backlog.give(begun.append, 0, backlogs.MOST_BYTES)
-        backlog.give(begun.append, 1, 1)
-        assert begun == [1]
-        await until(lambda: begun == [1, 0])
-        backlog.give(begun.append, 2, 1)
-        assert begun == [1, 0]
-        await until(lambda: begun == [1, 0, 2])
+
+        def fail(_: float) -> None:
+            raise ValueError("a bug")
+
+        backlog.after(fail)
+        backlog.after(done.append)
+        for number in range(2):
+            backlog.give(begun.begin, number, backlogs.TOGETHER_BYTES)
+        await until(lambda: begun.flat == [0, 1] and len(done) == 1)
+
+    run(scenario)
+    assert "a bug" in caplog.text
+
+
+def test_a_pass_knows_the_time_of_day() -> None:
+    async def scenario() -> None:
+        backlog = Backlog()
+        backlog.epoch = 0.0
+        backlog.after(lambda _: None)
+        await asyncio.sleep(0)
+        assert backlog.epoch + time.monotonic() == pytest.approx(time.time(), abs=1.0)
 
     run(scenario)

@@ -49,7 +49,7 @@ def test_what_had_no_turn_for_half_of_its_time_is_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def late(_: Backlog, begin: Begin, what: Any, size: int) -> None:
-        asyncio.get_running_loop().call_later(0.04, begin, what)
+        asyncio.get_running_loop().call_later(0.04, begin, [what])
 
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(1))
@@ -71,7 +71,7 @@ def test_what_had_no_turn_until_its_time_was_over_is_refused_at_the_pace_of_refu
     """Told 504 at once, a flood of them would come again sooner than anything can be answered."""
 
     def late(_: Backlog, begin: Begin, what: Any, size: int) -> None:
-        asyncio.get_running_loop().call_later(0.04, begin, what)
+        asyncio.get_running_loop().call_later(0.04, begin, [what])
 
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(1))
