@@ -38,13 +38,21 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     outputs: list[Any]
 
 
-def answer_body(call: Call, values: Sequence[OutputValues], start: int) -> bytes:
-    """The answer to a call whose rows begin at `start` in the batch's values."""
-    rows = call.rows
+def answer(call: Call, values: Sequence[OutputValues], start: int) -> tuple[bytes, bytes]:
+    """Header lines and body of the answer to a call whose rows begin at `start` in the batch's
+    values."""
+    rows, request_id, plan = call.rows, call.request_id, call.plan
     chosen = values if call.outputs is None else [values[p] for p in call.outputs]
-    form = _form(call.route.name, call.plan, call.outputs, rows)
-    written = [each.written(start, rows) for each in chosen]
-    return form % (encode_json(call.request_id), *written)
+    one = rows == 1
+    written = [
+        each.singles[start] if one and each.singles else each.written(start, rows)
+        for each in chosen
+    ]
+    form = _form(call.route.name, plan, call.outputs, rows)
+    if _plain_id(request_id) and call.trace is None:
+        said = request_id.encode()
+        return b"%b%b\r\n" % (plan.json_headers, said), form % (b'"%b"' % said, *written)
+    return answer_headers(call), form % (encode_json(request_id), *written)
 
 
 @lru_cache(maxsize=1024)

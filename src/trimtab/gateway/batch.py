@@ -1,10 +1,14 @@
 """What a worker is sent at once: several whole calls, or a part of one that is cut."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from trimtab.gateway.call import Call
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.table import RouteView
+from trimtab.gateway.tracing import Trace
 from trimtab.gateway.values import Inputs, OutputValues
 
 NUMBER_BYTES = 8
@@ -48,14 +52,43 @@ class Cut:
         return values, Timing(self._features, self._model)
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Columns(NamedTuple):
+    """What the log and the histograms need to know of calls, an entry for each."""
+
+    request_id: tuple[str, ...]
+    rows: tuple[int, ...]
+    event_time: tuple[float, ...]
+    received_at: tuple[float, ...]
+    mode: tuple[str, ...]
+    lane: tuple[str, ...]
+    weight: tuple[int, ...]
+    unit: tuple[int, ...]
+    attempt: tuple[int, ...]
+    shadow: tuple[bool, ...]
+    started_at: tuple[float, ...]
+    parsed_at: tuple[float, ...]
+    queued_at: tuple[float, ...]
+    sent_at: tuple[float, ...]
+    inputs: tuple[Inputs | None, ...]
+    trace: tuple[Trace | None, ...]
+
+    @classmethod
+    def of(cls, calls: Sequence[Call]) -> "Columns":
+        """Those of calls, of which there is at least one."""
+        return cls(*zip(*map(_of_each, calls), strict=True))
+
+
+_of_each = attrgetter(*Columns._fields)
+
+
+class Together(NamedTuple):
     """Calls of one deployment that were sent and answered in one batch, of which each has the rows
     from its entry in `starts` on. `matrix` are their values in one, as they were sent; None where
     they were not sent so, or with others'."""
 
     calls: list[Call]
     starts: list[int]
+    columns: Columns
     matrix: bytes | None = None
 
 
@@ -137,17 +170,21 @@ class Batch:
 
     def answered(self) -> list[Together]:
         """The same, by deployment."""
-        current = self.current()
-        found: dict[RouteView, Together] = {}
-        for call, start in current:
-            together = found.get(call.route)
-            if together is None:
-                together = found[call.route] = Together([], [])
-            together.calls.append(call)
-            together.starts.append(start)
-        if len(found) == 1 and len(current) == len(self.sent):
-            return [Together(each.calls, each.starts, self.matrix) for each in found.values()]
-        return list(found.values())
+        found: dict[RouteView, tuple[list[Call], list[int]]] = {}
+        route, calls, starts = None, list[Call](), list[int]()
+        for call, attempt, start in self.sent:
+            if call.done or call.attempt != attempt:
+                continue
+            if call.route is not route:
+                route = call.route
+                calls, starts = found.setdefault(route, ([], []))
+            calls.append(call)
+            starts.append(start)
+        alone = len(found) == 1 and sum(len(calls) for calls, _ in found.values()) == len(self.sent)
+        matrix = self.matrix if alone else None
+        return [
+            Together(calls, starts, Columns.of(calls), matrix) for calls, starts in found.values()
+        ]
 
     def inputs(self, plan: Plan) -> list[Inputs]:
         """The values to send, in the order of the rows."""

@@ -130,7 +130,7 @@ class Dispatcher:
             if batch.lane != "shadow":
                 self._answer(together, values)
             encode = (time.monotonic() - now) / len(together.calls)
-            self._layers.observe(together.calls, batch.lane, timing, (now, encode))
+            self._layers.observe(together, batch.lane, timing, (now, encode))
 
     def failed(self, call: Call, stage: str, message: str) -> None:
         """The release failed a call on its own: asking it again would fail again.

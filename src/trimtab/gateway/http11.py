@@ -276,12 +276,12 @@ class Connection(asyncio.Protocol):
 
     def _recognised(self, data: bytes) -> bytes:
         """Take whole requests whose head is known off the front; the parser gets the rest."""
-        start = 0
-        while start < len(data) and not self._ignore:
+        start, size, heads = 0, len(data), self.server.heads
+        while start < size and not self._ignore:
             end = data.find(b"\r\n\r\n", start) + 4
             head = data[start:end] if 4 <= end <= start + LONGEST_KNOWN_HEAD else b""
-            known = self.server.heads.get(head)
-            if known is None or end + known.length > len(data):
+            known = heads.get(head)
+            if known is None or end + known.length > size:
                 self._head = head
                 break
             start = end + known.length

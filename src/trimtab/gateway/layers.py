@@ -1,13 +1,9 @@
 """Where the time of an answered attempt went, layer by layer."""
 
-from collections.abc import Sequence
-from operator import attrgetter
-
 import numpy as np
 
 from trimtab.domain import telemetry
-from trimtab.gateway.batch import Timing
-from trimtab.gateway.call import Call
+from trimtab.gateway.batch import Timing, Together
 from trimtab.gateway.metrics import Meter
 
 LAYERS = (
@@ -21,8 +17,6 @@ in `transfer`. `encode` is a call's share of making and logging the answers of i
 TOGETHER = 1024
 """Attempts that are counted at once: arrays cost about as much for a single one."""
 
-_times = attrgetter("started_at", "parsed_at", "queued_at", "attempt", "rows")
-
 
 class Layers:
     """The histograms of every deployment, release and lane, found once."""
@@ -33,24 +27,27 @@ class Layers:
         meter.settle_first(self.settle)
 
     def observe(
-        self, calls: Sequence[Call], lane: str, timing: Timing, answered: tuple[float, float]
+        self, together: Together, lane: str, timing: Timing, answered: tuple[float, float]
     ) -> None:
-        """Count attempts of one deployment that were answered together: when (monotonic), and in
-        how many seconds each was then encoded."""
-        first = calls[0]
+        """Count attempts that were answered together: when (monotonic), and in how many seconds
+        each was then encoded."""
+        calls, of, first = together.calls, together.columns, together.calls[0]
         labels = (first.route.name, first.plan.name, lane)
         spent = self._found.get(labels)
         if spent is None:
             spent = self._found[labels] = _Spent(self._meter, labels)
-        for call in calls:
-            spent.calls += _times(call)
+        spent.started += of.started_at
+        spent.parsed += of.parsed_at
+        spent.queued += of.queued_at
+        spent.attempt += of.attempt
+        spent.rows += of.rows
         spent.batches += (len(calls), first.freed_at, first.sent_at)
         spent.batches += (timing.features, timing.model, *answered)
-        if len(spent.calls) >= TOGETHER * _OF_CALL:
+        if len(spent.started) >= TOGETHER:
             spent.settle()
-        for call in calls:
-            if call.trace is not None and call.trace.recording is not None:
-                call.trace.recording.answered(call, timing, *answered)
+        for call, trace in zip(calls, of.trace, strict=True) if any(of.trace) else ():
+            if trace is not None and trace.recording is not None:
+                trace.recording.answered(call, timing, *answered)
 
     def settle(self) -> None:
         """Bring what was observed into the histograms."""
@@ -58,29 +55,39 @@ class Layers:
             spent.settle()
 
 
-_OF_CALL, _OF_BATCH = 5, 7
+_OF_BATCH = 7
 
 
 class _Spent:
-    """The times of attempts that are not in their histograms yet: in `calls` what is of each, in
-    `batches` what is of all that were answered together, number by number."""
+    """The times of attempts that are not in their histograms yet: in lists with an entry for each,
+    and in `batches`, number by number, what is of all that were answered together."""
 
-    __slots__ = ("_layers", "_rows", "batches", "calls")
+    __slots__ = (
+        *("_layers", "_rows", "batches"),
+        *("attempt", "parsed", "queued", "rows", "started"),
+    )
 
     def __init__(self, meter: Meter, labels: tuple[str, str, str]) -> None:
-        self.calls: list[float] = []
+        self.started: list[float] = []
+        self.parsed: list[float] = []
+        self.queued: list[float] = []
+        self.attempt: list[int] = []
+        self.rows: list[int] = []
         self.batches: list[float] = []
         self._layers = [meter.histogram(telemetry.DURATION, (*labels, layer)) for layer in LAYERS]
         self._rows = meter.histogram(telemetry.ROWS, labels)
 
     def settle(self) -> None:
         """Count them."""
-        if not self.calls:
+        if not self.started:
             return
-        started, parsed, queued, attempt, rows = np.array(self.calls).reshape(-1, _OF_CALL).T
+        kept: tuple[list[float] | list[int], ...]
+        kept = (self.started, self.parsed, self.queued, self.attempt, self.rows)
+        started, parsed, queued, attempt, rows = [np.array(each, np.float64) for each in kept]
         batches = np.array(self.batches).reshape(-1, _OF_BATCH)
-        self.calls.clear()
         self.batches.clear()
+        for times in kept:
+            times.clear()
         each = np.repeat(batches[:, 1:], batches[:, 0].astype(np.intp), axis=0).T
         freed, sent, features, model, now, encode = each
         first = (attempt == 0) & (parsed > 0)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain
-from operator import attrgetter
+from operator import sub
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -19,11 +19,6 @@ from trimtab.gateway.values import Inputs, OutputValues, packed
 from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema, LogSink, Texts
 
 T = TypeVar("T")
-
-_of_each = attrgetter(
-    *("request_id", "rows", "event_time", "received_at", "mode", "lane", "weight", "unit"),
-    *("attempt", "shadow", "sent_at", "queued_at", "started_at", "inputs", "trace"),
-)
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -168,32 +163,30 @@ def _answered(
     timing: Timing,
     now: float,
 ) -> Answered:
-    calls = together.calls
-    first = calls[0]
-    columns = zip(*map(_of_each, calls), strict=True)
-    ids, rows, event_time, received_at, mode, lane, weight, unit, attempt, shadow, *times = columns
-    sent_at, queued_at, started_at, inputs, traces = times
+    of, first = together.columns, together.calls[0]
     return Answered(
-        list(ids),
-        list(rows),
-        packed(event_time),
-        packed(received_at),
-        _once(mode),
-        _once(lane),
+        list(of.request_id),
+        list(of.rows),
+        packed(of.event_time),
+        packed(of.received_at),
+        _once(of.mode),
+        _once(of.lane),
         first.route.rollout,
-        _once(weight),
-        _once(unit),
-        _once(attempt),
-        _once([not each for each in shadow]),
+        _once(of.weight),
+        _once(of.unit),
+        _once(of.attempt),
+        _once([not shadow for shadow in of.shadow]) if any(of.shadow) else True,
         Outcome.OK,
         first.worker,
-        packed([sent - queued for sent, queued in zip(sent_at, queued_at, strict=True)]),
+        packed(list(map(sub, of.sent_at, of.queued_at))),
         timing.model,
-        packed([now - started for started in started_at]),
-        together.matrix or _inputs(first.plan, schema, [i for i in inputs if i is not None]),
-        _keys(calls) if first.route.key is not None else None,
+        packed([now - started for started in of.started_at]),
+        together.matrix or _inputs(first.plan, schema, [i for i in of.inputs if i is not None]),
+        _keys(together.calls) if first.route.key is not None else None,
         [_output(each, together) for each in values],
-        _once([None if trace is None else trace.id for trace in traces]),
+        _once([None if trace is None else trace.id for trace in of.trace])
+        if any(of.trace)
+        else None,
     )
 
 
@@ -233,7 +226,7 @@ def _keys(calls: Sequence[Call]) -> Texts:
 
 def _output(values: OutputValues, together: Together) -> bytes | Texts:
     """One output of these calls, whose rows need not be all of the batch's."""
-    if sum([call.rows for call in together.calls]) == values.rows:
+    if sum(together.columns.rows) == values.rows:
         return values.logged(0, values.rows)
     each = zip(together.calls, together.starts, strict=True)
     return _chained([values.logged(start, call.rows) for call, start in each])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from trimtab.gateway import turns
-from trimtab.gateway.answers import answer_body, answer_headers, answer_parts, call_headers
+from trimtab.gateway.answers import answer, answer_headers, answer_parts, call_headers
 from trimtab.gateway.asked import wanted_outputs
 from trimtab.gateway.binary import (
     MIXED,
@@ -75,8 +75,8 @@ class RestCaller:
             return partial(self._exchange.respond, 200, b"".join(parts), headers)
         if call.rows > turns.TURN_CELLS:
             return partial(self._answer_in_turns, call, values, start)
-        body = answer_body(call, values, start)
-        return partial(self._exchange.respond, 200, body, answer_headers(call))
+        headers, body = answer(call, values, start)
+        return partial(self._exchange.respond, 200, body, headers)
 
     def _answer_in_turns(self, call: Call, values: Sequence[OutputValues], start: int) -> None:
         """Encode and send an answer of many rows, while others are answered."""

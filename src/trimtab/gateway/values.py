@@ -116,9 +116,13 @@ def fits(plan: Plan, matrix: NDArray[np.float64]) -> bool:
 
 
 class OutputValues:
-    """One output of a batch, as the worker sent it."""
+    """One output of a batch, as the worker sent it.
 
-    __slots__ = ("_encoded", "_flat", "_logged", "_text_size", "_written", "data", "output", "rows")
+    `singles` has each row as the elements of an array in JSON once the first was `written` alone,
+    as most rows of a batch then are.
+    """
+
+    __slots__ = ("_encoded", "_flat", "_logged", "_text_size", "data", "output", "rows", "singles")
 
     def __init__(self, output: OutputPlan, data: Bytes, rows: int) -> None:
         """Raises `FrameError` when `data` holds no `rows` texts."""
@@ -127,7 +131,7 @@ class OutputValues:
         self.rows = rows
         self._logged: Texts | bytes | None = None
         self._flat: list[Any] | None = None
-        self._written: list[bytes] | None = None
+        self.singles: list[bytes] = []
         self._encoded: dict[str | None, bytes] | None = None
         self._text_size = 0
         if output.kind == "text":
@@ -156,12 +160,10 @@ class OutputValues:
 
     def written(self, start: int, rows: int) -> bytes:
         """Some rows as the elements of an array in JSON."""
-        if rows == 1 and self._written is not None:
-            return self._written[start]
         if rows * self.output.width != 1 or self.rows > WRITTEN_TOGETHER:
             return _encode_json(self.of(start, rows))[1:-1]
-        self._written = _encode_lines(self.flat).split(b"\n")
-        return self._written[start]
+        self.singles = _encode_lines(self.flat).split(b"\n")
+        return self.singles[start]
 
     def raw(self, start: int, rows: int) -> Bytes:
         """Some rows as bytes for an answer; a missing text cannot be told from an empty one."""

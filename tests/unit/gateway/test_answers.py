@@ -9,7 +9,14 @@ import pytest
 from tests.unit.gateway.support import target
 
 from trimtab.domain.signature import Column, Datatype, Output, Signature
-from trimtab.gateway.answers import Answer, answer_body, encode_json, id_value, output_tensor
+from trimtab.gateway.answers import (
+    Answer,
+    answer,
+    answer_headers,
+    encode_json,
+    id_value,
+    output_tensor,
+)
 from trimtab.gateway.call import Call
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.values import WRITTEN_TOGETHER, OutputValues
@@ -33,24 +40,28 @@ def values(rows: int) -> list[OutputValues]:
     return [OutputValues(*each, rows) for each in zip(PLAN.outputs, data, strict=True)]
 
 
-def asked(rows: int, outputs: tuple[int, ...] | None = None, name: str = "50 %d") -> Call:
-    """A call of a deployment with an odd name, by a client with an odd id."""
-    caller, route = SimpleNamespace(), SimpleNamespace(name=name)
+ODD, PLAIN = 'one %d "of" many', "3f9a-1"
+
+
+def asked(rows: int, outputs: tuple[int, ...] | None = None, request_id: str = ODD) -> Call:
+    """A call of a deployment with an odd name."""
+    caller, route = SimpleNamespace(), SimpleNamespace(name="50 %d")
     call = Call(cast(Any, caller), cast(Any, route), PLAN)
-    call.rows, call.outputs, call.request_id = rows, outputs, 'one %d "of" many'
+    call.rows, call.outputs, call.request_id = rows, outputs, request_id
     return call
 
 
+@pytest.mark.parametrize("request_id", [ODD, PLAIN])
 @pytest.mark.parametrize("outputs", [None, (1,), (2, 0)])
 @pytest.mark.parametrize(("rows", "start", "of"), [(1, 0, 3), (1, 2, 3), (3, 0, 3), (2, 1, 4)])
 def test_an_answer_is_what_encoding_all_of_it_gives(
-    rows: int, start: int, of: int, outputs: tuple[int, ...] | None
+    rows: int, start: int, of: int, outputs: tuple[int, ...] | None, request_id: str
 ) -> None:
-    batch, call = values(of), asked(rows, outputs)
+    batch, call = values(of), asked(rows, outputs, request_id)
     chosen = batch if outputs is None else [batch[place] for place in outputs]
     tensors = [output_tensor(each, start, rows) for each in chosen]
     whole = Answer(call.route.name, PLAN.version, call.request_id, tensors)
-    assert answer_body(call, batch, start) == encode_json(whole)
+    assert answer(call, batch, start) == (answer_headers(call), encode_json(whole))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +78,8 @@ def test_texts_as_bytes_are_those_of_the_rows_and_empty_where_missing(
 
 @pytest.mark.parametrize("of", [WRITTEN_TOGETHER, WRITTEN_TOGETHER + 1])
 def test_a_single_row_is_the_same_in_any_company(of: int) -> None:
-    tensors = msgspec.json.decode(answer_body(asked(1), values(of), 5))["outputs"]
+    _, body = answer(asked(1), values(of), 5)
+    tensors = msgspec.json.decode(body)["outputs"]
     assert [tensor["data"] for tensor in tensors] == [[5.0], ['5 "%b"\n'], [10.0, 11.0]]
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from trimtab.domain import telemetry
-from trimtab.gateway.batch import Timing
+from trimtab.gateway.batch import Columns, Timing, Together
 from trimtab.gateway.call import Call
 from trimtab.gateway.layers import LAYERS, TOGETHER, Layers
 from trimtab.gateway.metrics import Meter
@@ -24,6 +24,11 @@ def call(started: float, rows: int = 1, attempt: int = 0) -> Call:
     return made
 
 
+def together(*calls: Call) -> Together:
+    """Calls that were answered in one batch."""
+    return Together(list(calls), list(range(len(calls))), Columns.of(calls))
+
+
 def seen(meter: Meter, lane: str = "realtime") -> dict[str, tuple[int, float]]:
     """How often each layer was counted, and for how many seconds."""
     observed = meter.observed(telemetry.DURATION)
@@ -34,7 +39,7 @@ def seen(meter: Meter, lane: str = "realtime") -> dict[str, tuple[int, float]]:
 def test_what_is_read_is_all_that_was_observed() -> None:
     meter = Meter()
     layers = Layers(meter)
-    layers.observe([call(1.0), call(1.0, rows=3)], "realtime", TIMING, (1.010, 0.0005))
+    layers.observe(together(call(1.0), call(1.0, rows=3)), "realtime", TIMING, (1.010, 0.0005))
     assert seen(meter) == {
         "parse": (2, 0.002),
         "route": (2, 0.002),
@@ -53,7 +58,7 @@ def test_what_is_read_is_all_that_was_observed() -> None:
 def test_a_later_attempt_is_neither_read_nor_routed_again() -> None:
     meter = Meter()
     layers = Layers(meter)
-    layers.observe([call(1.0), call(1.0, attempt=1)], "batch", TIMING, (1.010, 0.0))
+    layers.observe(together(call(1.0), call(1.0, attempt=1)), "batch", TIMING, (1.010, 0.0))
     counted = seen(meter, "batch")
     assert (counted["parse"][0], counted["route"][0], counted["total"][0]) == (1, 1, 2)
 
@@ -63,7 +68,7 @@ def test_a_worker_that_was_free_before_a_call_came_made_nobody_wait() -> None:
     layers = Layers(meter)
     made = call(1.0)
     made.freed_at = 0.5
-    layers.observe([made], "realtime", TIMING, (1.010, 0.0))
+    layers.observe(together(made), "realtime", TIMING, (1.010, 0.0))
     counted = seen(meter)
     assert (counted["queue"], counted["batch_wait"]) == ((1, 0.0), (1, 0.003))
 
@@ -74,5 +79,5 @@ def test_many_attempts_are_counted_without_being_read(company: int) -> None:
     layers = Layers(meter)
     kept = meter.histogram(telemetry.DURATION, ("d", "m@1", "realtime", "total"))
     for _ in range(TOGETHER // company):
-        layers.observe([call(1.0)] * company, "realtime", TIMING, (1.010, 0.0))
+        layers.observe(together(*[call(1.0)] * company), "realtime", TIMING, (1.010, 0.0))
     assert sum(kept.buckets[0]) == TOGETHER

@@ -34,7 +34,7 @@ from tests.unit.gateway.support import (
 
 from trimtab.backends.spool import SpoolLog
 from trimtab.domain.routing import DeploymentRoute
-from trimtab.gateway.answers import answer_body
+from trimtab.gateway.answers import answer
 from trimtab.gateway.assign import goes_to_canary, unit_hash
 from trimtab.gateway.call import Call
 from trimtab.gateway.schedule import Limits
@@ -169,12 +169,12 @@ def test_work_that_a_busy_gateway_gathers_goes_back_to_its_callers(tmp_path: Pat
 def test_an_answer_that_cannot_be_encoded_costs_only_its_sender(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(call: Call, values: list[OutputValues], start: int) -> bytes:
+    def broken(call: Call, values: list[OutputValues], start: int) -> tuple[bytes, bytes]:
         if call.request_id == "odd":
             raise RuntimeError("a bug")
-        return answer_body(call, values, start)
+        return answer(call, values, start)
 
-    monkeypatch.setattr("trimtab.gateway.rest.answer_body", broken)
+    monkeypatch.setattr("trimtab.gateway.rest.answer", broken)
 
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(1))
