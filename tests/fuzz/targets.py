@@ -98,7 +98,7 @@ def _http11(data: bytes) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
-    def handle(exchange: Exchange) -> None:
+    def handle(exchange: Exchange, _: int) -> None:
         try:
             heading(exchange.headers)
         except Fault as fault:

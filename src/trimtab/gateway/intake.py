@@ -1,6 +1,7 @@
 """Where every protocol hands over what it has read: a call gets its id, times and deadline."""
 
 import os
+from itertools import count
 
 from trimtab.domain.trace_context import TraceContext
 from trimtab.gateway.asked import Asked
@@ -26,12 +27,11 @@ class Intake:
         self._tracer = tracer
         self._backlog = backlog
         self._id_prefix = os.urandom(6).hex()
-        self._made_ids = 0
+        self._numbers = count(1)
 
     def make_id(self) -> str:
         """A request id that no other gateway process makes."""
-        self._made_ids += 1
-        return f"{self._id_prefix}-{self._made_ids}"
+        return f"{self._id_prefix}-{next(self._numbers)}"
 
     def can_answer(self, plan: Plan) -> bool:
         """Whether a worker of the release is connected."""

@@ -24,7 +24,7 @@ from trimtab.gateway.tensors import (
     miscounted,
     missing,
 )
-from trimtab.gateway.values import Inputs, fits, inputs_of_columns, packed
+from trimtab.gateway.values import Inputs, fits, inputs_of_columns, packed, packer
 from trimtab.ports.logsink import Texts
 
 _decode_any = msgspec.json.Decoder().decode
@@ -117,7 +117,7 @@ def _plain_matrix(tensor: InputTensor) -> Inputs | None:
     rows, width = tensor.shape
     if len(values) != rows * width or not values:
         return None
-    return Inputs(rows, packed(values), None, None)
+    return Inputs(rows, packer(len(values))(*values), None, None)
 
 
 def _check_datatype(tensor: InputTensor, column: ColumnPlan) -> None:

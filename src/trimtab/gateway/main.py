@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -23,7 +24,7 @@ from trimtab.gateway.export import Exports
 from trimtab.gateway.front import Front, register_gauges
 from trimtab.gateway.grpc_front import GrpcFront
 from trimtab.gateway.http2_server import Http2Server
-from trimtab.gateway.http11 import Exchange, HttpServer
+from trimtab.gateway.http11 import HttpServer
 from trimtab.gateway.intake import Intake
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
@@ -112,8 +113,7 @@ class Gateway:
         intake = Intake(dispatcher, waker, self._exports.tracer, self.backlog)
         directory = Directory(self.table, intake, meter)
         self._front = Front(directory, intake, self.recorder, meter, log)
-        self._begin = self._front.begin
-        self.http = HttpServer(self._take)
+        self.http = HttpServer(partial(self.backlog.give, self._front.begin))
         self._grpc_front = GrpcFront(directory, intake, self.backlog, log)
         self.http2 = Http2Server(self._grpc_front.begin)
         self._servers: list[asyncio.Server] = []
@@ -177,9 +177,6 @@ class Gateway:
         self.recorder.close()
         self._peers.leave()
         await self._exports.finish()
-
-    def _take(self, exchange: Exchange) -> None:
-        self.backlog.give(self._begin, exchange, len(exchange.body))
 
     async def _listen(self, number: int, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept on an inherited socket."""

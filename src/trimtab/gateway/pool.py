@@ -398,7 +398,7 @@ class Pool:
         alone = len(batch.sent) == 1 and not first.failures
         if alone or batch.lane == "shadow" or not crew.cost.known:
             return inf
-        left = max(call.due for call in batch.calls) - now
+        left = max([call.due for call in batch.calls]) - now
         usual = max(batch.ends_at - now, self._longest)
         return max(SHARED_PATIENCE * left, SLOW * usual, LEAST_PATIENCE)
 

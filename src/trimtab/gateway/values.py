@@ -92,7 +92,7 @@ def inputs_of_columns(plan: Plan, rows: int, columns: list[Any], key: Texts | No
 
 def packed(values: Sequence[float | None]) -> bytes:
     """Numbers as float64, one after another; None as NaN."""
-    pack = _packer(len(values))
+    pack = packer(len(values))
     try:
         return pack(*values)
     except struct.error:
@@ -100,7 +100,8 @@ def packed(values: Sequence[float | None]) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _packer(count: int) -> Callable[..., bytes]:
+def packer(count: int) -> Callable[..., bytes]:
+    """What packs so many numbers, given one by one, as float64."""
     return struct.Struct(f"<{count}d").pack
 
 

@@ -54,7 +54,7 @@ def seen(server_type: type[HttpServer], stream: bytes, cuts: list[int], *, twice
     """
     found: list[Any] = []
 
-    def handle(exchange: Exchange) -> None:
+    def handle(exchange: Exchange, _: int) -> None:
         facts = (exchange.method, exchange.path, dict(exchange.headers), exchange.body)
         found.append((*facts, exchange.keep_alive))
         exchange.respond(200, exchange.path)
@@ -156,7 +156,7 @@ def test_good_requests_are_learnt_and_then_recognised() -> None:
     stream = b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}" * 2
 
     async def learnt() -> int:
-        server = HttpServer(lambda exchange: exchange.respond(200, b""))
+        server = HttpServer(lambda exchange, _: exchange.respond(200, b""))
         connect(server, [stream])
         return len(server.heads)
 

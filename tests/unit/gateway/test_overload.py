@@ -53,8 +53,8 @@ def test_what_had_no_turn_for_half_of_its_time_is_refused_unread(
 
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(1))
+        monkeypatch.setattr(Backlog, "give", late)
         async with running(tmp_path, STABLE) as it:
-            monkeypatch.setattr(Backlog, "give", late)
             refused = await it.infer(request(parameters={"timeout": 60_000}))
             assert refused.status_code == 429
             assert refused.headers["retry-after"] == "1"
@@ -75,8 +75,8 @@ def test_what_had_no_turn_until_its_time_was_over_is_refused_at_the_pace_of_refu
 
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(1))
+        monkeypatch.setattr(Backlog, "give", late)
         async with running(tmp_path, STABLE) as it:
-            monkeypatch.setattr(Backlog, "give", late)
             refused = await it.infer(request(parameters={"timeout": 20_000}))
             assert refused.status_code == 429
             assert one.sizes == []
