@@ -132,6 +132,10 @@ class Dispatcher:
             encode = (time.monotonic() - now) / len(together.calls)
             self._layers.observe(together, batch.lane, timing, (now, encode))
 
+    def quiet(self) -> None:
+        """No other answer of the release is to be expected soon: nobody waits for company."""
+        self._recorder.commit()
+
     def failed(self, call: Call, stage: str, message: str) -> None:
         """The release failed a call on its own: asking it again would fail again.
 

@@ -59,6 +59,9 @@ class Attempts(Protocol):
     def succeeded(self, batch: Batch, values: list[OutputValues], timing: Timing) -> None:
         """Every call of the batch was answered; some may no longer want it."""
 
+    def quiet(self) -> None:
+        """Nothing of the release waits or is with a worker."""
+
     def failed(self, call: Call, stage: str, message: str) -> None:
         """The release failed this call, which was alone in its batch."""
 
@@ -245,7 +248,9 @@ class Pool:
         else:
             header = frame.header
             self._failed(link, batch, str(header.get("stage")), str(header.get("message"))[:2000])
-        self._leave_if_done()
+        if not self._in_flight and not self.schedule.waiting:
+            self._attempts.quiet()
+            self._leave_if_done()
 
     def link_lost(self, link: Link, reason: str) -> None:
         """A worker died or was given up."""

@@ -35,7 +35,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 class Recorder:
     """Collects attempts with `add`, and runs `then` callbacks once they are in the spool.
 
-    What one turn of the event loop adds is spooled with one write.
+    What one turn of the event loop adds is spooled with one write, at its end or with `commit`.
     """
 
     def __init__(self, sink: LogSink, meter: Meter, log: Log) -> None:
@@ -79,7 +79,7 @@ class Recorder:
 
     async def flush(self) -> None:
         """Hand over what is spooled."""
-        self._commit()
+        self.commit()
         try:
             self._sink.seal()
         except OSError as error:
@@ -87,7 +87,7 @@ class Recorder:
 
     def close(self) -> None:
         """Spool and hand over what is left."""
-        self._commit()
+        self.commit()
         try:
             self._sink.close()
         except OSError as error:
@@ -96,9 +96,9 @@ class Recorder:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._commit)
+            self._loop.call_soon(self.commit)
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
         """One write for all new attempts, then the answers that waited for it."""
         self._scheduled = False
         if self._attempts:

@@ -118,10 +118,9 @@ class Simulation:
         call.lane, call.queued_at = arrival.lane, now
         call.started_at = now
         call.due = call.deadline = now + arrival.timeout
-        if self.schedule.refusal(call, arrival.lane, now) is not None:
+        if self.schedule.admit([call], arrival.lane, now):
             self.seen[arrival.lane].refused += 1
         else:
-            self.schedule.add(call, arrival.lane, now)
             self._at(call.due, lambda _: self._expired(call))
             self._pump(now, freed=False)
         self._arrive_next(coming)

@@ -1,9 +1,15 @@
 """What the schedule does under load, in simulated time: goodput, fairness, bounded parts."""
 
+from copy import deepcopy
+from functools import cache
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.gateway.simulation import Simulation, line, merged, poisson, waiting
 
-from trimtab.gateway.schedule import Limits
+from trimtab.gateway.call import Call
+from trimtab.gateway.schedule import Limits, Schedule
 
 SECONDS = 6.0
 
@@ -115,3 +121,52 @@ def test_a_full_batch_is_not_kept_to_gather_more() -> None:
     assert it.schedule.gathers(0.0)
     it.schedule.add(waiting(), "realtime", SECONDS)
     assert not it.schedule.gathers(0.0)
+
+
+ROOM = Limits(queue=6, queue_rows=40, queue_bytes=400, batch_requests=4)
+
+
+@cache
+def learned() -> Schedule:
+    """A schedule with one worker, whose batches were seen to take 10 ms and 1 ms a row."""
+    it = Simulation(1, line(0.01, 0.001), ROOM)
+    it.run(poisson(20.0, SECONDS), SECONDS)
+    return it.schedule
+
+
+def coming(facts: list[tuple[int, int, float]]) -> list[Call]:
+    """Calls of so many rows and bytes that expire after so many seconds."""
+    calls = []
+    for rows, size, left in facts:
+        call = waiting(rows)
+        call.size, call.due = size, SECONDS + left
+        calls.append(call)
+    return calls
+
+
+@pytest.mark.parametrize("lane", ["realtime", "batch"])
+@given(
+    facts=st.lists(
+        st.tuples(st.integers(1, 20), st.integers(0, 200), st.floats(0.0, 0.2)),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_calls_that_come_together_are_admitted_as_if_each_came_alone(
+    lane: str, facts: list[tuple[int, int, float]]
+) -> None:
+    together, alone = deepcopy(learned()), deepcopy(learned())
+    calls = coming(facts)
+    refused = together.admit(calls, lane, SECONDS)
+    others = coming(facts)
+    told = [alone.admit([call], lane, SECONDS) for call in others]
+    assert [(calls.index(call), refusal) for call, refusal in refused] == [
+        (number, each[0][1]) for number, each in enumerate(told) if each
+    ]
+    places = [[calls.index(call) for call in together.lanes[lane]]]
+    places.append([others.index(call) for call in alone.lanes[lane]])
+    assert places[0] == places[1]
+    for each in (together.lanes[lane], alone.lanes[lane]):
+        assert each.rows == sum(call.rows for call in each)
+        assert each.size == sum(call.size for call in each)
+        assert all(call.queue is each for call in each)

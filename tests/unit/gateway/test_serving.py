@@ -37,6 +37,7 @@ from trimtab.domain.routing import DeploymentRoute
 from trimtab.gateway.answers import answer
 from trimtab.gateway.assign import goes_to_canary, unit_hash
 from trimtab.gateway.call import Call
+from trimtab.gateway.record import Recorder
 from trimtab.gateway.schedule import Limits
 from trimtab.gateway.values import OutputValues
 from trimtab.worker.frames import Frame, Tensor
@@ -205,6 +206,19 @@ def test_rows_that_cannot_be_spooled_are_counted_and_cost_no_answer(
             assert (await it.infer(request([1.0]))).status_code == 200
             shown = (await it.client.get("/metrics")).text
             assert 'trimtab_log_dropped_rows_total{deployment="d"} 1.0' in shown
+
+    run(scenario)
+
+
+def test_a_lone_answer_does_not_wait_for_the_end_of_the_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        async with running(tmp_path, STABLE) as it:
+            monkeypatch.setattr(Recorder, "_schedule", lambda _: None)
+            assert (await it.infer(request([1.0]))).status_code == 200
+            assert (await it.rows())["outcome"] == ["ok"]
 
     run(scenario)
 
