@@ -132,8 +132,8 @@ class Dispatcher:
             encode = (time.monotonic() - now) / len(together.calls)
             self._layers.observe(together, batch.lane, timing, (now, encode))
 
-    def quiet(self) -> None:
-        """No other answer of the release is to be expected soon: nobody waits for company."""
+    def alone(self) -> None:
+        """No other answer of the release is to be expected soon: this one waits for no company."""
         self._recorder.commit()
 
     def failed(self, call: Call, stage: str, message: str) -> None:

@@ -103,8 +103,7 @@ class Gateway:
         self.recorder = Recorder(sink, meter, log)
         self.backlog = Backlog()
         dispatcher = Dispatcher(self.recorder, self.backlog, meter, log)
-        after = self.backlog.after
-        self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log, after)
+        self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log, self.backlog)
         self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
         self._exports = Exports(
             *(options.export, meter, log), index=options.index, instance=socket.gethostname()

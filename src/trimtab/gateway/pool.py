@@ -15,7 +15,7 @@ from math import inf
 from typing import Protocol
 
 from trimtab.domain.routing import Target
-from trimtab.gateway.backlog import Step
+from trimtab.gateway.backlog import Backlog
 from trimtab.gateway.batch import Batch, Cut, Timing
 from trimtab.gateway.call import Call
 from trimtab.gateway.crew import Crew
@@ -47,9 +47,6 @@ BATCH_BYTES = 32 * 1024 * 1024
 """About how much the inputs of several calls may be that are sent together."""
 
 
-After = Callable[[Step], None]
-
-
 class Attempts(Protocol):
     """Who is told how attempts ended."""
 
@@ -59,8 +56,8 @@ class Attempts(Protocol):
     def succeeded(self, batch: Batch, values: list[OutputValues], timing: Timing) -> None:
         """Every call of the batch was answered; some may no longer want it."""
 
-    def quiet(self) -> None:
-        """Nothing of the release waits or is with a worker."""
+    def alone(self) -> None:
+        """The call that was answered last was the only one of the release here."""
 
     def failed(self, call: Call, stage: str, message: str) -> None:
         """The release failed this call, which was alone in its batch."""
@@ -84,15 +81,15 @@ class Attempts(Protocol):
 class Pool:
     """Queues and links of one release.
 
-    `schedule` may be asked what it would do; `workers` are those that the snapshot names. `after`
-    calls back once all that has come by then is queued.
+    `schedule` may be asked what it would do; `workers` are those that the snapshot names. Work is
+    given out at the end of a pass of `backlog`, so that all that has come is queued.
     """
 
     def __init__(
-        self, plan: Plan, limits: Limits, attempts: Attempts, log: Log, after: After
+        self, plan: Plan, limits: Limits, attempts: Attempts, log: Log, backlog: Backlog
     ) -> None:
         self.plan = plan
-        self._after = after
+        self._backlog = backlog
         self.schedule = Schedule(_for_rows(limits, plan.row_bytes))
         self._texts = tuple(c.position for c in plan.columns if c.family == "text")
         self._attempts = attempts
@@ -248,9 +245,9 @@ class Pool:
         else:
             header = frame.header
             self._failed(link, batch, str(header.get("stage")), str(header.get("message"))[:2000])
-        if not self._in_flight and not self.schedule.waiting:
-            self._attempts.quiet()
-            self._leave_if_done()
+        if len(batch.sent) == 1 and not self._in_flight and not self.schedule.waiting:
+            self._attempts.alone()
+        self._leave_if_done()
 
     def link_lost(self, link: Link, reason: str) -> None:
         """A worker died or was given up."""
@@ -297,7 +294,7 @@ class Pool:
         """Give out work once all that has come is queued."""
         if not self._pumping:
             self._pumping = True
-            self._after(partial(self._pump_behind, freed))
+            self._backlog.after(partial(self._pump_behind, freed))
 
     def _pump_behind(self, freed: bool, asked_at: float) -> None:
         self.schedule.lagged(time.monotonic() - asked_at)
@@ -308,7 +305,7 @@ class Pool:
         waiting = len(self.schedule)
         if waiting > gathered and self.schedule.gathers(time.monotonic() - asked_at):
             again = partial(self._gather, asked_at, freed, waiting)
-            self._loop.call_soon(self._after, lambda _: again())
+            self._loop.call_soon(self._backlog.after, lambda _: again())
             return
         self._pumping = False
         self._pump(freed=freed)
@@ -502,9 +499,9 @@ def _leave_queue(call: Call) -> None:
 class Pools:
     """The pools of all resident releases."""
 
-    def __init__(self, limits: Limits, attempts: Attempts, log: Log, after: After) -> None:
+    def __init__(self, limits: Limits, attempts: Attempts, log: Log, backlog: Backlog) -> None:
         self._limits = limits
-        self._after = after
+        self._backlog = backlog
         self._attempts = attempts
         self._log = log
         self._pools: dict[str, Pool] = {}
@@ -522,7 +519,7 @@ class Pools:
         for release, plan in plans.items():
             pool = self._pools.get(release)
             if pool is None:
-                pool = Pool(plan, self._limits, self._attempts, self._log, self._after)
+                pool = Pool(plan, self._limits, self._attempts, self._log, self._backlog)
                 self._pools[release] = pool
             pool.set_workers(targets[release].workers, targets[release].batch_workers)
 
