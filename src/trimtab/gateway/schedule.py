@@ -131,7 +131,7 @@ class Schedule:
         found = self.lanes[lane]
         if found.requests and not found.fits(1, call.rows, call.size):
             return Refusal(Shed.FULL)
-        return self._hopeless(found, call.rows, call.due, now)
+        return self._hopeless(found, (1, call.rows), call.due, now)
 
     def admit(self, calls: Sequence[Call], lane: str, now: float) -> list[tuple[Call, Refusal]]:
         """Let calls that came together wait; returns those that cannot be admitted, and why."""
@@ -151,11 +151,9 @@ class Schedule:
         as there mostly is, none needs to be looked at alone."""
         rows = sum([call.rows for call in calls])
         size = sum([call.size for call in calls])
-        left = min([call.due for call in calls]) - now
-        lane = self._realtime
-        if not lane.fits(len(calls), rows, size):
-            return False
-        if not self._ample(len(calls), rows, left * _CONFIDENCE, now):
+        due = min([call.due for call in calls])
+        lane, coming = self._realtime, (len(calls), rows)
+        if not lane.fits(len(calls), rows, size) or self._hopeless(lane, coming, due, now):
             return False
         lane.add_all(calls, rows, size)
         self._realtime_at = now
@@ -174,21 +172,25 @@ class Schedule:
             return Refusal(Shed.FULL)
         if found.requests < self._limits.batch_requests:
             return None
-        return self._hopeless(found, 1, call.deadline, call.parsed_at)
+        return self._hopeless(found, (1, 1), call.deadline, call.parsed_at)
 
-    def _hopeless(self, lane: Lane, rows: int, due: float, now: float) -> Refusal | None:
-        """A refusal when the deadline cannot be met.
+    def _hopeless(
+        self, lane: Lane, coming: tuple[int, int], due: float, now: float
+    ) -> Refusal | None:
+        """A refusal when the deadline cannot be met by so many requests with so many rows.
 
         A call that finds its lane empty and a worker for it is tried whatever it is thought to
         cost, so that an estimate that is too high corrects itself.
         """
         left = due - now
-        if lane is self._realtime and self._ample(1, rows, left * _CONFIDENCE, now):
+        if lane is self._realtime and self._ample(coming, left * _CONFIDENCE, now):
             return None
         crew = self.crew_of(lane.name)
-        if not crew.cost.known or not crew.taking or self._untried(lane, crew):
+        if not crew.cost.known or not crew.taking:
             return None
-        seconds = 2 * self._lag + self._finish(lane, rows, left, now)
+        if coming[0] == 1 and self._untried(lane, crew):
+            return None
+        seconds = 2 * self._lag + self._finish(lane, coming, left, now)
         return Refusal(Shed.DEADLINE, seconds) if seconds > left * _CONFIDENCE else None
 
     def lagged(self, seconds: float) -> None:
@@ -349,31 +351,32 @@ class Schedule:
             return turn.now
         return turn.now + turn.crew.cost.seconds(min(lane.rows, most)) / _CONFIDENCE
 
-    def _ample(self, requests: int, rows: int, left: float, now: float) -> bool:
+    def _ample(self, coming: tuple[int, int], left: float, now: float) -> bool:
         """Whether realtime calls are in time even if nothing were batched, as most are."""
         lane = self._realtime
         ahead = self.crew.ahead(now) + 2 * self._lag
         cost = self.crew.cost
-        return ahead + cost.without_batching(lane.requests + requests, lane.rows + rows) < left
+        requests, rows = lane.requests + coming[0], lane.rows + coming[1]
+        return ahead + cost.without_batching(requests, rows) < left
 
     def _untried(self, lane: Lane, crew: Crew) -> bool:
         if lane.requests:
             return False
         return crew.running < crew.taking if lane is self._realtime else not crew.parts_out
 
-    def _finish(self, lane: Lane, rows: int, left: float, now: float) -> float:
+    def _finish(self, lane: Lane, coming: tuple[int, int], left: float, now: float) -> float:
         """In how many seconds work that comes now to a lane would be answered."""
         crew = self.crew_of(lane.name)
         seconds = crew.ahead(now)
         if lane is self._realtime:
-            drained = self._drain_realtime(len(lane) + 1, lane.rows + rows, left)
+            drained = self._drain_realtime(len(lane) + coming[0], lane.rows + coming[1], left)
             return (seconds + drained) / crew.taking
         if self._realtime and not crew.batch:
             seconds += self._drain_realtime(len(self._realtime), self._realtime.rows, left)
         most = self._part_rows(now, crew)
         if lane is self._shadow and self._batch in self._parted(crew):
             seconds += _drain_parts(self._batch.rows, most, crew)
-        seconds += _drain_parts(lane.rows + rows, most, crew)
+        seconds += _drain_parts(lane.rows + coming[1], most, crew)
         return seconds / crew.taking / (1 - self._realtime_share(now, crew))
 
     def _drain_realtime(self, requests: int, rows: int, left: float) -> float:
