@@ -282,8 +282,18 @@ class Dispatcher:
 
     def _queue_ready(self, _: float) -> None:
         ready, self._ready = self._ready, []
-        for _alike, calls in groupby(ready, _way):
-            self._queue(list(calls))
+        for _alike, alike in groupby(ready, _way):
+            calls = list(alike)
+            try:
+                self._queue(calls)
+            except Exception as error:  # a bug must cost those whom it is about, not the others
+                self._never_queued(calls, error)
+
+    def _never_queued(self, calls: list[Call], error: Exception) -> None:
+        for call in calls:
+            if call.queue is None and not call.done:
+                self._log.error("request.failed", request_id=call.request_id, error=repr(error))
+                self.refuse(call, internal(call.request_id))
 
     def _queue(self, calls: list[Call]) -> None:
         """Queue calls that go the same way."""

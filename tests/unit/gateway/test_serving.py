@@ -38,7 +38,7 @@ from trimtab.gateway.answers import answer
 from trimtab.gateway.assign import goes_to_canary, unit_hash
 from trimtab.gateway.call import Call
 from trimtab.gateway.record import Recorder
-from trimtab.gateway.schedule import Limits
+from trimtab.gateway.schedule import Limits, Schedule
 from trimtab.gateway.values import OutputValues
 from trimtab.worker.frames import Frame, Tensor
 
@@ -206,6 +206,25 @@ def test_rows_that_cannot_be_spooled_are_counted_and_cost_no_answer(
             assert (await it.infer(request([1.0]))).status_code == 200
             shown = (await it.client.get("/metrics")).text
             assert 'trimtab_log_dropped_rows_total{deployment="d"} 1.0' in shown
+
+    run(scenario)
+
+
+def test_calls_that_cannot_be_queued_are_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        async with running(tmp_path, STABLE) as it:
+            with monkeypatch.context() as patched:
+                patched.setattr(Schedule, "admit", broken)
+                codes = [(await it.infer(request([1.0]))).status_code for _ in range(2)]
+            assert codes == [500, 500]
+            assert (await it.infer(request([1.0]))).status_code == 200
+            assert (await it.rows())["outcome"] == ["failed", "failed", "ok"]
 
     run(scenario)
 
