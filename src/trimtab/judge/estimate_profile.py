@@ -81,10 +81,13 @@ def build_estimate(
     columns: tuple[ColumnProfile, ...],
     quality: tuple[QualityProfile, ...],
     rows: "LabelledRows",
+    metrics: tuple[str, ...] | None = None,
 ) -> tuple[EstimateProfile, Known] | None:
     """The profile of labelled reference rows, and these rows as it knows them; None with fewer than
-    100 that have an output."""
-    empty = _empty(signature, quality)
+    100 that have an output.
+
+    `metrics` are those of a binary task that will be asked for, None for all."""
+    empty = _empty(signature, quality, BINARY if metrics is None else metrics)
     if empty is None:
         return None
     outcome = outcomes(signature, quality[0], rows.outputs, rows.label)
@@ -131,11 +134,13 @@ class LabelledRows:
         )
 
 
-def _empty(signature: Signature, quality: tuple[QualityProfile, ...]) -> EstimateProfile | None:
-    """The shape of the profile, by task."""
+def _empty(
+    signature: Signature, quality: tuple[QualityProfile, ...], binary: tuple[str, ...]
+) -> EstimateProfile | None:
+    """The shape of the profile, by task; of a `binary` one are these metrics."""
     known = {each.metric for each in quality}
     metrics: dict[str, tuple[str, ...]] = {
-        "binary": BINARY,
+        "binary": tuple(each for each in BINARY if each in binary),
         "multiclass": ("error", "log_loss") if "log_loss" in known else ("error",),
         "regression": tuple(each.metric for each in quality[:1]),
     }

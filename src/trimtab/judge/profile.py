@@ -1,8 +1,7 @@
 """What the reference looked like: the profile that goes into a release at build."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -68,7 +67,6 @@ LARGEST_CATEGORIES = 64
 LARGEST_LATTICE = 512
 ROWS_PER_LATTICE_VALUE = 50
 Column = NDArray[Any] | CodedTexts
-Each = Callable[..., Iterable[ColumnProfile]]
 
 NO_STRATA = strata.Strata((), 0.0)
 
@@ -81,7 +79,8 @@ class Reference:
     float64 (missing = NaN) or object arrays of str | None, texts among the inputs also coded;
     `label` is the target as text, None without labels; `time` is epoch seconds, None when the rows
     have no order in time. Rows whose time is NaN are left out of the profile, rows whose label is
-    None out of its quality.
+    None out of its quality. `metrics` are those of a binary task that will be asked for, None for
+    all.
     """
 
     signature: Signature
@@ -92,6 +91,7 @@ class Reference:
     segments: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     loss: Losing | None = None
+    metrics: tuple[str, ...] | None = None
 
     def take(self, rows: NDArray[np.bool_]) -> "Reference":
         """The rows where the mask is true."""
@@ -106,14 +106,16 @@ class Reference:
             self.segments,
             self.groups,
             self.loss,
+            self.metrics,
         )
 
+    def wants(self, metric: str) -> bool:
+        """Whether a metric of a binary task is to be learned."""
+        return self.metrics is None or metric in self.metrics
 
-def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
-    """The profile of `reference`. Rows must be at least one; nothing is random.
 
-    `each` goes through the columns: `map`, or the same of a pool of threads.
-    """
+def build_profile(reference: Reference) -> ReferenceProfile:
+    """The profile of `reference`. Rows must be at least one; nothing is random."""
     if reference.time is not None:
         reference = reference.take(~np.isnan(reference.time))
     labelled = reference
@@ -130,9 +132,10 @@ def build_profile(reference: Reference, each: Each = map) -> ReferenceProfile:
     week = when(reference.time, len(reference.inputs))
     gaps = _calibration(labelled)
     score = score_column(reference.signature, reference.outputs)
-    one = partial(column_profile, week=week)
-    made = each(one, reference.inputs.keys(), reference.inputs.values())
-    inputs = tuple(_of_view(column, views.get(column.name)) for column in made)
+    inputs = tuple(
+        _of_view(column_profile(name, values, week), views.get(name))
+        for name, values in reference.inputs.items()
+    )
     quality = (*_qualities(labelled), *own)
     estimate = _estimate(labelled, inputs, quality)
     return ReferenceProfile(
@@ -205,7 +208,7 @@ def _estimate(
         return None
     day = day_index(labelled.time)
     rows = LabelledRows(labelled.inputs, labelled.outputs, labelled.label, day)
-    made = build_estimate(labelled.signature, inputs, quality, rows)
+    made = build_estimate(labelled.signature, inputs, quality, rows, labelled.metrics)
     if made is None:
         return None
     profile, known = made
@@ -476,8 +479,9 @@ def _qualities(reference: Reference) -> tuple[QualityProfile, ...]:
     if reference.label is None or not reference.label.size or not reference.outputs:
         return ()
     # Quality asks for no input: none is copied for it.
-    bare = Reference(reference.signature, {}, reference.outputs, reference.label, reference.time)
-    made = (_quality(metric, bare) for metric in METRICS[reference.signature.task])
+    bare, task = replace(reference, inputs={}), reference.signature.task
+    wanted = [each for each in METRICS[task] if task != "binary" or reference.wants(each)]
+    made = (_quality(metric, bare) for metric in wanted)
     return tuple(quality for quality in made if quality is not None)
 
 

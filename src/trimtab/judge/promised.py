@@ -30,6 +30,14 @@ def _auto(profile: ReferenceProfile) -> tuple[str, ...]:
     return tuple(metric for metric in known if metric in (known[0], "error"))
 
 
+def needed(plan: MonitorPlan) -> tuple[str, ...]:
+    """The metrics of a binary task that a plan asks a reference for: those that are watched; the
+    first and the error, which stand for a task; Brier's score, which trust in estimates goes by;
+    the precision, by which costs of days differ."""
+    asked = (plan.quality,) if isinstance(plan.quality, str) else plan.quality
+    return ("roc_auc", "error", "brier", "precision", *asked)
+
+
 def promised(
     plan: MonitorPlan, profile: ReferenceProfile | None, signature: Signature
 ) -> tuple[QualityProfile, ...]:

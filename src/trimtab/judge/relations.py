@@ -5,8 +5,8 @@ to the wrong rows, a sign turned around. Each column is therefore scored beside 
 tell most of it. Lifts are whole numbers, so that sums are exact in any order.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import Coarse, ColumnProfile, MultivariateProfile, Pair
 from trimtab.domain.records import Column, Floats, Ints
 from trimtab.judge.estimate import coarse_bins
-from trimtab.stats.lift import held_out, log_lift
+from trimtab.stats.lift import held_out, information, log_lift
 
 FEWEST_REFERENCE = 500
 """Rows of a reference below which nothing is learned of how its columns go together."""
@@ -83,10 +83,16 @@ def _chosen(
     """Each column with the few that tell most of it."""
     count = len(columns)
     rows = np.linspace(0, half.size - 1, min(half.size, LOOKED_AT)).astype(np.int64)
-    halves = [[each[rows][half[rows] == late] for each in codes] for late in (False, True)]
+    some, late = [each[rows] for each in codes], half[rows].astype(np.int64)
     told = np.full((count, count), -np.inf)
-    for pair in combinations(range(count), 2):
-        told[pair] = told[pair[::-1]] = _lasting(*(_joint(columns, each, pair) for each in halves))
+    for i, column in enumerate(columns):
+        # Columns of as many bins are held against one at once.
+        for size in dict.fromkeys(each.size for each in columns[i + 1 :]):
+            others = [j for j in range(i + 1, count) if columns[j].size == size]
+            place = (late * column.size + some[i]) * size
+            shape = 2, column.size, size
+            joint = np.stack([_counted(place + some[j], shape) for j in others], axis=1)
+            told[i, others] = told[others, i] = _lasting(*joint)
     kept: dict[Places, None] = {}
     # Every column's best partner comes before any column's second, so that none is left out.
     for ranked in np.argsort(-told, axis=1, kind="stable")[:, :PARTNERS].T:
@@ -97,19 +103,23 @@ def _chosen(
     return list(kept)[:MOST_PAIRS]
 
 
-def _lasting(first: Ints, second: Ints) -> float:
-    """What two columns tell of each other in both halves; minus infinity when it is nothing."""
+def _lasting(first: Ints, second: Ints) -> Floats:
+    """What columns tell of another in both halves, given by their joint counts (columns, a, b);
+    minus infinity when it is nothing."""
     much, whole = held_out(first, second), first + second
-    seen = float((whole * log_lift(whole)).sum() / whole.sum())
-    return much if much > max(LEAST, LASTING * seen) else -np.inf
+    seen = information(whole, log_lift(whole))
+    return np.where(much > np.maximum(LEAST, LASTING * seen), much, -np.inf)
 
 
 def _joint(columns: Sequence[Coarse], codes: Sequence[Ints], pair: Places) -> Ints:
     """Counts of the bins of two columns together, (bins of the first, bins of the second)."""
     i, j = pair
-    shape = (columns[i].size, columns[j].size)
-    flat = np.bincount(codes[i] * shape[1] + codes[j], minlength=shape[0] * shape[1])
-    return flat.reshape(shape).astype(np.int64)
+    shape = columns[i].size, columns[j].size
+    return _counted(codes[i] * shape[1] + codes[j], shape)
+
+
+def _counted(places: Ints, shape: tuple[int, ...]) -> Ints:
+    return np.bincount(places, minlength=math.prod(shape)).reshape(shape).astype(np.int64)
 
 
 def _thousandths(counts: Ints) -> Ints:

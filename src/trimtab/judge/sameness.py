@@ -46,11 +46,26 @@ class Ranked(NamedTuple):
     def of(cls, values: Floats) -> "Ranked":
         """Numbers that are not finite are none."""
         known = np.isfinite(values)
-        _, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+        place, counts = _ranked(values[known])
         often = counts > 1
         again = often[place]
         rank = (np.cumsum(often) - 1)[place[again]]
         return cls(np.flatnonzero(~known), np.flatnonzero(known)[again], rank, int(often.sum()))
+
+
+def _ranked(values: Floats) -> tuple[Ints, Ints]:
+    """The rank of each value among the different ones, and how often each of these comes. Where
+    none comes again, one of them stands for all."""
+    low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
+    if high - low < LARGEST_TABLE and bool((np.floor(values) == values).all()):
+        places = (values - low).astype(np.int64)
+        table = np.bincount(places)
+        return (np.cumsum(table > 0) - 1)[places], table[table > 0]
+    rising = np.sort(values)
+    if not (rising[1:] == rising[:-1]).any():
+        return np.zeros(values.size, dtype=np.int64), np.ones(1, dtype=np.int64)
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return place, counts
 
 
 class Placed(NamedTuple):

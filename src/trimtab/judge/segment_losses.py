@@ -21,7 +21,7 @@ from trimtab.domain.records import Column, Floats, Ints
 from trimtab.judge.estimate import coarse_bins
 from trimtab.judge.estimate_profile import told_beyond_chance
 from trimtab.stats.fixed_point import MICRO
-from trimtab.stats.gaps import Centre, variance, variance_between
+from trimtab.stats.gaps import Centre, variance_between, variances
 
 MOST_COLUMNS = 16
 """Columns that part rows: their values are held with each prediction that waits for its label."""
@@ -51,11 +51,12 @@ def build_segment_losses(inputs: Sequence[ColumnProfile], rows: LostRows) -> Seg
     """The segments of a reference that have rows enough, by column."""
     coarse = [segmented(column) for column in inputs if not column.view]
     places = {each.name: coarse_bins(each, rows.columns[each.name]) for each in coarse}
+    micros = np.rint(rows.loss * MICRO), np.rint(rows.expected * MICRO)
     told = {c.name: told_beyond_chance(places[c.name], c.size, rows.loss) for c in coarse}
     columns: list[Coarse] = []
     segments: list[SegmentProfile] = []
     for column in sorted(coarse, key=lambda each: -told[each.name]):
-        found = _segments(len(columns), places[column.name], column.size, rows)
+        found = _segments(len(columns), places[column.name], column.size, (rows.day, *micros))
         if len(found) > 1 and len(columns) < MOST_COLUMNS:
             columns.append(column)
             segments += found
@@ -81,12 +82,15 @@ class _Table(NamedTuple):
     expected: Ints
 
 
-def _segments(column: int, places: Ints, size: int, rows: LostRows) -> list[SegmentProfile]:
-    day = np.zeros(places.size, dtype=np.int64) if rows.day is None else rows.day
-    days, at = int(day.max()) + 1, day * size + places
+def _segments(
+    column: int, places: Ints, size: int, rows: tuple[Ints | None, Floats, Floats]
+) -> list[SegmentProfile]:
+    """`rows` are the day of each, what it lost and what it was expected to, in units of 2**-20."""
+    day, *micros = rows
+    days, at = (1, places) if day is None else (int(day.max()) + 1, day * size + places)
     sums = [
         np.bincount(at, weights=each, minlength=days * size).astype(np.int64).reshape(days, size)
-        for each in (np.ones(at.size), np.rint(rows.loss * MICRO), np.rint(rows.expected * MICRO))
+        for each in (None, *micros)
     ]
     table = _Table(*sums)
     n = table.n.sum(axis=0)
@@ -119,5 +123,4 @@ def _between_days(mine: _Table, others: _Table, centre: Centre) -> float:
     both = (mine.n > 0) & (others.n > 0)
     n, m = mine.n[both], others.n[both]
     gaps = mine.lost[both] / MICRO / n - others.lost[both] / MICRO / m
-    chances = [variance(centre, *rows) for rows in zip(n.tolist(), m.tolist(), strict=True)]
-    return variance_between(gaps, chances) if mine.n.size > 1 else 0.0
+    return variance_between(gaps, variances(centre, n, m)) if mine.n.size > 1 else 0.0

@@ -319,13 +319,7 @@ def _bet(blocks: list[Block], bets: list[Stakes]) -> None:
     first = np.cumsum([0, *(len(block.totals) for block in blocks)])
     place = np.concatenate([each.indicator for each in bets]) + np.repeat(first[:-1], sizes)
     means = np.minimum([mean for block in blocks for mean in block.means], 1.0)[place, None]
-    rows = np.array(
-        [
-            worth(m, block.watch.spread, block.n)
-            for each, block in zip(bets, blocks, strict=True)
-            for m in each.m.tolist()
-        ]
-    )[:, None]
+    rows = _worths(np.concatenate([each.m for each in bets]), blocks, sizes)[:, None]
     on_one = np.concatenate([each.on_one for each in bets])
     grown = rows * (means * on_one + (1.0 - means) * np.concatenate([b.on_zero for b in bets]))
     empty = np.full(STAKES, -np.inf).astype(WEALTH).tobytes()
@@ -377,8 +371,21 @@ def worth(m: float, spread: float | None, n: int) -> float:
     """How many independent 0/1 rows of mean `m` a block of `n` rows is worth, at least one."""
     if spread is None:
         return float(n)
-    deviation = spread / Z99
-    return min(max(m * (1.0 - m) / max(deviation**2, 1e-12), 1.0), float(n))
+    return min(max(m * (1.0 - m) / _noise(spread), 1.0), float(n))
+
+
+def _noise(spread: float) -> float:
+    """The variance of the mean of a day."""
+    return max((spread / Z99) ** 2, 1e-12)
+
+
+def _worths(m: NDArray[np.float64], blocks: list[Block], sizes: list[int]) -> NDArray[np.float64]:
+    """What `worth` says of each border `m`, of which each block has `sizes`."""
+    n = np.repeat([float(block.n) for block in blocks], sizes)
+    spreads = [block.watch.spread for block in blocks]
+    noise = np.repeat([1.0 if each is None else _noise(each) for each in spreads], sizes)
+    worn = np.minimum(np.maximum(m * (1.0 - m) / noise, 1.0), n)
+    return np.where(np.repeat([each is None for each in spreads], sizes), n, worn)
 
 
 def excursion(history: list[Point]) -> float:

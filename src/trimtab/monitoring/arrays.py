@@ -17,6 +17,21 @@ Array: TypeAlias = Any
 """An Arrow array; the published types know less of one than Arrow does."""
 
 
+KEPT = 4 * 2**20
+"""Bytes of the largest piece of memory that is not given back to the system at once."""
+
+
+def keep_freed() -> None:
+    """Have arrays of some thousand rows made where others were before.
+
+    The GNU C library asks the system for each piece of 128 kB, and gives it back, so that every
+    page of it is cleared and mapped anew, until it sees one freed that is larger: then it keeps
+    what is of that size, and twice as much at its end (`mallopt(3)`, M_MMAP_THRESHOLD). Elsewhere
+    this does nothing.
+    """
+    np.empty(KEPT, dtype=np.uint8)
+
+
 @dataclass(frozen=True)
 class Coded:
     """Texts as positions among `texts`; `len(texts)` stands for a missing one."""

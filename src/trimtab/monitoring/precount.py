@@ -5,7 +5,6 @@ counts the rows itself, from columns that are made only when they are asked for.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, cast
@@ -59,9 +58,6 @@ from trimtab.stats.limits import limits
 SCORED = 1_024
 """Rows of a part, at least, that are scored beside the other columns."""
 
-PARALLEL_ROWS = 4_096
-"""Fewer rows than this are counted sooner than threads are woken."""
-
 
 @dataclass(frozen=True)
 class Truth:
@@ -114,9 +110,13 @@ class Subject:
 
 
 class Precount:
-    """Counts parts for the families of `monitors`, with `threads` threads at once."""
+    """Counts parts for the families of `monitors`.
 
-    def __init__(self, monitors: Monitors, subject: Subject, threads: int = 1) -> None:
+    One thread counts: what numpy does to some thousand rows is over before another thread has
+    taken the interpreter over.
+    """
+
+    def __init__(self, monitors: Monitors, subject: Subject) -> None:
         self._subject = subject
         self._families = [each for each in monitors.families if not isinstance(each, tuple(SERVED))]
         self._upstream = next((f for f in self._families if isinstance(f, Upstream)), None)
@@ -130,8 +130,6 @@ class Precount:
             column.name: Vocabulary(column) for column in every if column.kind == "categorical"
         }
         self._by_score = self._scored()
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def _scored(self) -> ByScore | None:
         """How rows are counted to estimate the quality of a binary task."""
@@ -141,11 +139,6 @@ class Precount:
             return None
         known = profile.inputs, self._vocabularies, signature.threshold
         return ByScore(profile.estimate, *known, family.members)
-
-    def close(self) -> None:
-        """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
 
     def count(self, part: Part, segments: Segments, truth: Truth | None) -> Taken:
         """What `Monitors.take` takes of these rows; `segments` are what `self.segments` says."""
@@ -229,17 +222,10 @@ class Precount:
         return family.counted_by_kind(bins, kind, two, np.repeat(scored.wrong, 2))
 
     def _columns(self, part: Part, segments: Segments) -> dict[str, ColumnCounts]:
-        """Every input column; threads share the columns, so that each count is made by one."""
+        """Every input column."""
         if self._upstream is None:
             return {}
-        one = partial(self._column, part, segments)
-        names = list(self._inputs)
-        if self._pool is None or len(part) < PARALLEL_ROWS:
-            return {name: one(name) for name in names}
-        shares = [names[start :: self._threads] for start in range(self._threads)]
-        found = self._pool.map(lambda share: [(name, one(name)) for name in share], shares)
-        made = dict(pair for pairs in found for pair in pairs)
-        return {name: made[name] for name in names}
+        return {name: self._column(part, segments, name) for name in self._inputs}
 
     def _column(self, part: Part, segments: Segments, name: str) -> ColumnCounts:
         assert self._upstream is not None

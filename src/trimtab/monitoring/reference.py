@@ -1,10 +1,7 @@
 """The reference of a user's own: its signature and profile, read a column at a time."""
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,34 +35,30 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What the caller says of the answers. `binary` means that they are probabilities."""
+    """What the caller says of the answers. `binary` means that they are probabilities, of which
+    `metrics` will be asked for, all when None."""
 
     binary: bool = False
     positive: str | None = None
     threshold: float = 0.5
     loss: OwnLoss | CalledLoss | None = None
+    metrics: tuple[str, ...] | None = None
 
 
-def read_known(source: Source, roles: Roles, meaning: Meaning, threads: int = 1) -> Known:
-    """Read the reference, with so many threads. Raises `Usage` TT-910 when it cannot be one."""
-    with ThreadPoolExecutor(threads) as pool:
-        return _read(source, roles, meaning, pool.map if threads > 1 else map)
-
-
-def _read(source: Source, roles: Roles, meaning: Meaning, each: Callable[..., Any]) -> Known:
+def read_known(source: Source, roles: Roles, meaning: Meaning) -> Known:
+    """Read the reference. Raises `Usage` TT-910 when it cannot be one."""
     time = None
     if roles.time is not None and roles.time in source.schema.names:
         time = read_times(_column(source, roles.time), "reference", roles.time)
-    read_one = partial(_input, source)
-    columns = each(read_one, roles.inputs.keys(), roles.inputs.values())
-    inputs = dict(zip(roles.inputs, columns, strict=True))
+    inputs = {name: _input(source, name, kind) for name, kind in roles.inputs.items()}
     read = _answers(source, roles, meaning, inputs)
     groups = tuple(name for name in roles.groups if name in inputs)
-    read = replace(read, time=time, segments=roles.segments, groups=groups, loss=meaning.loss)
+    read = replace(read, time=time, segments=roles.segments, groups=groups)
+    read = replace(read, loss=meaning.loss, metrics=meaning.metrics)
     read = replace(read, signature=_with_inputs(read.signature, roles))
     if meaning.loss is not None and read.label is not None:
         _check_loss(meaning.loss, read.signature)
-    profile = judged.build_profile(read, each)
+    profile = judged.build_profile(read)
     listed = [column for column in profile.inputs if column.origin in inputs]
     described = {column.origin: _described(column) for column in listed}
     signature = msgspec.structs.replace(read.signature, inputs=tuple(described.values()))

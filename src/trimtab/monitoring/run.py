@@ -19,8 +19,9 @@ from trimtab.domain.settings import Kind as SettingKind
 from trimtab.judge.measured import FEWEST_DAYS
 from trimtab.judge.own_loss import OwnLoss
 from trimtab.judge.profile import DAY
-from trimtab.judge.promised import lacking, promised
+from trimtab.judge.promised import lacking, needed, promised
 from trimtab.monitoring import columns, sources, timeline
+from trimtab.monitoring.arrays import keep_freed
 from trimtab.monitoring.called_loss import CalledLoss, own_loss
 from trimtab.monitoring.columns import Asked, Kind, Roles, unusable
 from trimtab.monitoring.judging import Judging
@@ -51,7 +52,8 @@ class MonitorOptions(TypedDict, total=False):
 
     `release` (`model@1`) stands for a reference, found in the project of `folder`.
 
-    `name` heads the report, `threads` count, `narrate` hears one line per stage.
+    `name` heads the report, with `threads` more than one the next rows are read while some are
+    counted, `narrate` hears one line per stage.
     """
 
     target: str
@@ -90,10 +92,11 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
     """
     _check_names(options)
     threads = options.get("threads", len(os.sched_getaffinity(0)))
+    keep_freed()
     source = sources.opened(live, "live")
     release = options.get("release")
     if release is None:
-        case = _against_data(reference, source, options, threads)
+        case = _against_data(reference, source, options)
     elif reference is None:
         # Only here is a state folder opened: the database behind it is not loaded for tables.
         from trimtab.monitoring.served import known_of
@@ -108,12 +111,13 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
     return Report(build_report(case.story(options.get("block"), threads)), _library(live))
 
 
-def _against_data(reference: Any, live: Source, options: MonitorOptions, threads: int) -> "Case":
+def _against_data(reference: Any, live: Source, options: MonitorOptions) -> "Case":
     source = sources.opened(reference, "reference")
     roles = columns.roles(_asked(options), source.schema, live.schema)
     options.get("narrate", _nothing)(f"reading {source.rows:,} rows of reference")
-    known = read_known(source, roles, _meaning(options), threads)
-    title, plan, loss = options.get("name", "live data"), _plan(options), _loss(options)
+    plan = _plan(options)
+    known = read_known(source, roles, _meaning(options, plan))
+    title, loss = options.get("name", "live data"), _loss(options)
     return Case(title, live, roles, known, plan, loss=loss)
 
 
@@ -143,19 +147,16 @@ class Case:
         judging = Judging(spec, subject, line.since)
         quality = next(iter(qualities), None)
         sizes = Sizes(signature, quality)
-        precount = Precount(judging.monitors, subject, threads)
+        precount = Precount(judging.monitors, subject)
         invalid = 0
-        try:
-            parts = timeline.parts(self.live, line, self._kinds())
-            for raw in parts if threads == 1 else sources.ahead(parts):
-                judging.close(raw.complete)
-                part, refused = self._cleaned(with_views(raw, profile.inputs))
-                invalid += refused
-                truth, segments = precount.truth(part), precount.segments(part)
-                judging.take(part.number, precount.count(part, segments, truth))
-                sizes.add(segments, precount.score(part), truth)
-        finally:
-            precount.close()
+        parts = timeline.parts(self.live, line, self._kinds())
+        for raw in parts if threads == 1 else sources.ahead(parts):
+            judging.close(raw.complete)
+            part, refused = self._cleaned(with_views(raw, profile.inputs))
+            invalid += refused
+            truth, segments = precount.truth(part), precount.segments(part)
+            judging.take(part.number, precount.count(part, segments, truth))
+            sizes.add(segments, precount.score(part), truth)
         judging.close()
         return Story(
             name=self.name,
@@ -293,13 +294,14 @@ def _asked(options: MonitorOptions) -> Asked:
     )
 
 
-def _meaning(options: MonitorOptions) -> Meaning:
+def _meaning(options: MonitorOptions, plan: MonitorPlan) -> Meaning:
     positive = options.get("positive")
     return Meaning(
         binary=options.get("score") is not None,
         positive=None if positive is None else label_text(positive),
         threshold=options.get("threshold", 0.5),
         loss=_loss(options),
+        metrics=needed(plan),
     )
 
 

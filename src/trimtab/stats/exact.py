@@ -71,15 +71,26 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
 def _beta_small(a: float, b: float, x: float) -> float:
     log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     front = math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta) / a
-    return front * _fraction(1.0, _beta_terms(a, b, x))
+    return front * _beta_fraction(a, b, x)
 
 
-def _beta_terms(a: float, b: float, x: float) -> Iterator[tuple[float, float]]:
-    m = 0
-    while True:
-        yield -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)), 1.0
-        m += 1
-        yield m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), 1.0
+def _beta_fraction(a: float, b: float, x: float) -> float:
+    """Return ``1 / (1 + n1 / (1 + n2 / ...))`` as `_fraction` finds it, without a call for each of
+    its terms: quantiles of t, which come of it, are asked for all day long."""
+    value = c = 1.0
+    d, factor, m, odd = 0.0, math.inf, 0, True
+    while abs(factor - 1.0) > PRECISION:
+        if odd:
+            numerator = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+            m += 1
+        else:
+            numerator = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = not odd
+        d = 1.0 / ((1.0 + numerator * d) or TINY)
+        c = (1.0 + numerator / c) or TINY
+        factor = c * d
+        value *= factor
+    return 1.0 / value
 
 
 def _gamma_terms(a: float, x: float) -> Iterator[tuple[float, float]]:

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from trimtab.stats.logspace import FloatArray, log_mean_exp
 from trimtab.stats.sequences import Interval
@@ -94,8 +94,24 @@ def variance(centre: Centre, n: int, m: int) -> float:
     >>> round(variance(Centre(0.5, 0.5), 100, 100), 6)
     0.005
     """
+    group, others = _each(centre)
+    return group / n + others / m
+
+
+def variances(centre: Centre, n: NDArray[np.int64], m: NDArray[np.int64]) -> FloatArray:
+    """Return the `variance` for each pair of numbers of rows (k,).
+
+    >>> variances(Centre(0.5, 0.5), np.array([100, 50]), np.array([100, 50])).round(6).tolist()
+    [0.005, 0.01]
+    """
+    group, others = _each(centre)
+    return np.asarray(group / n + others / m)
+
+
+def _each(centre: Centre) -> tuple[float, float]:
+    """The variance of a single row of the group, and of the others."""
     a, b = clipped(centre.group), clipped(centre.others)
-    return a * (1.0 - a) / n + b * (1.0 - b) / m
+    return a * (1.0 - a), b * (1.0 - b)
 
 
 def growth(group: Sample, others: Sample, centre: Centre) -> Growth:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trimtab.stats.logspace import FloatArray
 
-__all__ = ["held_out", "log_lift"]
+__all__ = ["held_out", "information", "log_lift"]
 
 PRIOR = 10.0
 """Rows of no relation that each cell is shrunk by, so that rare cells say nothing."""
@@ -22,7 +22,7 @@ LARGEST = 3.0
 
 
 def log_lift(joint: NDArray[Any]) -> FloatArray:
-    """Return the lift of each cell of ``joint`` counts (a, b), in nats within ``LARGEST``.
+    """Return the lift of each cell of ``joint`` counts (..., a, b), in nats within ``LARGEST``.
 
     >>> log_lift(np.array([[400, 100], [100, 400]])).round(2).tolist()
     [[0.46, -0.86], [-0.86, 0.46]]
@@ -31,22 +31,34 @@ def log_lift(joint: NDArray[Any]) -> FloatArray:
     return np.asarray(np.clip(shrunk, -LARGEST, LARGEST), dtype=np.float64)
 
 
-def held_out(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Return what the lifts of each half's joint counts (a, b) are worth on the other, in nats.
+def information(joint: NDArray[Any], lift: FloatArray) -> FloatArray:
+    """Return the mean of ``lift`` over the rows counted in ``joint``, both (..., a, b), in nats;
+    0.0 where no row is.
+
+    >>> both = np.array([[400, 100], [100, 400]])
+    >>> round(float(information(both, log_lift(both))), 3)
+    0.192
+    """
+    weighed = (joint * lift).reshape(*joint.shape[:-2], -1).sum(axis=-1)
+    return np.asarray(weighed / np.maximum(joint.sum(axis=(-2, -1)), 1), dtype=np.float64)
+
+
+def held_out(first: NDArray[Any], second: NDArray[Any]) -> FloatArray:
+    """Return what the lifts of each half's joint counts (..., a, b) are worth on the other, in
+    nats.
 
     It is the mutual information as far as it is the same in both; what only one half holds counts
     against it. An empty half tells nothing.
 
     >>> both = np.array([[400, 100], [100, 400]])
-    >>> round(held_out(both, both), 3), round(held_out(both, both[::-1]), 3)
+    >>> round(float(held_out(both, both)), 3), round(float(held_out(both, both[::-1])), 3)
     (0.192, -0.597)
     """
-    here = (first * log_lift(second)).sum() / max(int(first.sum()), 1)
-    there = (second * log_lift(first)).sum() / max(int(second.sum()), 1)
-    return float(here + there) / 2.0
+    return (information(first, log_lift(second)) + information(second, log_lift(first))) / 2.0
 
 
 def _apart(joint: NDArray[Any]) -> FloatArray:
     """Counts to be expected of columns that have nothing to do with each other."""
-    across, down = joint.sum(axis=1, keepdims=True), joint.sum(axis=0, keepdims=True)
-    return np.asarray(across * down / max(int(joint.sum()), 1), dtype=np.float64)
+    across, down = joint.sum(axis=-1, keepdims=True), joint.sum(axis=-2, keepdims=True)
+    every = across.sum(axis=-2, keepdims=True)
+    return np.asarray(across * down / np.maximum(every, 1), dtype=np.float64)

@@ -99,8 +99,8 @@ def line_of(table: pa.Table) -> timeline.Timeline:
 
 
 @settings(max_examples=12)
-@given(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=6), st.sampled_from([1, 3]))
-def test_a_table_leaves_monitors_as_rows_of_the_log_do(changes: list[Change], threads: int) -> None:
+@given(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=6))
+def test_a_table_leaves_monitors_as_rows_of_the_log_do(changes: list[Change]) -> None:
     given_rows = days(changes)
     truth = labelled(given_rows, seed=1)
     table = table_of(given_rows, truth.label)
@@ -114,12 +114,11 @@ def test_a_table_leaves_monitors_as_rows_of_the_log_do(changes: list[Change], th
         plain.observe(given_rows.take(mask))
         plain.learn(truth.take(mask))
         plain.assess((day + 1) * DAY + 3600.0, (), Surroundings())
-    precount = Precount(judging.monitors, SUBJECT, threads)
+    precount = Precount(judging.monitors, SUBJECT)
     for part in timeline.parts(TableSource(table), line_of(table), KINDS):
         judging.close(part.complete)
         judging.take(part.number, taken(precount, part))
     judging.close()
-    precount.close()
     for mine, theirs in zip(judging.monitors.families, plain.families, strict=True):
         if not isinstance(mine, tuple(SERVED)):
             assert msgspec.json.encode(mine.state) == msgspec.json.encode(theirs.state), mine.name

@@ -73,7 +73,7 @@ def test_a_text_that_a_dictionary_holds_twice_is_one_category() -> None:
     column = pa.DictionaryArray.from_arrays(places, pa.array(["a", "b", "a"]))
     table = pa.table({"plan": column})
     source = TableSource(table)
-    known = read_known(source, roles(Asked(), table.schema, table.schema), Meaning(), threads=2)
+    known = read_known(source, roles(Asked(), table.schema, table.schema), Meaning())
     (plan,) = known.profile.inputs
     assert plan.categories == ("a", "b")
     assert plan.masses == (167 / 250, 83 / 250, 0.0)

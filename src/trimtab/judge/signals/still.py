@@ -20,6 +20,9 @@ from trimtab.stats.edges import Numbers
 MOST_ALIKE = 0.6
 """Share of rows with the same number up to which a column is known to move in a part."""
 
+NEAR = 512
+"""Rows at each end of a chunk among which the rows of a part are looked for before all are."""
+
 SEVERAL = np.inf
 """Stands for more than one number; NaN for none. Numbers that are not finite count as missing."""
 
@@ -66,10 +69,9 @@ class Spots(NamedTuple):
         """`places` are the bins of rows in each of the columns that make parts."""
         rows, n, bins = [], [], []
         for column, place in zip(columns, places, strict=True):
-            size = len(column.categories)
-            rows.append(_spots(place, column.size)[:, :size])
-            n.append(np.bincount(place, minlength=column.size)[:size])
-            bins += [(place, each) for each in range(size)]
+            n.append(np.bincount(place, minlength=column.size)[: len(column.categories)])
+            rows.append(_spots(place, column.size, n[-1]))
+            bins += [(place, each) for each in range(n[-1].size)]
         return cls(np.concatenate(rows, axis=1), np.concatenate(n), tuple(bins))
 
     def whole(self, part: int, values: Numbers) -> float:
@@ -82,15 +84,22 @@ class Spots(NamedTuple):
         return float(known[0]) if (known == known[0]).all() else SEVERAL
 
 
-def _spots(place: Ints, size: int) -> Ints:
-    order, half = np.arange(place.size), place.size // 2
+def _spots(place: Ints, size: int, n: Ints) -> Ints:
+    """Of the first of `size` bins, which have `n` rows each."""
+    here, half = n > 0, place.size // 2
+    ends = place[:NEAR], place[-NEAR:]
+    near = place.size > 2 * NEAR and all(
+        bool((np.bincount(end, minlength=size)[: n.size] > 0)[here].all()) for end in ends
+    )
+    first, last = ends if near else (place, place)
+    middle = place[max(half - NEAR, 0) : half]
     found = np.zeros((3, size), dtype=np.int64)
     # Of several rows that are put in one place, numpy keeps the last.
-    found[0, place[::-1]] = order[::-1]
+    found[0, first[::-1]] = np.arange(first.size)[::-1]
     found[1] = found[0]
-    found[1, place[:half]] = order[:half]
-    found[2, place] = order
-    return found
+    found[1, middle] = np.arange(half - middle.size, half)
+    found[2, last] = np.arange(place.size - last.size, place.size)
+    return found[:, : n.size]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
