@@ -1,6 +1,7 @@
 """Which metrics are watched, and why others cannot be."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from trimtab.domain.signature import Datatype, Output
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
-from trimtab.judge.promised import lacking, named, promised
+from trimtab.judge.promised import lacking, named, needed, promised
 from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.quality import Quality
@@ -269,3 +270,19 @@ def test_where_nothing_can_be_watched_labels_are_not_counted() -> None:
     found = of_three(("f1",), False)
     assert found["quality"].verdict == "unknown"
     assert "f1 cannot be watched" in found["quality"].reason
+
+
+@pytest.mark.parametrize("quality", ["auto", "f1", ("log_loss", "recall")])
+def test_a_reference_is_asked_for_no_metric_that_a_plan_does_not_need(quality: Any) -> None:
+    asked, traffic = plan(quality=quality), rows(4_000, seed=3)
+    whole = Reference(
+        BINARY, dict(traffic.inputs), {"score": traffic.outputs["score"]}, labelled(traffic).label
+    )
+    known = build_profile(whole)
+    some = build_profile(replace(whole, metrics=needed(asked)))
+    assert len(some.quality) < len(known.quality)
+    assert promised(asked, some, BINARY) == promised(asked, known, BINARY)
+    assert some.estimate is not None
+    assert known.estimate is not None
+    assert set(some.estimate.metrics) == set(needed(asked)) - {"auto"}
+    assert some.estimate.chance == known.estimate.chance

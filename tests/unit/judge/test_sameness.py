@@ -85,3 +85,21 @@ def test_modes_are_those_of_a_count_of_each_number(
     for place in range(3):
         held = Counter(value for at, value in drawn if at == place and np.isfinite(value))
         assert (mode[place], n[place]) == (max(held.values(), default=0), held.total())
+
+
+@pytest.mark.parametrize(
+    ("values", "again", "rank"),
+    [
+        ([3.0, 1.0, 3.0, 2.0, 1.0], [0, 1, 2, 4], [1, 0, 1, 0]),
+        ([0.5, 1e9, 0.5, 7.25, 1e9], [0, 1, 2, 4], [0, 1, 0, 1]),
+        ([0.5, 1e9, np.nan, 7.25], [], []),
+        ([np.nan, np.inf], [], []),
+    ],
+    ids=["wholes", "fractions", "none comes again", "no number"],
+)
+def test_only_numbers_that_come_again_have_a_rank(
+    values: list[float], again: list[int], rank: list[int]
+) -> None:
+    ranked = Ranked.of(np.array(values))
+    assert (ranked.again.tolist(), ranked.rank.tolist()) == (again, rank)
+    assert ranked.size == len(set(rank))

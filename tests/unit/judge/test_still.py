@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.domain.profile import Coarse, Sameness
-from trimtab.judge.signals.still import MOST_ALIKE, SEVERAL, Moving, Spots, Still
+from trimtab.judge.signals.still import MOST_ALIKE, NEAR, SEVERAL, Moving, Spots, Still
 
 PLACES = (Coarse(name="place", categories=("x", "y")), Coarse(name="side", categories=("l",)))
 PARTS = ("place=x", "place=y", "side=l")
@@ -102,3 +102,13 @@ def test_what_lasts_is_the_same_number_in_both_blocks() -> None:
 def test_a_part_without_rows_holds_what_it_held_before() -> None:
     assert held(np.nan, 2.0, SEVERAL).after(held(1.0, 3.0, 4.0)) == held(1.0, 2.0, SEVERAL)
     assert held(1.0).after(Still()) == Still().after(held(1.0)) == held(1.0)
+
+
+@pytest.mark.parametrize("middle", [False, True])
+def test_a_part_in_the_middle_of_many_rows_is_found_as_one_at_their_ends(middle: bool) -> None:
+    rows: list[Row] = [(0, 0, float(number)) for number in range(3 * NEAR)]
+    at = NEAR if middle else 0
+    rows[at + 3], rows[at + 9], rows[-5 - at] = (1, 0, 4.0), (1, 0, 4.0), (1, 0, 4.0)
+    assert set(MOVING.stuck(counted(rows))) == {"a\nplace=y"}
+    rows[at + 9] = (1, 0, 5.0)
+    assert set(MOVING.stuck(counted(rows))) == set()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trimtab.stats.lift import LARGEST, held_out, log_lift
+from trimtab.stats.lift import LARGEST, held_out, information, log_lift
 
 
 def test_columns_without_relation_lift_nothing() -> None:
@@ -36,3 +36,13 @@ def test_chance_tells_less_than_nothing_of_the_other_half() -> None:
 
 def test_an_empty_half_tells_nothing() -> None:
     assert held_out(np.diag([90, 90]), np.zeros((2, 2), dtype=np.int64)) == 0.0
+
+
+def test_many_pairs_of_columns_tell_to_the_bit_what_each_does() -> None:
+    first, second = np.random.default_rng(5).integers(0, 90, (2, 30, 12, 7))
+    lift = log_lift(first)
+    each = [held_out(a, b) for a, b in zip(first, second, strict=True)]
+    assert held_out(first, second).tolist() == each
+    assert information(first, lift).tolist() == [
+        float((a * log_lift(a)).sum()) / a.sum() for a in first
+    ]
