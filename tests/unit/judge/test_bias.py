@@ -277,7 +277,7 @@ def test_new_and_missing_groups_are_told_and_are_no_evidence() -> None:
     for day in range(FIRST, FIRST + 6):
         who = people(400, day)
         who["sex"][rng.random(400) < 0.25] = None
-        who["race"][rng.random(400) < 0.5] = "new"
+        who["race"][rng.random(400) < 0.05] = "new"
         watching.day(given(day=day, sex=who["sex"], race=who["race"]), day)
     reason = family_of(watching).verdicts()[1].reason
     assert "of rows lack sex" in reason
