@@ -145,7 +145,8 @@ def opened(data: Any, what: str) -> Source:
     try:
         source = _source(data, what)
     except (pa.ArrowException, OSError, ValueError) as cause:
-        told = "; ".join(str(each) for each in cause.args).partition("\n")[0].rstrip(".")
+        parts = [cause] if isinstance(cause, OSError) else cause.args
+        told = "; ".join(map(str, parts)).partition("\n")[0].rstrip(".")
         raise unusable(what, f"it cannot be read as a table: {told}") from cause
     except errors.Usage as error:
         if error.code != errors.BAD_REFERENCE:

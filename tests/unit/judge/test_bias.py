@@ -284,6 +284,18 @@ def test_new_and_missing_groups_are_told_and_are_no_evidence() -> None:
     assert "have a new or rare race" in reason
 
 
+def test_days_on_which_a_feed_is_broken_are_no_evidence() -> None:
+    """A release whose reference holds all values of `race` takes another in half of the rows for a
+    broken feed."""
+    watching = Watching(begun())
+    for day in range(FIRST, FIRST + 6):
+        who = people(400, day)
+        who["race"][::2] = "new"
+        watching.day(given(day=day, sex=who["sex"], race=who["race"]), day)
+    state = family_of(watching).state
+    assert (state.answers, state.labels) == (None, None)
+
+
 def family_of(watching: Watching) -> Bias:
     """The family that lived."""
     return next(each for each in watching.monitors.families if isinstance(each, Bias))
