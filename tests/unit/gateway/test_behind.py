@@ -108,18 +108,21 @@ async def in_part(it: Harness, one: FakeWorker) -> asyncio.Task[httpx.Response]:
     return asked
 
 
-async def behind(it: Harness, count: int) -> None:
-    """Until so many requests are with workers beside the one whose part runs."""
-    await until(lambda: sum(pool.in_flight for pool in it.gateway.pools) == 1 + count)
+async def behind_a_part(
+    it: Harness, one: FakeWorker
+) -> tuple[asyncio.Task[httpx.Response], asyncio.Task[httpx.Response]]:
+    """A batch request as of `in_part`, and a realtime one that waits at the same worker."""
+    part = await in_part(it, one)
+    realtime = asyncio.create_task(it.infer(request([1.0])))
+    await until(lambda: sum(pool.in_flight for pool in it.gateway.pools) == 2)
+    return part, realtime
 
 
 def test_what_comes_while_one_batch_is_behind_a_part_goes_together(tmp_path: Path) -> None:
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(2))
         async with running(tmp_path, STABLE) as it:
-            part = await in_part(it, one)
-            first = asyncio.create_task(it.infer(request([1.0])))
-            await behind(it, 1)
+            part, first = await behind_a_part(it, one)
             later = [asyncio.create_task(it.infer(request([n]))) for n in (2.0, 3.0)]
             await waiting(it, 2)
             one.gate.set()
@@ -164,9 +167,7 @@ def test_calls_behind_a_part_that_ends_its_worker_were_never_sent(tmp_path: Path
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(2))
         async with running(tmp_path, STABLE) as it:
-            part = await in_part(it, one)
-            realtime = asyncio.create_task(it.infer(request([1.0])))
-            await behind(it, 1)
+            part, realtime = await behind_a_part(it, one)
             one.die()
             await worker(tmp_path, 1, times(3))
             assert score(await realtime) == 3.0
@@ -206,9 +207,7 @@ def test_a_call_behind_a_part_has_waited_until_its_worker_got_to_it(tmp_path: Pa
     async def scenario() -> None:
         one = await worker(tmp_path, 1, times(2))
         async with running(tmp_path, STABLE) as it:
-            part = await in_part(it, one)
-            realtime = asyncio.create_task(it.infer(request([1.0])))
-            await behind(it, 1)
+            part, realtime = await behind_a_part(it, one)
             reached = asyncio.get_running_loop().time() + 0.05
             asyncio.get_running_loop().call_at(reached, one.gate.set)
             await asyncio.gather(part, realtime)

@@ -87,15 +87,21 @@ def joined(kind: Kind, header: dict[str, Any]) -> bytes:
     return b"".join(map(bytes, encode(kind, header)))
 
 
+def greeted(monkeypatch: pytest.MonkeyPatch) -> tuple[Link, Line, Clock, Owner]:
+    """A link whose worker said HELLO, its connection, the clock that it goes by and its owner."""
+    line, clock, owner = Line(), Clock(), Owner()
+    link = Link("nowhere/a-0.sock", "sha256:1", Crew(), owner, Log(io.StringIO()))
+    monkeypatch.setattr(link, "_loop", clock)
+    link.connection_made(cast(Any, line))
+    link.data_received(joined(Kind.HELLO, {"protocol": PROTOCOL, "release": "sha256:1"}))
+    return link, line, clock, owner
+
+
 def test_a_worker_is_given_up_when_its_own_batch_has_lasted_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:
-        line, clock, owner = Line(), Clock(), Owner()
-        link = Link("nowhere/a-0.sock", "sha256:1", Crew(), owner, Log(io.StringIO()))
-        monkeypatch.setattr(link, "_loop", clock)
-        link.connection_made(cast(Any, line))
-        link.data_received(joined(Kind.HELLO, {"protocol": PROTOCOL, "release": "sha256:1"}))
+        link, line, clock, owner = greeted(monkeypatch)
         for number, given, taken in ((1, 1.0, 0.5), (2, 10.0, 9.0), (3, 1.0, 0.9)):
             link.send(number, [], given)
             clock.pass_to(clock.now + taken)
@@ -117,11 +123,7 @@ def test_the_time_for_a_second_batch_starts_when_the_first_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:
-        line, clock, owner = Line(), Clock(), Owner()
-        link = Link("nowhere/a-0.sock", "sha256:1", Crew(), owner, Log(io.StringIO()))
-        monkeypatch.setattr(link, "_loop", clock)
-        link.connection_made(cast(Any, line))
-        link.data_received(joined(Kind.HELLO, {"protocol": PROTOCOL, "release": "sha256:1"}))
+        link, line, clock, owner = greeted(monkeypatch)
         idle = owner.idle
         link.send(1, [], 5.0)
         link.send(2, [], 1.0)
@@ -142,11 +144,7 @@ def test_a_link_that_is_let_go_ends_when_all_that_is_out_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:
-        line, clock, owner = Line(), Clock(), Owner()
-        link = Link("nowhere/a-0.sock", "sha256:1", Crew(), owner, Log(io.StringIO()))
-        monkeypatch.setattr(link, "_loop", clock)
-        link.connection_made(cast(Any, line))
-        link.data_received(joined(Kind.HELLO, {"protocol": PROTOCOL, "release": "sha256:1"}))
+        link, line, *_ = greeted(monkeypatch)
         for number in (1, 2):
             link.send(number, [], 1.0)
         link.retire()
