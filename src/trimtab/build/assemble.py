@@ -281,9 +281,10 @@ def _profiled(
     )
     profile = judged.build_profile(seen)
     for quality in profile.quality:
+        value, *ends = map(quality.told, (quality.value, quality.lower, quality.upper))
         tools.narrate(
-            f"reference {quality.metric}: {quality.value:.4f} [{quality.lower:.4f}, "
-            f"{quality.upper:.4f}] on {quality.n:,} rows"
+            f"reference {quality.metric}: {value:.4g} [{ends[0]:.4g}, {ends[1]:.4g}] "
+            f"on {quality.n:,} rows"
         )
     return tools.blobs.put(canonical(profile))
 

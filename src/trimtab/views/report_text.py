@@ -7,6 +7,7 @@ from trimtab.views import words
 from trimtab.views.page import WORDS, length
 from trimtab.views.report_shapes import FindingView, ReportView, StreamView
 from trimtab.views.terminal import marked, quiet, render, table
+from trimtab.views.verdicts_text import unjudged
 
 SHOWN_OK = 12
 """Streams that are ok are listed up to this many."""
@@ -21,13 +22,16 @@ def _(view: ReportView) -> RenderableType:
         f"{view.rows:,} rows in {view.blocks} blocks of {length(view)}, "
         f"against {view.reference_rows:,} rows of reference{against}"
     )
-    loud = [each for each in view.streams if each.verdict != "ok"]
+    loud = [each for each in view.streams if each.verdict in ("bad", "watch")]
     calm = [each for each in view.streams if each.verdict == "ok"]
     rows = [_stream(each) for each in [*loud, *calm[:SHOWN_OK]]]
     parts: list[RenderableType] = [head, about, *map(_finding, view.incidents), Text()]
     parts.append(table((">evidence", "stream", "verdict", "why"), rows))
     if len(calm) > SHOWN_OK:
         parts.append(quiet(f"{len(calm) - SHOWN_OK} more streams are ok"))
+    unknown = [(each.signal, each.reason) for each in view.streams if each.verdict == "unknown"]
+    if unknown:
+        parts += [Text(), unjudged(unknown)]
     return Group(*parts, *(quiet(note) for note in view.notes))
 
 

@@ -14,6 +14,7 @@ from trimtab.views import sent_shapes as sent
 from trimtab.views import shapes as s
 from trimtab.views import words
 from trimtab.views.terminal import TONES, marked, pairs, quiet, render, table
+from trimtab.views.verdicts_text import judged
 from trimtab.views.words import Mark
 
 __all__ = ["render"]
@@ -49,7 +50,7 @@ def _deployment(view: s.DeploymentView, now: datetime | None) -> Tree:
     if view.run or view.offered:
         tree.add(Text(f"retraining  {view.run or f'{view.offered} is offered'}"))
     if view.verdicts:
-        tree.add(quiet("verdicts")).add(_verdicts(view.verdicts))
+        tree.add(quiet("verdicts")).add(judged(view.verdicts))
     return tree
 
 
@@ -119,25 +120,6 @@ def _rollback(view: s.RollbackView) -> Text:
         return Text(f"rollback  ⚠ {view.target} has no ready worker", style=TONES["warn"])
     took = f" (last took {words.span(view.seconds)})" if view.seconds is not None else ""
     return Text(f"rollback  ready: {view.target}{took}")
-
-
-def _verdicts(verdicts: Sequence[s.VerdictView]) -> Table:
-    return table(
-        ("signal", "verdict", ">estimate", "interval", ">evidence", ">n", "sees", "reason"),
-        (
-            (
-                view.label,
-                marked(words.VERDICT[view.verdict], view.verdict),
-                words.number(view.estimate),
-                words.interval(view.lower, view.upper),
-                f"{view.evidence_log10:.1f}/{view.threshold_log10:.1f}",
-                str(view.n),
-                words.sees(view.detectable, view.detectable_seconds),
-                quiet(view.reason),
-            )
-            for view in verdicts
-        ),
-    )
 
 
 @render.register

@@ -1,0 +1,48 @@
+"""What a person reads of verdicts: what is known by signal, what is not by its reason."""
+
+import io
+
+from rich.console import Console, RenderableType
+
+from trimtab.views.shapes import VerdictView
+from trimtab.views.verdicts_text import judged, unjudged
+
+
+def lines(view: RenderableType) -> list[str]:
+    """What is printed, without what pads the lines."""
+    out = io.StringIO()
+    Console(file=out, width=160).print(view)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def verdict(signal: str, word: str, reason: str) -> VerdictView:
+    return VerdictView(
+        signal=signal, scope={}, tier="page", verdict=word, reason=reason, release="m@1",  # type: ignore[arg-type]
+        evidence_log10=0.0, threshold_log10=3.0, estimate=None, lower=None, upper=None,
+        reference=None, tolerance=None, n=0, since=None,
+    )  # fmt: skip
+
+
+def test_signals_that_wait_for_the_same_thing_share_a_line() -> None:
+    waiting = [verdict(name, "unknown", "no block") for name in ("errors", "latency")]
+    told = lines(judged([*waiting, verdict("labels", "unknown", "no cohort")]))
+    assert told == [
+        "unknown            why",
+        "? errors, latency  no block",
+        "? labels           no cohort",
+    ]
+
+
+def test_many_signals_of_a_group_are_counted_and_few_are_named() -> None:
+    inputs = [(f"input:{name}", "no block") for name in "abc"]
+    texts = [(f"text:{name}", "no block") for name in "ab"]
+    assert lines(unjudged([*inputs, *texts]))[1] == "? input:* (3), text:a, text:b  no block"
+
+
+def test_what_is_known_has_a_line_of_its_own_before_what_is_not() -> None:
+    told = lines(judged([verdict("errors", "unknown", "none"), verdict("latency", "ok", "fine")]))
+    assert [line.split()[0] for line in told] == ["signal", "latency", "unknown", "?"]
+
+
+def test_without_any_unknown_signal_nothing_is_said_of_them() -> None:
+    assert not any("unknown" in line for line in lines(judged([verdict("errors", "ok", "fine")])))
