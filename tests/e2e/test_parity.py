@@ -116,6 +116,8 @@ def test_a_pipeline_run_tells_by_itself(tmp_path: Path) -> None:
             ("pipeline.py", "\n\ndef past()", f"{STEP}\n\ndef past()"),
             ("trimtab.toml", '["dataset", "model"]', '["dataset", "model", "told"]'),
             ("trimtab.toml", 'format       = "skops"', 'format = "skops"\nengine = "native"'),
+            # By the minute the inputs alarm as well, as an upstream break, and hold the retraining.
+            ("trimtab.toml", 'block = "1m"', 'block = "1h"'),
         ):
             text = (system.folder / file).read_text()
             (system.folder / file).write_text(text.replace(old, new))
