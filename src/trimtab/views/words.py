@@ -1,12 +1,12 @@
 """How states are said: an icon, a word and a tone, so that colour is never alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from trimtab.domain import durations
 from trimtab.views.sample_shapes import ConcentrationView, SignalSamplesView
-from trimtab.views.shapes import ServingView
+from trimtab.views.shapes import ServingView, VerdictView
 
 span = durations.span
 
@@ -45,6 +45,40 @@ QUIET = Mark("·", "quiet")
 def plain(word: str) -> str:
     """A word of the contract as a person reads it."""
     return word.replace("_", " ")
+
+
+NAMED = 2
+"""Signals of a group that wait for the same thing are named up to this many."""
+
+
+def waiting(told: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Signals of which nothing is known, with why, in a line for each reason.
+
+    `told` holds signal and reason; a deployment that is new has dozens that wait for the same."""
+    reasons: dict[str, list[str]] = {}
+    for signal, reason in told:
+        reasons.setdefault(reason, []).append(signal)
+    return [(", ".join(_named(signals)), reason) for reason, signals in reasons.items()]
+
+
+def unknown(verdicts: Iterable[VerdictView]) -> list[tuple[str, str]]:
+    """The unknown verdicts of a deployment, as `waiting` takes them; of several releases each with
+    its own."""
+    verdicts = tuple(verdicts)
+    several = len({each.release for each in verdicts}) > 1
+    return [
+        (f"{each.label} of {each.release}" if several else each.label, each.reason)
+        for each in verdicts
+        if each.verdict == "unknown"
+    ]
+
+
+def _named(signals: Iterable[str]) -> Iterator[str]:
+    groups: dict[str, list[str]] = {}
+    for signal in signals:
+        groups.setdefault(signal.partition(":")[0], []).append(signal)
+    for group, members in groups.items():
+        yield from members if len(members) <= NAMED else (f"{group}:* ({len(members)})",)
 
 
 def broken(why: str) -> str:

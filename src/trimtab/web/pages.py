@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from itertools import groupby
 
 import jinja2
 from markupsafe import Markup
@@ -13,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from trimtab import errors
 from trimtab.domain.names import short
+from trimtab.domain.verdicts import Word
 from trimtab.views import svg, words
 from trimtab.views.journal import build_history, build_why
 from trimtab.views.shapes import DeploymentView, IncidentView, VerdictView
@@ -163,7 +163,7 @@ def deployment_html(live: Live, name: str) -> str:
             status=status,
             loop_late=_loop_late(seen.now, seen.observed_at),
             buttons=buttons(view),
-            judged=_by_word(view.verdicts),
+            judged=Judged(view.verdicts),
             traffic=traffic_of(live, seen, name),
             evidence=series[:SHOWN_CHARTS],
             more_evidence=series[SHOWN_CHARTS:],
@@ -174,9 +174,34 @@ def deployment_html(live: Live, name: str) -> str:
     )
 
 
-def _by_word(verdicts: tuple[VerdictView, ...]) -> list[tuple[str, list[VerdictView]]]:
-    """The verdicts by what they say, in the order in which they come: the loudest first."""
-    return [(word, list(same)) for word, same in groupby(verdicts, lambda each: each.verdict)]
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdicts of a page: what is bad, what would page, the rest, and what is not known."""
+
+    verdicts: tuple[VerdictView, ...]
+
+    @property
+    def bad(self) -> list[VerdictView]:
+        """Those in alarm."""
+        return self._of("bad")
+
+    @property
+    def pages(self) -> list[VerdictView]:
+        """Those that are ok and wake somebody when they are not."""
+        return [each for each in self._of("ok") if each.tier == "page"]
+
+    @property
+    def others(self) -> list[VerdictView]:
+        """Those that are ok and wake nobody: of a wide table, hundreds."""
+        return [each for each in self._of("ok") if each.tier != "page"]
+
+    @property
+    def unknown(self) -> list[tuple[str, str]]:
+        """Signals of which nothing can be said, with the reason."""
+        return words.unknown(self.verdicts)
+
+    def _of(self, word: Word) -> list[VerdictView]:
+        return [each for each in self.verdicts if each.verdict == word]
 
 
 def _loop_late(now: float, observed_at: float | None) -> str:

@@ -57,6 +57,8 @@ class Trace:
             at = deployment.at or moment(seen.now)
             kept = self._kept(deployment.name, deployment.verdicts)
             for verdict in deployment.verdicts:
+                if not _gathers(verdict):
+                    continue
                 line = kept.setdefault(_key(deployment.name, verdict), _Line(verdict.tier))
                 line.add(EvidencePoint(at, verdict.evidence_log10, verdict.threshold_log10))
             self._lines = {
@@ -98,6 +100,11 @@ class Trace:
         newest = max((line.points[-1].at for line in series), default=None)
         series.sort(key=lambda line: (line.points[-1].at != newest, *_distance(line)))
         return EvidenceView(deployment, tuple(series))
+
+
+def _gathers(verdict: VerdictView) -> bool:
+    """Whether there is a line to draw: rows that were looked at, and evidence that may grow."""
+    return verdict.threshold_log10 > 0.0 and (verdict.verdict != "unknown" or verdict.n > 0)
 
 
 def _key(deployment: str, verdict: VerdictView) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@
 
 import io
 
+import msgspec
 from rich.console import Console, RenderableType
 
 from trimtab.views.shapes import VerdictView
@@ -46,3 +47,9 @@ def test_what_is_known_has_a_line_of_its_own_before_what_is_not() -> None:
 
 def test_without_any_unknown_signal_nothing_is_said_of_them() -> None:
     assert not any("unknown" in line for line in lines(judged([verdict("errors", "ok", "fine")])))
+
+
+def test_what_is_not_known_of_two_releases_says_of_which() -> None:
+    other = msgspec.structs.replace(verdict("errors", "unknown", "no block"), release="m@2")
+    told = lines(judged([verdict("errors", "unknown", "no block"), other]))
+    assert told[1] == "? errors of m@1, errors of m@2  no block"

@@ -105,19 +105,22 @@ def test_the_page_of_a_deployment_shows_why_not_yet_and_how_to_act() -> None:
     assert ("href", "/deployments/flight-delay.json") in page.attributes
 
 
-def test_verdicts_are_told_the_loudest_first_and_good_ones_are_folded_away() -> None:
+def test_verdicts_are_told_the_loudest_first_and_good_ones_that_page_nobody_folded() -> None:
     system = in_canary()
     quality, column = system.verdicts[NAME]
     drifted = msgspec.structs.replace(column, signal="prediction", scope={}, verdict="bad")
-    system.verdicts[NAME] = (quality, column, drifted)
+    calm = msgspec.structs.replace(quality, signal="calibration", tier="note")
+    system.verdicts[NAME] = (quality, column, drifted, calm)
     html = Browser(system).get(f"/deployments/{NAME}").text
     section = html.split('id="region-verdicts"')[1].split("</section>")[0]
     loud, folded = section.split('<details id="verdicts-ok">')
-    assert loud.index("1 bad") < loud.index("prediction") < loud.index("3 unknown")
-    assert "latency" in loud
-    assert "1 ok" in folded
-    assert "quality" in folded
-    assert "quality" not in loud
+    assert loud.index("1 bad") < loud.index("prediction") < loud.index("1 ok of those that page")
+    assert "quality" in loud
+    assert "calibration" not in loud
+    folded, unknown = folded.split("</details>")
+    assert "1 more ok" in folded
+    assert "3 unknown" in unknown
+    assert "latency of flight-delay@2" in unknown
 
 
 def test_the_overview_has_one_row_for_each_deployment_and_open_incidents_on_top() -> None:
@@ -279,3 +282,15 @@ def test_a_deployment_page_tells_the_workers_and_why() -> None:
     system.loads[NAME] = loaded()
     text = Page(Browser(system).get(f"/deployments/{NAME}").text).text
     assert "820/s × 1.9 ms = 1.6 busy, p99 queue 4 ms" in text
+
+
+def test_a_signal_without_evidence_or_rows_has_no_chart() -> None:
+    system, trace = in_canary(), Trace()
+    quality, _ = system.verdicts[NAME]
+    decided = msgspec.structs.replace(quality, signal="resources:cpu", threshold_log10=0.0)
+    waiting = msgspec.structs.replace(quality, signal="parity", verdict="unknown", n=0)
+    system.verdicts[NAME] = (quality, decided, waiting)
+    trace.sample(system.seen())
+    signals = {series.signal for series in trace.view(NAME).series}
+    assert "quality" in signals
+    assert not signals & {"resources:cpu", "parity"}
