@@ -7,8 +7,9 @@ none of this can be known, the answer is a refusal with its reason, not a number
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
@@ -72,7 +73,26 @@ class Seen(msgspec.Struct, frozen=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
+class Pulled(NamedTuple):
+    """How chances go by the inputs: of each cell its group and the rows of the reference (C,), of
+    each group its share of these (G,), and the mass and the pull of each feature in it (G, P)."""
+
+    group: Ints
+    rows: Floats
+    share: Floats
+    mass: Floats
+    pull: Floats
+
+    @classmethod
+    def of(cls, profile: EstimateProfile, shift: ShiftProfile) -> "Pulled":
+        """As the reference has it."""
+        group = np.array(profile.group)
+        rows = np.sum(profile.rows, axis=0).astype(np.float64)
+        share = np.bincount(group, weights=rows) / rows.sum()
+        return cls(group, rows, share, np.array(shift.mass), np.array(shift.pull))
+
+
+@dataclass(frozen=True)
 class Learned:
     """An estimate profile with what every block asks of it: the chance of each cell (C,), these as
     they would be without each fold of the reference (F, C), and the density ratio.
@@ -94,9 +114,20 @@ class Learned:
         worth = sum(map(sum, profile.rows))
         return cls(profile, np.array(profile.chance), without, ratio, worth)
 
+    @cached_property
+    def apart(self) -> Floats:
+        """By how much the chances would be others without each fold (F, C)."""
+        return self.without - self.chance
+
+    @cached_property
+    def pulled(self) -> Pulled | None:
+        """How chances go by the inputs; None where that was not learned."""
+        shift = self.profile.shift
+        return None if shift is None or self.ratio is None else Pulled.of(self.profile, shift)
+
     def variance(self, weight: Floats) -> Floats:
         """How well sums of chances are known, for weights of the cells (C,) or (C, K)."""
-        return jackknife_variance((self.without - self.chance) @ weight)
+        return jackknife_variance(self.apart @ weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +301,11 @@ def estimates(
 
 
 class _Weighed(NamedTuple):
-    """Rows per cell, their chances on the reference weighted like them, and by how much that makes
-    the reference worth fewer rows."""
+    """The cells of the rows by the chances of the reference, and by those of the reference weighted
+    like these rows, and by how much that makes the reference worth fewer rows."""
 
-    rows: Floats
-    chance: Floats
+    plain: Cells
+    weighted: Cells
     inflation: float
 
 
@@ -293,39 +324,64 @@ def _weighed(learned: Learned, seen: Seen) -> _Weighed | Refusal:
             f"the inputs are so far from the reference that it is worth {effective:.0f} rows, "
             f"at least {FEWEST} are needed"
         )
-    rows = np.array(seen.cells, dtype=np.float64)
-    return _Weighed(rows, recalibrated(learned, seen), inflated)
+    rows, profile = np.array(seen.cells, dtype=np.float64), learned.profile
+    plain = cells_at(profile, rows, learned.chance)
+    return _Weighed(plain, cells_at(profile, rows, recalibrated(learned, seen)), inflated)
 
 
-def _estimated(learned: Learned, made: _Weighed, metric: str, days: float) -> Estimate | Refusal:
-    profile, rows = learned.profile, made.rows
-    plain = expected(profile, rows, learned.chance, metric)
-    weighted = expected(profile, rows, made.chance, metric)
+class _Corrected(NamedTuple):
+    """A metric after the correction for covariate shift, by how much it `moved`, what its interval
+    is made of but the differences of days, and the rows of the reference that it is worth."""
+
+    value: float
+    moved: float
+    parts: tuple[Part, Part]
+    effective: float
+
+
+def _corrected(learned: Learned, made: _Weighed, metric: str) -> _Corrected | Refusal:
+    plain = expected(learned.profile, made.plain, metric)
+    weighted = expected(learned.profile, made.weighted, metric)
     if plain is None or weighted is None:
         return Refusal(f"{metric} is not defined for these rows: too few of a class are expected")
     # The metric goes by its slope from one set of chances to another (infinitesimal jackknife).
-    known = float(learned.variance(rows * plain.slope.ravel()))
+    known = float(learned.variance((made.plain.rows * plain.slope).ravel()))
     noise = known * (made.inflation - 1.0)
     moved = weighted.value - plain.value
     # James and Stein: a correction that is smaller than its own noise is not made.
     kept = max(1.0 - noise / moved**2, 0.0) if moved else 0.0
     # What was shrunk away, and half of what was not: the ratio is but linear in its features.
     off = 1.0 - kept / 2.0
-    parts = [
-        Part(plain.variance),
-        Part(known + noise + (off * moved) ** 2, len(profile.rows) - 1),
-        Part(wobble_of(profile, metric) / days, max(profile.days - 1, 1)),
-    ]
-    value = plain.value + kept * moved
-    interval = combined_interval(value, parts)
+    ratio = Part(known + noise + (off * moved) ** 2, len(learned.profile.rows) - 1)
+    parts, value = (Part(plain.variance), ratio), plain.value + kept * moved
+    return _Corrected(value, kept * moved, parts, learned.worth / made.inflation)
+
+
+def _estimated(learned: Learned, made: _Weighed, metric: str, days: float) -> Estimate | Refusal:
+    found, profile = _corrected(learned, made, metric), learned.profile
+    if isinstance(found, Refusal):
+        return found
+    daily = Part(wobble_of(profile, metric) / days, max(profile.days - 1, 1))
+    interval = combined_interval(found.value, [*found.parts, daily])
     return Estimate(
-        value,
+        found.value,
         max(interval.lower, 0.0),
         min(interval.upper, 1.0),
-        int(rows.sum()),
-        learned.worth / made.inflation,
-        kept * moved,
+        int(made.plain.rows.sum()),
+        found.effective,
+        found.moved,
     )
+
+
+def values(learned: Learned, seen: Seen, metrics: Iterable[str]) -> dict[str, float | None]:
+    """The values alone of what `estimates` says of metrics that can be estimated; None for what it
+    refuses."""
+    made = _weighed(learned, seen)
+    found = {
+        metric: made if isinstance(made, Refusal) else _corrected(learned, made, metric)
+        for metric in metrics
+    }
+    return {m: None if isinstance(each, Refusal) else each.value for m, each in found.items()}
 
 
 def with_costs(
@@ -360,29 +416,34 @@ def wobble_of(profile: EstimateProfile, metric: str) -> float:
     return next((each.variance for each in profile.wobbles if each.metric == metric), 0.0)
 
 
-def expected(
-    profile: EstimateProfile, rows: Floats, chance: Floats, metric: str
-) -> Expected | None:
-    """The metric of `rows` (per cell) at these chances; None where it is not defined."""
+MEASURES: Mapping[str, Callable[[Cells], Expected | None]] = {
+    "error": Cells.error,
+    "roc_auc": Cells.roc_auc,
+    "precision": Cells.precision,
+    "recall": Cells.recall,
+    "f1": Cells.f1,
+}
+"""Metrics of what is decided by a threshold."""
+
+
+def cells_at(profile: EstimateProfile, rows: Floats, chance: Floats) -> Cells:
+    """The cells of `rows` (C,) at these chances (C,), side by side."""
     shape = (len(profile.sides), -1)
-    cells = Cells(rows.reshape(shape), chance.reshape(shape))
+    return Cells(rows.reshape(shape), chance.reshape(shape))
+
+
+def expected(profile: EstimateProfile, cells: Cells, metric: str) -> Expected | None:
+    """The metric of these cells; None where it is not defined."""
     if profile.residual:
-        lost = cells.mean_cost(1.0, 0.0)
+        lost, rows = cells.mean_cost(1.0, 0.0), cells.rows.ravel()
         variance = float(rows @ np.array(profile.residual)) / float(rows.sum()) ** 2
         return lost._replace(variance=variance)
     if metric in profile.costs:
-        positive, negative = (np.reshape(cost, shape) for cost in profile.costs[metric])
+        positive, negative = (np.reshape(cost, cells.rows.shape) for cost in profile.costs[metric])
         return cells.mean_cost(positive, negative)
     if "roc_auc" not in profile.metrics:
         return cells.mean_cost(0.0, 1.0)
-    measures = {
-        "error": cells.error,
-        "roc_auc": cells.roc_auc,
-        "precision": cells.precision,
-        "recall": cells.recall,
-        "f1": cells.f1,
-    }
-    return measures[metric]()
+    return MEASURES[metric](cells)
 
 
 def inflation(learned: Learned, seen: Seen) -> float:
@@ -392,17 +453,15 @@ def inflation(learned: Learned, seen: Seen) -> float:
 
 def recalibrated(learned: Learned, seen: Seen) -> Floats:
     """The chance of each cell on the reference weighted like the live rows."""
-    profile, chance, shift = learned.profile, learned.chance, learned.profile.shift
-    if shift is None or learned.ratio is None:
+    chance, known = learned.chance, learned.pulled
+    if known is None or learned.ratio is None:
         return chance
     alpha = learned.ratio.slope(_mean(seen))
-    group = np.array(profile.group)
-    rows = np.sum(profile.rows, axis=0).astype(np.float64)
-    share = np.bincount(group, weights=rows) / rows.sum()
-    weight = share + np.array(shift.mass) @ alpha
-    fit = weight > EMPTIED * share
-    step = np.where(fit, np.array(shift.pull) @ alpha / np.where(fit, weight, 1.0), 0.0)
-    return monotone(profile, np.clip(chance + step[group], 0.0, 1.0), rows)
+    weight = known.share + known.mass @ alpha
+    fit = weight > EMPTIED * known.share
+    step = np.where(fit, known.pull @ alpha / np.where(fit, weight, 1.0), 0.0)
+    moved = np.clip(chance + step[known.group], 0.0, 1.0)
+    return monotone(learned.profile, moved, known.rows)
 
 
 def fold_chances(profile: EstimateProfile) -> list[Floats]:
@@ -422,8 +481,8 @@ def calibrated(profile: EstimateProfile, rows: Floats, hits: Floats) -> Floats:
 
 def monotone(profile: EstimateProfile, chance: Floats, rows: Floats) -> Floats:
     """Chances that rise with the score on each side; a side without rows has the overall one."""
-    overall, sides = float(chance @ rows / rows.sum()), len(profile.sides)
-    pairs = zip(np.split(chance, sides), np.split(rows, sides), strict=True)
+    overall, shape = float(chance @ rows / rows.sum()), (len(profile.sides), -1)
+    pairs = zip(chance.reshape(shape), rows.reshape(shape), strict=True)
     made = [
         isotonic(part * mass, mass) if mass.any() else np.full(mass.size, overall)
         for part, mass in pairs

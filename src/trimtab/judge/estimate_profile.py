@@ -22,6 +22,7 @@ from trimtab.domain.signature import Signature
 from trimtab.judge.estimate import (
     FEWEST,
     calibrated,
+    cells_at,
     cells_of,
     coarse_bins,
     expected,
@@ -421,9 +422,10 @@ def metric_gaps(
         apart, chance = [], []
         for day in days:
             without = chances[day.fold]
-            usual = expected(profile, day.rows, without, metric)
+            usual = expected(profile, cells_at(profile, day.rows, without), metric)
             share = np.divide(day.hits, day.rows, out=without.copy(), where=day.rows > 0.0)
-            real = expected(profile, day.rows, np.clip(share, 0.0, 1.0), metric)
+            came = cells_at(profile, day.rows, np.clip(share, 0.0, 1.0))
+            real = expected(profile, came, metric)
             if usual is not None and real is not None:
                 apart.append(real.value - usual.value)
                 chance.append(usual.variance)

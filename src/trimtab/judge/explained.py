@@ -8,14 +8,14 @@ show is the part of the relation (Cai, Namkoong & Yadlowsky, *Diagnosing Model P
 Distribution Shift*, 2023, split a fall so).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
 
 from trimtab.domain.profile import RISING, EstimateProfile, QualityProfile
 from trimtab.domain.records import Floats
-from trimtab.judge.estimate import Learned, Refusal, Seen, estimate, expected
+from trimtab.judge.estimate import Learned, Seen, cells_at, expected, values
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -61,24 +61,23 @@ class Explained(msgspec.Struct, frozen=True):
         )
 
 
-def split(
-    learned: Learned, metric: str, start: float, counted: tuple[Seen, Floats, Floats]
-) -> Split | None:
+def splits(
+    learned: Learned, metrics: Iterable[str], start: float, counted: tuple[Seen, Floats, Floats]
+) -> dict[str, Split]:
     """Split a matured block, given as the rows seen and, per cell, the labelled rows and what
-    became of them. None where the metric cannot be expected, or is not defined for these rows."""
-    if metric not in learned.profile.metrics:
-        return None
-    seen, rows, hits = counted
-    real = expected(learned.profile, rows, _realised(learned.profile, rows, hits), metric)
-    told = estimate(learned, seen, metric)
-    if isinstance(told, Refusal):
-        usual = expected(learned.profile, rows, learned.chance, metric)
-        value = None if usual is None else usual.value
-    else:
-        value = told.value
-    if value is None or real is None:
-        return None
-    return Split(start, int(rows.sum()), value, real.value)
+    became of them, by each metric that can be expected and is defined for these rows."""
+    known, (seen, rows, hits) = learned.profile, counted
+    told = values(learned, seen, [metric for metric in metrics if metric in known.metrics])
+    came = cells_at(known, rows, _realised(known, rows, hits))
+    found = {}
+    for metric, value in told.items():
+        real, plain = expected(known, came, metric), None
+        if value is None:
+            plain = expected(known, cells_at(known, rows, learned.chance), metric)
+        usual = value if plain is None else plain.value
+        if usual is not None and real is not None:
+            found[metric] = Split(start, int(rows.sum()), usual, real.value)
+    return found
 
 
 def _realised(profile: EstimateProfile, rows: Floats, hits: Floats) -> Floats:

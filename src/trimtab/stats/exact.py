@@ -75,22 +75,29 @@ def _beta_small(a: float, b: float, x: float) -> float:
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Return ``1 / (1 + n1 / (1 + n2 / ...))`` as `_fraction` finds it, without a call for each of
-    its terms: quantiles of t, which come of it, are asked for all day long."""
+    """Return ``1 / (1 + n1 / (1 + n2 / ...))`` as `_fraction` finds it, two terms a turn and
+    without a call for each: quantiles of t, which come of it, are asked for all day long."""
     value = c = 1.0
-    d, factor, m, odd = 0.0, math.inf, 0, True
-    while abs(factor - 1.0) > PRECISION:
-        if odd:
-            numerator = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-            m += 1
-        else:
-            numerator = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = not odd
-        d = 1.0 / ((1.0 + numerator * d) or TINY)
-        c = (1.0 + numerator / c) or TINY
+    d, m, both, place = 0.0, 0.0, a + b, a
+    while True:
+        odd = -(a + m) * (both + m) * x / (place * (place + 1.0))
+        d = 1.0 / ((1.0 + odd * d) or TINY)
+        c = (1.0 + odd / c) or TINY
         factor = c * d
         value *= factor
-    return 1.0 / value
+        off = factor - 1.0
+        if not (off > PRECISION or off < -PRECISION):
+            return 1.0 / value
+        m += 1.0
+        place = a + 2.0 * m
+        even = m * (b - m) * x / ((place - 1.0) * place)
+        d = 1.0 / ((1.0 + even * d) or TINY)
+        c = (1.0 + even / c) or TINY
+        factor = c * d
+        value *= factor
+        off = factor - 1.0
+        if not (off > PRECISION or off < -PRECISION):
+            return 1.0 / value
 
 
 def _gamma_terms(a: float, x: float) -> Iterator[tuple[float, float]]:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trimtab.stats.logspace import FloatArray, log_mean_exp
+from trimtab.stats.logspace import FloatArray
 from trimtab.stats.sequences import Interval
 
 STAKES = np.geomspace(1e-3, 0.2, 10)
@@ -269,12 +269,15 @@ def _least(grown: FloatArray, weight: float, need: float) -> float:
 
     The evidence falls with the gap and is convex, so Newton's steps never pass the end.
     """
-    gap = -1.0
+    gap, slopes, usual = -1.0, STAKES * weight, math.log(STAKES.size)
     for _ in range(STEPS):
-        logs = grown - STAKES * weight * gap
-        over = log_mean_exp(logs) - need
+        logs = grown - slopes * gap
+        peak = float(logs.max())
+        shares = np.exp(logs - peak)
+        total = float(shares.sum())
+        # What `log_mean_exp` says of the logarithms, beyond what is needed.
+        over = peak + math.log(total) - usual - need
         if over <= 0.0:
             break
-        shares = np.exp(logs - logs.max())
-        gap += over * float(shares.sum() / (shares @ STAKES)) / weight
+        gap += over * (total / float(shares @ STAKES)) / weight
     return gap

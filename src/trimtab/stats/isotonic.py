@@ -32,12 +32,16 @@ def isotonic(totals: ArrayLike, weights: ArrayLike) -> FloatArray:
 
 
 def _pooled(sums: FloatArray, mass: FloatArray) -> FloatArray:
-    pools: list[tuple[float, float, int]] = []
+    totals: list[float] = []
+    weights: list[float] = []
+    bins: list[int] = []
     for total, weight in zip(sums.tolist(), mass.tolist(), strict=True):
-        pool = (total, weight, 1)
-        while pools and pools[-1][0] * pool[1] >= pool[0] * pools[-1][1]:
-            before = pools.pop()
-            pool = (before[0] + pool[0], before[1] + pool[1], before[2] + pool[2])
-        pools.append(pool)
-    means = [total / weight for total, weight, _ in pools]
-    return np.repeat(means, [bins for _, _, bins in pools])
+        totals.append(total)
+        weights.append(weight)
+        bins.append(1)
+        while len(totals) > 1 and totals[-2] * weights[-1] >= totals[-1] * weights[-2]:
+            last = totals.pop(), weights.pop(), bins.pop()
+            totals[-1] += last[0]
+            weights[-1] += last[1]
+            bins[-1] += last[2]
+    return np.repeat(np.array(totals) / np.array(weights), bins)

@@ -26,7 +26,7 @@ from trimtab.judge.estimate import (
     with_costs,
 )
 from trimtab.judge.estimate_profile import outcomes
-from trimtab.judge.explained import Explained, explained, split
+from trimtab.judge.explained import Explained, explained, splits
 from trimtab.judge.labelled_part import FEWEST
 from trimtab.judge.quality import FEWEST_LABELS
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, column_of
@@ -50,7 +50,7 @@ from trimtab.judge.signals.estimated_segments import (
 from trimtab.judge.signals.expectation import Believed, Expectation, Stream, Terms
 from trimtab.judge.signals.family import COVERED, Breaks, Target
 from trimtab.judge.signals.quality import target_zone
-from trimtab.judge.watch import REMEMBERED, Watch
+from trimtab.judge.watch import REMEMBERED, Watch, take_all
 from trimtab.stats.fixed_point import MICRO
 
 PATIENCE = 7
@@ -243,9 +243,10 @@ class Estimated:
     def _judge(self, whole: Expectation, start: float, counted: Counted) -> None:
         state = self.state
         state.last = start
-        whole.judge(state, start, counted.whole.seen)
+        evidence = whole.judge(state, start, counted.whole.seen)
         for name, part in counted.segments.items():
-            self._segments[name].judge(state.segments[name], start, part.seen)
+            evidence += self._segments[name].judge(state.segments[name], start, part.seen)
+        take_all(evidence)
 
     def _compare(self, whole: Expectation, start: float, cohort: Counted) -> None:
         state = self.state
@@ -259,10 +260,9 @@ class Estimated:
         if cohort.told.n < FEWEST:
             return
         rows, hits = np.array(cohort.told.labelled, dtype=np.float64), cohort.told.hits
-        counted = cohort.seen, rows, np.array(hits) / MICRO
-        for metric, stream in self.state.streams.items():
-            made = split(learned, metric, start, counted)
-            stream.splits = [*stream.splits, *([] if made is None else [made])][-REMEMBERED:]
+        streams, counted = self.state.streams, (cohort.seen, rows, np.array(hits) / MICRO)
+        for metric, made in splits(learned, streams, start, counted).items():
+            streams[metric].splits = [*streams[metric].splits, made][-REMEMBERED:]
 
     def explained(self, metric: str, since: float) -> Explained | None:
         """How much of what became of a metric since a time the inputs explain; None where that is

@@ -33,7 +33,7 @@ from trimtab.judge.profile import DAY
 from trimtab.judge.signals.estimate_counts import Part
 from trimtab.judge.signals.family import COVERED
 from trimtab.judge.trust import Told, Trust, spread_of
-from trimtab.judge.watch import Z99, Watch
+from trimtab.judge.watch import Z99, Block, Watch
 from trimtab.stats.fixed_point import MICRO
 
 
@@ -100,8 +100,9 @@ class Expectation:
     of: str = ""
     scope: Mapping[str, str] = field(default_factory=dict)
 
-    def judge(self, known: Believed, start: float, seen: Seen) -> None:
-        """Estimate the rows of a block that is over, with those that waited for company."""
+    def judge(self, known: Believed, start: float, seen: Seen) -> list[Block]:
+        """Estimate the rows of a block that is over, with those that waited for company. What is
+        evidence is for the watches to take in."""
         seconds, waiting = self.terms.seconds, known.waiting
         if waiting is not None and start - waiting.start < self.terms.patience * seconds:
             seen = waiting.seen.merge(seen)
@@ -110,22 +111,24 @@ class Expectation:
         known.waiting = None
         if seen.n < FEWEST and self.terms.patience > 1:
             known.waiting = Waiting(waiting.start, seen)
-            return
-        self._estimate(known, waiting.start, seen, start + seconds - waiting.start)
+            return []
+        return self._estimate(known, waiting.start, seen, start + seconds - waiting.start)
 
-    def _estimate(self, known: Believed, start: float, seen: Seen, seconds: float) -> None:
+    def _estimate(self, known: Believed, start: float, seen: Seen, seconds: float) -> list[Block]:
+        evidence, n = [], seen.n
         made = estimates(self.learned, seen, known.streams, max(seconds / DAY, 1.0))
         for metric, stream in known.streams.items():
             found = made[metric]
             if isinstance(found, Refusal):
-                stream.latest = Latest(start, seen.n, reason=found.reason)
+                stream.latest = Latest(start, n, reason=found.reason)
                 continue
-            stream.latest = Latest(start, seen.n, found.value, found.lower, found.upper)
+            stream.latest = Latest(start, n, found.value, found.lower, found.upper)
             if known.trust.since is None:
                 # Only what is outside with its whole interval is evidence of harm.
                 near = found.upper if metric in RISING else found.lower
                 trials = _trials(self.learned, seen, metric)
-                stream.watch.take(start, [near * trials], trials)
+                evidence.append(Block(stream.watch, start, [near * trials], trials))
+        return evidence
 
     def compare(self, known: Believed, start: float, cohort: Part) -> None:
         """Hold the labels of a matured cohort against the chances that stood for them."""
@@ -165,33 +168,39 @@ class Expectation:
 
     def _streams(self, cohort: Part) -> list[Told | None]:
         """What labels said of the mean loss, of all rows, and of each group of cells."""
-        profile = self.learned.profile
         rows, hits = np.array(cohort.told.labelled), np.array(cohort.told.hits) / MICRO
-        metric, (up, down) = self._loss
-        within = np.eye(max(profile.group) + 1)[np.array(profile.group)]
-        members = np.hstack([np.ones((rows.size, 2)), within])
-        gain = np.ones(members.shape)
-        gain[:, 0] = up - down
+        members, gains, down = self._members
         labelled = rows @ members
-        weight = members * gain * rows[:, None] / np.maximum(labelled, 1.0)
+        weight = gains * rows[:, None] / np.maximum(labelled, 1.0)
         less = np.zeros(labelled.size)
         less[0] = rows @ down / max(float(labelled[0]), 1.0)
-        real = hits @ (members * gain) / np.maximum(labelled, 1.0) + less
+        real = hits @ gains / np.maximum(labelled, 1.0) + less
         expected = self.learned.chance @ weight + less
         error = Z99 * np.sqrt(self.learned.variance(weight))
-        spreads = self._spreads(metric, labelled.size)
-        told = zip(real.tolist(), expected.tolist(), error.tolist(), spreads, strict=True)
+        told = zip(real.tolist(), expected.tolist(), error.tolist(), self._spreads, strict=True)
         return [
             Told(n, *numbers) if n else None
             for n, numbers in zip(labelled.astype(np.int64).tolist(), told, strict=True)
         ]
 
-    def _spreads(self, metric: str, size: int) -> list[float | None]:
+    @cached_property
+    def _members(self) -> tuple[Floats, Floats, Floats]:
+        """Which cells are in which stream, what an outcome in one adds to the loss or to the share
+        there (C, 2 + G), and what is lost without one (C,)."""
+        group, (up, down) = np.array(self.learned.profile.group), self._loss[1]
+        within = np.eye(int(group.max()) + 1)[group]
+        members = np.hstack([np.ones((group.size, 2)), within])
+        gain = np.ones(members.shape)
+        gain[:, 0] = up - down
+        return members, members * gain, down
+
+    @cached_property
+    def _spreads(self) -> list[float | None]:
         """By how much days differ in each of the streams; None where rows are independent."""
         profile = self.learned.profile
         if not profile.days:
-            return [None] * size
-        return [spread_of(each) for each in (wobble_of(profile, metric), *profile.drifts)]
+            return [None] * (max(profile.group) + 3)
+        return [spread_of(each) for each in (wobble_of(profile, self._loss[0]), *profile.drifts)]
 
     @cached_property
     def _loss(self) -> tuple[str, tuple[Floats, Floats]]:
