@@ -10,12 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trimtab.judge.watch import PREPARED, Watch, Zone, stakes, worth
+from trimtab.judge.watch import Staked, Watch, Zone, stakes, worth
 from trimtab.stats.logspace import LN10
-from trimtab.stats.power import provable_mean
+from trimtab.stats.power import Gains
 
 DAY = 86_400.0
 HORIZONS = (DAY, 7.0 * DAY, 30.0 * DAY)
+
+PREPARED = 1 << 14
+"""Watches whose bets are kept at hand; those of the others are laid again."""
 
 LATELY = 7
 """Blocks that tell today's traffic, and describe a stream that is not in alarm."""
@@ -40,24 +43,24 @@ def reach(watch: Watch, reference: float | None) -> Reach | None:
     if len(points) < 2:
         return None
     spacing = (points[-1].start - points[0].start) / (len(points) - 1)
-    rows = sum(point.n for point in points) // len(points)
+    rows = sum([point.n for point in points]) // len(points)
+    asked = _asked(watch.zones)
+    centre = asked.middle if reference is None else reference
+    needed = watch.log10_threshold * LN10 + asked.cost
+    worths = [worth(m, watch.spread, rows) for m in asked.borders]
     for seconds in HORIZONS:
         blocks = math.floor(seconds / spacing)
-        effect = _effect(watch, reference, rows, blocks) if blocks else math.nan
+        effect = _effect(asked, [each * blocks for each in worths], needed, centre)
         if not math.isnan(effect):
             return Reach(effect, seconds)
     return None
 
 
-def _effect(watch: Watch, reference: float | None, rows: int, blocks: int) -> float:
+def _effect(asked: "_Asked", rows: list[float], needed: float, centre: float) -> float:
     """The change that shows across every border of the indicator; NaN where one never does."""
-    asked = _asked(watch.zones)
-    needed = watch.log10_threshold * LN10 + math.log(asked.stakes)
-    centre = asked.middle if reference is None else reference
     found = math.nan
-    for m, on_one, on_zero in asked.bets:
-        seen = worth(m, watch.spread, rows) * blocks
-        effect = abs(provable_mean(on_one, on_zero, seen, needed) - centre)
+    for gains, seen in zip(asked.gains, rows, strict=True):
+        effect = abs(gains.provable_mean(seen, needed) - centre) if seen else math.nan
         if math.isnan(effect):
             return math.nan
         found = effect if math.isnan(found) else max(found, effect)
@@ -65,27 +68,26 @@ def _effect(watch: Watch, reference: float | None, rows: int, blocks: int) -> fl
 
 
 class _Asked(NamedTuple):
-    """The indicator of a watch that is meant: the middle of its zone, its bets (border, gains on
-    one, gains on zero), and how many stakes all indicators have."""
+    """The indicator of a watch that is meant: the middle of its zone, its borders, what the bets on
+    them gain, and the logarithm of how many stakes all indicators have."""
 
     middle: float
-    bets: tuple[tuple[float, tuple[float, ...], tuple[float, ...]], ...]
-    stakes: int
+    borders: tuple[float, ...]
+    gains: tuple[Gains, ...]
+    cost: float
 
 
 @lru_cache(PREPARED)
 def _asked(zones: tuple[Zone, ...]) -> _Asked:
-    bets = stakes(zones)
+    bets = stakes((Staked(zones, None),))
     middles = [_middle(zone) for zone in zones]
     chosen = min(range(len(zones)), key=lambda i: abs(middles[i] - 0.5))
     mine = np.flatnonzero(bets.indicator == chosen).tolist()
     return _Asked(
         middles[chosen],
-        tuple(
-            (float(bets.m[i]), tuple(bets.on_one[i].tolist()), tuple(bets.on_zero[i].tolist()))
-            for i in mine
-        ),
-        max(bets.on_one.size, 1),
+        tuple(bets.m[mine].tolist()),
+        tuple(Gains.of(bets.on_one[i].tolist(), bets.on_zero[i].tolist()) for i in mine),
+        math.log(max(bets.on_one.size, 1)),
     )
 
 

@@ -13,8 +13,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from trimtab.judge.watch import RECOVERED, Z99, Bet, worth
+from trimtab.judge.bet import Bet, log_evidences, settle
+from trimtab.judge.watch import RECOVERED, Z99, worth
 from trimtab.stats.edetector import EAverage
+from trimtab.stats.logspace import FloatArray, log_sums_exp
 
 LOSS, ALL = 0, 1
 """The first two streams: the mean loss, and the outcomes of all rows; then come the groups."""
@@ -46,22 +48,20 @@ class Doubt(msgspec.Struct):
     real: float = 0.0
     expected: float = 0.0
 
-    def take(self, told: Told, tolerance: float) -> None:
-        """Take in the labels of a cohort."""
+    def meet(self, told: Told, tolerance: float) -> None:
+        """Count the labels of a cohort, and move the borders to where they are bet against."""
         width = tolerance + told.error
         if max([*self.above.wealth, *self.below.wealth], default=0.0) <= 0.0:
             self.n, self.real, self.expected = 0, 0.0, 0.0
         self.above.m, self.below.m = told.expected + width, told.expected - width
-        for bet in (self.above, self.below):
-            _settle(bet, told)
         self.n += told.n
         self.real += (told.real - self.real) * told.n / self.n
         self.expected += (told.expected - self.expected) * told.n / self.n
 
     @property
-    def log_evidence(self) -> float:
-        """Natural logarithm of the evidence of either side."""
-        return EAverage.of([self.above, self.below]).log_evidence
+    def sides(self) -> tuple[Bet, Bet]:
+        """The bets on either side."""
+        return self.above, self.below
 
 
 class Trust(msgspec.Struct):
@@ -82,10 +82,13 @@ class Trust(msgspec.Struct):
         if self.since is not None:
             self._recover(streams[self.worst])
             return
+        staked = []
         for number, (doubt, told) in enumerate(zip(self.doubts, streams, strict=True)):
             if told is not None:
-                doubt.take(told, _tolerance(number))
-        average = EAverage.of(self.doubts)
+                doubt.meet(told, _tolerance(number))
+                staked += [(bet, told) for bet in doubt.sides]
+        _settle(staked)
+        average = EAverage.of_logs(_evidences(self.doubts))
         self.evidence = average.log10_evidence
         if average.alarm(log10_threshold):
             self.since, self.worst = start, int(np.argmax(average.contributions))
@@ -97,7 +100,7 @@ class Trust(msgspec.Struct):
         width = told.error + _tolerance(self.worst)
         for bet, border in zip(self.back, (width, -width), strict=True):
             bet.m = told.expected + border
-            _settle(bet, told)
+        _settle([(bet, told) for bet in self.back])
         real = [bet for bet in self.back if 0.0 < bet.m < 1.0]
         if all(bet.log10_evidence >= RECOVERED for bet in real):
             self.doubts, self.since, self.worst, self.back = [], None, 0, []
@@ -120,10 +123,17 @@ def _tolerance(stream: int) -> float:
     return OVERALL_TOLERANCE if stream in (LOSS, ALL) else GROUP_TOLERANCE
 
 
-def _settle(bet: Bet, told: Told) -> None:
-    """Settle a bet on a border that can be crossed."""
-    if 0.0 < bet.m < 1.0:
-        bet.take(told.real, worth(bet.m, told.spread, told.n))
+def _settle(staked: Sequence[tuple[Bet, Told]]) -> None:
+    """Settle bets on borders that can be crossed."""
+    real = [(bet, told) for bet, told in staked if 0.0 < bet.m < 1.0]
+    worths = [worth(bet.m, told.spread, told.n) for bet, told in real]
+    settle([bet for bet, _ in real], [told.real for _, told in real], worths)
+
+
+def _evidences(doubts: Sequence[Doubt]) -> FloatArray:
+    """Natural logarithm of the evidence of each, the average of its two sides."""
+    sides = log_evidences([bet for doubt in doubts for bet in doubt.sides])
+    return log_sums_exp(np.array(sides).reshape(-1, 2) + np.log(0.5))
 
 
 def spread_of(variance: float | None) -> float | None:

@@ -9,10 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.stats.bets import BetGrid, Side
-from trimtab.stats.logspace import LN10, log_mean_exp
-
-STAKES = 8
+from trimtab.judge.bet import STAKES, Bet
+from trimtab.stats.bets import BetGrids, Side
+from trimtab.stats.logspace import LN10
 
 Z95, Z99 = 1.96, 2.5758
 REMEMBERED = 60
@@ -24,69 +23,14 @@ LINGERING = 0.35
 one when its mean is proven to be back inside."""
 
 WEALTH = "<f8"
-NOTHING = (0.0,) * STAKES
-PREPARED = 1 << 14
-"""Watches whose stakes are kept at hand; the others compute them again."""
+PENNILESS = np.full(STAKES, -np.inf).astype(WEALTH).tobytes()
+"""The stakes of a bet before any block."""
+
+KEPT = 64
+"""Sets of watches, as a few releases have them block after block, whose stakes are kept at hand."""
 
 
-@lru_cache(maxsize=4096)
-def _odds(m: float, side: Side) -> tuple[list[float], list[float]]:
-    """What the stakes of a bet win on a one and on a zero, as logarithms."""
-    grid = BetGrid(m, side, STAKES)
-    return grid.on_one.tolist(), grid.on_zero.tolist()
-
-
-class Bet(msgspec.Struct):
-    """An e-detector as plain state: `wealth` are natural logarithms per stake.
-
-    The CUSUM form, `M = exp(l) max(1, M)`, keeps quiet for years where nothing happens. It is at
-    most Shiryaev–Roberts over its stakes, so the promise of the e-detector holds (Shin, Ramdas &
-    Rinaldo, section 2).
-    """
-
-    m: float
-    side: Side
-    wealth: tuple[float, ...] = ()
-
-    def take(self, mean: float, rows: float) -> None:
-        """Take in a block whose `mean` in [0, 1] counts as that of `rows` independent rows.
-
-        It is settled as 0/1 rows of that mean would be, which is never more than what rows in
-        between would gain: the logarithm is concave.
-        """
-        self.wealth = _grown(self.m, self.side, self.wealth, mean, rows)
-
-    @property
-    def log_evidence(self) -> float:
-        """Natural logarithm of the evidence; 0.0 before any block."""
-        return _log_mean(self.wealth) if self.wealth else 0.0
-
-    @property
-    def log10_evidence(self) -> float:
-        """Decimal logarithm of the evidence."""
-        return self.log_evidence / LN10
-
-
-@lru_cache(PREPARED)
-def _grown(
-    m: float, side: Side, wealth: tuple[float, ...], mean: float, rows: float
-) -> tuple[float, ...]:
-    """The wealth after a block. Most of thousands of feeds are quiet and alike, so that what a
-    block does to one of them it does to all."""
-    # For eight numbers an array costs more than the arithmetic, which is the same to the bit.
-    rest = 1.0 - mean
-    return tuple(
-        rows * (mean * one + rest * zero) + max(0.0, each)
-        for one, zero, each in zip(*_odds(m, side), wealth or NOTHING, strict=True)
-    )
-
-
-@lru_cache(PREPARED)
-def _log_mean(wealth: tuple[float, ...]) -> float:
-    return log_mean_exp(np.array(wealth))
-
-
-class Zone(msgspec.Struct, frozen=True):
+class Zone(msgspec.Struct, frozen=True, gc=False):
     """Where the mean of one indicator may be without harm; None means no border on that side."""
 
     low: float | None
@@ -125,43 +69,89 @@ def _half_way(m: float, side: Side, level: float | None) -> float:
     return (m + level) / 2.0
 
 
-class Stakes(NamedTuple):
-    """The bets of a watch, a row each: the indicator bet on, its border, what a stake gains on a
-    one, on a zero, and on a row of the mean that it is best for."""
+class Staked(NamedTuple):
+    """A watch as far as its bets go: its zones, by how much days differ, and the zones of a block
+    where these are others."""
 
+    zones: tuple[Zone, ...]
+    spread: float | None
+    moved: tuple[Zone, ...] | None = None
+
+    @property
+    def here(self) -> tuple[Zone, ...]:
+        """The zones of the block."""
+        return self.zones if self.moved is None else self.moved
+
+    @property
+    def bets(self) -> list[tuple[int, float, Side]]:
+        """The indicator of each bet, its border and side; what can no longer be crossed is not
+        staked on."""
+        return [
+            (i, zone.border(side), side)
+            for i, (fixed, zone) in enumerate(zip(self.zones, self.here, strict=True))
+            for _, side in fixed.borders
+        ]
+
+
+class Stakes(NamedTuple):
+    """The bets of watches, one behind the other.
+
+    `widths` are the indicators of each watch, `first` is where they begin, `low` and `high` are the
+    ends of the zone of each, infinite without a border. `sizes` are the bets of each watch; of each
+    bet there are the indicator bet on, its border, the rows that a day is worth (infinite where
+    rows are independent), and what its stakes gain on a one, on a zero, and on a row of the mean
+    that they are best for.
+    """
+
+    widths: NDArray[np.int64]
+    first: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    sizes: NDArray[np.int64]
     indicator: NDArray[np.int64]
     m: NDArray[np.float64]
+    worn: NDArray[np.float64]
     on_one: NDArray[np.float64]
     on_zero: NDArray[np.float64]
     at_best: NDArray[np.float64]
 
 
-@lru_cache(PREPARED)
-def stakes(zones: tuple[Zone, ...]) -> Stakes:
+def stakes(watches: tuple[Staked, ...]) -> Stakes:
     """One bet for each border of each zone, with the stakes that `Bet` has."""
-    return _stakes(zones, zones)
-
-
-def _stakes(zones: tuple[Zone, ...], moved: tuple[Zone, ...]) -> Stakes:
-    """The bets of `zones`, on borders that have `moved`; what can no longer be crossed is not
-    staked on."""
-    borders = [
-        (i, zone.border(side), side)
-        for i, (fixed, zone) in enumerate(zip(zones, moved, strict=True))
-        for _, side in fixed.borders
-    ]
-    grids = [BetGrid(m, side, STAKES) for _, m, side in borders]
-    shape = (len(grids), STAKES)
-    m = np.array([m for _, m, _ in borders], dtype=np.float64)
-    on_one = np.array([grid.on_one for grid in grids]).reshape(shape)
-    on_zero = np.array([grid.on_zero for grid in grids]).reshape(shape)
+    here = [each.here for each in watches]
+    widths = np.array([len(zones) for zones in here], dtype=np.int64)
+    first = np.cumsum(widths) - widths
+    low = [-math.inf if zone.low is None else zone.low for zones in here for zone in zones]
+    high = [math.inf if zone.high is None else zone.high for zones in here for zone in zones]
+    every = [(each.spread, each.bets) for each in watches]
+    sizes = np.array([len(own) for _, own in every], dtype=np.int64)
+    spreads = [spread for spread, own in every for _ in own]
+    bets = [bet for _, own in every for bet in own]
+    indicator = np.array([i for i, _, _ in bets], dtype=np.int64) + np.repeat(first, sizes)
+    m = np.array([m for _, m, _ in bets], dtype=np.float64)
+    above = np.array([side == "above" for _, _, side in bets], dtype=np.bool_)
+    grids = BetGrids.of(m, above, STAKES)
     # A stake is best for the mean q where 1 + stake (X - m) is the likelihood ratio of q and m.
-    best = m[:, None] * np.exp(on_one)
-    at_best = best * on_one + (1.0 - best) * on_zero
-    return Stakes(np.array([i for i, _, _ in borders], dtype=np.int64), m, on_one, on_zero, at_best)
+    best = m[:, None] * np.exp(grids.on_one)
+    return Stakes(
+        widths=widths,
+        first=first,
+        low=np.array(low),
+        high=np.array(high),
+        sizes=sizes,
+        indicator=indicator,
+        m=m,
+        worn=_worn(m, spreads),
+        on_one=grids.on_one,
+        on_zero=grids.on_zero,
+        at_best=best * grids.on_one + (1.0 - best) * grids.on_zero,
+    )
 
 
-class Point(msgspec.Struct, frozen=True):
+_kept = lru_cache(KEPT)(stakes)
+
+
+class Point(msgspec.Struct, frozen=True, gc=False):
     """One closed block: its start, rows, mean of the first indicator and largest excess."""
 
     start: float
@@ -234,15 +224,15 @@ class Watch(msgspec.Struct):
         level = sum(p.mean * p.n for p in harmed) / sum(p.n for p in harmed)
         return self.zones[0].return_bets(level)
 
-    def recover(self, block: "Block") -> None:
-        """Take in a block while in alarm, and end the alarm on evidence."""
+    def recover(self, point: Point, here: tuple[Zone, ...]) -> None:
+        """Take in a block while in alarm, whose zones are `here`, and end the alarm on evidence."""
         for bet in self.back:
             if len(self.zones) > 1:
-                bet.take(float(block.excess > 0.0), 1)
+                bet.take(float(point.excess > 0.0), 1)
                 continue
             if not self.eased:
-                bet.m = block.here[0].border("below" if bet.side == "above" else "above")
-            bet.take(min(block.means[0], 1.0), worth(bet.m, self.spread, block.n))
+                bet.m = here[0].border("below" if bet.side == "above" else "above")
+            bet.take(min(point.mean, 1.0), worth(bet.m, self.spread, point.n))
         proven = min(bet.log10_evidence for bet in self.back) >= RECOVERED
         if proven and (not self.eased or self._inside()):
             self.rearm()
@@ -279,92 +269,75 @@ class Block(NamedTuple):
         return self.watch.zones if self.zones is None else self.zones
 
     @property
-    def means(self) -> list[float]:
-        """The mean of each indicator."""
-        return [total / self.n for total in self.totals]
-
-    @property
-    def excess(self) -> float:
-        """The largest excess of an indicator over its zone."""
-        return max(map(Zone.excess, self.here, self.means))
-
-    @property
-    def point(self) -> Point:
-        """What is remembered of it."""
-        return Point(self.start, self.n, self.totals[0] / self.n, self.excess)
-
-    @property
-    def stakes(self) -> Stakes:
-        """The bets on it."""
-        fixed = self.watch.zones
-        return stakes(fixed) if self.zones is None else _stakes(fixed, self.zones)
+    def staked(self) -> Staked:
+        """What is bet on, and where."""
+        return Staked(self.watch.zones, self.watch.spread, self.zones)
 
 
 def take_all(blocks: Sequence[Block]) -> None:
     """Take in blocks, each of another watch: the bets of all are settled at once."""
-    for block in blocks:
-        block.watch.note(block.point)
-    calm = [block for block in blocks if block.watch.frozen is None]
-    for block in blocks:
-        if block.watch.frozen is not None:
-            block.watch.recover(block)
-    staked = [(block, bets) for block in calm if (bets := block.stakes).m.size]
-    if staked:
-        _bet([block for block, _ in staked], [bets for _, bets in staked])
+    if not blocks:
+        return
+    moved = any(block.zones is not None for block in blocks)
+    bets = (stakes if moved else _kept)(tuple(block.staked for block in blocks))
+    rows = np.array([block.n for block in blocks], dtype=np.float64)
+    totals = np.array([total for block in blocks for total in block.totals], dtype=np.float64)
+    means = totals / np.repeat(rows, bets.widths)
+    beyond = np.maximum.reduceat(np.maximum(means - bets.high, bets.low - means), bets.first)
+    calm = [block.watch.frozen is None for block in blocks]
+    told = zip(blocks, means[bets.first].tolist(), beyond.tolist(), calm, strict=True)
+    for block, mean, excess, quiet in told:
+        point = Point(block.start, block.n, mean, excess)
+        block.watch.note(point)
+        if not quiet:
+            block.watch.recover(point, block.here)
+    grown = _grown(blocks, bets, np.minimum(means, 1.0), rows)
+    staked = bets.sizes > 0
+    held = zip(np.flatnonzero(staked).tolist(), _shared(bets.sizes[staked], grown), strict=True)
+    for place, (wealth, found) in held:
+        if calm[place]:
+            blocks[place].watch.hold(wealth, found)
 
 
-def _bet(blocks: list[Block], bets: list[Stakes]) -> None:
-    """Settle the bets of the watches, those of each side by side."""
-    sizes = [each.m.size for each in bets]
-    first = np.cumsum([0, *(len(block.totals) for block in blocks)])
-    place = np.concatenate([each.indicator for each in bets]) + np.repeat(first[:-1], sizes)
-    means = np.minimum([mean for block in blocks for mean in block.means], 1.0)[place, None]
-    rows = _worths(np.concatenate([each.m for each in bets]), blocks, sizes)[:, None]
-    on_one = np.concatenate([each.on_one for each in bets])
-    grown = rows * (means * on_one + (1.0 - means) * np.concatenate([b.on_zero for b in bets]))
-    empty = np.full(STAKES, -np.inf).astype(WEALTH).tobytes()
-    held = [b.watch.wealth or empty * size for b, size in zip(blocks, sizes, strict=True)]
-    wealth = np.frombuffer(b"".join(held), dtype=WEALTH).reshape(grown.shape)
+def _grown(
+    blocks: Sequence[Block], bets: Stakes, means: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The wealth of the stakes of each bet after blocks of so many rows."""
+    worth = np.minimum(bets.worn, np.repeat(rows, bets.sizes))[:, None]
+    mean = means[bets.indicator, None]
+    grown = worth * (mean * bets.on_one + (1.0 - mean) * bets.on_zero)
+    pairs = zip(blocks, bets.sizes.tolist(), strict=True)
+    held = b"".join(block.watch.wealth or PENNILESS * size for block, size in pairs)
+    wealth = np.frombuffer(held, dtype=WEALTH).reshape(grown.shape)
     grown += np.maximum(0.0, wealth)
     if any(block.watch.summed for block in blocks):
-        summed = _summed(blocks, bets, rows)
+        needed = [_needed(b.watch, STAKES * n) for b, n in zip(blocks, bets.sizes, strict=True)]
+        # Those that show what they are best for in time sum up past blocks.
+        summed = worth * bets.at_best >= np.repeat(needed, bets.sizes)[:, None]
         # What log(1 + M) is above log max(1, M).
         grown[summed] += np.log1p(np.exp(-np.abs(wealth[summed])))
-    _share_out(blocks, sizes, grown)
-
-
-def _summed(
-    blocks: list[Block], bets: list[Stakes], rows: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Which stakes sum up past blocks: those that show what they are best for in time."""
-    sizes = [each.m.size for each in bets]
-    needed = [
-        _needed(block.watch, STAKES * size) for block, size in zip(blocks, sizes, strict=True)
-    ]
-    gains = rows * np.concatenate([each.at_best for each in bets])
-    return np.asarray(gains >= np.repeat(needed, sizes)[:, None])
+    return grown
 
 
 def _needed(watch: Watch, count: int) -> float:
     """What a block must gain, in nats, for one of `count` stakes to alarm within the run length."""
-    if not watch.summed:
+    if not watch.summed or not count:
         return math.inf
     limit = watch.log10_threshold * LN10
     return (limit + math.log(count)) * math.exp(-limit)
 
 
-def _share_out(blocks: list[Block], sizes: list[int], grown: NDArray[np.float64]) -> None:
-    """Give each watch the wealth of its bets, of which it has `sizes`, and their evidence."""
-    width = grown.shape[1]
-    ends = np.cumsum(sizes) * width
-    starts, flat = ends - np.array(sizes) * width, grown.ravel()
+def _shared(sizes: NDArray[np.int64], grown: NDArray[np.float64]) -> list[tuple[bytes, float]]:
+    """The wealth and the evidence of each watch, which has so many bets, at least one."""
+    lengths, flat = sizes * grown.shape[1], grown.ravel()
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
     peaks = np.maximum.reduceat(flat, starts)
-    sums = np.add.reduceat(np.exp(flat - np.repeat(peaks, ends - starts)), starts)
-    evidence = (peaks + np.log(sums) - np.log(ends - starts)) / LN10
+    sums = np.add.reduceat(np.exp(flat - np.repeat(peaks, lengths)), starts)
+    evidence = (peaks + np.log(sums) - np.log(lengths)) / LN10
     raw, item = flat.astype(WEALTH).tobytes(), flat.itemsize
-    spans = zip((starts * item).tolist(), (ends * item).tolist(), strict=True)
-    for block, (start, end), found in zip(blocks, spans, evidence.tolist(), strict=True):
-        block.watch.hold(raw[start:end], found)
+    told = zip((starts * item).tolist(), (ends * item).tolist(), evidence.tolist(), strict=True)
+    return [(raw[start:end], found) for start, end, found in told]
 
 
 def worth(m: float, spread: float | None, n: int) -> float:
@@ -379,13 +352,11 @@ def _noise(spread: float) -> float:
     return max((spread / Z99) ** 2, 1e-12)
 
 
-def _worths(m: NDArray[np.float64], blocks: list[Block], sizes: list[int]) -> NDArray[np.float64]:
-    """What `worth` says of each border `m`, of which each block has `sizes`."""
-    n = np.repeat([float(block.n) for block in blocks], sizes)
-    spreads = [block.watch.spread for block in blocks]
-    noise = np.repeat([1.0 if each is None else _noise(each) for each in spreads], sizes)
-    worn = np.minimum(np.maximum(m * (1.0 - m) / noise, 1.0), n)
-    return np.where(np.repeat([each is None for each in spreads], sizes), n, worn)
+def _worn(m: NDArray[np.float64], spreads: Sequence[float | None]) -> NDArray[np.float64]:
+    """What `worth` says of each border `m` however many rows there are, by the spread of each."""
+    noise = np.array([1.0 if each is None else _noise(each) for each in spreads])
+    dated = np.array([each is not None for each in spreads], dtype=np.bool_)
+    return np.where(dated, np.maximum(m * (1.0 - m) / noise, 1.0), np.inf)
 
 
 def excursion(history: list[Point]) -> float:

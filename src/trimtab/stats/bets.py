@@ -11,10 +11,10 @@ Source: Waudby-Smith & Ramdas, Estimating means of bounded random variables by b
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from trimtab.stats import saved
 from trimtab.stats.logspace import FloatArray
@@ -58,17 +58,12 @@ class BetGrid:
             raise ValueError(f"side must be 'above' or 'below', not {self.side!r}")
         if math.isnan(self.m) or self.k < 1:
             raise ValueError(f"need a number m and k >= 1, not m={self.m!r}, k={self.k!r}")
-        upwards = self.side == "above"
-        limit = self.m if upwards else 1.0 - self.m
-        vacuous = limit > 1.0 - EDGE
-        clipped = min(max(self.m, EDGE), 1.0 - EDGE)
-        null = clipped if upwards else 1.0 - clipped
-        stakes = _fractions(null, self.k) / null * (0.0 if vacuous else 1.0 if upwards else -1.0)
-        object.__setattr__(self, "m", clipped)
-        object.__setattr__(self, "vacuous", vacuous)
-        object.__setattr__(self, "stakes", stakes)
-        object.__setattr__(self, "on_one", np.log1p(stakes * (1.0 - clipped)))
-        object.__setattr__(self, "on_zero", np.log1p(-stakes * clipped))
+        every = BetGrids.of(np.array([self.m]), np.array([self.side == "above"]), self.k)
+        object.__setattr__(self, "m", float(every.m[0]))
+        object.__setattr__(self, "vacuous", bool(every.vacuous[0]))
+        object.__setattr__(self, "stakes", every.stakes[0])
+        object.__setattr__(self, "on_one", every.on_one[0])
+        object.__setattr__(self, "on_zero", every.on_zero[0])
 
     def settle(self, block: "Block") -> FloatArray:
         """Return the K log increments of a block, in nats.
@@ -94,6 +89,37 @@ class BetGrid:
             raise ValueError(f"saved state: 'side' must be 'above' or 'below', not {side!r}")
         m, k = saved.real(state, "m"), saved.whole(state, "k")
         return cls(m, "above" if side == "above" else "below", k)
+
+
+class BetGrids(NamedTuple):
+    """Grids of k stakes of B bets, settled side by side: what :class:`BetGrid` has of one.
+
+    ``m`` and ``vacuous`` are (B,), ``stakes``, ``on_one`` and ``on_zero`` (B, k).
+    """
+
+    m: FloatArray
+    vacuous: NDArray[np.bool_]
+    stakes: FloatArray
+    on_one: FloatArray
+    on_zero: FloatArray
+
+    @classmethod
+    def of(cls, m: FloatArray, above: NDArray[np.bool_], k: int) -> Self:
+        """Lay k >= 1 stakes against each border ``m`` (B,), none of them NaN, on the mean being
+        ``above`` (B,) it, or else below.
+
+        >>> grids = BetGrids.of(np.array([0.25, 0.5]), np.array([True, False]), 3)
+        >>> bool((grids.stakes[1] == BetGrid(0.5, "below", 3).stakes).all())
+        True
+        """
+        vacuous = np.where(above, m, 1.0 - m) > 1.0 - EDGE
+        clipped = np.minimum(np.maximum(m, EDGE), 1.0 - EDGE)
+        null = np.where(above, clipped, 1.0 - clipped)[:, None]
+        sign = np.where(vacuous, 0.0, np.where(above, 1.0, -1.0))[:, None]
+        stakes = _fractions(null, k) / null * sign
+        borders = clipped[:, None]
+        on_one, on_zero = np.log1p(stakes * (1.0 - borders)), np.log1p(-stakes * borders)
+        return cls(clipped, vacuous, stakes, on_one, on_zero)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +212,13 @@ def unit_values(values: ArrayLike) -> FloatArray:
     return rows
 
 
-def _fractions(null: float, k: int) -> FloatArray:
-    smallest = min(0.01 * math.sqrt(null / (1.0 - null)), 0.1)
+def _fractions(null: FloatArray, k: int) -> FloatArray:
+    """The stakes (B, k) as rising parts of the largest ones, for nulls (B, 1)."""
+    smallest = np.minimum(0.01 * np.sqrt(null / (1.0 - null)), 0.1)
     if k == 1:
-        return np.array([LARGEST_FRACTION])
+        return np.full(smallest.shape, LARGEST_FRACTION)
     # To the bit what numpy.geomspace gives, which takes ten times as long over what it accepts.
     first, last = np.log10(LARGEST_FRACTION), np.log10(smallest)
     made = np.power(10.0, np.arange(k) * ((last - first) / (k - 1)) + first)
-    made[0], made[-1] = LARGEST_FRACTION, smallest
-    return np.asarray(made[::-1].copy())
+    made[:, :1], made[:, -1:] = LARGEST_FRACTION, smallest
+    return np.asarray(made[:, ::-1].copy())

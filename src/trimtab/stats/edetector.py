@@ -133,25 +133,17 @@ class EAverage:
         Raises ``ValueError`` when there is no part, or the weights are not as many nonnegative
         finite numbers with a positive sum.
         """
-        logs = np.array([part.log_evidence for part in parts], dtype=np.float64)
-        return cls._of_logs(logs, weights)
+        return cls.of_logs([part.log_evidence for part in parts], weights)
 
     @classmethod
     def of_log10(cls, values: Sequence[float], weights: Sequence[float] | None = None) -> Self:
         """Average evidence given as decimal logarithms; raises as :meth:`of`."""
-        return cls._of_logs(np.array(values, dtype=np.float64) * LN10, weights)
-
-    @property
-    def log10_evidence(self) -> float:
-        """Decimal logarithm of the average, always finite; 0.0 while every part is silent."""
-        return self.log_evidence / LN10 if self.log_evidence > -math.inf else 0.0
-
-    def alarm(self, log10_threshold: float) -> bool:
-        """Whether the average evidence reaches ``10**log10_threshold``."""
-        return self.log_evidence >= log10_threshold * LN10
+        return cls.of_logs(np.array(values, dtype=np.float64) * LN10, weights)
 
     @classmethod
-    def _of_logs(cls, logs: FloatArray, weights: Sequence[float] | None) -> Self:
+    def of_logs(cls, values: ArrayLike, weights: Sequence[float] | None = None) -> Self:
+        """Average evidence given as natural logarithms; raises as :meth:`of`."""
+        logs = np.asarray(values, dtype=np.float64)
         shares = np.ones(logs.size) if weights is None else np.array(weights, dtype=np.float64)
         fit = shares.size == logs.size and bool(np.isfinite(shares).all() and (shares >= 0).all())
         if not fit or not shares.sum() > 0:
@@ -162,3 +154,12 @@ class EAverage:
         total = log_sum_exp(weighted)
         parts = np.zeros(logs.size) if total == -math.inf else np.exp(weighted - total)
         return cls(total, tuple(parts.tolist()))
+
+    @property
+    def log10_evidence(self) -> float:
+        """Decimal logarithm of the average, always finite; 0.0 while every part is silent."""
+        return self.log_evidence / LN10 if self.log_evidence > -math.inf else 0.0
+
+    def alarm(self, log10_threshold: float) -> bool:
+        """Whether the average evidence reaches ``10**log10_threshold``."""
+        return self.log_evidence >= log10_threshold * LN10

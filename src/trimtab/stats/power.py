@@ -11,7 +11,8 @@ divergence Lorden, Annals of Mathematical Statistics 1971.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Self
 
 from trimtab.stats.logspace import FloatArray
 
@@ -48,23 +49,33 @@ def rows_to_prove(
     return log_evidence / growth if growth > 0.0 else math.inf
 
 
-def provable_mean(
-    on_one: Sequence[float], on_zero: Sequence[float], rows: float, log_evidence: float
-) -> float:
-    """Return the mean nearest to a bet's border that ``rows`` rows should prove.
-
-    ``on_one`` and ``on_zero`` hold the gains of its stakes, in nats a row. A bet on a mean above
-    has stakes that gain on 1, a bet on one below stakes that gain on 0. NaN where not even a mean
-    of 1 (or 0) would do.
+class Gains(NamedTuple):
+    """What the stakes of one bet gain, as thousands of streams ask it in each block: in plain
+    numbers, what each gains on 0 and by how much more on 1, in nats a row.
 
     >>> gains = [math.log1p(stake) for stake in (0.5, 1.0)]
-    >>> round(provable_mean(gains, [-gain for gain in gains], 20.0, math.log(1000.0)), 4)
+    >>> bet = Gains.of(gains, [-gain for gain in gains])
+    >>> round(bet.provable_mean(20.0, math.log(1000.0)), 4)
     0.7491
     """
-    # In plain numbers: thousands of streams ask it of eight stakes in each block.
-    needed, gains = log_evidence / rows, list(zip(on_one, on_zero, strict=True))
-    nearest = min if all(one > zero for one, zero in gains) else max
-    mean = nearest(
-        (needed - zero) / (one - zero) if one != zero else math.inf for one, zero in gains
-    )
-    return mean if 0.0 <= mean <= 1.0 else math.nan
+
+    pairs: tuple[tuple[float, float], ...]
+    nearest: Callable[[Iterable[float]], float]
+
+    @classmethod
+    def of(cls, on_one: Sequence[float], on_zero: Sequence[float]) -> Self:
+        """The gains of a bet's stakes. A bet on a mean above has stakes that gain on 1, a bet on
+        one below stakes that gain on 0; of one without stakes none gains on either."""
+        pairs = tuple((zero, one - zero) for one, zero in zip(on_one, on_zero, strict=True))
+        if not all(span for _, span in pairs):
+            pairs = ()
+        return cls(pairs, min if all(span > 0.0 for _, span in pairs) else max)
+
+    def provable_mean(self, rows: float, log_evidence: float) -> float:
+        """Return the mean nearest to the bet's border that ``rows`` rows should prove; NaN where
+        not even a mean of 1 (or 0) would do."""
+        if not self.pairs:
+            return math.nan
+        needed = log_evidence / rows
+        mean = self.nearest([(needed - zero) / span for zero, span in self.pairs])
+        return mean if 0.0 <= mean <= 1.0 else math.nan

@@ -146,3 +146,11 @@ def test_a_share_breaks_where_it_rose_by_more_than_it_may(jump: float, broken: b
     for block in range(20):
         watch.take(float(block), 0.2, CLUSTERS, 2.0, jump)
     assert watch.broken is broken
+
+
+def test_what_parts_of_a_block_saw_is_what_all_of_it_held() -> None:
+    left = Seen(1.0, 4.0, [2.5], {"new": 2, "odd": 1})
+    right = Seen(0.5, 3.0, [2.5, 1.5], {"new": 3})
+    both = Seen(0.5, 4.0, [1.5, 2.5], {"new": 5, "odd": 1})
+    assert left.merge(right) == right.merge(left) == both
+    assert left.merge(Seen()) == Seen().merge(left) == left

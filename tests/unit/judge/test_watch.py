@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab.judge.bet import STAKES, Bet
 from trimtab.judge.describe import Described, Subject
-from trimtab.judge.watch import STAKES, Z99, Bet, Block, Point, Watch, Zone, interval, take_all
+from trimtab.judge.watch import Z99, Block, Point, Watch, Zone, interval, take_all
 from trimtab.stats.bets import BetGrid, Side
 from trimtab.stats.logspace import LN10, log_mean_exp
 

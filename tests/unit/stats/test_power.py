@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trimtab.stats.bets import BetGrid, Side
 from trimtab.stats.edetector import EDetector
-from trimtab.stats.power import divergence, provable_mean, rows_to_prove
+from trimtab.stats.power import Gains, divergence, rows_to_prove
 
 K = 12
 LOG_C = math.log(1e4)
@@ -35,7 +35,8 @@ def test_what_is_said_to_show_within_some_rows_does_show(m: float, side: Side, r
     """The median delay is no longer than said, and not by so much shorter that it says nothing."""
     grid = BetGrid(m, side, K)
     needed = LOG_C + math.log(K)
-    mean = provable_mean(grid.on_one.tolist(), grid.on_zero.tolist(), rows, needed)
+    gains = Gains.of(grid.on_one.tolist(), grid.on_zero.tolist())
+    mean = gains.provable_mean(rows, needed)
     assert 0.4 * rows <= np.median(delays(mean, m, side)) <= 1.05 * rows
 
 
@@ -57,7 +58,8 @@ def test_the_grid_is_within_a_third_of_what_information_allows(m: float, p: floa
 @given(st.floats(0.05, 0.9), st.sampled_from(["above", "below"]), st.integers(50, 10_000))
 def test_the_smallest_provable_mean_takes_exactly_the_rows(m: float, side: Side, rows: int) -> None:
     grid = BetGrid(m, side, K)
-    mean = provable_mean(grid.on_one.tolist(), grid.on_zero.tolist(), rows, LOG_C)
+    gains = Gains.of(grid.on_one.tolist(), grid.on_zero.tolist())
+    mean = gains.provable_mean(rows, LOG_C)
     if math.isnan(mean):
         extreme = 1.0 if side == "above" else 0.0
         assert rows_to_prove(extreme, grid.on_one, grid.on_zero, LOG_C) >= rows * (1 - 1e-9)
@@ -66,7 +68,7 @@ def test_the_smallest_provable_mean_takes_exactly_the_rows(m: float, side: Side,
 
 
 def test_stakes_that_gain_nothing_prove_no_mean() -> None:
-    assert math.isnan(provable_mean([0.0, 0.0], [0.0, 0.0], 1e9, LOG_C))
+    assert math.isnan(Gains.of([0.0, 0.0], [0.0, 0.0]).provable_mean(1e9, LOG_C))
 
 
 def test_what_never_grows_is_never_proven() -> None:

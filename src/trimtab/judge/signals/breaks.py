@@ -10,8 +10,7 @@ single one, as when a cache goes on answering whose source has stopped.
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -20,10 +19,11 @@ from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import CodedTexts, Column
+from trimtab.judge.bet import Bet, settle
 from trimtab.judge.quality import texts
 from trimtab.judge.sameness import varied
-from trimtab.judge.watch import Bet
 from trimtab.stats.limits import Limits, limits
+from trimtab.stats.logspace import LN10, log_means_exp
 
 Kind = Literal["missing", "strange", "stuck"]
 
@@ -59,7 +59,7 @@ MENDED = 2.0
 """log10 of the evidence that ends a break."""
 
 
-class Cell(msgspec.Struct, frozen=True):
+class Cell(msgspec.Struct, frozen=True, gc=False):
     """What one stream saw in a block that is still open."""
 
     n: int = 0
@@ -198,7 +198,7 @@ def _limit(value: float | None) -> float:
     return 0.0 if value is None else value
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """Range of the ordinary values of a column in an open block, and the values not known yet.
 
     `names` counts the texts that were never seen; of too many the first by the alphabet are kept,
@@ -235,12 +235,24 @@ class Seen(msgspec.Struct, frozen=True):
 
     def merge(self, other: "Seen") -> "Seen":
         """What both saw."""
+        names = dict(self.names)
+        for name, n in other.names.items():
+            names[name] = names.get(name, 0) + n
         return Seen(
-            min((low for low in (self.low, other.low) if low is not None), default=None),
-            max((high for high in (self.high, other.high) if high is not None), default=None),
+            _either(min, self.low, other.low),
+            _either(max, self.high, other.high),
             _least([*self.values, *other.values]),
-            first_names(Counter(self.names) + Counter(other.names)),
+            first_names(names),
         )
+
+
+def _either(
+    chosen: Callable[[float, float], float], one: float | None, other: float | None
+) -> float | None:
+    """The one of two ends that is chosen, or the one there is."""
+    if one is None or other is None:
+        return other if one is None else one
+    return chosen(one, other)
 
 
 def _least(values: list[float]) -> list[float]:
@@ -274,36 +286,42 @@ class BreakWatch(msgspec.Struct):
     share: float = 0.0
     n: int = 0
 
-    def take(
-        self, start: float, share: float, n: int, log10_threshold: float, jump: float = JUMP
-    ) -> None:
-        """Take in the share of a closed block of `n` rows that began at `start`. It may rise by
-        `jump` over its recent past."""
+    def meet(self, start: float, share: float, n: int, jump: float = JUMP) -> bool:
+        """Meet the share of a closed block of `n` rows that began at `start`, which may rise by
+        `jump` over its recent past; say whether it is bet on, which `settle_all` does."""
         self.share, self.n = share, n
-        trials = min(n, CLUSTERS)
         if self.back is not None:
-            self._mend(self.back, trials)
-            return
+            self._mend(self.back)
+            return False
         if (self.segment or self.kind == "stuck") and len(self.recent) < QUARANTINE:
             # The reference knows neither segments nor blocks: these are judged by their own past.
             self.recent = [*self.recent, share]
-            return
+            return False
         # The newest block is left out: it may hold the first hours of a break.
         self.before = max([self.base, *self.recent[:-1]])
         # What is nearly always missing cannot jump: nothing is bet on it.
-        self.bet.m = min(self.before + jump, 1.0)
-        self.started = (self.started or start) if share > self.bet.m else None
-        self.bet.take(share, trials)
-        self.evidence = self.bet.log10_evidence
-        if self.evidence >= log10_threshold and share > self.bet.m:
+        self.bet.m = border = min(self.before + jump, 1.0)
+        self.started = (self.started or start) if share > border else None
+        return True
+
+    def hold(self, log10_evidence: float, log10_threshold: float) -> None:
+        """Hold the evidence after a block that was bet on, and tell a break when it is enough."""
+        self.evidence = log10_evidence
+        if log10_evidence >= log10_threshold and self.share > self.bet.m:
             # Half-way back is enough: what a feed brings after a break need not be quite as before.
-            self.since, self.back = self.started, Bet((self.bet.m + share) / 2.0, "below")
+            self.since, self.back = self.started, Bet((self.bet.m + self.share) / 2.0, "below")
         elif not self.suspected:
             # Were the past to take in what is above it, a break had to be proven in two blocks.
-            self.recent = [*self.recent, share][-RECENT:]
+            self.recent = [*self.recent, self.share][-RECENT:]
 
-    def _mend(self, back: Bet, trials: int) -> None:
-        back.take(self.share, trials)
+    def take(
+        self, start: float, share: float, n: int, log10_threshold: float, jump: float = JUMP
+    ) -> None:
+        """Take in a block that `meet` has, by itself."""
+        settle_all([self] if self.meet(start, share, n, jump) else [], log10_threshold)
+
+    def _mend(self, back: Bet) -> None:
+        back.take(self.share, min(self.n, CLUSTERS))
         if back.log10_evidence >= MENDED:
             self.back, self.since, self.started = None, None, None
             self.bet.wealth = ()
@@ -313,6 +331,11 @@ class BreakWatch(msgspec.Struct):
     def key(self) -> str:
         """Where a block counts the rows of this stream."""
         return f"{self.column}\n{self.segment}"
+
+    @property
+    def name(self) -> str:
+        """What tells this stream from all others."""
+        return f"{self.key}\n{self.kind}"
 
     @property
     def suspected(self) -> bool:
@@ -329,6 +352,18 @@ class BreakWatch(msgspec.Struct):
     def broken(self) -> bool:
         """Whether the stream is broken and has not recovered."""
         return self.back is not None
+
+
+def settle_all(watches: Sequence[BreakWatch], log10_threshold: float) -> None:
+    """Settle what watches bet on the block that they have met, all at once."""
+    if not watches:
+        return
+    shares = [watch.share for watch in watches]
+    trials = np.minimum([watch.n for watch in watches], CLUSTERS)
+    wealth = settle([watch.bet for watch in watches], shares, trials)
+    evidences = (log_means_exp(wealth) / LN10).tolist()
+    for watch, log10_evidence in zip(watches, evidences, strict=True):
+        watch.hold(log10_evidence, log10_threshold)
 
 
 def bases(profile: ColumnProfile) -> dict[Kind, float]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
-from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch, Recent
+from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch, Recent, settle_all
 from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged
 from trimtab.judge.signals.family import Breaks, Target
 
@@ -151,31 +151,34 @@ class Callers:
     def _judge(self, start: float, groups: Mapping[int, Brought]) -> None:
         state = self.state
         state.n = sum(each.n for each in groups.values())
-        for number, brought in sorted(groups.items()):
-            if brought.n <= LARGEST * state.n:
-                self._gather(start, number, brought)
+        met = [
+            self._gather(start, number, brought)
+            for number, brought in sorted(groups.items())
+            if brought.n <= LARGEST * state.n
+        ]
+        settle_all([watch for watch in met if watch is not None], self._limit)
         broken = self._broken()
         rest = [brought for number, brought in groups.items() if number not in broken]
         if n := sum(each.n for each in rest):
             state.others = sum(each.bad for each in rest) / n
         state.samples = {number: state.samples[number] for number in broken}
 
-    def _gather(self, start: float, number: int, brought: Brought) -> None:
-        """Judge a group once it has brought enough, in this block or since the last judgement. How
-        much has come, says nothing of how good it is, so a caller of few requests is found as
-        surely, only later."""
+    def _gather(self, start: float, number: int, brought: Brought) -> BreakWatch | None:
+        """The watch of a group that bets, once it has brought enough, in this block or since the
+        last judgement. How much has come, says nothing of how good it is, so a caller of few
+        requests is found as surely, only later."""
         state, few = self.state, brought.n < FEWEST_ROWS
         before = state.gathered.pop(number, Gathered(start)) if few else Gathered(start)
         brought = before.brought.merge(brought)
         if brought.n < FEWEST_ROWS:
             state.gathered[number] = Gathered(before.since, brought)
-            return
+            return None
         # What a block that is enough by itself brings is not mixed with what came long before it.
         state.gathered.pop(number, None)
         watch = state.watches.setdefault(number, BreakWatch("", "strange", "", USUAL))
-        watch.take(before.since, brought.bad / brought.n, brought.n, self._limit)
         if brought.sample:
             state.samples[number] = brought.sample
+        return watch if watch.meet(before.since, brought.bad / brought.n, brought.n) else None
 
     def _broken(self) -> list[int]:
         return [number for number, watch in self.state.watches.items() if watch.broken]

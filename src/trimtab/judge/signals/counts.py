@@ -47,7 +47,7 @@ def sums(left: list[int], right: list[int]) -> list[int]:
     return [a + b for a, b in zip(left, right, strict=True)] if left and right else left or right
 
 
-class Tally(msgspec.Struct, frozen=True):
+class Tally(msgspec.Struct, frozen=True, gc=False):
     """Successes and trials of a 0/1 signal."""
 
     hits: int = 0
@@ -63,7 +63,7 @@ class Tally(msgspec.Struct, frozen=True):
         return Tally(self.hits + other.hits, self.n + other.n)
 
 
-class Bins(msgspec.Struct, frozen=True):
+class Bins(msgspec.Struct, frozen=True, gc=False):
     """Counts of one column: its bins, missing values, values out of the reference's range."""
 
     counts: list[int]

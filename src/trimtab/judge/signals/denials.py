@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.records import Fate, Heard, Texts
-from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, RECENT, BreakWatch
+from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, RECENT, BreakWatch, settle_all
 
 CLASSES = 16
 """Classes that are watched, the first of the signature."""
@@ -94,6 +94,7 @@ class Denials(msgspec.Struct):
 
     def take(self, start: float, by_class: Mapping[str, Said], log10_threshold: float) -> None:
         """Take in the block that began at `start`, each class once enough labels of it came."""
+        staked = []
         for name, came in sorted(by_class.items()):
             self.given[name] = [*self.given.get(name, []), came.given][-RECENT:]
             before = self.gathered.pop(name, Gathered(start))
@@ -104,8 +105,10 @@ class Denials(msgspec.Struct):
                 continue
             watch = self.watches.setdefault(name, BreakWatch(name, "strange", "", DENIED))
             share = min(both.said.denied / most, 1.0)
-            watch.take(both.since, share, most, log10_threshold, MARGIN)
+            if watch.meet(both.since, share, most, MARGIN):
+                staked.append(watch)
             self.last[name] = both.said
+        settle_all(staked, log10_threshold)
 
     @property
     def evidence(self) -> float:

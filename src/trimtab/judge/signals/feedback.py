@@ -15,7 +15,14 @@ from trimtab.domain.records import Fate, Heard, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
 from trimtab.judge.quality import losses
-from trimtab.judge.signals.breaks import CLUSTERS, FEWEST_ROWS, QUARANTINE, RECENT, BreakWatch
+from trimtab.judge.signals.breaks import (
+    CLUSTERS,
+    FEWEST_ROWS,
+    QUARANTINE,
+    RECENT,
+    BreakWatch,
+    settle_all,
+)
 from trimtab.judge.signals.counts import Blocks, Tally, merged, sums
 from trimtab.judge.signals.denials import CLASSES, Denials, Said, said
 from trimtab.judge.signals.family import Breaks, Target
@@ -198,12 +205,14 @@ class Feedback:
 
     def _senders(self, start: float, sources: Mapping[str, Tally]) -> None:
         """Each sender against its own past; with the others of the same time as the control."""
-        watches, enough = self.state.sources, {}
+        watches, enough, staked = self.state.sources, {}, []
         for name, tally in sources.items():
             if tally.n >= FEWEST_ROWS and (name in watches or len(watches) < SOURCES):
                 enough[name] = tally
                 watch = watches.setdefault(name, BreakWatch(name, "strange", "own past", 0.0))
-                watch.take(start, tally.hits / tally.n, tally.n, self._limit)
+                if watch.meet(start, tally.hits / tally.n, tally.n):
+                    staked.append(watch)
+        settle_all(staked, self._limit)
         good = [tally for name, tally in enough.items() if not watches[name].broken]
         n = sum(tally.n for tally in good)
         self.state.others = sum(tally.hits for tally in good) / n if n else None

@@ -8,7 +8,6 @@ unusual.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from trimtab.domain.profile import Coarse, ReferenceProfile
 from trimtab.domain.records import Ints
 from trimtab.judge.sameness import part_names, parted
-from trimtab.judge.signals.breaks import JUMP, RECENT, BreakWatch, Kind, bases
+from trimtab.judge.signals.breaks import JUMP, RECENT, BreakWatch, Kind, bases, settle_all
 from trimtab.judge.signals.counts import merged
 from trimtab.judge.signals.still import Moving, Still
 
@@ -137,8 +136,25 @@ class Parts(msgspec.Struct):
         self, start: float, unnamed: Unnamed, brought: Brought, log10_threshold: float
     ) -> None:
         """Take in the block that began at `start`."""
+        told = self._told(start, unnamed, brought)
+        settle_all([watch for watch, staked in told if staked], log10_threshold)
+        for watch, _ in told:
+            if watch.quiet:
+                self.watches.pop(watch.name, None)
+            else:
+                self.watches[watch.name] = watch
+        self.held, self.at = brought.still.after(self.held), start
+        for part, n in brought.rows.items():
+            if n >= FEWEST_ROWS:
+                self.known[part] = min(self.known.get(part, 0) + 1, RECENT)
+
+    def _told(
+        self, start: float, unnamed: Unnamed, brought: Brought
+    ) -> list[tuple[BreakWatch, bool]]:
+        """The streams that are kept, or would not be quiet, with whether they bet on the block."""
         kept = {watch.key for watch in self.watches.values()}
         stuck = set(unnamed.moving.stuck(brought.still.lasting(self.held)))
+        found = []
         for key in sorted(kept | brought.odd.keys() | stuck):
             column, _, part = key.partition("\n")
             rows, odd = brought.rows.get(part, 0), brought.odd.get(key, Odd())
@@ -149,37 +165,16 @@ class Parts(msgspec.Struct):
                     share = float(key in stuck) if kind == "stuck" else odd.share(kind, n)
                     # What lasts began with the block before.
                     since = self.at if kind == "stuck" else start
-                    self._judge(watch, Block(since, share, n), log10_threshold)
-        self.held, self.at = brought.still.after(self.held), start
-        for part, n in brought.rows.items():
-            if n >= FEWEST_ROWS:
-                self.known[part] = min(self.known.get(part, 0) + 1, RECENT)
+                    if watch.name in self.watches or share > watch.base:
+                        found.append((watch, watch.meet(since, share, n)))
+        return found
 
     def _watch(self, column: str, part: str, kind: Kind, base: float) -> BreakWatch:
         held = self.watches.get(f"{column}\n{part}\n{kind}")
         past = [0.0] * self.known.get(part, 0)
         return BreakWatch(column, kind, part, base, recent=past) if held is None else held
 
-    def _judge(self, watch: BreakWatch, block: "Block", log10_threshold: float) -> None:
-        """Take it in, and keep the stream unless it is quiet."""
-        key = f"{watch.key}\n{watch.kind}"
-        if key not in self.watches and block.share <= watch.base:
-            return
-        watch.take(block.start, block.share, block.n, log10_threshold)
-        if watch.quiet:
-            self.watches.pop(key, None)
-        else:
-            self.watches[key] = watch
-
     @property
     def broken(self) -> list[BreakWatch]:
         """The streams that are broken."""
         return [watch for watch in self.watches.values() if watch.broken]
-
-
-class Block(NamedTuple):
-    """What a stream saw in a block: its start, the share of rows, and these."""
-
-    start: float
-    share: float
-    n: int

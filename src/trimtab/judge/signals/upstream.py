@@ -22,6 +22,7 @@ from trimtab.judge.signals.breaks import (
     Recent,
     Seen,
     jumps,
+    settle_all,
     watches,
 )
 from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged, missing_values
@@ -176,12 +177,15 @@ class Upstream:
 
     def _judge(self, start: float, feeds: Feeds) -> frozenset[str]:
         state = self.state
+        staked = []
         for watch in state.watches:
             cell = feeds.cells[watch.key]
             if cell.n >= FEWEST_ROWS:
                 share = cell.share(watch.kind, feeds.seen[watch.column])
                 jump = self._jumps[watch.column][watch.kind]
-                watch.take(start, share, cell.n, self._limit, jump)
+                if watch.meet(start, share, cell.n, jump):
+                    staked.append(watch)
+        settle_all(staked, self._limit)
         state.parts.take(start, self.unnamed, feeds.parts, self._limit + self._cost)
         broken = [watch for watch in self._streams if watch.broken]
         lasting = bool(state.spans) and state.spans[-1].until is None
@@ -199,20 +203,23 @@ class Upstream:
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each broken column, or a single one that nothing is broken; and what
         of the release is not watched."""
-        every = self._streams
-        columns = dict.fromkeys(watch.column for watch in every if watch.broken)
-        told = tuple(self._broken(column) for column in columns) or (self._sound(every),)
+        columns = dict.fromkeys(watch.column for watch in self._streams if watch.broken)
+        told = tuple(self._broken(column) for column in columns) or (self._sound,)
         return (*told, *([self._unwatched] if self._unbuilt else []))
 
-    def _sound(self, every: list[BreakWatch]) -> Verdict:
-        n = max((watch.n for watch in every), default=0)
+    @property
+    def _sound(self) -> Verdict:
+        n = max((watch.n for watch in self._streams), default=0)
+        own = [watch.evidence for watch in self.state.watches]
+        # That of a part is one of many whose mean it is.
+        parts = [watch.evidence - self._cost for watch in self.state.parts.watches.values()]
         return Verdict(
             signal="upstream",
             tier=budget.tier("upstream"),
             verdict="ok" if n else "unknown",
             reason="no column jumped against its recent past" if n else "no block has closed yet",
             release=self._target.release,
-            evidence_log10=max(map(self._evidence, every), default=0.0),
+            evidence_log10=max([*own, *parts], default=0.0),
             threshold_log10=self._limit,
             n=n,
         )
@@ -222,11 +229,6 @@ class Upstream:
         reason = "the release does not know which numbers stand still by nature: build it anew"
         bare = describe.unknown("upstream:still", self._target.release, self._limit, reason)
         return msgspec.structs.replace(bare, scope={})
-
-    def _evidence(self, watch: BreakWatch) -> float:
-        """What a stream shows: that of a part is one of many whose mean it is."""
-        part = f"{watch.key}\n{watch.kind}" in self.state.parts.watches
-        return watch.evidence - self._cost if part else watch.evidence
 
     def _broken(self, column: str) -> Verdict:
         mine = [watch for watch in self.state.watches if watch.column == column]
@@ -248,7 +250,7 @@ class Upstream:
             ),
             release=self._target.release,
             scope=scope,
-            evidence_log10=self._evidence(worst),
+            evidence_log10=worst.evidence - (self._cost if broken is parts else 0.0),
             threshold_log10=self._limit,
             estimate=worst.share,
             reference=worst.before,
