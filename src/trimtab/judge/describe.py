@@ -1,7 +1,9 @@
 """Watches as verdicts: numbers with their interval, and a reason that a person can read."""
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -9,6 +11,7 @@ import msgspec
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.budget import tier
 from trimtab.judge.reach import LATELY, reach
+from trimtab.judge.said import Unsaid
 from trimtab.judge.watch import Point, Watch, Zone, interval
 
 
@@ -53,21 +56,24 @@ def day(at: float) -> str:
 
 
 class Described:
-    """Verdicts of watches. One is put into words again only when its watch took in a block, for
-    most ticks of a control loop close none."""
+    """Verdicts of watches, each told again only when its watch took in a block, for most ticks of
+    a control loop close none."""
 
     def __init__(self, release: str) -> None:
         self._release = release
-        self._said: dict[str, tuple[_Mark, Verdict]] = {}
+        self._told: dict[str, tuple[_Mark, Unsaid]] = {}
 
-    def verdict(self, signal: str, watch: Watch, subject: Subject) -> Verdict:
-        """The verdict of a watch."""
+    def verdict(self, signal: str, watch: Watch, subject: Subject) -> Unsaid:
+        """The verdict of a watch, as the watch is now."""
         mark = _Mark(watch, watch.n, watch.since, subject)
-        known, said = self._said.get(signal, (None, None))
-        if said is None or known != mark:
-            said = verdict(signal, watch, self._release, subject)
-            self._said[signal] = mark, said
-        return said
+        known, told = self._told.get(signal, (None, None))
+        if told is None or known != mark:
+            # What a watch holds is replaced by each block, never changed: a copy stays as it is.
+            words = partial(verdict, signal, copy(watch), self._release, subject)
+            evidence, limit = watch.log10_evidence, watch.log10_threshold
+            told = Unsaid(signal, watch.since is not None, evidence, limit, words)
+            self._told[signal] = mark, told
+        return told
 
 
 class _Mark(NamedTuple):
@@ -111,16 +117,13 @@ def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdic
     since, shown = watch.since, watch.history[-LATELY:]
     if since is not None:
         shown = [point for point in watch.history if point.start >= since]
-    mean, lower, upper = interval(shown, watch.spread)
-    ends: tuple[float | None, float | None] = (lower, upper)
+    mean, ends, reason = _told(watch, subject, shown)
     seen = reach(watch, subject.reference)
-    if subject.distance:
-        mean, ends = sum(p.excess for p in shown) / len(shown), (None, None)
     return Verdict(
         signal=signal,
         tier=tier(group(signal)),
         verdict="ok" if since is None else "bad",
-        reason=_reason(watch, subject, shown, (mean, lower, upper)),
+        reason=reason,
         release=release,
         scope=scope(signal),
         evidence_log10=watch.log10_evidence,
@@ -142,19 +145,24 @@ def _tolerance(zone: Zone, reference: float | None) -> float | None:
     return None if reference is None or border is None else abs(border - reference)
 
 
-def _reason(
-    watch: Watch, subject: Subject, shown: list[Point], numbers: tuple[float, float, float]
-) -> str:
-    since = f"since {day(watch.since)}" if watch.since is not None else "lately"
+Ends = tuple[float | None, float | None]
+
+
+def _told(watch: Watch, subject: Subject, shown: list[Point]) -> tuple[float, Ends, str]:
+    """What is estimated of the points shown, as a share, its ends, and the reason."""
+    since = "lately" if watch.since is None else f"since {day(watch.since)}"
     note = f"; {subject.note}" if subject.note else ""
-    mean, lower, upper = numbers
     if subject.distance:
+        mean = sum([point.excess for point in shown]) / len(shown)
         place = "outside" if mean > 0.0 else "inside"
-        return f"shares are {abs(mean):.3f} {place} the band of the reference {since}{note}"
+        reason = f"shares are {abs(mean):.3f} {place} the band of the reference {since}{note}"
+        return mean, (None, None), reason
+    mean, lower, upper = interval(shown, watch.spread)
     zone, scale = watch.zones[0], subject.scale
     low = [] if zone.low is None else [f"from {zone.low * scale:.4g}"]
     high = [] if zone.high is None else [f"up to {zone.high * scale:.4g}"]
     band = " ".join(low + high)
     n = sum(point.n for point in shown)
     measured = f"{mean * scale:.4g} [{lower * scale:.4g}, {upper * scale:.4g}]"
-    return f"{subject.name} {measured} {since} (n={n}), harmless {band}{note}"
+    reason = f"{subject.name} {measured} {since} (n={n}), harmless {band}{note}"
+    return mean, (lower, upper), reason

@@ -9,6 +9,7 @@ from trimtab.judge.causes.case import Case, Trouble, began
 from trimtab.judge.describe import group
 from trimtab.judge.diagnose import diagnose
 from trimtab.judge.reports import MonitorReport
+from trimtab.judge.said import Verdicts
 
 KINDS = {
     "upstream": "upstream",
@@ -40,22 +41,23 @@ def reconcile(
     case: Case, verdicts: Sequence[Verdict], open_incidents: Sequence[Incident]
 ) -> MonitorReport:
     """Put bad verdicts into incidents: those already open are kept, changed or closed."""
+    told = Verdicts(verdicts)
     ours = [incident for incident in open_incidents if incident.release == case.release]
     known = {kind_of(incident): incident for incident in ours if kind_of(incident)}
-    wanted = _grouped(verdicts, known)
+    wanted = _grouped(told.bad, known)
     opened: list[Incident] = []
     updated: list[Incident] = []
     for kind, bad in wanted.items():
         if kind in known and not any(KINDS[group(verdict.signal)] == kind for verdict in bad):
             # What is left of an incident keeps it open, and says nothing new of it.
             continue
-        made = _incident(kind, case, bad, verdicts, known.get(kind), len(opened))
+        made = _incident(kind, case, bad, told, known.get(kind), len(opened))
         if kind not in known:
             opened.append(made)
         elif _differs(made, known[kind]):
             updated.append(made)
     closed = tuple(incident.id for kind, incident in known.items() if kind not in wanted)
-    return MonitorReport(tuple(verdicts), tuple(opened), tuple(updated), closed)
+    return MonitorReport(told, tuple(opened), tuple(updated), closed)
 
 
 def kind_of(incident: Incident) -> str:
@@ -63,13 +65,12 @@ def kind_of(incident: Incident) -> str:
     return KINDS.get(group(incident.signals[0]), "")
 
 
-def _grouped(verdicts: Sequence[Verdict], known: dict[str, Incident]) -> dict[str, list[Verdict]]:
+def _grouped(every: Sequence[Verdict], known: dict[str, Incident]) -> dict[str, list[Verdict]]:
     """Bad verdicts by kind. Quality that falls while a feed is broken, or served
     otherwise than training has it, belongs to that."""
     wanted: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        if verdict.verdict == "bad":
-            wanted.setdefault(KINDS[group(verdict.signal)], []).append(verdict)
+    for verdict in every:
+        wanted.setdefault(KINDS[group(verdict.signal)], []).append(verdict)
     before = known["quality"].signals if "quality" in known else ()
     if "drift" in wanted and ("quality" in wanted or "calibration" in before):
         # Scores that no longer come true are why quality fell, not a second incident.
@@ -88,7 +89,7 @@ def _incident(
     kind: str,
     case: Case,
     bad: Sequence[Verdict],
-    every: Sequence[Verdict],
+    every: Verdicts,
     known: Incident | None,
     earlier: int,
 ) -> Incident:

@@ -20,6 +20,7 @@ from trimtab.judge import incidents, replays, resources
 from trimtab.judge.causes.case import Calibration, Case
 from trimtab.judge.explained import Explained
 from trimtab.judge.reports import MonitorReport, Surroundings
+from trimtab.judge.said import Verdicts
 from trimtab.judge.signals.callers import Callers
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Breaks, Family, Target
@@ -171,9 +172,12 @@ class Monitors:
         breaks = Breaks()
         for family in self._families:
             family.close(clock, breaks)
-        told = tuple(each for family in self._families for each in family.verdicts())
-        measured = resources.verdicts(self.release, surroundings)
-        verdicts = (*told, *measured, *replays.verdicts(self.release, surroundings))
+        told = [
+            *(family.verdicts() for family in self._families),
+            resources.verdicts(self.release, surroundings),
+            replays.verdicts(self.release, surroundings),
+        ]
+        verdicts = Verdicts(entry for each in told for entry in Verdicts(each).entries)
         report = incidents.reconcile(self._case(clock, surroundings), verdicts, open_incidents)
         self._opened += len(report.opened)
         return report

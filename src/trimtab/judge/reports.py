@@ -1,5 +1,6 @@
 """What the monitors and the guard hand to `decide`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trimtab.domain.verdicts import Incident, Shown, Verdict, Word
@@ -62,7 +63,7 @@ class Surroundings:
 class MonitorReport:
     """The monitors' verdicts and what they mean for incidents. `closed` holds incident ids."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
     opened: tuple[Incident, ...] = ()
     updated: tuple[Incident, ...] = ()
     closed: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """The monitors led through the blocks of a table: judged after each, as the control loop does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -10,6 +11,7 @@ from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.describe import group
 from trimtab.judge.monitors import Counted, Monitors
 from trimtab.judge.reports import Surroundings
+from trimtab.judge.said import Verdicts
 from trimtab.judge.signals.bias import Bias, Reading
 from trimtab.judge.signals.counts import GRACE, LONGEST_GRACE, Bins, merged
 from trimtab.judge.signals.inputs import Columns
@@ -55,7 +57,7 @@ class Judging:
             spec, subject.signature, subject.profile, subject.release, started
         )
         self.moments: list[Moment] = []
-        self.verdicts: tuple[Verdict, ...] = ()
+        self.verdicts: Sequence[Verdict] = ()
         self.seen = Seen()
         self._seconds = spec.monitor.block_seconds
         self._open: dict[str, Incident] = {}
@@ -97,8 +99,9 @@ class Judging:
         for name in report.closed:
             over = self._open.pop(name)
             self._over.append(msgspec.structs.replace(over, closed_at=end))
-        self.verdicts = tuple(v for v in report.verdicts if group(v.signal) not in UNTOLD)
-        said = {v.signal: (v.evidence_log10, v.threshold_log10) for v in self.verdicts}
+        told = Verdicts(report.verdicts).where(lambda signal: group(signal) not in UNTOLD)
+        said = {v.signal: (v.evidence_log10, v.threshold_log10) for v in told.entries}
+        self.verdicts = told
         self.moments.append(Moment(end, said))
 
 

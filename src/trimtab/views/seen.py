@@ -1,6 +1,6 @@
 """What a screen is made from: the recorded state and what was last seen of the running system."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -55,7 +55,7 @@ class Seen:
     releases: Mapping[Digest, Release] = field(default_factory=dict)
     node: NodeStatus = field(default_factory=lambda: NodeStatus(()))
     guards: Mapping[str, GuardReport] = field(default_factory=dict)
-    verdicts: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
+    verdicts: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
     traffic: Mapping[str, TrafficCounts] = field(default_factory=dict)
     clocks: Mapping[str, float] = field(default_factory=dict)
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)

@@ -68,16 +68,28 @@ def test_watches_that_are_settled_at_once_end_as_each_by_itself(shares: list[flo
 def test_a_verdict_is_made_again_when_its_watch_took_in_a_block_and_only_then() -> None:
     described, watch, subject = Described("r"), watches()[0], Subject("share", 0.1)
     first = described.verdict("errors", watch, subject)
-    assert first.verdict == "unknown"
+    assert first.verdict.verdict == "unknown"
     watch.take(0.0, [5.0], 50)
     second = described.verdict("errors", watch, subject)
-    assert second.estimate == 0.1
+    assert second.verdict.estimate == 0.1
     assert described.verdict("errors", watch, subject) is second
     other = deepcopy(watch)
     other.take(60.0, [5.0], 50)
     third = described.verdict("errors", other, subject)
-    assert third.n == 100
+    assert third.verdict.n == 100
     assert described.verdict("errors", other, Subject("part", 0.1)) is not third
+
+
+def test_a_verdict_that_is_read_late_is_that_of_the_block_it_was_told_after() -> None:
+    described, watch, subject = Described("r"), watches()[0], Subject("share", 0.1)
+    watch.take(0.0, [5.0], 50)
+    told = described.verdict("errors", watch, subject)
+    for block in range(1, 9):
+        watch.take(60.0 * block, [40.0], 50)
+    assert watch.since is not None
+    assert (told.bad, told.verdict.verdict, told.verdict.n) == (False, "ok", 50)
+    assert told.verdict.evidence_log10 == told.evidence_log10
+    assert described.verdict("errors", watch, subject).bad
 
 
 @pytest.mark.parametrize(("summed", "most"), [(True, 28), (False, 40)])

@@ -8,6 +8,7 @@ from trimtab.domain.verdicts import Cause, RuledOut, Verdict
 from trimtab.judge.describe import group
 from trimtab.judge.explained import Explained
 from trimtab.judge.reports import Surroundings
+from trimtab.judge.said import Verdicts
 
 MISCALIBRATED = 0.02
 """Change of mean (label - score) beyond which the world answers differently."""
@@ -92,7 +93,7 @@ class Trouble:
     kind: str
     case: Case
     bad: Sequence[Verdict]
-    every: Sequence[Verdict]
+    every: Verdicts
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ class Trouble:
 
     def found(self, *groups: str) -> list[Verdict]:
         """All bad verdicts of these groups of signals, whichever incident they belong to."""
-        return [v for v in self.every if v.verdict == "bad" and group(v.signal) in groups]
+        return [v for v in self.every.bad if group(v.signal) in groups]
 
 
 def began(bad: Sequence[Verdict], case: Case) -> float:

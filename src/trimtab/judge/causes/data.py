@@ -23,7 +23,7 @@ def upstream_break(trouble: Trouble) -> Opinion:
     if trouble.kind != "upstream":
         return None
     breaks = [verdict for verdict in trouble.bad if group(verdict.signal) == "upstream"]
-    columns = sum(group(verdict.signal) == "input" for verdict in trouble.every)
+    columns = len(trouble.every.where(lambda signal: group(signal) == "input"))
     local = sorted({f"{k} {v}" for b in breaks for k, v in b.scope.items() if k != "column"})
     evidence = (
         *(verdict.reason for verdict in breaks),

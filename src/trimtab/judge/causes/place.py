@@ -34,7 +34,8 @@ def bad_worker(trouble: Trouble) -> Opinion:
     if differ:
         evidence = tuple(verdict.reason for verdict in differ)
         return Suspicion(Cause.BAD_WORKER, Strength.COMPARED, evidence)
-    alike = [v for v in trouble.every if v.signal == "workers" and v.verdict == "ok"]
+    of_workers = trouble.every.where(lambda signal: signal == "workers")
+    alike = [verdict for verdict in of_workers if verdict.verdict == "ok"]
     return RuledOut(Cause.BAD_WORKER, alike[0].reason) if alike else None
 
 

@@ -1,6 +1,6 @@
 """The contract of a family of signals, and what all families share: target and broken feeds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Protocol, Self, TypeVar
 
 import msgspec
@@ -156,7 +156,7 @@ class Family(Protocol[C, S]):
     nothing else. A state whose family is gone, or cannot be read, is dropped with a note.
 
     Evidence is kept by `judge.watch.Watch` against `target.threshold(group, seconds, streams)`, and
-    put into words by `judge.describe.verdict`. What cannot be judged is `unknown` with its reason,
+    put into words by `judge.describe`. What cannot be judged is `unknown` with its reason,
     never `ok`; nothing here raises on rows or labels, whatever they hold.
     """
 
@@ -193,6 +193,6 @@ class Family(Protocol[C, S]):
         """
         ...
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> Sequence[Verdict]:
         """One verdict for each signal, as of the last block closed; the order is stable."""
         ...

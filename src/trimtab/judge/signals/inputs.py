@@ -7,8 +7,8 @@ import msgspec
 
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
-from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
+from trimtab.judge.said import Entry, Verdicts
 from trimtab.judge.signals import columns
 from trimtab.judge.signals.counts import Bins, Blocks, by_block, column_of, merged, sums
 from trimtab.judge.signals.family import Breaks, Target
@@ -99,11 +99,11 @@ class Inputs:
     def _stream(self, name: str) -> columns.Stream:
         return columns.Stream(self._target, self._columns[name], f"input:{name}")
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> Verdicts:
         """`input:NAME` for each column."""
-        return tuple(self._verdict(name, reason) for name, reason in self._unfit.items())
+        return Verdicts(self._verdict(name, reason) for name, reason in self._unfit.items())
 
-    def _verdict(self, name: str, unfit: str) -> Verdict:
+    def _verdict(self, name: str, unfit: str) -> Entry:
         signal = f"input:{name}"
         if unfit:
             return describe.unknown(signal, self._target.release, self._limit, unfit)

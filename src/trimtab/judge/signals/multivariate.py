@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from trimtab.domain.profile import MultivariateProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
-from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.describe import Subject
 from trimtab.judge.relations import FEWEST_REFERENCE, lifts, partners, scores, tables
+from trimtab.judge.said import Unsaid, Verdicts
 from trimtab.judge.signals import columns
 from trimtab.judge.signals.counts import Bins, Blocks, by_block, column_of, merged, sums
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.watch import Watch
+from trimtab.judge.watch import Block, Watch, take_all
 
 SAMPLED = 4_096
 """Rows of a block that are scored, at least, where blocks hold more."""
@@ -81,6 +81,7 @@ class Multivariate:
 
     def __init__(self, target: Target, profile: ReferenceProfile) -> None:
         self._target, self._reference = target, profile
+        self._described = describe.Described(target.release)
         self._profile = profile.multivariate or MultivariateProfile()
         self._partners, self._tables = partners(self._profile), tables(self._profile)
         inputs = {column.name: column for column in profile.inputs}
@@ -158,30 +159,33 @@ class Multivariate:
         state.full = [number for number, block in open_now if block.scored > MOST_SCORED]
 
     def _judge(self, start: float, block: Related, broken: frozenset[str]) -> None:
-        state = self.state
+        state, parts = self.state, []
         for name, bins in block.columns.items():
             watch = state.watches[name]
             least = 1 if watch.spread is None else columns.FEWEST_ROWS
             if bins.n >= least and not broken & {name, *self._partners[name]}:
-                watch.take(start, columns.totals(self._scores[name], bins), bins.n)
+                totals = columns.totals(self._scores[name], bins)
+                parts.append(Block(watch, start, totals, bins.n))
                 pairs = zip(block.lifts, self._profile.pairs, strict=True)
                 state.moved = [total / bins.n - pair.usual for total, pair in pairs]
+        take_all(parts)
 
     def _watch(self, name: str) -> Watch:
         stream = columns.Stream(self._target, self._scores[name], f"multivariate:{name}")
         return stream.watch(self._limit)
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> Verdicts:
         """`multivariate:NAME` for each column that goes together with others, else why none is."""
-        made = tuple(self._verdict(name, watch) for name, watch in self.state.watches.items())
-        return made or (
-            describe.unknown("multivariate", self._target.release, self._limit, self._missing),
-        )
+        made = [self._verdict(name, watch) for name, watch in self.state.watches.items()]
+        if made:
+            return Verdicts(made)
+        release, reason = self._target.release, self._missing
+        return Verdicts([describe.unknown("multivariate", release, self._limit, reason)])
 
-    def _verdict(self, name: str, watch: Watch) -> Verdict:
+    def _verdict(self, name: str, watch: Watch) -> Unsaid:
         apart = "" if watch.since is None else f"it goes least with {self._apart(name)} as it did"
         subject = Subject("distance from the reference", None, apart, distance=True)
-        return describe.verdict(f"multivariate:{name}", watch, self._target.release, subject)
+        return self._described.verdict(f"multivariate:{name}", watch, subject)
 
     def _apart(self, name: str) -> str:
         """The partner that a column has come apart from most."""

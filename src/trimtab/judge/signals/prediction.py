@@ -8,13 +8,13 @@ import numpy as np
 
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import Labelled, Outcome, Rows
-from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.profile import score_column
+from trimtab.judge.said import Verdicts
 from trimtab.judge.signals import columns
 from trimtab.judge.signals.counts import Bins, Blocks, Tally, by_block, sums
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.watch import Watch, Zone, take_all
+from trimtab.judge.watch import Block, Watch, Zone, take_all
 
 POSITIVE_TOLERANCE = 0.03
 
@@ -50,6 +50,7 @@ class Prediction:
 
     def __init__(self, target: Target, score: ColumnProfile, positive: float | None) -> None:
         self._target, self._score, self._positive = target, score, positive
+        self._described = describe.Described(target.release)
         self._stream = columns.Stream(target, score, "prediction")
         limit = target.threshold("prediction", target.block_seconds)
         self.state: State = State(self._stream.watch(limit))
@@ -99,31 +100,29 @@ class Prediction:
                 self._judge(start, block)
 
     def _judge(self, start: float, block: Answers) -> None:
+        part, scores = columns.Part(start, block.score, block.hours), None
         if not columns.unfit(self._score):
-            part = columns.Part(start, block.score, block.hours)
             scores = columns.block(self._stream, self.state.score, part)
-            take_all([] if scores is None else [scores])
+        blocks = [] if scores is None else [scores]
         watch, tally = self.state.positive, block.positive
-        if watch is None or self._target.partial(start) or tally.n < columns.fewest(watch):
-            return
-        watch.take(start, [float(tally.hits)], tally.n)
+        judged = watch is not None and not self._target.partial(start)
+        if watch is not None and judged and tally.n >= columns.fewest(watch):
+            blocks.append(Block(watch, start, [float(tally.hits)], tally.n))
+        take_all(blocks)
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> Verdicts:
         """`prediction`, and `positive_rate` where something is decided."""
         release, unfit = self._target.release, columns.unfit(self._score)
-        score = self.state.score
+        score, positive = self.state.score, self.state.positive
         shown = (
             describe.unknown("prediction", release, score.log10_threshold, unfit)
             if unfit
-            else describe.verdict("prediction", score, release, columns.DISTANCE),
+            else self._described.verdict("prediction", score, columns.DISTANCE)
         )
-        if self.state.positive is None:
-            return shown
+        if positive is None:
+            return Verdicts([shown])
         subject = describe.Subject("share decided positive", self._positive)
-        return (
-            *shown,
-            describe.verdict("positive_rate", self.state.positive, release, subject),
-        )
+        return Verdicts([shown, self._described.verdict("positive_rate", positive, subject)])
 
 
 def positive_zone(target: Target, score: ColumnProfile, positive: float) -> Zone:

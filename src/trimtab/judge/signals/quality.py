@@ -10,7 +10,6 @@ import numpy as np
 from trimtab.domain.profile import RISING, QualityProfile
 from trimtab.domain.records import Floats, Labelled, Outcome, Rows
 from trimtab.domain.signature import Signature
-from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
 from trimtab.judge.own_loss import Clipped, OwnLoss, Row
 from trimtab.judge.quality import (
@@ -24,9 +23,10 @@ from trimtab.judge.quality import (
     scaled_losses,
     score_bins,
 )
+from trimtab.judge.said import Entry, Verdicts
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, sums
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.watch import REMEMBERED, Z99, Watch, Zone
+from trimtab.judge.watch import REMEMBERED, Z99, Block, Watch, Zone, take_all
 from trimtab.stats.fixed_point import MICRO
 
 FEWEST_ROWS = 30
@@ -226,6 +226,7 @@ class Quality:
 
     def __init__(self, target: Target) -> None:
         self._target, self._lacking = target, target.lacking
+        self._described = describe.Described(target.release)
         self.qualities = target.qualities
         self._qualities: dict[str, QualityProfile] = {q.metric: q for q in self.qualities}
         limit = target.threshold("quality", target.block_seconds, len(target.metrics))
@@ -291,14 +292,18 @@ class Quality:
         state.early = state.early.merge(_lost(cohort))
         gap = Gap(start, cohort.labelled, cohort.gap / MICRO / cohort.labelled)
         state.gaps = [*state.gaps, gap][-REMEMBERED:]
-        for metric, (total, trials) in measured.items():
-            state.watches[metric].take(start, [total], trials)
+        take_all(
+            [
+                Block(state.watches[metric], start, [total], trials)
+                for metric, (total, trials) in measured.items()
+            ]
+        )
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> Verdicts:
         """`quality`, and one of each further metric."""
-        return tuple(self._verdict(metric) for metric in self._target.metrics)
+        return Verdicts(self._verdict(metric) for metric in self._target.metrics)
 
-    def _verdict(self, metric: str) -> Verdict:
+    def _verdict(self, metric: str) -> Entry:
         signal, release = self._target.signal("quality", metric), self._target.release
         if metric in self._lacking:
             reason = f"{metric} cannot be watched: {self._lacking[metric]}"
@@ -309,7 +314,7 @@ class Quality:
             return describe.unknown(signal, release, self._limit, reason)
         note = f"{self.labels}{self._outside(quality)}{self._apart(metric)}"
         subject = describe.Subject(metric, quality.value, note=note, scale=quality.scale)
-        return describe.verdict(signal, self.state.watches[metric], release, subject)
+        return self._described.verdict(signal, self.state.watches[metric], subject)
 
     def _outside(self, quality: QualityProfile) -> str:
         """How many losses of the user's own were clipped, in words."""

@@ -6,11 +6,11 @@ from typing import ClassVar
 import msgspec
 
 from trimtab.domain.records import Labelled, Outcome, Rows
-from trimtab.domain.verdicts import Verdict
 from trimtab.judge import describe
+from trimtab.judge.said import Verdicts
 from trimtab.judge.signals.counts import Blocks, Tally, by_block
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.watch import Watch, Zone
+from trimtab.judge.watch import Block, Watch, Zone, take_all
 
 LATENCY_TOLERANCE = 0.02
 ERROR_TOLERANCE = 0.004
@@ -42,6 +42,7 @@ class Service:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._described = describe.Described(target.release)
         self._seconds = target.spec.monitor.block_seconds
         objective = target.spec.objective
         lost = 1.0 - objective.availability
@@ -81,17 +82,19 @@ class Service:
         for number in state.blocks.due(clock, self._seconds):
             answers = state.blocks.pop(number)
             pairs = (state.errors, answers.errors), (state.latency, answers.slow)
-            for watch, tally in pairs:
-                if tally.n:
-                    watch.take(number * self._seconds, [float(tally.hits)], tally.n)
+            start = number * self._seconds
+            counted = [(watch, tally) for watch, tally in pairs if tally.n]
+            take_all([Block(w, start, [float(tally.hits)], tally.n) for w, tally in counted])
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> Verdicts:
         """`errors` and `latency`."""
-        objective, release = self._target.spec.objective, self._target.release
+        objective = self._target.spec.objective
         failed = describe.Subject("share of failed attempts", 1.0 - objective.availability)
         text = f"share slower than {objective.latency_seconds * 1000:g} ms"
         slow = describe.Subject(text, 1.0 - objective.latency_quantile)
-        return (
-            describe.verdict("errors", self.state.errors, release, failed),
-            describe.verdict("latency", self.state.latency, release, slow),
+        return Verdicts(
+            [
+                self._described.verdict("errors", self.state.errors, failed),
+                self._described.verdict("latency", self.state.latency, slow),
+            ]
         )
