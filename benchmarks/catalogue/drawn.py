@@ -29,33 +29,33 @@ class Drawn(Effect):
         inputs = scene.data.reference.inputs
         numbers = [name for name, column in inputs.items() if column.dtype != object]
         varied = [name for name in numbers if np.unique(inputs[name]).size > 8]
-        return self._drawn(scene, "number", varied)
+        return self.drawn(scene, "number", varied)
 
     def text(self, scene: Scene) -> str:
         """A column of texts with two categories or more that are common."""
         inputs = scene.data.reference.inputs
         texts = [name for name, column in inputs.items() if column.dtype == object]
-        return self._drawn(
-            scene, "text", [name for name in texts if len(_common(inputs[name])) > 1]
-        )
+        return self.drawn(scene, "text", [name for name in texts if len(common(inputs[name])) > 1])
 
     def category(self, scene: Scene) -> str:
         """A common category of that column."""
-        names = _common(scene.data.reference.inputs[self.text(scene)])
-        return self._drawn(scene, "category", names)
+        names = common(scene.data.reference.inputs[self.text(scene)])
+        return self.drawn(scene, "category", names)
 
     def inside(self, scene: Scene, requests: Requests) -> NDArray[np.bool_]:
         """Rows of that category."""
         column = requests.rows.inputs[self.text(scene)]
         return np.asarray(column == self.category(scene), dtype=np.bool_)
 
-    def _drawn(self, scene: Scene, what: str, names: list[str]) -> str:
+    def drawn(self, scene: Scene, what: str, names: list[str]) -> str:
+        """One of `names`, the same whenever it is asked for `what` again."""
         if what not in self._names:
             self._names[what] = names[int(scene.generator.integers(len(names)))]
         return self._names[what]
 
 
-def _common(words: NDArray[np.object_]) -> list[str]:
+def common(words: NDArray[np.object_]) -> list[str]:
+    """Categories of a text that are no rarity, in alphabetical order."""
     names, counts = np.unique(words[words != None].astype(str), return_counts=True)  # noqa: E711
     return [str(name) for name in names[counts >= LEAST * len(words)]]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from catalogue import drawn, unseen
+from catalogue import drawn, production, unseen
 from catalogue import effects as fx
 from trimtab.domain.verdicts import Cause
 
@@ -127,6 +127,44 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("lookup-stalls", unseen.LookupStalls, (0.1, 0.6), _PLACE, mark="†"),
     Fault("release-worse-in-segment", unseen.ReleaseWorseInSegment, (0.6, 0.9), _RELEASE, mark="†"),
     Fault("labels-denied", unseen.LabelsDenied, (0.5, 1.0), _LABELS, mark="‡"),
+    Fault("columns-swapped", production.Swapped, (0.5, 1.0), _BREAK, mark="†"),
+    Fault("comes-and-goes", production.ComesAndGoes, (0.6, 1.0), _SKEW, mark="†"),
+    Fault("rounded", production.Rounded, (1.0, 3.0), _BREAK, mark="†"),
+    Fault("words-cut", production.WordsCut, (0.4, 1.0), _BREAK, mark="†"),
+    Fault("codes-shuffled", production.CodesShuffled, (0.8, 1.0), _BREAK, mark="†"),
+    Fault(
+        "sensor-drifts",
+        production.SensorDrifts,
+        (1.0, 3.0),
+        (Cause.UPSTREAM_BREAK, Cause.DATA_DRIFT),
+        either="a slow move of a number has no instant that tells a sensor from the world",
+        mark="†",
+    ),
+    Fault(
+        "labels-redefined",
+        production.Redefined,
+        (0.2, 0.4),
+        (Cause.CONCEPT_DRIFT, Cause.LABEL_FAULT),
+        either="what is asked of the model has changed, and only labels say so",
+        mark="†",
+    ),
+    Fault("positives-late", production.PositivesLate, (1.5, 4.0), _LABELS, mark="†"),
+    Fault("annotator-errs", production.AnnotatorErrs, (0.6, 1.0), _LABELS, mark="†"),
+    Fault("candidate-misreads", production.CandidateMisreads, (0.6, 1.0), _RELEASE, mark="†"),
+    Fault("pauses", production.Pauses, (0.03, 0.15), _PLACE, mark="†"),
+    Fault("retry-loop", production.RetryLoop, (0.3, 0.6), _CLIENT, harmful=False, mark="†"),
+    Fault(
+        "campaign",
+        production.Campaign,
+        (1.5, 3.0),
+        (Cause.DATA_DRIFT,),
+        harmful=False,
+        mark="†",
+    ),
+    Fault("traffic-falls", production.TrafficFalls, (0.2, 0.5), harmful=False, mark="†"),
+    Fault("caller-moves-in", production.CallerMovesIn, (0.3, 0.6), harmful=False, mark="†"),
+    Fault("labels-confirmed", production.LabelsConfirmed, (0.3, 0.8), harmful=False, mark="†"),
+    Fault("single-precision", production.SinglePrecision, (1.0, 1.0), harmful=False, mark="†"),
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}
