@@ -55,6 +55,13 @@ def test_between_neighbours_and_far_outside_a_number_is_strange(
     assert found.tolist() == [strange]
 
 
+def test_a_known_number_in_single_precision_is_no_other_one() -> None:
+    tenths = column(*(21.02 + 0.9 * i for i in range(60)))
+    single = np.array(tenths.values).astype(np.float32).astype(np.float64)
+    assert (single != np.array(tenths.values)).any()
+    assert not Recent.of(tenths).strange(tenths, single).any()
+
+
 def test_one_rare_value_makes_none_on_the_way_to_it_strange() -> None:
     recent = Recent.of(HALVES)
     for value in (994.1, 1002.0, 1003.0, 1004.0):

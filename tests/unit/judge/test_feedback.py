@@ -161,6 +161,25 @@ def test_a_sender_errs_when_its_labels_change_and_those_of_others_do_not(
     assert ("labels from a say otherwise" in reason) == (accused != ["feedback"])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "accused"),
+    [
+        ({"a": 10}, {"a": 10, "b": 80}, ["feedback:from b"]),
+        ({"a": 10}, {"a": 10, "b": 30}, ["feedback"]),
+        ({"a": 10}, {"a": 80, "b": 80}, ["feedback"]),
+        ({"a": 10, "b": 80}, {"a": 10, "b": 80}, ["feedback"]),
+    ],
+)
+def test_a_sender_without_a_past_is_held_against_the_others(
+    before: dict[str, int], after: dict[str, int], accused: list[str]
+) -> None:
+    family = Feedback(Target(spec(block_seconds=DAY), BINARY, KNOWN, STABLE.digest, 0.0))
+    for day in range(14):
+        family.take(family.learn(sent(after if day > 6 else before, day)))
+        family.close((day + 2) * DAY, Breaks())
+    assert [each.signal for each in family.verdicts()] == accused
+
+
 def test_of_more_senders_than_are_told_apart_the_first_are() -> None:
     mail = Mail().live(4, n=1600, senders=SOURCES + 4)
     assert mail.verdicts["feedback"].verdict == "ok"

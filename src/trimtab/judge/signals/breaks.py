@@ -49,6 +49,9 @@ CLOSED = 0.01
 NEIGHBOURS = 0.9
 """Share of the gaps between known values that are ordinary; the others are wider."""
 
+SINGLE = 2.0**-23
+"""What single precision may add to a number, or take from it, as a share of it."""
+
 CLUSTERS = 24
 """At most this many rows of a block count as independent: feeds fail for hours, not for rows."""
 
@@ -151,7 +154,9 @@ class Recent(msgspec.Struct):
         are rare, as far from the middle, one between them is no wonder."""
         known = np.array(self.known)
         place = np.searchsorted(known, values).clip(1, known.size - 1)
-        among = (values > known[place - 1]) & (values < known[place])
+        # A known value that comes in single precision is no other one.
+        slack = SINGLE * np.abs(values)
+        among = (values > known[place - 1] + slack) & (values < known[place] - slack)
         gaps = np.diff(known)
         near = gaps <= np.quantile(gaps, NEIGHBOURS, method="higher")
         return np.asarray(among & near[place - 1])

@@ -204,22 +204,37 @@ class Feedback:
             state.recent = [*state.recent, delays][-RECENT:]
 
     def _senders(self, start: float, sources: Mapping[str, Tally]) -> None:
-        """Each sender against its own past; with the others of the same time as the control."""
-        watches, enough, staked = self.state.sources, {}, []
-        for name, tally in sources.items():
-            if tally.n >= FEWEST_ROWS and (name in watches or len(watches) < SOURCES):
-                enough[name] = tally
-                watch = watches.setdefault(name, BreakWatch(name, "strange", "own past", 0.0))
-                if watch.meet(start, tally.hits / tally.n, tally.n):
-                    staked.append(watch)
+        """Each sender against its own past, and one that has none against that of the others; with
+        those of the same time as the control."""
+        watches, enough, past = self.state.sources, self._enough(sources), self._past
+        staked = []
+        for name, tally in enough.items():
+            if name not in watches:
+                own = past is None
+                watches[name] = BreakWatch(name, "strange", "own past" if own else "", past or 0.0)
+            if watches[name].meet(start, tally.hits / tally.n, tally.n):
+                staked.append(watches[name])
         settle_all(staked, self._limit)
         good = [tally for name, tally in enough.items() if not watches[name].broken]
         n = sum(tally.n for tally in good)
         self.state.others = sum(tally.hits for tally in good) / n if n else None
 
+    @property
+    def _past(self) -> float | None:
+        """The largest share of labels unlike their predictions that any sender with a past had."""
+        known = [w for w in self.state.sources.values() if not w.broken]
+        return max((max(w.recent) for w in known if len(w.recent) >= QUARANTINE), default=None)
+
+    def _enough(self, sources: Mapping[str, Tally]) -> dict[str, Tally]:
+        """Senders of enough labels to be judged by, as many as are told apart."""
+        known = self.state.sources
+        many = {name: tally for name, tally in sources.items() if tally.n >= FEWEST_ROWS}
+        new = [name for name in many if name not in known][: SOURCES - len(known)]
+        return {name: tally for name, tally in many.items() if name in known or name in new}
+
     def _errs(self) -> list[Verdict]:
-        """Senders whose labels changed while those of others did not: when all change, or there is
-        one alone, it is what the labels are about."""
+        """Senders whose labels changed, or never were like those of others, while these did not:
+        when all change, or there is one alone, it is what the labels are about."""
         broken = [watch for watch in self.state.sources.values() if watch.broken]
         if self.state.others is None:
             return []
