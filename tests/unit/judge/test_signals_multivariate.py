@@ -65,8 +65,9 @@ def test_columns_that_came_apart_are_told_though_each_is_as_it_was() -> None:
     assert words["input:level"].verdict == words["input:side"].verdict == "ok"
     assert words["multivariate:level"].verdict == "bad"
     assert words["multivariate:level"].reason.endswith("; it goes least with side as it did")
-    (incident,) = report.opened
-    assert (incident.tier, incident.causes[0].cause) == ("note", Cause.DATA_DRIFT)
+    assert words["upstream:relations:level"].verdict == "bad"
+    first = {incident.tier: incident.causes[0].cause for incident in report.opened}
+    assert first == {"note": Cause.UPSTREAM_BREAK, "page": Cause.UPSTREAM_BREAK}
 
 
 def test_days_are_compared_with_days() -> None:
@@ -156,4 +157,8 @@ def test_without_relations_or_a_second_column_there_is_nothing_to_watch() -> Non
 def test_a_tolerance_of_the_user_holds() -> None:
     family = begun(tolerances={"multivariate:level": 0.9})
     words = {v.signal: v.verdict for v in lived(family, [swapped(part(i)) for i in range(8)])}
-    assert words == {"multivariate:level": "ok", "multivariate:side": "bad"}
+    assert words == {
+        "multivariate:level": "ok",
+        "multivariate:side": "bad",
+        "upstream:relations:side": "bad",
+    }

@@ -17,20 +17,33 @@ _INTACT = "no column jumped against its recent past"
 
 
 def upstream_break(trouble: Trouble) -> Opinion:
-    """A column against its own recent past, and against the segments where it is intact."""
+    """A column against its own recent past, against the segments where it is intact, and against
+    the columns that it went together with."""
     if trouble.kind in ("quality", "drift", "bias"):
         return _break_beside(trouble)
     if trouble.kind != "upstream":
         return None
     breaks = [verdict for verdict in trouble.bad if group(verdict.signal) == "upstream"]
     columns = len(trouble.every.where(lambda signal: group(signal) == "input"))
+    intact = columns - len({verdict.scope.get("column") for verdict in breaks})
     local = sorted({f"{k} {v}" for b in breaks for k, v in b.scope.items() if k != "column"})
     evidence = (
         *(verdict.reason for verdict in breaks),
-        f"{columns - len(breaks)} of {columns} columns did not jump at that time",
+        f"{intact} of {columns} columns {_as_ever(breaks)}",
         *(f"only {text} is affected, the others are not" for text in local),
     )
     return Suspicion(Cause.UPSTREAM_BREAK, Strength.LIKELY, evidence)
+
+
+def _as_ever(breaks: Sequence[Verdict]) -> str:
+    """What the other columns do."""
+    jumped = not all(_apart(verdict) for verdict in breaks)
+    return "did not jump at that time" if jumped else "contradict none of the others"
+
+
+def _apart(verdict: Verdict) -> bool:
+    """Whether a feed was found broken by what its column contradicts."""
+    return verdict.signal.startswith("upstream:relations:")
 
 
 def _break_beside(trouble: Trouble) -> Opinion:
@@ -39,6 +52,9 @@ def _break_beside(trouble: Trouble) -> Opinion:
     if not broken:
         return RuledOut(Cause.UPSTREAM_BREAK, _INTACT)
     if trouble.kind == "drift":
+        # What contradicts others has not drifted; of a jump it is left out.
+        broken = [verdict for verdict in broken if _apart(verdict)]
+    if not broken:
         return None
     evidence = tuple(verdict.reason for verdict in broken)
     return Suspicion(Cause.UPSTREAM_BREAK, Strength.LIKELY, evidence)
@@ -90,9 +106,7 @@ def data_drift(trouble: Trouble) -> Opinion:
     """The inputs moved: with harm when quality fell, else without."""
     match trouble.kind:
         case "upstream":
-            first = day(trouble.since("upstream"))
-            by = f"the change came within one block ({first}), against the stream's own recent past"
-            return RuledOut(Cause.DATA_DRIFT, by)
+            return RuledOut(Cause.DATA_DRIFT, _no_drift(trouble))
         case "parity":
             by = "both values are of the same answers: what the world does to a column is in both"
             return RuledOut(Cause.DATA_DRIFT, by)
@@ -108,6 +122,13 @@ def data_drift(trouble: Trouble) -> Opinion:
             return RuledOut(Cause.DATA_DRIFT, by)
         case _:
             return None
+
+
+def _no_drift(trouble: Trouble) -> str:
+    if all(_apart(verdict) for verdict in trouble.found("upstream")):
+        return "columns contradict each other, as they do however other rows are that come"
+    first = day(trouble.since("upstream"))
+    return f"the change came within one block ({first}), against the stream's own recent past"
 
 
 def _data_by_quality(trouble: Trouble) -> Opinion:

@@ -17,7 +17,8 @@ from trimtab.judge import describe
 from trimtab.judge.describe import Subject
 from trimtab.judge.relations import FEWEST_REFERENCE, lifts, partners, scores, tables
 from trimtab.judge.said import Unsaid, Verdicts
-from trimtab.judge.signals import columns
+from trimtab.judge.signals import columns, contradictions, upstream
+from trimtab.judge.signals.contradictions import Contradictions
 from trimtab.judge.signals.counts import Bins, Blocks, by_block, column_of, merged, sums
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Block, Watch, take_all
@@ -64,12 +65,14 @@ class Related(msgspec.Struct, frozen=True):
 
 class State(msgspec.Struct):
     """What changes while relations are watched. `sizes` are rows of the last blocks; `moved` is,
-    for each pair, mean lift minus that of the reference in the last block, in thousandths; `full`
-    are open blocks of which enough was scored."""
+    for each pair, mean lift minus that of the reference in the last block, in thousandths; `lately`
+    are the rows and lifts of the last blocks (`contradictions.recent`); `full` are open blocks of
+    which enough was scored."""
 
     watches: dict[str, Watch]
     sizes: list[int] = []
     moved: list[float] = []
+    lately: list[list[int]] = []
     full: list[int] = []
     blocks: Blocks[Related] = msgspec.field(default_factory=Blocks[Related])
 
@@ -89,6 +92,9 @@ class Multivariate:
         self._scores = {column.name: column for column in self._profile.scores}
         streams = max(len(self._scores), 1)
         self._limit = target.threshold("multivariate", target.block_seconds, streams)
+        self._contradictions = Contradictions(
+            target.release, self._profile, upstream.limit(target, profile)
+        )
         self.state: State = State({name: self._watch(name) for name in self._scores})
 
     @classmethod
@@ -160,6 +166,8 @@ class Multivariate:
 
     def _judge(self, start: float, block: Related, broken: frozenset[str]) -> None:
         state, parts = self.state, []
+        if block.scored and not broken & self._partners.keys():
+            state.lately = contradictions.recent(state.lately, block.scored, block.lifts)
         for name, bins in block.columns.items():
             watch = state.watches[name]
             least = 1 if watch.spread is None else columns.FEWEST_ROWS
@@ -175,12 +183,15 @@ class Multivariate:
         return stream.watch(self._limit)
 
     def verdicts(self) -> Verdicts:
-        """`multivariate:NAME` for each column that goes together with others, else why none is."""
-        made = [self._verdict(name, watch) for name, watch in self.state.watches.items()]
-        if made:
-            return Verdicts(made)
-        release, reason = self._target.release, self._missing
-        return Verdicts([describe.unknown("multivariate", release, self._limit, reason)])
+        """`multivariate:NAME` for each column that goes together with others, else why none is;
+        and `upstream:relations:NAME` for those that contradict them."""
+        state = self.state
+        made = [self._verdict(name, watch) for name, watch in state.watches.items()]
+        if not made:
+            release, reason = self._target.release, self._missing
+            return Verdicts([describe.unknown("multivariate", release, self._limit, reason)])
+        broken = self._contradictions.verdicts(self._partners, state.lately, state.watches)
+        return Verdicts([*made, *broken])
 
     def _verdict(self, name: str, watch: Watch) -> Unsaid:
         apart = "" if watch.since is None else f"it goes least with {self._apart(name)} as it did"

@@ -86,7 +86,7 @@ class Upstream:
         every = [watch for column in profile.inputs for watch in watches(column, segments)]
         self._groups = sorted(segments)
         self._jumps = {column.name: jumps(column) for column in profile.inputs}
-        self._limit = target.threshold("upstream", target.block_seconds, len(every) + 1)
+        self._limit = limit(target, profile)
         self.unnamed = Unnamed.of(profile, {name.partition("=")[0] for name in segments})
         self._cost = math.log10(self.unnamed.streams)
         numbers = any(varied(column) for column in profile.inputs)
@@ -276,6 +276,15 @@ def _scope(column: str, mine: list[BreakWatch]) -> tuple[dict[str, str], str]:
     name, _, values = ",".join(sorted(segments)).partition("=")
     values = values.replace(f"{name}=", "")
     return {"column": column, name: values}, f" where {name} is {values}"
+
+
+def limit(target: Target, profile: ReferenceProfile) -> float:
+    """log10 of the evidence at which a stream is broken: those of columns, over all rows and in
+    segments, the one of all parts, and those of relations (`signals.contradictions`)."""
+    segments = _segments(target.spec.monitor.segments, profile)
+    streams = sum(len(watches(column, segments)) for column in profile.inputs)
+    related = len(profile.multivariate.scores) if profile.multivariate else 0
+    return target.threshold("upstream", target.block_seconds, streams + 1 + related)
 
 
 def _segments(asked: tuple[str, ...], profile: ReferenceProfile) -> list[str]:
