@@ -301,8 +301,8 @@ class Fate(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Heard:
     """Labels as they came: `at` on the deployment's clock, the `Fate` of each, what the `first`
-    label of its prediction says (of a fresh one its own text; empty where there is none, or where
-    that is not known any more), and who sent it."""
+    label of its prediction says (of a fresh one, and where no prediction is known, its own text;
+    empty where that is not known any more), and who sent it."""
 
     at: Floats
     fate: Texts

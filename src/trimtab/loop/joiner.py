@@ -150,13 +150,13 @@ class Joiner:
         )
 
     def _weighed(self, label: WaitingLabel, first: dict[Key, str]) -> tuple[Fate, str]:
-        """The fate of a label, and what the first of its prediction says. `first` are the labels of
-        this segment that came before."""
+        """The fate of a label, and what the first of its prediction says, itself where there is no
+        prediction. `first` are the labels of this segment that came before."""
         known, places = first.get(label.key), self._places(label.key)
         if known is not None:
             return Fate.REPEATED if known == label.label else Fate.CONTRADICTED, known
         if not places:
-            return Fate.UNKNOWN, ""
+            return Fate.UNKNOWN, label.label
         if any(self._waits(place) for place in places):
             first[label.key] = label.label
             return Fate.FRESH, label.label

@@ -37,10 +37,11 @@ def test_labels_are_counted_by_what_the_first_one_of_their_prediction_says() -> 
         (Fate.CONTRADICTED, "1", "b"),
         (Fate.CONTRADICTED, "1", "c"),
         (Fate.REPEATED, "1", "b"),
-        (Fate.UNKNOWN, "", "b"),
+        (Fate.UNKNOWN, "0", "b"),
+        (Fate.UNKNOWN, "no class", "b"),
         (Fate.FRESH, "no class", "a"),
     ]
-    assert said(BOTH, heard(labels)) == {"0": Said(1), "1": Said(1, 2, {"b": 1, "c": 1})}
+    assert said(BOTH, heard(labels)) == {"0": Said(1, stray=1), "1": Said(1, 2, {"b": 1, "c": 1})}
     assert said((), heard(labels)) == {}
     many = tuple(map(str, range(CLASSES + 1)))
     assert said(many, heard([(Fate.FRESH, many[-1], "a")])) == {}

@@ -124,6 +124,25 @@ def test_labels_of_one_class_that_others_deny_are_at_fault_however_rare_it_is() 
     )
 
 
+@pytest.mark.parametrize("rare", [20, 6])
+def test_labels_of_one_class_that_come_when_nobody_waits_any_more_are_told_however_rare_it_is(
+    rare: int,
+) -> None:
+    family = Feedback(Target(spec(block_seconds=DAY), BINARY, KNOWN, STABLE.digest, 0.0))
+    said = np.repeat(np.array(["0", "1"], dtype=object), [600, rare])
+    source = np.full(said.size, "warehouse", dtype=object)
+    for day in range(24):
+        fate = Fate.FRESH if day < 12 else Fate.UNKNOWN
+        fates = np.repeat(np.array([Fate.FRESH, fate], dtype=object), [600, rare])
+        family.take(family.hear(Heard(np.full(said.size, (day + 0.5) * DAY), fates, said, source)))
+        family.close((day + 2) * DAY, Breaks())
+        assert day >= 12 or family.verdicts()[0].verdict != "bad"
+    (stray,) = family.verdicts()
+    assert stray.signal == "feedback:strays 1"
+    assert "100% of the labels that say 1 name a prediction that is not known" in stray.reason
+    assert stray.since == 12 * DAY
+
+
 def test_before_the_first_labels_mature_late_ones_are_only_still_to_come() -> None:
     mail = Mail().live(1).live(4, delay=4.0 * 3600.0)
     assert mail.verdicts["feedback"].verdict == "ok"

@@ -25,7 +25,7 @@ def test_every_label_is_told_by_what_became_of_it() -> None:
     fates = ["fresh", "repeated", "contradicted", "fresh", "unknown"]
     heard = joiner.weigh(first)
     assert heard.fate.tolist() == fates
-    assert heard.first.tolist() == ["1", "1", "1", "1", ""]
+    assert heard.first.tolist() == ["1", "1", "1", "1", "1"]
     assert heard.source.tolist() == first.fixed["source"].tolist()
     assert heard.at.tolist() == first.fixed["received_at"].tolist()
     joiner.learn(first, 1.0)

@@ -30,17 +30,23 @@ no hour in which nothing came."""
 
 class Said(msgspec.Struct, frozen=True):
     """Labels of one class that were the first of their prediction, those of any time that a later
-    one denied, and who sent these."""
+    one denied, who sent these, and labels that name no prediction that is known."""
 
     given: int = 0
     denied: int = 0
     sources: dict[str, int] = {}
+    stray: int = 0
 
     def merge(self, other: "Said") -> "Said":
         """The counts of both; of too many sources the first by the alphabet are exact."""
         names = {*self.sources, *other.sources}
         both = {name: self.sources.get(name, 0) + other.sources.get(name, 0) for name in names}
-        return Said(self.given + other.given, self.denied + other.denied, _first(both))
+        return Said(
+            self.given + other.given,
+            self.denied + other.denied,
+            _first(both),
+            self.stray + other.stray,
+        )
 
     @property
     def denier(self) -> str:
@@ -53,14 +59,15 @@ def _first(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def said(classes: tuple[str, ...], heard: Heard) -> dict[str, Said]:
-    """Count labels by class: those that were first, and those that deny one that was."""
-    fresh, denial = (heard.fate == each for each in (Fate.FRESH, Fate.CONTRADICTED))
+    """Count labels by class: those that were first, those that deny one that was, and strays."""
+    fates = (Fate.FRESH, Fate.CONTRADICTED, Fate.UNKNOWN)
+    fresh, denial, stray = (heard.fate == each for each in fates)
     found = {}
     for name in classes[:CLASSES]:
         mine = np.asarray(heard.first == name, dtype=np.bool_)
-        given, denied = int((fresh & mine).sum()), denial & mine
-        if given or denied.any():
-            found[name] = Said(given, int(denied.sum()), _sources(heard.source, denied))
+        denied, given, strays = denial & mine, int((fresh & mine).sum()), int((stray & mine).sum())
+        if given or strays or denied.any():
+            found[name] = Said(given, int(denied.sum()), _sources(heard.source, denied), strays)
     return found
 
 

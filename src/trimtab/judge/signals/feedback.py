@@ -26,6 +26,7 @@ from trimtab.judge.signals.breaks import (
 from trimtab.judge.signals.counts import Blocks, Tally, merged, sums
 from trimtab.judge.signals.denials import CLASSES, Denials, Said, said
 from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.strays import Strays
 from trimtab.judge.watch import Watch, Zone
 
 CONTRADICTED = 0.05
@@ -45,7 +46,10 @@ SOURCES = 16
 """Senders of labels that are told apart."""
 
 STREAMS = 4 + SOURCES
-"""Those that there are of any labels; of classes there is one more for each."""
+"""Those that there are of any labels."""
+
+EACH = 2
+"""Those that there are of each class besides: of labels that are denied, and of strays."""
 
 _TOLD = {
     "useless": "repeat a label or name a prediction that is not known",
@@ -65,7 +69,7 @@ class Told(msgspec.Struct, frozen=True):
     sources: dict[str, Tally] = {}
     """Labels of each sender that say otherwise than the prediction, among its labels."""
     classes: dict[str, Said] = {}
-    """Labels of each class, and how many of them others denied."""
+    """Labels of each class, how many of them others denied, and strays."""
 
     def merge(self, other: "Told") -> "Told":
         """The counts of both."""
@@ -98,6 +102,7 @@ class State(msgspec.Struct):
     sources: dict[str, BreakWatch] = {}
     others: float | None = None
     denials: Denials = msgspec.field(default_factory=Denials)
+    strays: Strays = msgspec.field(default_factory=Strays)
     blocks: Blocks[Told] = msgspec.field(default_factory=Blocks[Told])
 
 
@@ -109,7 +114,7 @@ class Feedback:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._classes = target.signature.classes[:CLASSES]
-        streams = STREAMS + len(self._classes)
+        streams = STREAMS + EACH * len(self._classes)
         self._limit = target.threshold("feedback", target.block_seconds, streams)
         self.state: State = State(
             BreakWatch("useless", "strange", "own past", 0.0),
@@ -183,6 +188,7 @@ class Feedback:
                 self._delays(start, told.delays)
             self._senders(start, told.sources)
             self.state.denials.take(start, told.classes, self._limit)
+            self.state.strays.take(start, told.classes, self._limit)
 
     def _fates(self, start: float, told: Told) -> None:
         state = self.state
@@ -245,6 +251,14 @@ class Feedback:
             for watch in broken
         ]
 
+    def _strayed(self) -> list[Verdict]:
+        """Classes whose labels name no prediction that is known, where not all labels do alike."""
+        broken = [] if self.state.useless.broken else self.state.strays.broken
+        words = "that say {} name a prediction that is not known, or not any more"
+        return [
+            self._broke(f"strays {each.column}", words.format(each.column), each) for each in broken
+        ]
+
     def _denied(self) -> list[Verdict]:
         """Classes whose labels others deny."""
         denials = self.state.denials
@@ -263,7 +277,7 @@ class Feedback:
                 state.share, state.contradicted.since, state.contradicted.log10_evidence
             )
             bad.append(self._bad("contradicted", _TOLD["contradicted"], contradicted))
-        bad += [*self._denied(), *self._errs()]
+        bad += [*self._denied(), *self._strayed(), *self._errs()]
         if bad:
             return tuple(bad)
         if state.seen < QUARANTINE:
