@@ -40,13 +40,19 @@ def profile(rng: np.random.Generator, n: int) -> ReferenceProfile:
     return build_profile(Reference(BINARY, drawn(rng, n)))
 
 
-def blocks(rng: np.random.Generator) -> Iterator[Rows]:
-    """Hours of the same law."""
+def blocks(rng: np.random.Generator, steep: float = 0.0, by: str = "a0") -> Iterator[Rows]:
+    """Hours of the same law, but for the rows that come: the `steep`er, the more of large numbers
+    (or of the first words by the alphabet) in one column, and whatever goes with them."""
     for number in range(BLOCKS):
         ids = np.array([f"{number}-{i}" for i in range(ROWS)], dtype=object)
         times = (number + np.arange(ROWS) / ROWS) * HOUR
         fixed = {"request_id": ids, "row": np.zeros(ROWS, np.int64), "event_time": times}
-        yield Rows(fixed, drawn(rng, ROWS), {})
+        many = drawn(rng, 20 * ROWS if steep else ROWS)
+        column = many[by]
+        rank = np.argsort(np.argsort(column, kind="stable")) / len(column)
+        odds = np.exp(steep * rank)
+        places = rng.choice(len(rank), ROWS, p=odds / odds.sum()) if steep else np.arange(ROWS)
+        yield Rows(fixed, {name: values[places] for name, values in many.items()}, {})
 
 
 def alarms(rows: int, seed: int) -> int:
@@ -74,3 +80,17 @@ def test_relations_that_hold_keep_the_budget_of_notes(rows: int) -> None:
     promised = PER_BLOCK * TIMES["note"] * share("multivariate") * BLOCKS * SEEDS
     print(f"reference of {rows} rows: {found} false alarms, at most {promised:.0f}")
     assert found <= promised
+
+
+@pytest.mark.parametrize("by", ["a0", "b0", "word", "x"])
+@pytest.mark.parametrize("steep", [2.0, 6.0])
+def test_a_column_that_moves_far_contradicts_none_of_the_others(by: str, steep: float) -> None:
+    rng = np.random.default_rng(5)
+    plan = spec(block_seconds=HOUR)
+    family = Multivariate.of(Target(plan, BINARY, profile(rng, 20_000), STABLE.digest, 0.0))
+    assert family is not None
+    for number, block in zip(range(60), blocks(rng, steep, by), strict=False):
+        family.take(family.count(block))
+        family.close((number + 2) * HOUR, Breaks())
+        signals = {verdict.signal for verdict in family.verdicts()}
+        assert not any(signal.startswith("upstream:") for signal in signals)

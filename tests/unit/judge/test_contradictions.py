@@ -10,6 +10,7 @@ from trimtab.judge.incidents import reconcile
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.signals.contradictions import contradicting, lately, recent
+from trimtab.stats.lift import log_lift
 
 from .test_incidents import case, causes, verdict
 
@@ -40,6 +41,16 @@ def test_a_column_is_named_where_it_alone_contradicts_the_others(
     lift: np.ndarray[tuple[int], np.dtype[np.float64]], found: list[str]
 ) -> None:
     assert list(contradicting(PARTNERS, lift, USUAL, ["a", "b", "c"])) == found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_shares_of_one_column_bring_its_mean_lift_below_zero(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(20_000, rng.dirichlet(np.full(48, 0.3))).reshape(8, 6)
+    lift, rows_ = log_lift(counts), counts.sum(axis=1, keepdims=True)
+    beside = counts / np.maximum(rows_, 1)
+    means = (beside * lift).sum(axis=1)
+    assert (rng.dirichlet(np.full(8, 0.1), 200) @ means).min() > -0.05
 
 
 def test_a_column_that_is_not_suspected_is_never_named() -> None:
