@@ -187,6 +187,7 @@ def test_a_sender_errs_when_its_labels_change_and_those_of_others_do_not(
         ({"a": 10}, {"a": 10, "b": 30}, ["feedback"]),
         ({"a": 10}, {"a": 80, "b": 80}, ["feedback"]),
         ({"a": 10, "b": 80}, {"a": 10, "b": 80}, ["feedback"]),
+        ({"a": 10}, {"b": 80}, ["feedback"]),
     ],
 )
 def test_a_sender_without_a_past_is_held_against_the_others(

@@ -24,7 +24,7 @@ from trimtab.judge.signals.breaks import (
     settle_all,
 )
 from trimtab.judge.signals.counts import Blocks, Tally, merged, sums
-from trimtab.judge.signals.denials import CLASSES, Denials, Said, said
+from trimtab.judge.signals.denials import CLASSES, MARGIN, Denials, Said, said
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.strays import Strays
 from trimtab.judge.watch import Watch, Zone
@@ -210,26 +210,30 @@ class Feedback:
             state.recent = [*state.recent, delays][-RECENT:]
 
     def _senders(self, start: float, sources: Mapping[str, Tally]) -> None:
-        """Each sender against its own past, and one that has none against that of the others; with
-        those of the same time as the control."""
-        watches, enough, past = self.state.sources, self._enough(sources), self._past
-        staked = []
+        """Each sender against its own past, and one that came later against those that were there;
+        with those of the same time as the control."""
+        watches, enough, staked = self.state.sources, self._enough(sources), []
+        control = _share([enough[name] for name in self._settled if name in enough])
         for name, tally in enough.items():
             if name not in watches:
-                own = past is None
-                watches[name] = BreakWatch(name, "strange", "own past" if own else "", past or 0.0)
-            if watches[name].meet(start, tally.hits / tally.n, tally.n):
-                staked.append(watches[name])
+                past = "" if self._settled else "own past"
+                watches[name] = BreakWatch(name, "strange", past, 0.0)
+            watch = watches[name]
+            if not watch.segment:
+                # Days differ: its border is what the others say of the same time.
+                watch.base, watch.recent = control if control is not None else 1.0, []
+            if watch.meet(start, tally.hits / tally.n, tally.n):
+                staked.append(watch)
         settle_all(staked, self._limit)
         good = [tally for name, tally in enough.items() if not watches[name].broken]
-        n = sum(tally.n for tally in good)
-        self.state.others = sum(tally.hits for tally in good) / n if n else None
+        self.state.others = _share(good)
 
     @property
-    def _past(self) -> float | None:
-        """The largest share of labels unlike their predictions that any sender with a past had."""
-        known = [w for w in self.state.sources.values() if not w.broken]
-        return max((max(w.recent) for w in known if len(w.recent) >= QUARANTINE), default=None)
+    def _settled(self) -> list[str]:
+        """Senders with a past of their own."""
+        watches = self.state.sources.values()
+        own = [watch for watch in watches if watch.segment and not watch.broken]
+        return [watch.column for watch in own if len(watch.recent) >= QUARANTINE]
 
     def _enough(self, sources: Mapping[str, Tally]) -> dict[str, Tally]:
         """Senders of enough labels to be judged by, as many as are told apart."""
@@ -241,11 +245,12 @@ class Feedback:
     def _errs(self) -> list[Verdict]:
         """Senders whose labels changed, or never were like those of others, while these did not:
         when all change, or there is one alone, it is what the labels are about."""
-        broken = [watch for watch in self.state.sources.values() if watch.broken]
-        if self.state.others is None:
+        others = self.state.others
+        if others is None:
             return []
-        unlike = "say otherwise than the predictions"
-        words = f"{unlike}, {self.state.others:.0%} of those of the other senders"
+        watches = self.state.sources.values()
+        broken = [watch for watch in watches if watch.broken and watch.share > others + MARGIN]
+        words = f"say otherwise than the predictions, {others:.0%} of those of the other senders"
         return [
             self._broke(f"from {watch.column}", f"from {watch.column} {words}", watch)
             for watch in broken
@@ -321,6 +326,12 @@ class Feedback:
             estimate=alarm.share,
             since=alarm.since,
         )
+
+
+def _share(tallies: list[Tally]) -> float | None:
+    """Of all labels together, those unlike their predictions; None without a label."""
+    n = sum(tally.n for tally in tallies)
+    return sum(tally.hits for tally in tallies) / n if n else None
 
 
 class Alarm(NamedTuple):
