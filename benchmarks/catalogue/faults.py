@@ -16,8 +16,8 @@ class Fault:
     """One entry. `causes` are those that are right (empty: nothing should be told); where there
     are two, `either` says why. Doses are drawn evenly on a logarithmic scale.
 
-    `harmful` is whether clients or decisions suffer. `mark` is † for a fault that was let loose
-    only when all causes were made, ‡ for one that once was, and of which was learned since.
+    `harmful` is whether clients or decisions suffer. `mark` is † for a fault that nothing
+    knew when it was first let loose, ‡ for one of which was learned since.
     """
 
     name: str
@@ -130,8 +130,8 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("columns-swapped", production.Swapped, (0.5, 1.0), _BREAK, mark="†"),
     Fault("comes-and-goes", production.ComesAndGoes, (0.6, 1.0), _SKEW, mark="†"),
     Fault("rounded", production.Rounded, (1.0, 3.0), _BREAK, mark="†"),
-    Fault("words-cut", production.WordsCut, (0.4, 1.0), _BREAK, mark="†"),
-    Fault("codes-shuffled", production.CodesShuffled, (0.8, 1.0), _BREAK, mark="†"),
+    Fault("words-cut", production.WordsCut, (0.4, 1.0), _BREAK, mark="‡"),
+    Fault("codes-shuffled", production.CodesShuffled, (0.8, 1.0), _BREAK, mark="‡"),
     Fault(
         "sensor-drifts",
         production.SensorDrifts,
@@ -148,8 +148,8 @@ CATALOGUE: tuple[Fault, ...] = (
         either="what is asked of the model has changed, and only labels say so",
         mark="†",
     ),
-    Fault("positives-late", production.PositivesLate, (1.5, 4.0), _LABELS, mark="†"),
-    Fault("annotator-errs", production.AnnotatorErrs, (0.6, 1.0), _LABELS, mark="†"),
+    Fault("positives-late", production.PositivesLate, (1.5, 4.0), _LABELS, mark="‡"),
+    Fault("annotator-errs", production.AnnotatorErrs, (0.6, 1.0), _LABELS, mark="‡"),
     Fault("candidate-misreads", production.CandidateMisreads, (0.6, 1.0), _RELEASE, mark="†"),
     Fault("pauses", production.Pauses, (0.03, 0.15), _PLACE, mark="†"),
     Fault("retry-loop", production.RetryLoop, (0.3, 0.6), _CLIENT, harmful=False, mark="†"),
@@ -164,7 +164,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("traffic-falls", production.TrafficFalls, (0.2, 0.5), harmful=False, mark="†"),
     Fault("caller-moves-in", production.CallerMovesIn, (0.3, 0.6), harmful=False, mark="†"),
     Fault("labels-confirmed", production.LabelsConfirmed, (0.3, 0.8), harmful=False, mark="†"),
-    Fault("single-precision", production.SinglePrecision, (1.0, 1.0), harmful=False, mark="†"),
+    Fault("single-precision", production.SinglePrecision, (1.0, 1.0), harmful=False, mark="‡"),
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}

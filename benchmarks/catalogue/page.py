@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from trimtab.domain.durations import span
 from trimtab.domain.verdicts import Tier
 from trimtab.judge.budget import TIMES, YEAR
 from trimtab.stats.confidence import clopper_pearson
+
+BLIND = Path(__file__).with_name("blind.md")
+"""What was once found of faults that nothing knew: a record, which no later run repeats."""
 
 INTRO = """\
 # Diagnosis
@@ -54,10 +58,10 @@ cause first. A fault with two right causes says below why. *Acted* is whether th
 incident is right for the fault, as listed under Actions.
 
 Most of the catalogue and some of the causes were made side by side, so it is not a blind test of
-them. {blind} faults, marked †, are: they were written before the causes were last changed, and let
-loose only after that; nothing was changed for their sake. {once} others, marked ‡, once were; since
-then causes and signals were changed because of what was missed of them. The column or category that
-these are about is drawn by the run.
+them. {blind} faults, marked †, are: no cause or signal knew them when they were first let loose,
+and nothing was changed for their sake. {once} others, marked ‡, once were; since then causes and
+signals were changed because of what was missed of them. The column or category that most of these
+are about is drawn by the run.
 """
 
 MATRIX = """
@@ -119,6 +123,7 @@ def page(outcomes: Sequence[Outcome], data: Sequence[DataSet], seeds: int, comma
     return (
         INTRO.format(data=about, times=times, after=after, command=command, blind=blind, once=once)
         + f"\n## Result\n\n{summary(outcomes)}"
+        + f"\n{BLIND.read_text(encoding='utf-8')}"
         + MATRIX
         + str(confusion(outcomes))
         + ACTIONS
