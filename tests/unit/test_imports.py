@@ -10,6 +10,11 @@ PAGES = {"starlette", "uvicorn", "jinja2", "rich"}
 BUILDS = {"uv", "obstore", "rfc8785"}
 NUMBERS = {"numpy"}
 TRAFFIC = {"uvloop", "httptools", "prometheus_client"}
+TELLS = """
+from trimtab.cli.verbs.up import Screen, UpView, places
+view = UpView("http://a", "http://b", 1, "p/.trimtab")
+Screen().show(view, places.told(view))
+"""
 
 
 def loaded(code: str) -> set[str]:
@@ -30,6 +35,11 @@ def loaded(code: str) -> set[str]:
             "agent",
             "import trimtab.cli.verbs.up, trimtab.app.node, trimtab.app.projects",
             DATA | PAGES | NUMBERS | TRAFFIC,
+        ),
+        (
+            "agent that has told where it listens",
+            TELLS,
+            PAGES,
         ),
         ("gateway", "import trimtab.gateway.__main__", DATA | PAGES | BUILDS),
         (

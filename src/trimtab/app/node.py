@@ -23,12 +23,14 @@ from trimtab.backends.libraries import libraries
 from trimtab.domain import layout
 from trimtab.domain.names import Digest, short
 from trimtab.domain.release import Manifest
+from trimtab.worker.mappings import give_back
 
 
 def up(project: Project, report: Callable[[AgentEvent], None]) -> None:
     """Run the node agent with all its children until told to stop. Raises as `agent.serve`."""
     home = open_home(project.home)
     warm = fork_off(home, serve)
+    give_back()
     server = project.config.server
     options = AgentOptions(
         home=home,

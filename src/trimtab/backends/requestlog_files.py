@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trimtab.backends.roll_reading import unreadable
 from trimtab.backends.rolls import Roll, Rolls
@@ -217,7 +218,7 @@ def _values(column: Chunked) -> Column:
         return _texts(column)
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
-    return column.cast(pa.float64()).to_numpy()
+    return pc.cast(column, pa.float64()).to_numpy()
 
 
 LOOKED_AT = 64

@@ -10,9 +10,9 @@ from rich.tree import Tree
 
 from trimtab.domain.names import short
 from trimtab.domain.signature import Column, Output
+from trimtab.views import places, words
 from trimtab.views import sent_shapes as sent
 from trimtab.views import shapes as s
-from trimtab.views import words
 from trimtab.views.terminal import TONES, marked, pairs, quiet, render, table
 from trimtab.views.verdicts_text import judged
 from trimtab.views.words import Mark
@@ -493,9 +493,7 @@ def _(view: s.InitView) -> RenderableType:
 
 @render.register
 def _(view: s.UpView) -> RenderableType:
-    grpc = (("gRPC", view.grpc),) if view.grpc else ()
-    places = (("dashboard", view.admin), ("state", view.home), ("limits", view.limits))
-    return pairs((("models", view.inference), *grpc, *places))
+    return Text(places.told(view))
 
 
 @render.register

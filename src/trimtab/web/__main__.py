@@ -23,6 +23,7 @@ from trimtab.domain import layout
 from trimtab.judge.draft import Author
 from trimtab.web.server import create_app, serve
 from trimtab.web.source import RoomSource
+from trimtab.worker.mappings import give_back
 from trimtab.worker.niceness import yield_by
 
 ROLL_SECONDS = 60.0
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     yield_by(CONTROLLER)
     try:
         room = control_room(given.home, given.project)
+        give_back()
         return asyncio.run(_run(room, given.fd, given.parent_fd))
     except errors.Conflict as problem:
         log.error("%s", problem)

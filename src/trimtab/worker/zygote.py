@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .failures import told
+from .mappings import give_back
 from .rehearsal import rehearse
 
 NAME = "trimtab-zygote"
@@ -153,6 +154,7 @@ def warm_up(modules: Sequence[str]) -> None:
         # What is there now is shared with the workers, and stays so while no collector marks it.
         gc.collect()
         gc.freeze()
+        give_back()
 
 
 def renumber(handles: Sequence[int], numbers: Sequence[int]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.cli.project import agent_facts
 from trimtab.cli.screen import Screen, verb
+from trimtab.views import places
 from trimtab.views.shapes import UpView
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def command(screen: Screen) -> None:
             facts = agent_facts()
             home = str(project.home)
             where = (facts.inference, facts.admin, facts.pid, home)
-            screen.show(UpView(*where, facts.grpc, facts.limits))
+            view = UpView(*where, facts.grpc, facts.limits)
+            screen.show(view, places.told(view))
 
     node.up(project, report)
