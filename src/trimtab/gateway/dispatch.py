@@ -130,7 +130,8 @@ class Dispatcher:
             if batch.lane != "shadow":
                 self._answer(together, values)
             encode = (time.monotonic() - now) / len(together.calls)
-            self._layers.observe(together, batch.lane, timing, (now, encode))
+            observe = partial(self._layers.observe, together, batch.lane, timing, (now, encode))
+            self._recorder.then(observe)
 
     def alone(self) -> None:
         """No other answer of the release is to be expected soon: this one waits for no company."""

@@ -245,8 +245,6 @@ class Pool:
         else:
             header = frame.header
             self._failed(link, batch, str(header.get("stage")), str(header.get("message"))[:2000])
-        if len(batch.sent) == 1 and not self._in_flight and not self.schedule.waiting:
-            self._attempts.alone()
         self._leave_if_done()
 
     def link_lost(self, link: Link, reason: str) -> None:
@@ -423,10 +421,12 @@ class Pool:
             self._attempts.succeeded(batch, values, timing)
         else:
             self._take_part(batch, batch.cut, values, timing)
+        alone = self._told(batch)
         work = timing.features + timing.model
         self._longest = max(self._longest, work)
         self.schedule.learn(batch, link.crew, work, now - batch.sent_at, now)
-        self.schedule.answered(waited)
+        # A lone answer waits until the gateway is woken, not because that has much to do.
+        self.schedule.answered(0.0 if alone else waited)
 
     def _failed(self, link: Link, batch: Batch, stage: str, message: str) -> None:
         """What the callers sent is wrong at stage `input`; the rest speaks against the worker."""
@@ -434,6 +434,16 @@ class Pool:
             link.crew.outliers.failed(link.worker)
             self._rest_if_odd(link)
         self._split(batch, stage, message)
+        self._told(batch)
+
+    def _told(self, batch: Batch) -> bool:
+        """The answers of a batch are made: a lone one leaves before anything is learned from it.
+
+        Returns whether it was the only call of the release here."""
+        alone = len(batch.sent) == 1 and not self._in_flight and not self.schedule.waiting
+        if alone:
+            self._attempts.alone()
+        return alone
 
     def _rest_if_odd(self, link: Link) -> None:
         worker, crew = link.worker, link.crew
