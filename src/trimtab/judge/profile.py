@@ -57,6 +57,7 @@ from trimtab.judge.segment_profile import MOST_SEGMENTS, learn_segments
 from trimtab.judge.strata import When
 from trimtab.stats.bins import above_values
 from trimtab.stats.edges import bins_of
+from trimtab.stats.order import in_order
 
 DAY = 86_400.0
 MOST_DECISIONS = 65_536
@@ -132,10 +133,9 @@ def build_profile(reference: Reference) -> ReferenceProfile:
     week = when(reference.time, len(reference.inputs))
     gaps = _calibration(labelled)
     score = score_column(reference.signature, reference.outputs)
-    inputs = tuple(
-        _of_view(column_profile(name, values, week), views.get(name))
-        for name, values in reference.inputs.items()
-    )
+    learned = {name: _column(name, values, week) for name, values in reference.inputs.items()}
+    inputs = tuple(_of_view(each.profile, views.get(name)) for name, each in learned.items())
+    alone = frozenset(name for name, each in learned.items() if each.alone)
     quality = (*_qualities(labelled), *own)
     estimate = _estimate(labelled, inputs, quality)
     return ReferenceProfile(
@@ -158,7 +158,7 @@ def build_profile(reference: Reference) -> ReferenceProfile:
         groups=_groups(reference, quality),
         multivariate=_relations(reference.inputs, inputs, rows, week),
         segment_losses=_segment_losses(labelled, inputs, quality, estimate),
-        sameness=build_sameness(inputs, reference.inputs, day_index(reference.time)),
+        sameness=build_sameness(inputs, reference.inputs, day_index(reference.time), alone),
     )
 
 
@@ -308,17 +308,30 @@ def score_column(signature: Signature, outputs: Mapping[str, NDArray[Any]]) -> N
     return None
 
 
+class _Learned(NamedTuple):
+    """The profile of a column, and whether it is of numbers of which none comes again."""
+
+    profile: ColumnProfile
+    alone: bool = False
+
+
 def column_profile(name: str, values: Column, week: When | None) -> ColumnProfile:
     """The profile of one column: float64 is continuous, everything else categorical."""
+    return _column(name, values, week).profile
+
+
+def _column(name: str, values: Column, week: When | None) -> _Learned:
     if isinstance(values, CodedTexts):
-        return coded_profile(name, values.names, values.places, week)
-    return (_continuous if values.dtype.kind == "f" else _categorical)(name, values, week)
+        return _Learned(coded_profile(name, values.names, values.places, week))
+    if values.dtype.kind == "f":
+        return _continuous(name, values, week)
+    return _Learned(_categorical(name, values, week))
 
 
-def _continuous(name: str, values: NDArray[Any], week: When | None) -> ColumnProfile:
+def _continuous(name: str, values: NDArray[Any], week: When | None) -> _Learned:
     missing = np.isnan(values)
     known = values[~missing]
-    rising = np.sort(known)
+    rising = in_order(known)
     cuts = _cuts(rising)
     bins = bins_of(known, cuts)
     days = None if week is None else week.take(~missing)
@@ -326,7 +339,7 @@ def _continuous(name: str, values: NDArray[Any], week: When | None) -> ColumnPro
     hourly = _strata(bins, len(cuts) + 1, days, spread, True)
     distinct = rising[np.append([True], rising[1:] != rising[:-1])[: rising.size]]
     lattice = distinct.size <= min(LARGEST_LATTICE, known.size / ROWS_PER_LATTICE_VALUE)
-    return ColumnProfile(
+    profile = ColumnProfile(
         name=name,
         kind="continuous",
         n=values.size,
@@ -342,6 +355,7 @@ def _continuous(name: str, values: NDArray[Any], week: When | None) -> ColumnPro
         strata=hourly.shares,
         strata_spread=hourly.spread if hourly.shares else None,
     )
+    return _Learned(profile, distinct.size == known.size)
 
 
 def _categorical(name: str, values: NDArray[Any], week: When | None) -> ColumnProfile:

@@ -5,7 +5,7 @@ numbers move: the distance to one airport never does. So the profile holds, for 
 numbers and each common category, the share of rows that have the commonest number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from trimtab.domain.profile import Coarse, ColumnProfile, Sameness
 from trimtab.domain.records import Column, Floats, Ints
 from trimtab.judge.estimate import coarse_bins
 from trimtab.judge.segment_losses import MOST_COLUMNS, segmented
+from trimtab.stats.order import near_wholes
 
 FEWEST_ROWS = 100
 """Rows of a part that hold a number; where they are fewer, all are taken to be alike."""
@@ -43,9 +44,12 @@ class Ranked(NamedTuple):
     size: int
 
     @classmethod
-    def of(cls, values: Floats) -> "Ranked":
-        """Numbers that are not finite are none."""
+    def of(cls, values: Floats, alone: bool = False) -> "Ranked":
+        """Numbers that are not finite are none; `alone` when none is known to come again."""
         known = np.isfinite(values)
+        if alone:
+            none = np.empty(0, dtype=np.int64)
+            return cls(np.flatnonzero(~known), none, none, 0)
         place, counts = _ranked(values[known])
         often = counts > 1
         again = often[place]
@@ -56,9 +60,8 @@ class Ranked(NamedTuple):
 def _ranked(values: Floats) -> tuple[Ints, Ints]:
     """The rank of each value among the different ones, and how often each of these comes. Where
     none comes again, one of them stands for all."""
-    low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
-    if high - low < LARGEST_TABLE and bool((np.floor(values) == values).all()):
-        places = (values - low).astype(np.int64)
+    if near_wholes(values):
+        places = (values - values.min()).astype(np.int64)
         table = np.bincount(places)
         return (np.cumsum(table > 0) - 1)[places], table[table > 0]
     rising = np.sort(values)
@@ -98,11 +101,15 @@ def part_names(columns: Sequence[Coarse]) -> tuple[str, ...]:
 
 
 def build_sameness(
-    inputs: Sequence[ColumnProfile], values: Mapping[str, Column], day: Ints | None
+    inputs: Sequence[ColumnProfile],
+    values: Mapping[str, Column],
+    day: Ints | None,
+    alone: Collection[str] = (),
 ) -> Sameness:
     """Of each part, and where there are days of any day of it, the share of the commonest number.
 
-    `values` are the columns of the reference, all of one length, `day` the day of each row.
+    `values` are the columns of the reference, all of one length, `day` the day of each row; in
+    those that are `alone` no number comes again.
     """
     columns, numbers = parted(inputs), [each.name for each in inputs if varied(each)]
     if not columns or not numbers:
@@ -117,7 +124,7 @@ def build_sameness(
         placed.append((Placed.of(bins, size), Placed.of(days * size + bins, count * size)))
     shares = []
     for name in numbers:
-        ranked = Ranked.of(np.asarray(values[name][some], dtype=np.float64))
+        ranked = Ranked.of(np.asarray(values[name][some], dtype=np.float64), name in alone)
         found = [
             _shares(ranked, *each)[: len(column.categories)]
             for column, each in zip(columns, placed, strict=True)

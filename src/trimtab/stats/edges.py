@@ -6,6 +6,7 @@ faster than a search for each value, and it lets other threads run.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ Numbers = NDArray[Any]
 
 COMPARED = 24
 """More edges than this are searched for, not compared with."""
+
+BLOCK = 32_768
+"""Values compared with all edges at once: what comes of it fits into a core's second cache."""
 
 FEW = 256
 """Fewer floats than this are searched for too: a pass costs as much whatever it passes over."""
@@ -28,12 +32,9 @@ def at_most(values: Numbers, edges: Sequence[float]) -> NDArray[np.int64]:
     """
     if len(edges) > COMPARED:
         return _searched(values, edges)
-    found = np.empty(values.size, dtype=np.bool_)
-    counts = [
-        np.count_nonzero(np.less_equal(values, fitting(edge, values.dtype), out=found))
-        for edge in edges
-    ]
-    return np.array(counts, dtype=np.int64)
+    below, column = _fitted(tuple(edges), values.dtype)
+    counts = [np.count_nonzero(found) for found in np.less_equal(values, column)]
+    return np.array([0] * below + counts, dtype=np.int64)
 
 
 def between(values: Numbers, edges: Sequence[float], known: int) -> list[int]:
@@ -59,15 +60,27 @@ def bins_of(values: Numbers, edges: NDArray[np.float64]) -> NDArray[np.int64]:
     if few or edges.size > COMPARED:
         found = np.searchsorted(edges, values.astype(np.float64), side="left")
         return np.where(np.isnan(values), 0, found)
-    bins = np.zeros(values.size, dtype=np.int8)
-    above = np.empty(values.size, dtype=np.bool_)
-    for edge in edges.tolist():
-        bins += np.greater(values, fitting(edge, values.dtype), out=above).view(np.int8)
-    return bins.astype(np.int64)
+    below, column = _fitted(tuple(edges.tolist()), values.dtype)
+    bins = np.empty(values.size, dtype=np.int8)
+    for start in range(0, values.size, BLOCK):
+        above = np.greater(values[start : start + BLOCK], column).view(np.int8)
+        np.add.reduce(above, axis=0, out=bins[start : start + BLOCK])
+    return bins.astype(np.int64) + below
+
+
+@lru_cache(maxsize=4096)
+def _fitted(edges: tuple[float, ...], dtype: np.dtype[Any]) -> tuple[int, NDArray[Any]]:
+    """How many edges are below all values of a type, and the others in it, one in a row."""
+    rounded = [fitting(edge, dtype) for edge in edges]
+    if dtype.kind == "f":
+        return 0, np.array(rounded, dtype=dtype)[:, np.newaxis]
+    least, largest = np.iinfo(dtype).min, np.iinfo(dtype).max
+    held = [min(edge, largest) for edge in rounded if edge >= least]
+    return len(edges) - len(held), np.array(held, dtype=dtype)[:, np.newaxis]
 
 
 def fitting(edge: float, dtype: np.dtype[Any]) -> Any:
-    """The largest number of `dtype` that is at most `edge`, as numpy compares without a cast."""
+    """The largest number of `dtype` that is at most `edge`; a whole one may be beyond the type."""
     if dtype == np.float64:
         return edge
     if dtype.kind != "f":

@@ -48,6 +48,15 @@ def test_the_commonest_number_of_each_part_is_counted_among_rows_that_hold_any()
     assert told["place=y"] == round(260 / 480, 3)
 
 
+def test_a_number_known_to_come_once_need_not_be_sorted() -> None:
+    level = RNG.normal(size=N)
+    level[::9] = np.nan
+    values = {"level": level, "place": PLACE}
+    profiles = [column_profile(name, column, None) for name, column in values.items()]
+    known = build_sameness(profiles, values, DAY, {"level"})
+    assert known == build_sameness(profiles, values, DAY)
+
+
 def test_a_part_with_few_rows_is_taken_to_be_alike() -> None:
     assert (PLACE == "z").sum() < FEWEST_ROWS
     assert shares(built(RNG.normal(size=N)))["place=z"] == 1.0

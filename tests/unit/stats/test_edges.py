@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trimtab.stats.edges import COMPARED, FEW, at_most, between, bins_of
+from trimtab.stats.edges import BLOCK, COMPARED, FEW, at_most, between, bins_of
 
 EDGES = st.sets(st.floats(-5, 5), max_size=COMPARED + 6).map(lambda edges: tuple(sorted(edges)))
 
@@ -40,6 +40,18 @@ def test_the_bin_of_a_value_is_that_of_a_search(
 def test_whole_numbers_are_compared_as_they_are(edges: tuple[float, ...], drawn: list[int]) -> None:
     values = np.array(drawn, dtype=np.int8)
     assert at_most(values, edges).tolist() == [sum(v <= edge for v in drawn) for edge in edges]
+
+
+def test_edges_beyond_a_type_are_below_or_above_all_its_numbers() -> None:
+    edges = (-1.5, 2.5, 254.9, 300.0)
+    values = np.array([0, 3, 255], dtype=np.uint8)
+    assert at_most(values, edges).tolist() == [0, 1, 2, 3]
+    assert bins_of(values, np.array(edges)).tolist() == [1, 2, 3]
+
+
+def test_many_values_are_put_into_bins_block_by_block() -> None:
+    values = np.tile(np.arange(5.0), BLOCK // 4)
+    assert bins_of(values, np.array([0.5, 2.0])).tolist() == [0, 1, 1, 2, 2] * (BLOCK // 4)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
