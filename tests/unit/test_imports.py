@@ -2,7 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 DATA = {"pyarrow", "pandas", "duckdb", "sqlalchemy", "alembic"}
@@ -63,3 +68,26 @@ def test_a_process_does_not_load_what_another_one_needs(
     found = loaded(code)
     assert "trimtab" in found
     assert found & forbidden == set(), process
+
+
+def test_judging_files_does_not_load_pandas(tmp_path: Path) -> None:
+    """Arrow loads it where it is installed for much of what it offers."""
+    rng = np.random.default_rng(0)
+    for name, start in (("reference", 0), ("live", 40)):
+        score = rng.random(600)
+        columns: dict[str, Any] = {
+            "when": (np.arange(600) // 20 + start) * np.timedelta64(86_400, "s")
+            + np.datetime64("2026-01-01T00:00:00"),
+            "size": pa.array(rng.normal(size=600), mask=rng.random(600) < 0.1),
+            "count": rng.integers(0, 9, 600),
+            "plan": pa.array([None, "a", "b", f"{start}"] * 150),
+            "note": pa.array([f"a note {number}" for number in range(600)]),
+            "score": score,
+            "label": (rng.random(600) < score).astype(int),
+        }
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    meant = "target='label', score='score', time='when', segments=['plan']"
+    files = f"{str(tmp_path / 'reference.parquet')!r}, {str(tmp_path / 'live.parquet')!r}"
+    found = loaded(f"import trimtab; trimtab.monitor({files}, {meant})")
+    assert "trimtab.monitoring.counting" in found
+    assert "pandas" not in found

@@ -24,6 +24,7 @@ from trimtab.build.arrays import (
     tensor_values,
 )
 from trimtab.build.dialect import dialect
+from trimtab.build.memory import Array, floats
 from trimtab.build.request import ReferenceData
 from trimtab.domain.names import Digest
 from trimtab.domain.release import DataManifest
@@ -160,6 +161,11 @@ def _read_npz(path: Path) -> pa.Table:
 
 def texts(values: Chunked) -> NDArray[np.object_]:
     """Labels or categories as text: numbers in their shortest form (`1`, not `1.0`)."""
+    return np.array(spelled(values).to_pylist(), dtype=object)
+
+
+def spelled(values: Chunked) -> Array:
+    """The same as an array of Arrow."""
     array: Any = values.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -167,7 +173,7 @@ def texts(values: Chunked) -> NDArray[np.object_]:
         whole = pc.cast(array, pa.int64(), safe=False)
         if pc.all(pc.equal(pc.cast(whole, array.type), array)).as_py() is not False:
             array = whole
-    return np.array(pc.cast(array, pa.string()).to_pylist(), dtype=object)
+    return pc.cast(array, pa.string())
 
 
 def epoch_seconds(values: Chunked) -> NDArray[np.float64]:
@@ -176,8 +182,8 @@ def epoch_seconds(values: Chunked) -> NDArray[np.float64]:
         values = _moments(values)
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         values = pc.cast(pc.cast(values, pa.timestamp("us")), pa.int64())
-        return values.to_numpy(zero_copy_only=False).astype(np.float64) / 1e6
-    return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+        return floats(values.combine_chunks()) / 1e6
+    return floats(pc.cast(values, pa.float64()).combine_chunks())
 
 
 def _moments(texts: Chunked) -> Chunked:

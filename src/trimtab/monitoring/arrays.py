@@ -1,21 +1,21 @@
 """Arrow columns as the arrays that are counted: numbers with NaN, texts as positions in a list."""
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trimtab.build.reference import texts
+from trimtab.build import memory
+from trimtab.build.memory import Array, absent, viewed
+from trimtab.build.reference import spelled
 from trimtab.monitoring.columns import Kind
 from trimtab.stats.edges import Numbers
-
-Array: TypeAlias = Any
-"""An Arrow array; the published types know less of one than Arrow does."""
-
 
 KEPT = 4 * 2**20
 """Bytes of the largest piece of memory that is not given back to the system at once."""
@@ -30,6 +30,18 @@ def keep_freed() -> None:
     this does nothing.
     """
     np.empty(KEPT, dtype=np.uint8)
+
+
+def give_back() -> None:
+    """Give to the system what was freed so far: up to 65 MB where a reference was learned.
+
+    Arrow's allocator keeps some of it, and the C library what lies below anything still in use.
+    """
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:  # which musl has not
+            trim(0)
 
 
 @dataclass(frozen=True)
@@ -70,15 +82,14 @@ def numbers(column: Array) -> Numbers:
     """Numbers in their own type where none is missing, else as floats; truth values as uint8."""
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    elif pa.types.is_decimal(column.type):
+    if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
-    if column.null_count == 0:
-        return np.asarray(column.to_numpy())
-    if not pa.types.is_floating(column.type):
-        column = column.cast(pa.float64(), safe=False)
-    return np.asarray(pc.fill_null(column, np.nan).to_numpy())
+    gone, values = absent(column), viewed(column)
+    if gone is None:
+        return values
+    made = values.copy() if values.dtype.kind == "f" else values.astype(np.float64)
+    made[gone] = np.nan
+    return made
 
 
 def floats(column: Array) -> NDArray[np.float64]:
@@ -89,25 +100,57 @@ def floats(column: Array) -> NDArray[np.float64]:
 def labels(column: Array) -> Coded:
     """Labels of any type by their text: 1, 1.0 and "1" are the same one, NaN is missing."""
     if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        column = pc.if_else(pc.is_nan(column), pa.nulls(1, column.type)[0], column)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    told = pa.array(texts(pa.chunked_array([column.dictionary])), pa.string())
+    told = spelled(pa.chunked_array([column.dictionary]))
     return coded(pa.DictionaryArray.from_arrays(column.indices, told))
 
 
 def coded(column: Array) -> Coded:
     """Texts by position; a dictionary that came with the column is kept."""
     if pa.types.is_null(column.type):
-        return Coded(pa.array([], pa.string()), np.zeros(len(column), dtype=np.int32))
-    if not pa.types.is_dictionary(column.type) or column.dictionary.null_count:
+        return Coded(memory.texts_of([], pa.string()), np.zeros(len(column), dtype=np.int32))
+    if pa.types.is_string(column.type):
+        column = column.dictionary_encode()
+    elif not pa.types.is_dictionary(column.type) or column.dictionary.null_count:
         column = column.cast(pa.large_string()).dictionary_encode()
     texts: Array = column.dictionary
     if pa.types.is_string_view(texts.type):
         texts = texts.cast(pa.large_string())
-    places = column.indices
-    if places.null_count:
-        if len(texts) >= 127:  # a narrow index could not hold one more place
-            places = places.cast(pa.int32())
-        places = places.fill_null(len(texts))
-    return Coded(texts, np.asarray(places.to_numpy()))
+    gone, places = absent(column.indices), viewed(column.indices)
+    if gone is not None:
+        # A narrow index could not hold one more place.
+        places = np.where(gone, np.int32(len(texts)), places.astype(np.int32))
+    return Coded(texts, places)
+
+
+MOST_REMEMBERED = 1_024
+"""Texts of a column that are remembered from batch to batch, at most."""
+
+
+class Lexicon:
+    """The texts of a column in one list. Each batch lists its own in the order in which they come
+    there; what they mean is asked once where the list stays the same."""
+
+    def __init__(self) -> None:
+        self._known: Array | None = None
+
+    def placed(self, given: Coded) -> Coded:
+        """The same texts by their places in the list, which grows as new ones come."""
+        if self._known is None or self._known.type != given.texts.type:
+            self._known = given.texts
+        if len(given.texts) > MOST_REMEMBERED or self._known.equals(given.texts):
+            return given
+        known, place = self._known, _among(self._known, given.texts)
+        if place.null_count:
+            known = pa.concat_arrays([known, given.texts.filter(place.is_null())])
+            place = _among(known, given.texts)
+        # A list that grew too long begins again with the texts of this batch.
+        self._known = known if len(known) <= MOST_REMEMBERED else given.texts
+        table = np.append(viewed(place), len(known)).astype(np.int32)
+        return Coded(known, table[given.places])
+
+
+def _among(known: Array, texts: Array) -> Array:
+    return pc.index_in(texts, value_set=known)

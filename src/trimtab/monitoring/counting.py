@@ -5,23 +5,23 @@ range, one that was never seen – goes through the code of `judge.signals` itse
 way and the slow way cannot differ in meaning. The counts merge exactly, in any order.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from trimtab.build.memory import Array, absent, arrow_of, texts_of, viewed
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import Floats, Ints
 from trimtab.judge.signals.breaks import Cell, Recent, Seen, first_names
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.parts import Odd, odd_parts
 from trimtab.monitoring import kernels
-from trimtab.monitoring.arrays import Array, Coded
+from trimtab.monitoring.arrays import Coded
 from trimtab.stats.edges import Numbers
 from trimtab.stats.limits import Limits, limits
 
@@ -85,17 +85,18 @@ class Segments:
         return tuple(n for each in self.divisions for n in each.count(mask))
 
 
-def positions(texts: Coded, values: Array) -> Ints:
+def positions(texts: Coded, values: Sequence[str]) -> Ints:
     """The position among `values` of each text, `len(values)` for others; one more for missing."""
-    found: Array = pc.index_in(texts.texts, value_set=values)
-    found = found.fill_null(len(values))
-    return np.append(found.to_numpy(zero_copy_only=False), len(values)).astype(np.int64)
+    found: Array = pc.index_in(texts.texts, value_set=texts_of(values, texts.texts.type))
+    place, other = viewed(found).astype(np.int64), absent(found)
+    if other is not None:
+        place[other] = len(values)
+    return np.append(place, len(values))
 
 
 def segment_of(names: tuple[str, ...], texts: Coded) -> Ints:
     """The position among the segments `names` (`column=value`) of each text."""
-    values = [name.partition("=")[2] for name in names]
-    return positions(texts, pa.array(values, texts.texts.type))
+    return positions(texts, [name.partition("=")[2] for name in names])
 
 
 class ColumnCounts(NamedTuple):
@@ -193,7 +194,8 @@ def _distinct(values: Numbers, missing: Mask | None) -> Floats:
     if known.dtype.kind != "f":
         wholes = kernels.distinct_wholes(known)
         return np.unique(known).astype(np.float64) if wholes is None else wholes
-    return np.asarray(pc.unique(pa.array(known)).to_numpy(), dtype=np.float64)
+    different: Array = pc.unique(arrow_of(known))
+    return np.asarray(viewed(different), dtype=np.float64)
 
 
 class Vocabulary:
@@ -223,16 +225,15 @@ class Vocabulary:
         return self.table("bins", coded, self._bins)
 
     def _bins(self, coded: Coded) -> Ints:
-        return positions(coded, pa.array(self._profile.categories, coded.texts.type))[:-1]
+        return positions(coded, self._profile.categories)[:-1]
 
     def strange(self, coded: Coded, recent: Recent) -> Mask:
         """Which texts of the dictionary are strange."""
         self.bins(coded)
         if self._names != recent.names:
-            known = pa.array(["", *recent.names], coded.texts.type)
+            known = texts_of(["", *recent.names], coded.texts.type)
             found: Array = pc.is_in(coded.texts, value_set=known)
-            listed = np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)
-            self._names, self._strange = recent.names, ~listed
+            self._names, self._strange = recent.names, viewed(found) == 0
         return self._strange
 
 
@@ -244,7 +245,7 @@ def count_texts(
     odd = vocabulary.strange(coded, recent) & (counts > 0)
     missing = coded.places == len(counts) if bins.missing else None
     strange = np.append(odd, False)[coded.places] if odd.any() else None
-    names = coded.texts.filter(pa.array(odd)).to_pylist() if odd.any() else []
+    names = coded.texts.filter(arrow_of(odd)).to_pylist() if odd.any() else []
     seen = Seen(names=first_names(dict(zip(names, counts[odd].tolist(), strict=True))))
     found = Strange(missing, strange)
     cells = found.cells(profile.name, coded.places.size, rows)

@@ -5,11 +5,11 @@ counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
+from itertools import accumulate, pairwise
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from trimtab.domain.profile import Coarse, ColumnProfile, EstimateProfile
 from trimtab.domain.records import Floats, Ints
@@ -91,6 +91,8 @@ class ByScore:
             table: Ints = vocabulary.table(name, found, partial(_coarse_bins, column))
             return np.asarray(table[found.places], dtype=np.int64)
         bins = edges.bins_of(found, np.array(column.cuts))
+        if found.dtype.kind != "f":
+            return bins
         gone = np.isnan(found)
         return np.where(gone, column.size - 1, bins) if gone.any() else bins
 
@@ -142,10 +144,17 @@ class ByScore:
 def joined(column: Coarse, profile: ColumnProfile, counts: ColumnCounts) -> Ints:
     """The coarse bins of numbers from their fine ones: each coarse cut is one of the profile's."""
     bins = counts.bins
-    places = np.searchsorted(profile.cuts, column.cuts)
-    below = np.cumsum(bins.counts)[places]
-    inner = np.diff(below, prepend=0, append=bins.n - bins.missing)
-    return np.append(inner, bins.missing)
+    below = list(accumulate(bins.counts))
+    inner = [below[place] for place in _places(profile.cuts, column.cuts)]
+    ends = pairwise([0, *inner, bins.n - bins.missing])
+    return np.array([*(end - start for start, end in ends), bins.missing], dtype=np.int64)
+
+
+@lru_cache(maxsize=1024)
+def _places(cuts: tuple[float, ...], some: tuple[float, ...]) -> list[int]:
+    """Where some of the cuts are among all."""
+    found: list[int] = np.searchsorted(cuts, some).tolist()
+    return found
 
 
 def text_feature(column: Coarse, vocabulary: Vocabulary, values: Coded, known: Mask) -> Ints:
@@ -156,7 +165,7 @@ def text_feature(column: Coarse, vocabulary: Vocabulary, values: Coded, known: M
 
 
 def _coarse_bins(column: Coarse, values: Coded) -> Ints:
-    listed = positions(values, pa.array([*column.categories, ""], values.texts.type))
+    listed = positions(values, [*column.categories, ""])
     others, gone = len(column.categories), len(column.categories) + 1
     # Of the texts, those beyond the categories are others; the empty one, listed last, is missing.
     bins = np.where(listed == others, gone, np.where(listed > others, others, listed))
@@ -205,7 +214,7 @@ def _odd_texts(column: ColumnProfile, vocabulary: Vocabulary, values: Coded) -> 
 def _odd_names(column: ColumnProfile, values: Coded) -> Mask:
     """A text is odd when all of the reference's were listed and it is none; so is a missing one
     where none was missing."""
-    listed = positions(values, pa.array(["", *column.categories], values.texts.type))
+    listed = positions(values, ["", *column.categories])
     gone = listed == 0
     gone[-1] = True
     unseen = listed == len(column.categories) + 1

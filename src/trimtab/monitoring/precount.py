@@ -56,7 +56,7 @@ from trimtab.stats.edges import Numbers
 from trimtab.stats.limits import limits
 
 SCORED = 1_024
-"""Rows of a part, at least, that are scored beside the other columns."""
+"""Rows of what was read at once, at least, that are scored beside the other columns."""
 
 
 @dataclass(frozen=True)
@@ -292,8 +292,8 @@ class Precount:
         """Every so many rows of a part are scored, which costs more than counting them."""
         if not family.streams:
             return {}
-        some = part.every(max(len(part) // SCORED, 1))
-        return {part.number: family.scored(self.rows(some), len(part))}
+        scored = family.scored(self.rows(part.sample(SCORED)), len(part))
+        return {part.number: scored}
 
     def rows(self, part: Part) -> Rows:
         """The part as rows of the request log."""

@@ -8,16 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trimtab.build.memory import Array, viewed
 from trimtab.build.reference import texts
 from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.records import CodedTexts, Floats, Texts
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge import profile as judged
 from trimtab.judge.own_loss import OwnLoss
-from trimtab.monitoring.arrays import Array, coded, floats
+from trimtab.monitoring.arrays import coded, floats
 from trimtab.monitoring.called_loss import CalledLoss
 from trimtab.monitoring.columns import Kind, Roles, unusable
-from trimtab.monitoring.sources import Source
+from trimtab.monitoring.sources import BATCH_ROWS, Source
 from trimtab.monitoring.timeline import read_times
 
 MOST_CLASSES = 20
@@ -81,7 +82,8 @@ def _check_loss(loss: OwnLoss | CalledLoss, signature: Signature) -> None:
 
 def _column(source: Source, name: str) -> Array:
     """A whole column."""
-    batches = list(source.batches([name]))
+    whole = -(-source.rows // BATCH_ROWS)
+    batches = [chunk.batch for chunk in source.chunks([name], whole)]
     return pa.Table.from_batches(batches).column(name).combine_chunks()
 
 
@@ -93,7 +95,7 @@ def _input(source: Source, name: str, kind: Kind) -> judged.Column:
     # A dictionary of the caller's own may hold a text twice.
     different: Array = found.texts.unique()
     place: Array = pc.index_in(found.texts, value_set=different)
-    places = np.append(place.to_numpy(zero_copy_only=False), -1).astype(np.int64)
+    places = np.append(viewed(place), -1).astype(np.int64)
     return CodedTexts(tuple(different.to_pylist()), places[found.places])
 
 

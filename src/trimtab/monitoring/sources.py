@@ -7,8 +7,9 @@ through the Arrow C stream that they all speak.
 import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -19,7 +20,7 @@ from trimtab.build.reference import read_table
 from trimtab.monitoring.columns import is_text, unusable
 
 BATCH_ROWS = 16_384
-"""Rows counted at a time: a column of them fits into a core's second cache."""
+"""Rows read at a time."""
 
 PAGE_BYTES = 65_536
 """What is read of a column of a Parquet file at a time, not the whole row group of it."""
@@ -29,6 +30,13 @@ PARQUET = frozenset({".parquet", ".pq"})
 
 
 T = TypeVar("T")
+
+
+class Chunk(NamedTuple):
+    """Rows that are counted together, and the lengths of the batches that they were read in."""
+
+    batch: pa.RecordBatch
+    read: tuple[int, ...]
 
 
 class Source(Protocol):
@@ -48,6 +56,10 @@ class Source(Protocol):
         """All rows of these columns, at most `BATCH_ROWS` at a time."""
         ...
 
+    def chunks(self, columns: Sequence[str], most: int) -> Iterator[Chunk]:
+        """The same, at most so many batches together."""
+        ...
+
 
 class TableSource:
     """A table in memory."""
@@ -62,6 +74,10 @@ class TableSource:
         table = self._table.select(list(columns))
         yield from _joined(table.to_batches(max_chunksize=BATCH_ROWS))
 
+    def chunks(self, columns: Sequence[str], most: int) -> Iterator[Chunk]:
+        """Several batches are copied into one."""
+        yield from _chunks(self.batches(columns), most)
+
 
 class ParquetSource:
     """Parquet files one after another, decoded by pieces: memory does not grow with the rows."""
@@ -75,7 +91,13 @@ class ParquetSource:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Row groups in their order; text comes as dictionaries, as Parquet holds it."""
+        for chunk in self.chunks(columns, 1):
+            yield chunk.batch
+
+    def chunks(self, columns: Sequence[str], most: int) -> Iterator[Chunk]:
+        """Several batches are decoded at once: they end where they would one by one."""
         texts = [name for name in columns if is_text(self.schema.field(name).type)]
+        rows = most * BATCH_ROWS
         for path, footer in zip(self._paths, self._footers, strict=True):
             with pq.ParquetFile(
                 path,
@@ -84,25 +106,34 @@ class ParquetSource:
                 pre_buffer=False,
                 read_dictionary=texts,
             ) as file:
-                yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
+                start = 0
+                for batch in file.iter_batches(rows, columns=list(columns), use_threads=False):
+                    end = start + len(batch)
+                    inner = range(start - start % BATCH_ROWS + BATCH_ROWS, end, BATCH_ROWS)
+                    yield Chunk(batch, tuple(b - a for a, b in pairwise((start, *inner, end))))
+                    start = end
 
 
 class ArrowSource:
-    """Arrow files, mapped into memory: what is not asked for is not even read."""
+    """Arrow files, read a record batch at a time: what is not asked for is not even read."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
-        readers = [_opened(path) for path in paths]
-        self.schema = _common([reader.schema for reader in readers], paths)
-        self.rows = sum(len(batch) for path in paths for batch in _mapped(path))
+        mapped = [_opened(pa.memory_map(str(path))) for path in paths]
+        self.schema = _common([reader.schema for reader in mapped], paths)
+        self.rows = sum(len(batch) for reader in mapped for batch in _batches(reader))
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Record batches as they were written, large ones in slices, small ones joined."""
         yield from _joined(self._slices(list(columns)))
 
+    def chunks(self, columns: Sequence[str], most: int) -> Iterator[Chunk]:
+        """Several batches are copied into one."""
+        yield from _chunks(self.batches(columns), most)
+
     def _slices(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         for path in self._paths:
-            for batch in _mapped(path):
+            for batch in _read(path, columns):
                 part = batch.select(columns)
                 for start in range(0, len(part), BATCH_ROWS):
                     yield part.slice(start, BATCH_ROWS)
@@ -110,10 +141,15 @@ class ArrowSource:
 
 def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same rows in fewer batches: one of a few rows costs as much to count as one of many."""
+    return (chunk.batch for chunk in _chunks(batches, 1))
+
+
+def _chunks(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[Chunk]:
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
-        if held and (rows + len(batch) > BATCH_ROWS or batch.schema != held[0].schema):
+        full = rows + len(batch) > most * BATCH_ROWS
+        if held and (full or batch.schema != held[0].schema):
             yield from _one(held)
             held, rows = [], 0
         held.append(batch)
@@ -122,8 +158,15 @@ def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from _one(held)
 
 
-def _one(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    return pa.Table.from_batches(batches).combine_chunks().to_batches()
+def _one(batches: list[pa.RecordBatch]) -> list[Chunk]:
+    try:
+        made = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    except pa.ArrowInvalid:
+        # Narrow indices cannot hold the places of several dictionaries together.
+        made = batches
+    if len(made) == 1:
+        return [Chunk(made[0], tuple(map(len, batches)))]
+    return [Chunk(batch, (len(batch),)) for batch in made]
 
 
 def ahead(things: Iterator[T]) -> Iterator[T]:
@@ -254,18 +297,27 @@ def _common(schemas: Sequence[pa.Schema], paths: Sequence[Path]) -> pa.Schema:
     return first
 
 
-def _opened(path: Path) -> Any:
+def _opened(file: pa.NativeFile, options: Any = None) -> Any:
     """A reader of either of the two formats of Arrow files."""
-    mapped = pa.memory_map(str(path))
     try:
-        return pyarrow.ipc.open_file(mapped)
+        return pyarrow.ipc.open_file(file, options=options)
     except pa.ArrowInvalid:
-        mapped.seek(0)
-        return pyarrow.ipc.open_stream(mapped)
+        file.seek(0)
+        return pyarrow.ipc.open_stream(file, options=options)
 
 
-def _mapped(path: Path) -> Iterator[pa.RecordBatch]:
-    reader = _opened(path)
+def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The record batches of a file, with no other columns than these. The pages of a mapped file
+    would count as memory of the process until the file is closed."""
+    with pa.OSFile(str(path), "rb") as file:
+        schema = _opened(file).schema
+        file.seek(0)
+        fields = [schema.get_field_index(name) for name in columns]
+        options = pyarrow.ipc.IpcReadOptions(included_fields=fields)
+        yield from _batches(_opened(file, options))
+
+
+def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
     if hasattr(reader, "num_record_batches"):
         yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
     else:

@@ -7,21 +7,26 @@ for a day in the alarm budget.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from trimtab.build.memory import Array, arrow_of
 from trimtab.build.reference import epoch_seconds
 from trimtab.domain.records import Floats, Ints
 from trimtab.judge.profile import DAY
-from trimtab.monitoring.arrays import Array, Coded, array_of
+from trimtab.monitoring.arrays import Coded, Lexicon, array_of
 from trimtab.monitoring.columns import Kind, unusable
-from trimtab.monitoring.sources import BATCH_ROWS, Source
+from trimtab.monitoring.sources import BATCH_ROWS, Chunk, Source
 from trimtab.stats.edges import Numbers
 
 LEAST_EPOCH, MOST_EPOCH = 1e8, 1e11
 """Numbers outside are no seconds since 1970 (1973 to 5138): years, or milliseconds."""
+
+COUNTED = 2
+"""Batches counted at once, at most."""
 
 UNITS = (DAY, 3600.0, 300.0)
 FEWEST_BLOCKS = 10
@@ -36,20 +41,24 @@ NONE_LATER: Ints = np.empty(0, dtype=np.int64)
 class Part:
     """Rows of one block that lie together, as the arrays that are counted.
 
-    Blocks below `complete` hold all their rows already.
+    Blocks below `complete` hold all their rows already. `read` are the lengths of what was read at
+    once, none for all.
     """
 
     number: int
     complete: int
     times: Floats
     columns: Mapping[str, Numbers | Coded]
+    read: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return self.times.size
 
-    def every(self, step: int) -> "Part":
-        """One of `step` rows, from the first on."""
-        rows = slice(None, None, step)
+    def sample(self, least: int) -> "Part":
+        """Rows at even distances, at least so many of what was read at once where it had more."""
+        spans = pairwise(accumulate(self.read or (len(self),), initial=0))
+        some = [np.arange(start, end, max((end - start) // least, 1)) for start, end in spans]
+        rows = np.concatenate(some)
         return Part(self.number, self.complete, self.times[rows], _cut(self.columns, rows))
 
 
@@ -172,32 +181,55 @@ def parts(source: Source, timeline: Timeline, kinds: Mapping[str, Kind]) -> Iter
     """
     offset = 0
     names = [*kinds] if timeline.column is None else [*kinds, timeline.column]
-    for batch in source.batches(list(dict.fromkeys(names))):
-        yield from _parts(batch, timeline, kinds, offset)
-        offset += len(batch)
+    cutter = _Cutter(timeline, kinds, {name: Lexicon() for name in kinds})
+    # Of what is not in order less is taken at once, so that blocks close as early as they can.
+    most = COUNTED if timeline.ordered else 1
+    for chunk in source.chunks(list(dict.fromkeys(names)), most):
+        yield from cutter.parts(chunk, offset)
+        offset += len(chunk.batch)
 
 
-def _parts(
-    batch: pa.RecordBatch, timeline: Timeline, kinds: Mapping[str, Kind], offset: int
-) -> Iterator[Part]:
-    times = timeline.times(batch, offset)
-    known = ~np.isnan(times)
-    if not known.all():
-        batch, times = batch.filter(pa.array(known)), times[known]
-    numbers = np.asarray(np.floor(times / timeline.seconds), dtype=np.int64)
-    if not timeline.ordered:
-        order = np.argsort(numbers, kind="stable")
-        batch, times, numbers = batch.take(order), times[order], numbers[order]
-    columns = {name: array_of(batch.column(name), kind) for name, kind in kinds.items()}
-    borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), numbers.size]
-    for start, end in pairwise(borders):
-        if end > start:
-            rows, number = slice(start, end), int(numbers[start])
-            complete = timeline.complete(number, offset)
-            yield Part(number, complete, times[rows], _cut(columns, rows))
+@dataclass(frozen=True, slots=True)
+class _Cutter:
+    """Makes parts of batches; it remembers the texts of each column."""
+
+    timeline: Timeline
+    kinds: Mapping[str, Kind]
+    lexicons: Mapping[str, Lexicon]
+
+    def parts(self, chunk: Chunk, offset: int) -> Iterator[Part]:
+        """The parts of rows of which the first is number `offset` of the table."""
+        timeline, batch = self.timeline, chunk.batch
+        times = timeline.times(batch, offset)
+        known = ~np.isnan(times)
+        read = np.cumsum(chunk.read)
+        if not known.all():
+            batch, times, read = batch.filter(arrow_of(known)), times[known], _kept(known, read)
+        numbers = np.asarray(np.floor(times / timeline.seconds), dtype=np.int64)
+        if not timeline.ordered:
+            order = np.argsort(numbers, kind="stable")
+            batch, times, numbers = batch.take(arrow_of(order)), times[order], numbers[order]
+        columns = {name: self._column(batch, name) for name in self.kinds}
+        borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), numbers.size]
+        for start, end in pairwise(borders):
+            if end > start:
+                rows, number = slice(start, end), int(numbers[start])
+                within = read[(read > start) & (read < end)].tolist()
+                lengths = tuple(b - a for a, b in pairwise([start, *within, end]))
+                complete = timeline.complete(number, offset)
+                yield Part(number, complete, times[rows], _cut(columns, rows), lengths)
+
+    def _column(self, batch: pa.RecordBatch, name: str) -> Numbers | Coded:
+        found = array_of(batch.column(name), self.kinds[name])
+        return self.lexicons[name].placed(found) if isinstance(found, Coded) else found
 
 
-def _cut(columns: Mapping[str, Numbers | Coded], rows: slice) -> dict[str, Numbers | Coded]:
+def _kept(known: NDArray[np.bool_], ends: Ints) -> Ints:
+    """Where stretches end among the rows that are kept."""
+    return np.unique(np.cumsum(known)[ends - 1])
+
+
+def _cut(columns: Mapping[str, Numbers | Coded], rows: slice | Ints) -> dict[str, Numbers | Coded]:
     return {
         name: column.take(rows) if isinstance(column, Coded) else column[rows]
         for name, column in columns.items()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from trimtab.build.memory import arrow_of, texts_of
 from trimtab.domain.profile import ColumnProfile
 from trimtab.judge.free_text import seen
 from trimtab.monitoring.arrays import Coded
@@ -23,7 +24,7 @@ def _view(part: Part, column: ColumnProfile) -> Numbers | Coded:
     source = part.columns[column.source]
     assert isinstance(source, Coded)
     present, places = np.unique(source.places, return_inverse=True)
-    known = source.texts.take(pa.array(present[present < len(source.texts)]))
+    known = source.texts.take(arrow_of(present[present < len(source.texts)]))
     texts = np.array([*known.to_pylist(), None], dtype=object)[: present.size]
     made = seen(column.view, texts)
     if column.view == "length":
@@ -31,4 +32,4 @@ def _view(part: Part, column: ColumnProfile) -> Numbers | Coded:
     names = sorted({text for text in made.tolist() if text is not None})
     place = {name: number for number, name in enumerate(names)} | {None: len(names)}
     codes = np.array([place[text] for text in made.tolist()], dtype=np.int64)
-    return Coded(pa.array(names, pa.string()), codes[places])
+    return Coded(texts_of(names, pa.string()), codes[places])

@@ -276,6 +276,15 @@ def test_a_part_knows_its_size() -> None:
     assert len(Part(0, 0, np.zeros(3), {})) == 3
 
 
+def test_a_sample_is_taken_of_each_piece_that_was_read_at_once() -> None:
+    part = Part(0, 0, np.arange(10.0), {"level": np.arange(10)}, (6, 3, 1))
+    sample = part.sample(2)
+    np.testing.assert_array_equal(sample.columns["level"], [0, 3, 6, 7, 8, 9])
+    assert sample.times.tolist() == [0, 3, 6, 7, 8, 9]
+    whole = Part(0, 0, np.arange(10.0), {})
+    assert whole.sample(3).times.tolist() == [0, 3, 6, 9]
+
+
 @pytest.mark.parametrize("name", ["plain", "none missing", "none listed"])
 def test_strange_rows_are_those_of_the_estimate(name: str) -> None:
     rng = np.random.default_rng(3)

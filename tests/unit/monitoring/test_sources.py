@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.ipc
+import pyarrow.parquet as pq
 import pytest
 
 from trimtab import errors
@@ -62,6 +63,35 @@ def test_small_batches_are_joined_and_hold_the_same_rows(dictionary: bool, tmp_p
             for chunk in written.combine_chunks().to_batches(max_chunksize=9):
                 out.write_batch(chunk)
     assert [len(batch) for batch in ArrowSource(paths).batches(["plan"])] == [100, 100]
+
+
+def test_batches_are_joined_to_be_counted_and_tell_how_they_were_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of Parquet a batch ends where it would if each were read by itself."""
+    monkeypatch.setattr("trimtab.monitoring.sources.BATCH_ROWS", 8)
+    table = pa.table({"age": range(50), "plan": [f"t{number % 3}" for number in range(50)]})
+    pq.write_table(table, tmp_path / "0.parquet", row_group_size=20)
+    source = opened(tmp_path / "0.parquet", "live")
+    one_by_one = [len(batch) for batch in source.batches(table.column_names)]
+    for most in (2, 3):
+        chunks = list(source.chunks(table.column_names, most))
+        assert [n for chunk in chunks for n in chunk.read] == one_by_one
+        assert max(len(chunk.batch) for chunk in chunks) > 8
+        ages = [age for chunk in chunks for age in chunk.batch.column("age").to_pylist()]
+        assert ages == list(range(50))
+    chunks = list(TableSource(table).chunks(["age"], 2))
+    assert [chunk.read for chunk in chunks] == [(8, 8), (8, 8), (8, 8), (2,)]
+
+
+def test_batches_whose_dictionaries_do_not_fit_together_stay_apart() -> None:
+    places = pa.array(range(100), pa.int8())
+    chunks = [
+        pa.DictionaryArray.from_arrays(places, pa.array([f"{part}{n}" for n in range(100)]))
+        for part in "ab"
+    ]
+    source = TableSource(pa.table([pa.chunked_array(chunks)], names=["plan"]))
+    assert [len(batch) for batch in source.batches(["plan"])] == [100, 100]
 
 
 def _large(table: pa.Table) -> pa.Schema:
