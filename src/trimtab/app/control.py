@@ -6,6 +6,7 @@ from pathlib import Path
 from trimtab.app.projects import Project, project_at
 from trimtab.app.stores import request_log
 from trimtab.backends.blobs import ObjectBlobs
+from trimtab.backends.breath import Breath
 from trimtab.backends.catalog import SqlCatalog
 from trimtab.backends.clock import SystemClock
 from trimtab.backends.database import open_database
@@ -13,6 +14,7 @@ from trimtab.backends.host import LinuxHost
 from trimtab.backends.journal import SqlJournal
 from trimtab.backends.node_client import NodeClient
 from trimtab.backends.notifier import FileNotifier
+from trimtab.backends.pace import BRIEF, Pace
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain import layout
 from trimtab.judge.guard import Guard
@@ -21,6 +23,11 @@ from trimtab.loop.controller import Controller, Parts
 from trimtab.loop.observer import Judges, Observer, Sources
 from trimtab.loop.runs import Place
 from trimtab.loop.service import Control
+
+SHARE = 0.25
+"""Of a processor, while the controller's loop is at work."""
+MOST_REST = 0.25
+"""Seconds by which rests may prolong a turn of the loop: what is left is done at full speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class ControlRoom:
     log: FolderRequestLog
     node: NodeClient
     clock: SystemClock
+    breath: Breath
 
 
 def control_room(home: Path, project: Path) -> ControlRoom:
@@ -52,4 +60,7 @@ def control_room(home: Path, project: Path) -> ControlRoom:
     notifier = FileNotifier(home / layout.PROCESS_LOGS / "notifications.jsonl", clock)
     parts = Parts(journal, catalog, blobs, node, notifier, clock, observer, LinuxHost())
     controller = Controller(parts, Place(home, found.folder))
-    return ControlRoom(found, controller, Control(controller, log), observer, log, node, clock)
+    breath = Breath(Pace(SHARE, BRIEF, MOST_REST))
+    return ControlRoom(
+        found, controller, Control(controller, log), observer, log, node, clock, breath
+    )

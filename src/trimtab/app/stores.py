@@ -12,14 +12,15 @@ from trimtab.domain import layout
 from trimtab.domain.deployment import ProjectConfig
 from trimtab.loop.store import Store
 
-ROLLING = 0.5
-"""Share of a processor that rolling the log may take: beside requests it never runs on for long."""
+TIDYING = 0.5
+"""Share of a processor that publishing and rolling the log may take: beside requests neither runs
+on for long."""
 
 
 def request_log(home: Path, config: ProjectConfig) -> FolderRequestLog:
     """The request log of an installation, with the business keys that its labels may use."""
     keys = {spec.name: spec.monitor.key for spec in config.deployments}
-    return FolderRequestLog(home, keys.get, share=ROLLING)
+    return FolderRequestLog(home, keys.get, share=TIDYING)
 
 
 def open_store(home: Path) -> Store:

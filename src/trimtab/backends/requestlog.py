@@ -17,7 +17,7 @@ import pyarrow as pa
 from trimtab import errors
 from trimtab.backends import parity, publishing, roll_reading, rolling
 from trimtab.backends import requestlog_files as files
-from trimtab.backends.pace import Pace
+from trimtab.backends.pace import BRIEF, Pace
 from trimtab.backends.roll_reading import RollReader, Span
 from trimtab.backends.rolls import Roll, Rolls
 from trimtab.domain import layout
@@ -37,6 +37,8 @@ Source = pa.Table | list[str]
 """A table, or the paths of Parquet files that have one schema."""
 Views = Mapping[str, list[Source]]
 T = TypeVar("T")
+MOST_REST = 0.5
+"""Seconds by which rests may delay segments: a log that is behind is worked off at full speed."""
 LOOKS = 3
 """Times that a question is asked of files that are replaced while it is answered."""
 _COLUMNS = {"rows": FIXED_COLUMNS, "labels": LABEL_COLUMNS, "parity": FIXED_COLUMNS}
@@ -52,8 +54,8 @@ class FolderRequestLog:
     """`RequestLog` over `log/` of the state folder `home`.
 
     `key` tells the business-key column of a deployment. `settle_seconds` is the age at which a
-    segment may be rolled, `share` how much of a processor rolling may take; `now` is the wall clock
-    (segments are dated by when they were finished).
+    segment may be rolled, `share` how much of a processor publishing and rolling may take; `now` is
+    the wall clock (segments are dated by when they were finished).
     """
 
     home: Path
@@ -74,7 +76,8 @@ class FolderRequestLog:
 
     def publish(self) -> int:
         """Make segments of the spools that gateways sealed, and of those that dead ones left."""
-        return publishing.publish(self.home, self._rolls)
+        pace = Pace(self.share, BRIEF, MOST_REST)
+        return publishing.publish(self.home, self._rolls, pace.rest)
 
     def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
         """Segments not covered by `after`, also those that were rolled before they were read.

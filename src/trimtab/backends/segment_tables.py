@@ -1,6 +1,6 @@
 """Attempts and labels as Arrow tables, with the columns of `trimtab.domain.records`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trimtab.backends.attempts import AttemptParts, Chunk
+from trimtab.backends.attempts import PACKED, AttemptParts, Chunk
 from trimtab.backends.requestlog_files import ARROW, CODED, FEW, INPUT, OUTPUT
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Floats, Ints
-from trimtab.ports.logsink import Attempts, LabelBlock, LogSchema, ValueKind
+from trimtab.ports.logsink import Attempts, Bytes, LabelBlock, LogSchema, ValueKind
 
 if TYPE_CHECKING:
     Array: TypeAlias = pa.Array[Any]
@@ -19,8 +19,11 @@ else:
     Array = pa.Array  # not subscriptable at run time
 
 
+Rest = Callable[[], None]
+"""Called between two pieces of work that together take long."""
 TRANSPOSED = 512
-"""Rows of a matrix that are turned into columns at once."""
+"""Rows of a matrix that are turned into columns at once: they stay in the cache while their columns
+are taken out of them."""
 
 
 def row_groups(schemas: Iterable[LogSchema]) -> dict[str, list[list[LogSchema]]]:
@@ -49,9 +52,11 @@ def _column_kinds(schema: LogSchema) -> dict[str, ValueKind]:
     return kinds | {f"{OUTPUT}{name}": kind for name, kind in schema.outputs}
 
 
-def rows_table(attempts: Mapping[LogSchema, Sequence[Attempts]]) -> pa.Table:
+def rows_table(attempts: Mapping[LogSchema, Sequence[Attempts]], rest: Rest) -> pa.Table:
     """One table of all attempts; a column that a release lacks is null in its rows."""
-    tables = [_schema_table(schema, AttemptParts(parts)) for schema, parts in attempts.items()]
+    tables = [
+        _schema_table(schema, AttemptParts(parts), rest) for schema, parts in attempts.items()
+    ]
     if len(tables) == 1:
         return tables[0]
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
@@ -67,23 +72,25 @@ def labels_table(blocks: Sequence[LabelBlock]) -> pa.Table:
     )
 
 
-def _schema_table(schema: LogSchema, attempts: AttemptParts) -> pa.Table:
+def _schema_table(schema: LogSchema, attempts: AttemptParts, rest: Rest) -> pa.Table:
     chunks = attempts.chunks()
-    columns = _fixed(schema, attempts)
-    columns |= _inputs(schema, chunks)
+    columns = _fixed(schema, attempts, rest)
+    columns |= _inputs(schema, chunks, rest)
     if schema.key is not None:
         keys = [_or_missing(chunk.key, chunk) for chunk in chunks]
         columns[f"{INPUT}{schema.key}"] = pa.array(_chained(keys), type=pa.string())
     for position, (name, kind) in enumerate(schema.outputs):
+        rest()
         columns[f"{OUTPUT}{name}"] = _output(chunks, position, kind)
     return pa.table(columns)
 
 
-def _fixed(schema: LogSchema, attempts: AttemptParts) -> dict[str, Array]:
+def _fixed(schema: LogSchema, attempts: AttemptParts, rest: Rest) -> dict[str, Array]:
     rows = attempts.rows
     starts = np.repeat(np.cumsum(rows) - rows, rows)
     columns: dict[str, Array] = {}
     for name, kind in FIXED_COLUMNS:
+        rest()
         if name == "row":
             places = np.arange(attempts.total) - starts
             columns[name] = pa.array(places.astype(np.int32))
@@ -99,9 +106,9 @@ def _column(attempts: AttemptParts, name: str, kind: pa.DataType) -> Array:
     own. Most columns are the same throughout."""
     said = attempts.said(name)
     types = set(map(type, said))
-    if types == {bytes}:
+    if types.issubset(PACKED):
         return _spread(pa.array(np.frombuffer(b"".join(said), dtype="<f8")), attempts.by_attempt)
-    if types & {bytes, list}:
+    if not types.isdisjoint((*PACKED, list)):
         return _spread(pa.array(attempts.each(said), type=kind), attempts.by_attempt)
     if said.count(said[0]) == len(said):
         return _alike(said[0], kind, attempts.total)
@@ -121,11 +128,12 @@ def _alike(value: Any, kind: pa.DataType, rows: int) -> Array:
     return coded
 
 
-def _inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Array]:
-    if any(isinstance(chunk.inputs, bytes) for chunk in chunks):
-        return _matrix_inputs(schema, chunks)
+def _inputs(schema: LogSchema, chunks: Sequence[Chunk], rest: Rest) -> dict[str, Array]:
+    if any(isinstance(chunk.inputs, PACKED) for chunk in chunks):
+        return _matrix_inputs(schema, chunks, rest)
     columns: dict[str, Array] = {}
     for position, (name, kind) in enumerate(schema.inputs):
+        rest()
         parts = [c.inputs[position] if isinstance(c.inputs, list) else None for c in chunks]
         if kind == "vector":
             columns[f"{INPUT}{name}"] = _vectors(parts, np.array([c.rows for c in chunks]))
@@ -136,26 +144,44 @@ def _inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Array]:
     return columns
 
 
-def _matrix_inputs(schema: LogSchema, chunks: Sequence[Chunk]) -> dict[str, Array]:
+def _matrix_inputs(schema: LogSchema, chunks: Sequence[Chunk], rest: Rest) -> dict[str, Array]:
     """All inputs are numbers, and lie row by row."""
     width = len(schema.inputs)
-    blank = np.full(width, np.nan).tobytes()
-    parts = [_bytes(chunk.inputs, blank * chunk.rows) for chunk in chunks]
-    matrix = np.frombuffer(b"".join(parts), dtype="<f8").reshape(-1, width)
-    by_column = _transposed(matrix)
-    return {
-        f"{INPUT}{name}": _floats(by_column[position])
-        for position, (name, _) in enumerate(schema.inputs)
-    }
-
-
-def _transposed(matrix: Floats) -> Floats:
-    """Columns as rows, a block at a time: one that stays in the cache while its columns are
-    taken out of it."""
-    columns = np.empty(matrix.shape[::-1])
-    for start in range(0, len(matrix), TRANSPOSED):
-        columns[:, start : start + TRANSPOSED] = matrix[start : start + TRANSPOSED].T
+    total = sum(chunk.rows for chunk in chunks)
+    by_column = np.empty((width, total))
+    start = 0
+    for block in _blocks(chunks, width):
+        by_column[:, start : start + len(block)] = block.T
+        start += len(block)
+        rest()
+    if start != total:
+        raise ValueError(f"there are values of {start} rows, not of {total}")
+    columns: dict[str, Array] = {}
+    for position, (name, _) in enumerate(schema.inputs):
+        columns[f"{INPUT}{name}"] = _floats(by_column[position])
+        rest()
     return columns
+
+
+def _blocks(chunks: Sequence[Chunk], width: int) -> Iterator[Floats]:
+    """The rows of matrices, in order: of small ones some together, large ones part by part."""
+    blank = np.full(width, np.nan).tobytes()
+    gathered: list[Bytes] = []
+    rows = 0
+    for chunk in chunks:
+        gathered.append(_bytes(chunk.inputs, blank * chunk.rows))
+        rows += chunk.rows
+        if rows >= TRANSPOSED:
+            yield from _parts(gathered, width)
+            gathered, rows = [], 0
+    yield from _parts(gathered, width)
+
+
+def _parts(gathered: Sequence[Bytes], width: int) -> Iterator[Floats]:
+    data = gathered[0] if len(gathered) == 1 else b"".join(gathered)
+    matrix = np.frombuffer(data, dtype="<f8").reshape(-1, width)
+    for start in range(0, len(matrix), TRANSPOSED):
+        yield matrix[start : start + TRANSPOSED]
 
 
 def _output(chunks: Sequence[Chunk], position: int, kind: ValueKind) -> Array:
@@ -167,7 +193,7 @@ def _output(chunks: Sequence[Chunk], position: int, kind: ValueKind) -> Array:
     return _numbers(parts, chunks)
 
 
-Part = bytes | list[Any] | None
+Part = Bytes | list[Any] | None
 """What a chunk says of a column: None where it has no values."""
 
 
@@ -179,7 +205,7 @@ def _texts(parts: Sequence[Part], chunks: Sequence[Chunk]) -> Array:
 def _numbers(parts: Sequence[Part], chunks: Sequence[Chunk]) -> Array:
     """Numbers become float64 whatever they were, because monitors compare them as such."""
     pairs = zip(parts, chunks, strict=True)
-    packed = [part if isinstance(part, bytes) else _packed(part, chunk) for part, chunk in pairs]
+    packed = [part if isinstance(part, PACKED) else _packed(part, chunk) for part, chunk in pairs]
     return _floats(np.frombuffer(b"".join(packed), dtype="<f8"))
 
 
@@ -206,8 +232,8 @@ def _vectors(parts: Sequence[Part], rows: NDArray[np.int64]) -> Array:
     return lists
 
 
-def _bytes(part: Part, otherwise: bytes) -> bytes:
-    return part if isinstance(part, bytes) else otherwise
+def _bytes(part: Part, otherwise: bytes) -> Bytes:
+    return part if isinstance(part, PACKED) else otherwise
 
 
 def _or_missing(part: Part, chunk: Chunk) -> list[Any]:

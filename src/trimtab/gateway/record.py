@@ -16,7 +16,16 @@ from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.values import Inputs, OutputValues, packed
-from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema, LogSink, Texts
+from trimtab.ports.logsink import (
+    Answered,
+    Attempts,
+    Bytes,
+    Entry,
+    LabelBlock,
+    LogSchema,
+    LogSink,
+    Texts,
+)
 
 T = TypeVar("T")
 
@@ -198,7 +207,7 @@ def _once(values: Sequence[T]) -> T | list[T]:
 
 def _inputs(
     plan: Plan, schema: LogSchema, inputs: Sequence[Inputs]
-) -> bytes | list[list[Any] | bytes]:
+) -> Bytes | list[list[Any] | Bytes]:
     if plan.matrix:
         return b"".join([each.matrix or b"" for each in inputs])
     columns = [cast(list[Any], each.logged) for each in inputs]

@@ -25,21 +25,27 @@ class Capacity:
         self._machine = machine
         self._wakes = wakes
         self._states: Mapping[str, DeploymentState] = {}
+        self._asked: dict[Digest, tuple[float, float]] = {}
         self._work: dict[Digest, Work] = {}
 
-    def look(self, node: NodeStatus, states: Mapping[str, DeploymentState], now: float) -> None:
-        """Take in the node's status; `now` is monotonic seconds."""
+    def look(
+        self, node: NodeStatus, states: Mapping[str, DeploymentState], now: float, *, fresh: bool
+    ) -> None:
+        """Take in the node's status; `now` is monotonic seconds. What releases did is looked at
+        again when the evidence is `fresh`, or there are others."""
         self._machine.look(node, now)
         self._states = states
-        self._work = {
-            release.digest: self._evidence.work(
-                release.digest,
+        asked = {
+            release.digest: (
                 state.spec.objective.latency_quantile,
                 state.spec.scale.patience_seconds,
             )
             for state in states.values()
             for release in _resident(state)
         }
+        if fresh or asked != self._asked:
+            self._asked = asked
+            self._work = {each: self._evidence.work(each, *how) for each, how in asked.items()}
 
     def load(self, name: str) -> Load:
         """What the decision about the deployment rests on."""

@@ -7,6 +7,7 @@ between two awaits of one event loop; that is the lock.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -89,6 +90,7 @@ class Controller:
         self._machine = Machine(parts.host)
         self._capacity = Capacity(parts.evidence, self._machine, Wakes(place.home))
         self._publisher = Publisher(place.home)
+        self._routed: tuple[int, Mapping[Digest, tuple[WorkerSlot, ...]]] | None = None
         self._retirement = Retirement(self._tempo.patience)
         self._outbox = Outbox(parts.journal, parts.node, parts.notifier, self.runs)
         self._wake = asyncio.Event()
@@ -162,10 +164,11 @@ class Controller:
             self._reached = False
             log.warning("the node agent does not answer: %s", error)
         now = self._parts.clock.monotonic()
-        if self._moving or now - self._looked_at >= self._tempo.look:
+        fresh = self._moving or now - self._looked_at >= self._tempo.look
+        if fresh:
             self._looked_at = now
             await self._read()
-        self._capacity.look(self.health.status, self.store.deployments, now)
+        self._capacity.look(self.health.status, self.store.deployments, now, fresh=fresh)
 
     async def _read(self) -> None:
         try:
@@ -268,9 +271,12 @@ class Controller:
             for release, slots in self.health.ready().items()
         }
         store = self.store
+        if self._routed == (store.state.seq, ready):
+            return True
         try:
             make = partial(routing, store.deployments, store.releases, ready)
             self._publisher.publish(make, store.epoch)
+            self._routed = store.state.seq, ready
         except OSError as error:
             log.warning("the routing snapshot cannot be written: %s", error)
             return False

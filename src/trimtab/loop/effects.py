@@ -23,20 +23,24 @@ class Outbox:
         self._node = node
         self._notifier = notifier
         self._runs = runs
+        self._empty_at: int | None = None
 
     async def carry_out(self, epoch: int, state: SystemState, node: NodeStatus | None) -> bool:
         """Try everything that is queued; returns whether something is left.
 
         `node` is a fresh status, or None when the agent does not answer. Raises `Conflict` TT-502
         when another controller leads."""
+        seq = state.seq
         try:
-            pending = self._journal.pending()
+            pending = () if seq == self._empty_at else self._journal.pending()
         except Permanent as error:
             log.warning("the outbox cannot be read: %s", error)
             return True
         left = False
         for effect in pending:
             left = not await self._carried_out(epoch, effect) or left
+        # Effects are queued together with entries, and by nobody but who leads.
+        self._empty_at = None if left else seq
         if node is not None:
             await self._restart_lost(state, {effect.id for effect in pending}, node)
         return left

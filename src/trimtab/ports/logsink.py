@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
 ValueKind = Literal["number", "text", "vector"]
 """How a value is logged: float64, string, or list of float64."""
 
+if TYPE_CHECKING:
+    Bytes: TypeAlias = bytes | memoryview
+else:
+    Bytes = memoryview  # most of a spool are values: its reader decodes them as views of it
 Texts = list[str | None]
-Packed = bytes | list[float]
+Packed = Bytes | list[float]
 """Float64 numbers as little-endian bytes; a list of them in spools of older versions."""
 
 
@@ -55,9 +59,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     queue_seconds: float | None
     model_seconds: float | None
     total_seconds: float
-    inputs: bytes | list[list[Any] | bytes] | None = None
+    inputs: Bytes | list[list[Any] | Bytes] | None = None
     key: Texts | None = None
-    outputs: list[bytes | Texts] | None = None
+    outputs: list[Bytes | Texts] | None = None
     trace_id: str | None = None
 
 
@@ -84,9 +88,9 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     queue_seconds: Packed
     model_seconds: float
     total_seconds: Packed
-    inputs: bytes | list[list[Any] | bytes] | None = None
+    inputs: Bytes | list[list[Any] | Bytes] | None = None
     key: Texts | None = None
-    outputs: list[bytes | Texts] | None = None
+    outputs: list[Bytes | Texts] | None = None
     trace_id: str | Texts | None = None
 
 

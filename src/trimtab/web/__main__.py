@@ -27,6 +27,8 @@ from trimtab.worker.mappings import give_back
 from trimtab.worker.niceness import yield_by
 
 ROLL_SECONDS = 60.0
+START_SECONDS = 0.5
+"""Between two looks whether a worker is ready."""
 COLLECT_EVERY = (50_000, 20, 100)
 """Allocations and generations between two runs of the collector."""
 log = logging.getLogger("trimtab.controller")
@@ -43,10 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.chdir(given.home)
     yield_by(CONTROLLER)
+    # It has as much of the processors as before, but does not take one from who is at work on it.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     try:
         room = control_room(given.home, given.project)
         give_back()
-        return asyncio.run(_run(room, given.fd, given.parent_fd))
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(room.breath)) as runner:
+            return runner.run(_run(room, given.fd, given.parent_fd))
     except errors.Conflict as problem:
         log.error("%s", problem)
         return 1
@@ -75,7 +80,8 @@ async def _run(room: ControlRoom, fd: int, parent: int | None) -> int:
     _stop_on_signals(room, parent)
     app = create_app(room.control, RoomSource(room), evidence=Path(layout.EVIDENCE))
     audit = controller.audit.run(room.clock)
-    others = [asyncio.create_task(each) for each in (serve(app, fd), _roll(room), audit)]
+    beside = (serve(app, fd), _roll(room), _breathe(room), audit)
+    others = [asyncio.create_task(each) for each in beside]
     _spare_the_collector()
     try:
         await controller.run()
@@ -102,6 +108,13 @@ async def _published(room: ControlRoom) -> None:
         await asyncio.to_thread(room.log.publish)
     except OSError as problem:
         log.warning("the last requests stay in the spool until the next start: %s", problem)
+
+
+async def _breathe(room: ControlRoom) -> None:
+    """Rest once there is somebody to rest for: what starts is not held up."""
+    while not room.controller.health.ready():  # noqa: ASYNC110 - no event tells
+        await asyncio.sleep(START_SECONDS)
+    room.breath.start()
 
 
 def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:

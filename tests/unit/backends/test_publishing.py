@@ -369,3 +369,42 @@ def test_a_spool_from_before_there_were_traces_becomes_a_segment(tmp_path: Path)
         )
     }
     assert traces == {"a": None, "b": None, "c": "t", "d": None, "e": "u"}
+
+
+def test_a_matrix_of_other_rows_than_were_declared_is_no_segment(tmp_path: Path) -> None:
+    declared = LogSchema("d", "r1", (("x", "number"),), ())
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(declared, [entry("a", 3, inputs=numbers(1, 2), outputs=[])])])
+    log.close()
+    publish(tmp_path)
+    assert segments(tmp_path) == {}
+    assert spools(tmp_path) == ["g0-1.0.unreadable"]
+
+
+def test_publishing_may_rest_between_any_two_pieces_of_work(tmp_path: Path) -> None:
+    declared = LogSchema("d", "r1", (("x", "number"), ("y", "number")), ())
+    many = np.arange(4000.0).tobytes()
+    rested: list[Path] = []
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(declared, [entry("a", 2000, inputs=many, outputs=[])])])
+    log.close()
+    publish(
+        tmp_path, rest=lambda: rested.extend(tmp_path.rglob("*.tmp")) or rested.append(tmp_path)
+    )
+    assert len(rested) > len(FIXED_COLUMNS) + 2000 // 512
+    assert any(path.suffix == ".tmp" for path in rested), "also while a segment is written"
+    (table,) = segments(tmp_path).values()
+    assert table.column("in.y").to_pylist() == [float(each) for each in range(1, 4000, 2)]
+
+
+def test_a_segment_of_many_bytes_is_written_whole(tmp_path: Path) -> None:
+    declared = LogSchema("d", "r1", tuple((f"x{each}", "number") for each in range(4)), ())
+    rows = 70_000
+    log = SpoolLog(tmp_path, "g0-1")
+    values = np.arange(4.0 * rows)
+    log.spool([(declared, [entry("a", rows, inputs=values.tobytes(), outputs=[])])])
+    log.close()
+    publish(tmp_path)
+    (table,) = segments(tmp_path).values()
+    for position in range(4):
+        assert table.column(f"in.x{position}").to_numpy().tolist() == values[position::4].tolist()

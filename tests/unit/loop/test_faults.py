@@ -355,6 +355,34 @@ def test_outbox_that_cannot_be_read_does_not_stop_the_loop(tmp_path: Path) -> No
     asyncio.run(work())
 
 
+class CountingOutbox(MemoryJournal):
+    """A journal that counts how often its outbox is read."""
+
+    reads = 0
+
+    def pending(self) -> tuple[Effect, ...]:
+        self.reads += 1
+        return super().pending()
+
+
+def test_the_outbox_is_read_when_something_was_recorded_and_no_more(tmp_path: Path) -> None:
+    async def work() -> None:
+        journal = CountingOutbox()
+        world = World(tmp_path, journal=journal)
+        controller, control = await world.serving()
+        await world.tick(controller)
+        before = journal.reads
+        for _ in range(3):
+            await world.tick(controller)
+        assert journal.reads == before
+        await control.retrain("d", ANN)
+        await world.tick(controller)
+        assert journal.reads == before + 1
+        assert list(world.node.jobs) == ["d-run1"]
+
+    asyncio.run(work())
+
+
 @dataclass
 class DeafNode(FaultyNode):
     """A node whose answer to a start is lost, with or without the start."""
