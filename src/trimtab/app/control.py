@@ -24,9 +24,9 @@ from trimtab.loop.observer import Judges, Observer, Sources
 from trimtab.loop.runs import Place
 from trimtab.loop.service import Control
 
-SHARE = 0.25
+SHARE = 0.5
 """Of a processor, while the controller's loop is at work."""
-MOST_REST = 0.25
+MOST_REST = 0.05
 """Seconds by which rests may prolong a turn of the loop: what is left is done at full speed."""
 
 

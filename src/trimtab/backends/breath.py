@@ -9,7 +9,8 @@ from trimtab.backends.pace import Pace
 
 class Breath(selectors.EpollSelector):
     """Between two waits of the loop that has this selector, once `started`, its thread rests as its
-    `pace` says. It has to be the main thread, and `SIGALRM` belongs to it.
+    `pace` says. It has to be the main thread, `SIGALRM` belongs to it, and the loop must not have
+    signal handlers of its own: each alarm would be written into the pipe that tells it of them.
 
     The functions that do the work know nothing of time, so it is not they who rest: a timer
     interrupts them, and the rest is taken in the signal's handler, between two instructions of the

@@ -119,8 +119,13 @@ async def _breathe(room: ControlRoom) -> None:
 
 def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:
     loop = asyncio.get_running_loop()
+
+    def stop(*_: object) -> None:
+        loop.call_soon_threadsafe(room.controller.stop)
+
+    # Handlers of the loop itself are told by a pipe, which the alarms of `Breath` would fill.
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, room.controller.stop)
+        signal.signal(number, stop)
     if parent is None:
         return
 
