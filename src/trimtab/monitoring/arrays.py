@@ -32,7 +32,7 @@ def keep_freed() -> None:
     np.empty(KEPT, dtype=np.uint8)
 
 
-def give_back() -> None:
+def give_freed_back() -> None:
     """Give to the system what was freed so far: up to 65 MB where a reference was learned.
 
     Arrow's allocator keeps some of it, and the C library what lies below anything still in use.

@@ -21,7 +21,7 @@ from trimtab.judge.own_loss import OwnLoss
 from trimtab.judge.profile import DAY
 from trimtab.judge.promised import lacking, needed, promised
 from trimtab.monitoring import columns, sources, timeline
-from trimtab.monitoring.arrays import give_back, keep_freed
+from trimtab.monitoring.arrays import give_freed_back, keep_freed
 from trimtab.monitoring.called_loss import CalledLoss, own_loss
 from trimtab.monitoring.columns import Asked, Kind, Roles, unusable
 from trimtab.monitoring.judging import Judging
@@ -149,7 +149,7 @@ class Case:
         sizes = Sizes(signature, quality)
         precount = Precount(judging.monitors, subject)
         invalid = 0
-        give_back()
+        give_freed_back()
         parts = timeline.parts(self.live, line, self._kinds())
         for raw in parts if threads == 1 else sources.ahead(parts):
             judging.close(raw.complete)

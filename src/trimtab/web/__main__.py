@@ -5,6 +5,7 @@ Exit codes: 0 told to stop · 1 another controller leads · 3 cannot start.
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -45,8 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.chdir(given.home)
     yield_by(CONTROLLER)
-    # It has as much of the processors as before, but does not take one from who is at work on it.
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with contextlib.suppress(OSError):  # as where the system lets nobody choose
+        # As much of the processors as before, but it takes none from who is at work on it.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     try:
         room = control_room(given.home, given.project)
         give_back()
