@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
-from trimtab.judge.profile import column_profile
+from trimtab.judge.column_profile import column_profile
 from trimtab.judge.signals import columns
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.watch import Watch, Zone

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from trimtab.judge.column_profile import column_profile
 from trimtab.judge.estimate import coarse_bins
-from trimtab.judge.profile import column_profile
 from trimtab.judge.sameness import build_sameness, parted
 from trimtab.judge.signals.breaks import Kind
 from trimtab.judge.signals.parts import Brought, Parts, Unnamed

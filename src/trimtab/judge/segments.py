@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import Floats, Ints, Rows
 from trimtab.domain.verdicts import Concentration
-from trimtab.judge.profile import category_bins
+from trimtab.judge.column_profile import category_bins
 from trimtab.judge.quality import texts
 from trimtab.judge.signals.counts import missing_values, values_of
 from trimtab.stats.combined import student_quantile

@@ -14,6 +14,7 @@ from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.records import CodedTexts, Floats, Texts
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge import profile as judged
+from trimtab.judge.column_profile import Column as Values
 from trimtab.judge.own_loss import OwnLoss
 from trimtab.monitoring.arrays import coded, floats
 from trimtab.monitoring.called_loss import CalledLoss
@@ -87,7 +88,7 @@ def _column(source: Source, name: str) -> Array:
     return pa.Table.from_batches(batches).column(name).combine_chunks()
 
 
-def _input(source: Source, name: str, kind: Kind) -> judged.Column:
+def _input(source: Source, name: str, kind: Kind) -> Values:
     column = _column(source, name)
     if kind == "number":
         return floats(column)
@@ -114,7 +115,7 @@ def _described(profile: ColumnProfile) -> Column:
 
 
 def _answers(
-    source: Source, roles: Roles, meaning: Meaning, inputs: Mapping[str, judged.Column]
+    source: Source, roles: Roles, meaning: Meaning, inputs: Mapping[str, Values]
 ) -> judged.Reference:
     """Inputs, answers and truth of the reference. Without inputs a column without a name keeps the
     number of rows."""

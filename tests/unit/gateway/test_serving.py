@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -39,8 +37,6 @@ from trimtab.domain.routing import DeploymentRoute
 from trimtab.gateway.answers import answer
 from trimtab.gateway.assign import goes_to_canary, unit_hash
 from trimtab.gateway.call import Call
-from trimtab.gateway.http11 import Exchange
-from trimtab.gateway.layers import Layers
 from trimtab.gateway.record import Recorder
 from trimtab.gateway.schedule import Limits, Schedule
 from trimtab.gateway.values import OutputValues
@@ -167,55 +163,6 @@ def test_work_that_a_busy_gateway_gathers_goes_back_to_its_callers(tmp_path: Pat
             assert [score(answer) for answer in alone] == [2.0 * i for i in range(12)]
             assert [score(answer) for answer in together] == [2.0 * i for i in range(40)]
             assert sum(one.sizes) == 52
-
-    run(scenario)
-
-
-def test_a_lone_request_is_not_held_for_company(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[bool] = []
-    gathers = Schedule.gathers
-
-    def noting(schedule: Schedule, since: float) -> bool:
-        told.append(gathers(schedule, since))
-        return told[-1]
-
-    monkeypatch.setattr(Schedule, "gathers", noting)
-
-    async def scenario() -> None:
-        one = await worker(tmp_path, 1, times(2))
-        one.kept = 0.5
-        async with running(tmp_path, STABLE) as it:
-            for i in range(12):
-                assert score(await it.infer(request([float(i)]))) == 2.0 * i
-            assert told
-            assert not any(told)
-
-    run(scenario)
-
-
-def test_a_lone_answer_leaves_before_anything_is_learned_from_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
-
-    def noting(what: str, do: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*given: Any, **named: Any) -> Any:
-            done.append(what)
-            return do(*given, **named)
-
-        return noted
-
-    for owner, name in ((Exchange, "respond"), (Layers, "observe"), (Schedule, "learn")):
-        monkeypatch.setattr(owner, name, noting(name, getattr(owner, name)))
-    monkeypatch.setattr(SpoolLog, "spool", noting("log", SpoolLog.spool))
-
-    async def scenario() -> None:
-        await worker(tmp_path, 1, times(2))
-        async with running(tmp_path, STABLE) as it:
-            assert score(await it.infer(request([1.0]))) == 2.0
-            assert done == ["log", "respond", "observe", "learn"]
 
     run(scenario)
 

@@ -7,7 +7,7 @@ import pytest
 
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import CodedTexts
-from trimtab.judge.profile import column_profile
+from trimtab.judge.column_profile import column_profile
 from trimtab.judge.signals.breaks import (
     CLUSTERS,
     JUMP,

@@ -10,7 +10,8 @@ from tests.support.traffic import BINARY, DAY, reference
 
 from trimtab.domain.records import CodedTexts
 from trimtab.domain.signature import Datatype, Output, Signature
-from trimtab.judge.profile import Reference, build_profile, column_profile, day_index
+from trimtab.judge.column_profile import column_profile
+from trimtab.judge.profile import Reference, build_profile, day_index
 from trimtab.judge.quality import METRICS, texts
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.strata import When

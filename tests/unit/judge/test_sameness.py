@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trimtab.domain.profile import Sameness
 from trimtab.judge import sameness
-from trimtab.judge.profile import column_profile
+from trimtab.judge.column_profile import column_profile
 from trimtab.judge.sameness import (
     FEWEST_OF_DAY,
     FEWEST_ROWS,

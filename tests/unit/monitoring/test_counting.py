@@ -24,9 +24,9 @@ from tests.support.traffic import (
 
 from trimtab.domain.deployment import ScalePlan
 from trimtab.domain.records import Rows
+from trimtab.judge.column_profile import column_profile
 from trimtab.judge.estimate import strange_rows as slow_strange_rows
 from trimtab.judge.monitors import Monitors
-from trimtab.judge.profile import column_profile
 from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.breaks import Cell, Recent
 from trimtab.judge.signals.counts import Bins, merged

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import CodedTexts, Column, Rows
 from trimtab.judge import free_text
-from trimtab.judge.profile import category_bins
+from trimtab.judge.column_profile import category_bins
 from trimtab.judge.quality import texts
 from trimtab.stats.edges import Numbers, at_most, between
 from trimtab.stats.limits import Limits, limits
