@@ -75,4 +75,8 @@ def test_a_column_joined_to_the_wrong_rows_is_told_by_its_relations() -> None:
     assert report["input:weight"].verdict == "ok"
     assert report["multivariate:weight"].verdict == "bad"
     assert "size" in report["multivariate:weight"].reason
-    assert report.verdict == "watch"
+    # Of two columns that go with no third, neither is more to blame.
+    (torn,) = (each for each in report.streams if each.signal.startswith("upstream:relations:"))
+    assert torn.reason.startswith(("size contradicts weight", "weight contradicts size"))
+    assert {each.causes[0].cause for each in report.incidents} == {"upstream_break"}
+    assert report.verdict == "bad"
