@@ -63,6 +63,8 @@ and the number of outputs of every answer are checked, and the values of one in 
 is that of the server's whole process tree.
 
 BLAS and OpenMP have one thread in every server, and no server writes an access log.
+trimtab unmaps pages of libraries that only its start needed (decision 0053); the page cache keeps
+them: some 50 MiB that the others show as resident.
 """
 
 
