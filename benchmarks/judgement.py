@@ -40,7 +40,7 @@ INTRO = """\
 How often monitors are wrong where nothing is, and how soon they see what is: on real rows, beside
 other products by their defaults and tuned to the same false alarms, beside dummies, and beside the
 best test there can be. Seeded: the same command gives the same figures. Speed is in
-[monitor](README.md), estimates without labels in [label-free](label-free.md).
+[monitor](monitor.md), estimates without labels in [label-free](label-free.md).
 
     scripts/bench judgement --write
 
@@ -113,7 +113,7 @@ false alarms.
 COST = """\
 What it costs to watch the rows of {name} ({columns} columns): time of the processor a row, from
 {few:,} rows to {many:,}; the peak of resident memory at both. Tables are read whole by their
-programs, trimtab's too; what it costs in service, and from files, is in [monitor](README.md).
+programs, trimtab's too; what it costs in service, and from files, is in [monitor](monitor.md).
 """
 
 TABLES = """\
