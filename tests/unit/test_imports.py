@@ -16,9 +16,8 @@ BUILDS = {"uv", "obstore", "rfc8785"}
 NUMBERS = {"numpy"}
 TRAFFIC = {"uvloop", "httptools", "prometheus_client"}
 TELLS = """
-from trimtab.cli.verbs.up import Screen, UpView, places
-view = UpView("http://a", "http://b", 1, "p/.trimtab")
-Screen().show(view, places.told(view))
+from trimtab.cli.verbs.up import Screen, UpView, tell
+tell(Screen(), UpView("http://a", "http://b", 1, "p/.trimtab"))
 """
 
 

@@ -32,15 +32,12 @@ class Screen:
     as_json: bool = False
     verbose: bool = False
 
-    def show(self, view: msgspec.Struct, text: str | None = None) -> None:
-        """The verb's result, on stdout; for a person as `text`, if that is made already."""
+    def show(self, view: msgspec.Struct) -> None:
+        """The verb's result, on stdout."""
         if self.as_json:
             from trimtab.views.encode import to_json
 
             click.echo(to_json(view).decode())
-            return
-        if text is not None:
-            click.echo(text)
             return
         from trimtab.views.text import render
 

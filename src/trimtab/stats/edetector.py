@@ -136,11 +136,6 @@ class EAverage:
         return cls.of_logs([part.log_evidence for part in parts], weights)
 
     @classmethod
-    def of_log10(cls, values: Sequence[float], weights: Sequence[float] | None = None) -> Self:
-        """Average evidence given as decimal logarithms; raises as :meth:`of`."""
-        return cls.of_logs(np.array(values, dtype=np.float64) * LN10, weights)
-
-    @classmethod
     def of_logs(cls, values: ArrayLike, weights: Sequence[float] | None = None) -> Self:
         """Average evidence given as natural logarithms; raises as :meth:`of`."""
         logs = np.asarray(values, dtype=np.float64)

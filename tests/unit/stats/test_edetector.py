@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.stats.edetector import EAverage, EDetector
+from trimtab.stats.logspace import LN10
 
 BLOCKS = st.lists(
     st.integers(0, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), max_size=8
@@ -121,7 +122,7 @@ def test_an_average_is_the_weighted_mean_of_evidence(
 ) -> None:
     """And contributions are each part's share, summing to one."""
     used = np.array(weights[: len(logs)])
-    average = EAverage.of_log10(logs, used.tolist())
+    average = EAverage.of_logs(np.array(logs) * LN10, used.tolist())
     expected = float((used / used.sum() * 10.0 ** np.array(logs)).sum())
     assert average.log10_evidence == pytest.approx(math.log10(expected), abs=1e-9)
     assert sum(average.contributions) == pytest.approx(1.0)
@@ -146,14 +147,14 @@ def test_silent_and_unweighted_parts_contribute_nothing() -> None:
     assert quiet.log10_evidence == 0.0
     assert quiet.contributions == (0.0, 0.0)
     assert not quiet.alarm(0.0)
-    assert EAverage.of_log10([9.0, 1.0], [0.0, 2.0]).contributions == (0.0, 1.0)
+    assert EAverage.of_logs([9.0, 1.0], [0.0, 2.0]).contributions == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0]])
 def test_weights_must_fit_the_parts(weights: list[float]) -> None:
     """As many, nonnegative, not all zero."""
     with pytest.raises(ValueError, match="2 parts need"):
-        EAverage.of_log10([0.0, 1.0], weights)
+        EAverage.of_logs([0.0, 1.0], weights)
 
 
 def test_there_is_no_average_of_nothing() -> None:

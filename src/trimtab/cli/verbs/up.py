@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from trimtab.cli.project import agent_facts
 from trimtab.cli.screen import Screen, verb
 from trimtab.views import places
@@ -27,7 +29,14 @@ def command(screen: Screen) -> None:
             facts = agent_facts()
             home = str(project.home)
             where = (facts.inference, facts.admin, facts.pid, home)
-            view = UpView(*where, facts.grpc, facts.limits)
-            screen.show(view, places.told(view))
+            tell(screen, UpView(*where, facts.grpc, facts.limits))
 
     node.up(project, report)
+
+
+def tell(screen: Screen, view: UpView) -> None:
+    """Where the system listens; in plain lines for a person, as this process stays."""
+    if screen.as_json:
+        screen.show(view)
+    else:
+        click.echo(places.told(view))
