@@ -11,7 +11,7 @@ from trimtab.judge.estimate import coarse_bins
 from trimtab.judge.sameness import build_sameness, parted
 from trimtab.judge.signals.breaks import Kind
 from trimtab.judge.signals.parts import Brought, Parts, Unnamed
-from trimtab.judge.signals.still import Moving, Spots
+from trimtab.judge.signals.still import Moving, Placed, Spots
 
 pytestmark = pytest.mark.slow
 
@@ -101,9 +101,9 @@ class Watched:
         """Whether a number is said to stand still; what was seen is then forgotten."""
         places = [coarse_bins(column, rows[column.name]) for column in self.columns]
         moving = self.unnamed.moving
-        still = moving.count(
-            Spots.of(self.columns, places), [rows[each] for each in moving.numbers]
-        )
+        placed = [Placed.of(*each) for each in zip(self.columns, places, strict=True)]
+        spots = Spots.of(self.columns, placed)
+        still = moving.count(spots, [rows[each] for each in moving.numbers])
         sizes = dict(zip(self.unnamed.names, self.unnamed.count(places), strict=True))
         self.parts.take(float(block), self.unnamed, Brought(sizes, {}, still), self.limit)
         broken = bool(self.parts.broken)

@@ -14,6 +14,11 @@ Ints = NDArray[np.int64]
 Texts = NDArray[np.object_]
 
 
+def kept(values: NDArray[Any], rows: NDArray[np.bool_]) -> NDArray[Any]:
+    """The values where a mask is true: where it is everywhere, the array itself and no copy."""
+    return values if rows.all() else values[np.flatnonzero(rows)]
+
+
 class Outcome(StrEnum):
     """How one attempt at a release ended.
 

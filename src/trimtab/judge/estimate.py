@@ -231,10 +231,11 @@ def row_losses(
 def coarse_bins(column: Coarse, values: Column) -> Ints:
     """The bin of each value, the last one for missing values."""
     if isinstance(values, CodedTexts):
-        return np.append(_text_bins(column, values.names), column.size - 1)[values.places]
+        bins = np.append(_text_bins(column, values.names), column.size - 1)
+        return bins.take(values.places)
     if values.dtype.kind == "f":
-        bins = bins_of(values, np.array(column.cuts))
-        return np.where(np.isnan(values), column.size - 1, bins)
+        bins, gone = bins_of(values, np.array(column.cuts)), np.isnan(values)
+        return np.where(gone, column.size - 1, bins) if gone.any() else bins
     return _text_bins(column, texts(values).tolist())
 
 

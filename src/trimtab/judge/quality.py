@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import Metric, QualityProfile
-from trimtab.domain.records import Floats, Ints, Texts
+from trimtab.domain.records import Floats, Ints, Texts, kept
 from trimtab.domain.signature import Signature
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -96,7 +96,7 @@ class Told(NamedTuple):
 
     def take(self, rows: NDArray[np.bool_]) -> "Told":
         """The rows where the mask is true."""
-        return Told(self.score[rows], self.positive[rows])
+        return Told(kept(self.score, rows), kept(self.positive, rows))
 
     def losses(self, metric: Metric, threshold: float) -> Floats:
         """As `losses`, for a decision at `threshold`."""

@@ -149,7 +149,7 @@ class Lexicon:
         # A list that grew too long begins again with the texts of this batch.
         self._known = known if len(known) <= MOST_REMEMBERED else given.texts
         table = np.append(viewed(place), len(known)).astype(np.int32)
-        return Coded(known, table[given.places])
+        return Coded(known, table.take(given.places))
 
 
 def _among(known: Array, texts: Array) -> Array:

@@ -20,6 +20,7 @@ from trimtab.domain.records import Floats, Ints
 from trimtab.judge.signals.breaks import Cell, Recent, Seen, first_names
 from trimtab.judge.signals.counts import Bins
 from trimtab.judge.signals.parts import Odd, odd_parts
+from trimtab.judge.signals.still import Placed
 from trimtab.monitoring import kernels
 from trimtab.monitoring.arrays import Coded
 from trimtab.stats.edges import Numbers
@@ -45,21 +46,29 @@ class Division:
     @cached_property
     def codes(self) -> Ints:
         """The position of the segment of each row."""
-        return np.asarray(self.segment[self.texts.places])
+        return self.segment.take(self.texts.places)
 
     @cached_property
+    def placed(self) -> Placed:
+        """The rows by their segments."""
+        return Placed(self.texts.places, self.segment, self._sums(self.texts.counts))
+
+    @property
     def rows(self) -> list[int]:
         """How many rows are in each segment."""
-        return self._sums(self.segment, self.texts.counts)
+        found: list[int] = self.placed.n.tolist()
+        return found
 
     def count(self, mask: Mask) -> list[int]:
         """How many rows of a mask are in each segment."""
-        return self._sums(self.codes[mask])
-
-    def _sums(self, places: Ints, weights: Ints | None = None) -> list[int]:
-        sums = np.bincount(places, weights, self.size + 1)[: self.size]
-        found: list[int] = sums.astype(np.int64).tolist()
+        size = self.segment.size
+        found: list[int] = self._sums(np.bincount(self.texts.places, mask, size)).tolist()
         return found
+
+    def _sums(self, counts: NDArray[Any]) -> Ints:
+        """What is counted of each text, by segment."""
+        sums = np.bincount(self.segment, counts, self.size + 1)[: self.size]
+        return sums.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -244,7 +253,7 @@ def count_texts(
     bins, counts = text_bins(vocabulary, profile, coded)
     odd = vocabulary.strange(coded, recent) & (counts > 0)
     missing = coded.places == len(counts) if bins.missing else None
-    strange = np.append(odd, False)[coded.places] if odd.any() else None
+    strange = np.append(odd, False).take(coded.places) if odd.any() else None
     names = coded.texts.filter(arrow_of(odd)).to_pylist() if odd.any() else []
     seen = Seen(names=first_names(dict(zip(names, counts[odd].tolist(), strict=True))))
     found = Strange(missing, strange)

@@ -89,7 +89,7 @@ class ByScore:
         if isinstance(found, Coded):
             vocabulary = self._vocabularies[column.name]
             table: Ints = vocabulary.table(name, found, partial(_coarse_bins, column))
-            return np.asarray(table[found.places], dtype=np.int64)
+            return table.take(found.places)
         bins = edges.bins_of(found, np.array(column.cuts))
         if found.dtype.kind != "f":
             return bins
@@ -200,7 +200,12 @@ def _odd(column: ColumnProfile, values: Numbers, limits: Limits) -> Mask | None:
     if limits.low >= column.minimum and limits.high <= column.maximum:
         return odd
     every = np.asarray(values, dtype=np.float64)
-    outside = (every < column.minimum) | (every > column.maximum)
+    if limits.low >= column.minimum:
+        outside = every > column.maximum
+    elif limits.high <= column.maximum:
+        outside = every < column.minimum
+    else:
+        outside = (every < column.minimum) | (every > column.maximum)
     return outside if odd is None else odd | outside
 
 
@@ -208,7 +213,7 @@ def _odd_texts(column: ColumnProfile, vocabulary: Vocabulary, values: Coded) -> 
     odd: Mask = vocabulary.table("odd", values, partial(_odd_names, column))
     if not odd.any():
         return None
-    return odd[values.places] if (odd & (values.counts > 0)).any() else None
+    return odd.take(values.places) if (odd & (values.counts > 0)).any() else None
 
 
 def _odd_names(column: ColumnProfile, values: Coded) -> Mask:

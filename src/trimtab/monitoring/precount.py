@@ -23,6 +23,7 @@ from trimtab.domain.records import (
     Outcome,
     Rows,
     Texts,
+    kept,
 )
 from trimtab.domain.signature import Signature
 from trimtab.judge.monitors import Counted as Taken
@@ -199,8 +200,8 @@ class Precount:
             case Estimated() if told is not None and self._by_score is not None:
                 assert seen.cells is not None
                 usable = ~np.isnan(told.score)
-                cells = seen.cells[truth.mask][usable]
-                outcome = told.positive[usable].astype(np.float64)
+                cells = kept(kept(seen.cells, truth.mask), usable)
+                outcome = kept(told.positive, usable).astype(np.float64)
                 every = [each.take(truth.mask).take(usable) for each in seen.members]
                 made = told_of(every, cells, outcome, self._by_score.size)
             case _:
@@ -214,10 +215,9 @@ class Precount:
         assert scored is not None
         lost = told.losses("error", self._subject.signature.threshold)
         usable = ~np.isnan(lost)
-        rows = mask if usable.all() else np.flatnonzero(mask)[usable]
-        kind = 2 * cells[rows] + lost[usable].astype(np.int64)
+        kind = 2 * kept(kept(cells, mask), usable) + kept(lost, usable).astype(np.int64)
         every = (scored.bins(column, part.columns, "parted") for column in family.columns)
-        bins = [each if len(each) == kind.size else each[rows] for each in every]
+        bins = [kept(kept(each, mask), usable) for each in every]
         two = np.tile([0.0, 1.0], scored.size)
         return family.counted_by_kind(bins, kind, two, np.repeat(scored.wrong, 2))
 
@@ -257,8 +257,8 @@ class Precount:
             return Still()
         watched = self._upstream.unnamed
         values = [cast(Numbers, part.columns[name]) for name in watched.moving.numbers]
-        places = [each.codes for each in unnamed.divisions]
-        return watched.moving.count(Spots.of(watched.columns, places), values)
+        placed = [each.placed for each in unnamed.divisions]
+        return watched.moving.count(Spots.of(watched.columns, placed), values)
 
     def _answers(self, part: Part) -> Answers:
         subject, score = self._subject, self._subject.profile.score
@@ -346,11 +346,12 @@ class Precount:
         if score is None:
             return None
         names, classes = values.texts.to_pylist(), self._subject.signature.classes
+        places = kept(values.places, mask)
         known, positive = (
-            np.array([*(name in wanted for name in names), False])[values.places][mask]
+            np.array([*(name in wanted for name in names), False]).take(places)
             for wanted in (classes, classes[-1:])
         )
-        return Told.among(score[mask], known, positive)
+        return Told.among(kept(score, mask), known, positive)
 
     def _labelled(self, part: Part, values: Numbers | Coded, mask: Mask) -> Labelled:
         # A regression's losses read labels as numbers, which these are already.

@@ -97,7 +97,7 @@ def _input(source: Source, name: str, kind: Kind) -> Values:
     different: Array = found.texts.unique()
     place: Array = pc.index_in(found.texts, value_set=different)
     places = np.append(viewed(place), -1).astype(np.int64)
-    return CodedTexts(tuple(different.to_pylist()), places[found.places])
+    return CodedTexts(tuple(different.to_pylist()), places.take(found.places))
 
 
 def _described(profile: ColumnProfile) -> Column:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import QualityProfile
-from trimtab.domain.records import Floats, Ints
+from trimtab.domain.records import Floats, Ints, kept
 from trimtab.domain.signature import Signature
 from trimtab.judge.own_loss import Clipped
 from trimtab.judge.quality import (
@@ -78,11 +78,12 @@ class Sizes:
         for name, rows in zip(segments.names, segments.rows, strict=True):
             self.groups.setdefault(name, Group()).rows += rows
         if score is not None:
-            known = ~np.isnan(score)
-            chosen = score >= self._signature.threshold
-            pairs = zip(segments.names, segments.count(known), segments.count(chosen), strict=True)
-            for name, decided, positive in pairs:
-                self.groups[name].decided += decided
+            gone = np.isnan(score)
+            decided = segments.count(~gone) if gone.any() else segments.rows
+            chosen = segments.count(score >= self._signature.threshold)
+            pairs = zip(segments.names, decided, chosen, strict=True)
+            for name, n, positive in pairs:
+                self.groups[name].decided += n
                 self.groups[name].positive += positive
         if truth is not None and self._quality is not None:
             self._add_truth(segments, truth, self._quality)
@@ -90,14 +91,15 @@ class Sizes:
     def _add_truth(self, segments: Segments, truth: Truth, quality: QualityProfile) -> None:
         loss = self._losses(truth, quality)
         usable = ~np.isnan(loss)
-        whole = np.rint(loss[usable] * MICRO)
+        whole = np.rint(kept(loss, usable) * MICRO)
         told = None if truth.told is None else truth.told.take(usable)
         decided: tuple[Ints, Ints] | None = None
         if quality.metric in RATIOS:
             places = self._decisions(truth)
-            decided = places[0][usable], places[1][usable]
+            decided = kept(places[0], usable), kept(places[1], usable)
         for division in segments.divisions:
-            mine, size, names = division.codes[truth.mask][usable], division.size, division.names
+            mine = kept(kept(division.codes, truth.mask), usable)
+            size, names = division.size, division.names
             counts = np.bincount(mine, minlength=size + 1)
             lost = np.bincount(mine, weights=whole, minlength=size + 1)
             for place, name in enumerate(names):
@@ -125,12 +127,11 @@ class Sizes:
         self, names: tuple[str, ...], mine: Ints, bins: Ints, up: NDArray[np.bool_]
     ) -> None:
         size = (len(names) + 1) * AUC_BINS
-        places = mine * AUC_BINS + bins
-        high = np.bincount(places[up], minlength=size).reshape(-1, AUC_BINS)
-        low = np.bincount(places[~up], minlength=size).reshape(-1, AUC_BINS)
+        counts = np.bincount(2 * (mine * AUC_BINS + bins) + up, minlength=2 * size)
+        both = counts.reshape(-1, AUC_BINS, 2)
         for place, name in enumerate(names):
-            self.groups[name].up += high[place]
-            self.groups[name].down += low[place]
+            self.groups[name].down += both[place, :, 0]
+            self.groups[name].up += both[place, :, 1]
 
     def _add_decisions(
         self, names: tuple[str, ...], mine: Ints, decided: tuple[Ints, Ints]

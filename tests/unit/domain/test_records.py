@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trimtab.domain.records import CodedTexts, Column, Lazy, Rows
+from trimtab.domain.records import CodedTexts, Column, Lazy, Rows, kept
 
 
 def texts(*values: str | None) -> NDArray[Any]:
@@ -113,3 +113,9 @@ def test_rows_that_are_held_keep_the_wanted_inputs_and_nothing_that_was_made_of_
     assert made.asked == ["outcome", "outcome"]
     plain = Rows({"row": np.arange(2)}, {"x": np.zeros(2), "y": np.zeros(2)}, {})
     assert list(plain.keeping(("y",)).inputs) == ["y"]
+
+
+def test_where_all_rows_are_kept_nothing_is_copied() -> None:
+    values = np.array([3.0, 1.0, 2.0])
+    assert kept(values, np.ones(3, dtype=np.bool_)) is values
+    assert kept(values, np.array([True, False, True])).tolist() == [3.0, 2.0]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.domain.profile import Coarse, Sameness
-from trimtab.judge.signals.still import MOST_ALIKE, NEAR, SEVERAL, Moving, Spots, Still
+from trimtab.domain.records import Ints
+from trimtab.judge.signals.still import MOST_ALIKE, NEAR, SEVERAL, Moving, Placed, Spots, Still
 
 PLACES = (Coarse(name="place", categories=("x", "y")), Coarse(name="side", categories=("l",)))
 PARTS = ("place=x", "place=y", "side=l")
@@ -26,7 +27,11 @@ ROWS = st.lists(
 
 def counted(rows: list[Row]) -> Still:
     places = [np.array([row[at] for row in rows], dtype=np.int64) for at in range(2)]
-    return MOVING.count(Spots.of(PLACES, places), [np.array([row[2] for row in rows])])
+    return MOVING.count(spots(places), [np.array([row[2] for row in rows])])
+
+
+def spots(places: list[Ints]) -> Spots:
+    return Spots.of(PLACES, [Placed.of(*each) for each in zip(PLACES, places, strict=True)])
 
 
 def plainly(rows: list[Row]) -> set[str]:
@@ -77,15 +82,14 @@ def test_what_is_alike_by_nature_or_not_known_is_not_watched() -> None:
     assert moving.share("a", "place=y") == moving.share("a", "side=l") == 1.0
     assert moving.share("b", "place=x") == moving.share("a", "other=x") == 1.0
     places = [np.array([0, 1]), np.array([0, 0])]
-    found = moving.count(Spots.of(PLACES, places), [np.array([1.0, 1.0])])
+    found = moving.count(spots(places), [np.array([1.0, 1.0])])
     assert set(moving.stuck(found)) == {"a\nplace=x"}
 
 
 def test_where_nothing_moves_nothing_is_counted() -> None:
     moving = Moving.of(Sameness(), PLACES)
     assert moving.streams == 0
-    spots = Spots.of(PLACES, [np.array([0]), np.array([0])])
-    assert moving.count(spots, []) == Still()
+    assert moving.count(spots([np.array([0]), np.array([0])]), []) == Still()
     assert set(moving.stuck(Still())) == set()
 
 

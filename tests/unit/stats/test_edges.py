@@ -49,8 +49,9 @@ def test_edges_beyond_a_type_are_below_or_above_all_its_numbers() -> None:
     assert bins_of(values, np.array(edges)).tolist() == [1, 2, 3]
 
 
-def test_many_values_are_put_into_bins_block_by_block() -> None:
+def test_many_values_are_counted_and_put_into_bins_block_by_block() -> None:
     values = np.tile(np.arange(5.0), BLOCK // 4)
+    assert at_most(values, (0.5, 2.0)).tolist() == [BLOCK // 4, 3 * (BLOCK // 4)]
     assert bins_of(values, np.array([0.5, 2.0])).tolist() == [0, 1, 1, 2, 2] * (BLOCK // 4)
 
 

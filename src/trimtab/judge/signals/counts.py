@@ -94,9 +94,11 @@ class Bins(msgspec.Struct, frozen=True, gc=False):
         counts = between(values, profile.cuts, known)
         low, high = profile.minimum, profile.maximum
         if low is not None and high is not None and not ends.within(low, high):
-            edges = (float(np.nextafter(low, -np.inf)), high)
-            under, within = at_most(values, edges).tolist()
-            outside = under + known - within
+            # An end that is not beyond the reference's needs no second look.
+            if ends.low < low:
+                outside += int(at_most(values, (float(np.nextafter(low, -np.inf)),))[0])
+            if ends.high > high:
+                outside += known - int(at_most(values, (high,))[0])
         return cls(counts, ends.missing, outside, values.size)
 
     @classmethod

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.profile import Coarse, SegmentEstimate
-from trimtab.domain.records import Column, Floats, Ints
+from trimtab.domain.records import Column, Floats, Ints, kept
 from trimtab.judge.estimate import Seen, coarse_bins
 from trimtab.judge.labelled_part import Outcomes
 from trimtab.judge.signals.counts import merged
@@ -82,7 +82,7 @@ class Members(NamedTuple):
 
     def take(self, rows: Mask) -> "Members":
         """The rows where the mask is true."""
-        return self if rows.all() else Members(self.names, self.places[rows])
+        return Members(self.names, kept(self.places, rows))
 
     def sums(self, bins: Ints, size: int, weights: Floats | None = None) -> Ints:
         """How many rows of each segment are in each of `size` bins, or the sum of whole `weights`

@@ -107,15 +107,14 @@ class Cohort(msgspec.Struct, frozen=True):
         score, truth = usable = told.usable
         given = _given(qualities, own, lambda each: usable.scaled(each, threshold))
         bins = score_bins(score)
-        every = np.bincount(bins, minlength=AUC_BINS)
-        up = np.bincount(bins[truth], minlength=AUC_BINS)
+        down, up = np.bincount(2 * bins + truth, minlength=2 * AUC_BINS).reshape(-1, 2).T
         cohort = cls(
             labelled=score.size,
             unusable=told.score.size - score.size,
             losses=_losses(qualities, given),
             gap=int(np.rint((truth - score) * MICRO).sum()),
             up=up.tolist(),
-            down=(every - up).tolist(),
+            down=down.tolist(),
             clipped=0 if own is None else Clipped.of(own).outside,
         )
         if not _asks_for_decisions(qualities):

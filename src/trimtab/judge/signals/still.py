@@ -7,10 +7,11 @@ three rows of the part, and no other is looked at.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.domain.profile import Coarse, Sameness
 from trimtab.domain.records import Floats, Ints
@@ -56,50 +57,70 @@ class Still(msgspec.Struct, frozen=True):
         return Still(np.where(np.isnan(mine), np.frombuffer(before.numbers), mine).tobytes())
 
 
+class Placed(NamedTuple):
+    """Rows by the bins of a column that makes parts: a code of each row, the bin of each code, and
+    how many rows each part has. Of most chunks only a few rows are asked where they are."""
+
+    codes: NDArray[Any]
+    bins: Ints
+    n: Ints
+
+    @classmethod
+    def of(cls, column: Coarse, bins: Ints) -> "Placed":
+        """Rows of which each has its bin."""
+        counts = np.bincount(bins, minlength=column.size)
+        return cls(bins, np.arange(column.size), counts[: len(column.categories)])
+
+    def within(self, rows: slice) -> Ints:
+        """The bins of some rows."""
+        return self.bins.take(self.codes[rows])
+
+
 class Spots(NamedTuple):
     """Three rows of each part of a chunk (its first, its last, one between them where there is
-    any), how many rows each has, and where all are: the bins of a column, and which of them."""
+    any), how many rows each has, and where all are: in which column, and in which of its bins."""
 
     rows: Ints
     n: Ints
-    bins: tuple[tuple[Ints, int], ...]
+    bins: tuple[tuple[Placed, int], ...]
 
     @classmethod
-    def of(cls, columns: Sequence[Coarse], places: Sequence[Ints]) -> "Spots":
-        """`places` are the bins of rows in each of the columns that make parts."""
-        rows, n, bins = [], [], []
-        for column, place in zip(columns, places, strict=True):
-            n.append(np.bincount(place, minlength=column.size)[: len(column.categories)])
-            rows.append(_spots(place, column.size, n[-1]))
-            bins += [(place, each) for each in range(n[-1].size)]
-        return cls(np.concatenate(rows, axis=1), np.concatenate(n), tuple(bins))
+    def of(cls, columns: Sequence[Coarse], placed: Sequence[Placed]) -> "Spots":
+        """`placed` are the rows in each of the columns that make parts."""
+        rows, bins = [], []
+        for column, each in zip(columns, placed, strict=True):
+            rows.append(_spots(each, column.size))
+            bins += [(each, part) for part in range(each.n.size)]
+        n = np.concatenate([each.n for each in placed])
+        return cls(np.concatenate(rows, axis=1), n, tuple(bins))
 
     def whole(self, part: int, values: Numbers) -> float:
         """What all rows of a part hold."""
-        place, bin_ = self.bins[part]
-        mine = values[place == bin_]
+        placed, bin_ = self.bins[part]
+        mine = values[placed.within(slice(None)) == bin_]
         known = mine[np.isfinite(mine)]
         if not known.size:
             return np.nan
         return float(known[0]) if (known == known[0]).all() else SEVERAL
 
 
-def _spots(place: Ints, size: int, n: Ints) -> Ints:
-    """Of the first of `size` bins, which have `n` rows each."""
-    here, half = n > 0, place.size // 2
-    ends = place[:NEAR], place[-NEAR:]
-    near = place.size > 2 * NEAR and all(
-        bool((np.bincount(end, minlength=size)[: n.size] > 0)[here].all()) for end in ends
+def _spots(placed: Placed, size: int) -> Ints:
+    """Of the bins of a column that are parts; it has `size` bins."""
+    rows, here = placed.codes.size, placed.n > 0
+    half = rows // 2
+    ends = placed.within(slice(NEAR)), placed.within(slice(max(rows - NEAR, 0), None))
+    near = rows > 2 * NEAR and all(
+        bool((np.bincount(end, minlength=size)[: here.size] > 0)[here].all()) for end in ends
     )
-    first, last = ends if near else (place, place)
-    middle = place[max(half - NEAR, 0) : half]
+    first, last = ends if near else (placed.within(slice(None)),) * 2
+    middle = placed.within(slice(max(half - NEAR, 0), half))
     found = np.zeros((3, size), dtype=np.int64)
     # Of several rows that are put in one place, numpy keeps the last.
     found[0, first[::-1]] = np.arange(first.size)[::-1]
     found[1] = found[0]
     found[1, middle] = np.arange(half - middle.size, half)
-    found[2, last] = np.arange(place.size - last.size, place.size)
-    return found[:, : n.size]
+    found[2, last] = np.arange(rows - last.size, rows)
+    return found[:, : here.size]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

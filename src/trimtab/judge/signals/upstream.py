@@ -28,7 +28,7 @@ from trimtab.judge.signals.breaks import (
 from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged, missing_values
 from trimtab.judge.signals.family import Breaks, Span, Target
 from trimtab.judge.signals.parts import Brought, Odd, Parts, Unnamed, odd_parts
-from trimtab.judge.signals.still import Spots, Still
+from trimtab.judge.signals.still import Placed, Spots, Still
 
 NAMED = 3
 """New categories that a verdict names, each shortened."""
@@ -132,7 +132,9 @@ class Upstream:
         if not moving.numbers:
             return Still()
         values = [cast(Floats, column_of(rows, self._columns[name])) for name in moving.numbers]
-        return moving.count(Spots.of(self.unnamed.columns, places), values)
+        columns = self.unnamed.columns
+        placed = [Placed.of(*each) for each in zip(columns, places, strict=True)]
+        return moving.count(Spots.of(columns, placed), values)
 
     def _inside(self, rows: Rows, segment: str) -> NDArray[np.bool_]:
         name, _, value = segment.partition("=")
