@@ -55,7 +55,7 @@ def loaded(code: str) -> set[str]:
         (
             "library on tables",
             "import trimtab; trimtab.monitor",
-            {"pandas", "duckdb", "sqlalchemy", "alembic"} | PAGES - {"jinja2"} | BUILDS | TRAFFIC,
+            {"pandas", "duckdb", "sqlalchemy", "alembic"} | PAGES | BUILDS | TRAFFIC,
         ),
         ("bare import", "import trimtab", DATA | PAGES | BUILDS | NUMBERS | TRAFFIC),
         ("command line", "import trimtab.cli", DATA | PAGES | BUILDS | NUMBERS | {"asyncio"}),

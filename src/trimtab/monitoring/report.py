@@ -10,7 +10,6 @@ import msgspec
 import pyarrow as pa
 
 from trimtab.views.encode import to_json
-from trimtab.views.page import notebook, page
 from trimtab.views.report_shapes import FindingView, ReportView, StreamView, StreamWord
 
 COLUMNS = (
@@ -89,11 +88,16 @@ class Report:
 
     def html(self, path: str | Path) -> Path:
         """Write the page: one file that needs nothing else, also without a network."""
+        # The library of templates takes longer to load than all that judges, so not before.
+        from trimtab.views.page import page
+
         target = Path(path)
         target.write_text(page(self.view), encoding="utf-8")
         return target
 
     def _repr_html_(self) -> str:
+        from trimtab.views.page import notebook
+
         return notebook(self.view)
 
     def __str__(self) -> str:
