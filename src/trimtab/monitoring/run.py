@@ -4,6 +4,7 @@ import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -29,8 +30,8 @@ from trimtab.monitoring.precount import Precount, Subject
 from trimtab.monitoring.reference import Known, Meaning, read_known
 from trimtab.monitoring.report import Report
 from trimtab.monitoring.segments import FEWEST_TRIALS, Group, Sizes
-from trimtab.monitoring.sources import Source
-from trimtab.monitoring.timeline import Part, Timeline
+from trimtab.monitoring.sources import Reader, Source
+from trimtab.monitoring.timeline import Dates, Part, Timeline
 from trimtab.monitoring.viewing import with_views
 from trimtab.views.report import Clock, Size, Story, build_report
 
@@ -94,46 +95,64 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
     threads = options.get("threads", len(os.sched_getaffinity(0)))
     keep_freed()
     source = sources.opened(live, "live")
+    with Reader(threads) as reader:
+        case = _case(reference, source, options, reader)
+        options.get("narrate", _nothing)(f"judging {source.rows:,} rows")
+        story = case.story(options.get("block"), reader)
+    return Report(build_report(story), _library(live))
+
+
+def _case(reference: Any, live: Source, options: MonitorOptions, reader: Reader) -> "Case":
     release = options.get("release")
     if release is None:
-        case = _against_data(reference, source, options)
-    elif reference is None:
+        return _against_data(reference, live, options, reader)
+    if reference is None:
         # Only here is a state folder opened: the database behind it is not loaded for tables.
         from trimtab.monitoring.served import known_of
 
         name, known = known_of(release, options.get("folder"))
-        roles = columns.roles_against(_asked(options), known.profile, source.schema)
+        roles = columns.roles_against(_asked(options), known.profile, live.schema)
         title = options.get("name", "live data")
-        case = Case(title, source, roles, known, _plan(options), name, _loss(options))
-    else:
-        raise _wrong("release", "a reference was given too, and both is one too many", "give one")
-    options.get("narrate", _nothing)(f"judging {source.rows:,} rows")
-    return Report(build_report(case.story(options.get("block"), threads)), _library(live))
+        dates = _dates(live, roles, reader)
+        return Case(title, live, roles, known, _plan(options), dates, name, _loss(options))
+    raise _wrong("release", "a reference was given too, and both is one too many", "give one")
 
 
-def _against_data(reference: Any, live: Source, options: MonitorOptions) -> "Case":
+def _against_data(reference: Any, live: Source, options: MonitorOptions, reader: Reader) -> "Case":
     source = sources.opened(reference, "reference")
     roles = columns.roles(_asked(options), source.schema, live.schema)
+    dates = _dates(live, roles, reader)
     options.get("narrate", _nothing)(f"reading {source.rows:,} rows of reference")
     plan = _plan(options)
     known = read_known(source, roles, _meaning(options, plan))
     title, loss = options.get("name", "live data"), _loss(options)
-    return Case(title, live, roles, known, plan, loss=loss)
+    return Case(title, live, roles, known, plan, dates, loss=loss)
+
+
+def _dates(live: Source, roles: Roles, reader: Reader) -> Callable[[], Dates] | None:
+    """Asks for the times of a table, which are read while the reference is learned."""
+    if roles.time is None:
+        return None
+    return reader.begin(partial(timeline.read_dates, live, roles.time))
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is to be judged: a table, what its columns mean, what is known, and how strictly."""
+    """What is to be judged: a table, what its columns mean, what is known, and how strictly.
+
+    `dates` tells the times of the table, None where it has none.
+    """
 
     name: str
     live: Source
     roles: Roles
     known: Known
     plan: MonitorPlan
+    dates: Callable[[], Dates] | None
     release: str | None = None
     loss: OwnLoss | CalledLoss | None = None
 
-    def story(self, block: str | float | None, threads: int) -> Story:
+    def story(self, block: str | float | None, reader: Reader) -> Story:
         """Count and judge every block in order. Raises `Usage` TT-102, TT-910."""
         line = self._timeline(block)
         groups = self.plan.groups if self.roles.answer is not None else ()
@@ -151,7 +170,7 @@ class Case:
         invalid = 0
         give_freed_back()
         parts = timeline.parts(self.live, line, self._kinds())
-        for raw in parts if threads == 1 else sources.ahead(parts):
+        for raw in reader.ahead(parts):
             judging.close(raw.complete)
             part, refused = self._cleaned(with_views(raw, profile.inputs))
             invalid += refused
@@ -208,13 +227,13 @@ class Case:
 
     def _timeline(self, block: str | float | None) -> Timeline:
         column = self.roles.time
-        if column is None:
+        if column is None or self.dates is None:
             rows = None if block is None else _parsed("block", POSITIVE, block)
             return timeline.by_rows(self.live.rows, rows)
         seconds = None if block is None else _parsed("block", DURATION, block)
         if self.known.profile.days >= FEWEST_DAYS:
             seconds = max(seconds or DAY, DAY)
-        line = timeline.by_time(self.live, column, seconds)
+        line = timeline.by_time(self.live, column, seconds, self.dates())
         since = self.known.profile.since
         if since is not None and line.until < since:
             raise unusable(

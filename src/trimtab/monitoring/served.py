@@ -1,6 +1,7 @@
 """References and logs that are in a state folder."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,8 @@ from trimtab.monitoring.columns import Asked
 from trimtab.monitoring.reference import Known
 from trimtab.monitoring.report import Report
 from trimtab.monitoring.run import Case
-from trimtab.monitoring.sources import TableSource
+from trimtab.monitoring.sources import Reader, TableSource
+from trimtab.monitoring.timeline import read_dates
 from trimtab.views.report import build_report
 
 
@@ -36,11 +38,13 @@ def monitor_deployment(logged: Logged, block: str | None = None) -> Report:
         columns.roles_against(asked, known.profile, source.schema),
         Known(known.signature, known.profile, {}),
         msgspec.structs.replace(logged.spec.monitor, maturity_seconds=0.0, audit=None),
+        partial(read_dates, source, TIME),
         known.release,
         _loss(logged.spec.monitor),
     )
     seconds = block or logged.spec.monitor.block_seconds
-    return Report(build_report(case.story(seconds, len(os.sched_getaffinity(0)))))
+    with Reader(len(os.sched_getaffinity(0))) as reader:
+        return Report(build_report(case.story(seconds, reader)))
 
 
 def _loss(plan: MonitorPlan) -> OwnLoss | None:

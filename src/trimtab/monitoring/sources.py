@@ -5,11 +5,12 @@ through the Arrow C stream that they all speak.
 """
 
 import glob
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -169,12 +170,29 @@ def _one(batches: list[pa.RecordBatch]) -> list[Chunk]:
     return [Chunk(batch, (len(batch),)) for batch in made]
 
 
-def ahead(things: Iterator[T]) -> Iterator[T]:
-    """The same things; a thread makes the next one while one is used."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, things, None)
-        while (thing := coming.result()) is not None:
-            coming = thread.submit(next, things, None)
+class Reader:
+    """A thread that reads while the caller does something else; with `threads` of one there is
+    none, and what is asked for is read then. It is one, for each would keep memory of its own."""
+
+    def __init__(self, threads: int) -> None:
+        self._thread = None if threads == 1 else ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def begin(self, make: Callable[[], T]) -> Callable[[], T]:
+        """Asks for what `make` makes, which is begun with. It raises what went wrong with it."""
+        return make if self._thread is None else self._thread.submit(make).result
+
+    def ahead(self, things: Iterator[T]) -> Iterator[T]:
+        """The same things; the next one is made while one is used."""
+        coming = self.begin(partial(next, things, None))
+        while (thing := coming()) is not None:
+            coming = self.begin(partial(next, things, None))
             yield thing
 
 

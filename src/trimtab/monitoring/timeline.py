@@ -108,11 +108,19 @@ def by_rows(rows: int, block: int | None) -> Timeline:
     return Timeline(DAY, 0.0, rows / length * DAY, rows=length)
 
 
-def by_time(source: Source, column: str, seconds: float | None) -> Timeline:
-    """Read the time column once. Raises `Usage` TT-910 when it holds no times.
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """The times of a table: the least and the largest, how many rows have none, and whether each
+    row has one that is not before that of the row above."""
 
-    Without `seconds` a block is a day, or an hour or five minutes where that makes fewer than ten.
-    """
+    since: float
+    until: float
+    undated: int
+    rising: bool
+
+
+def read_dates(source: Source, column: str) -> Dates:
+    """Read the time column once. Raises `Usage` TT-910 when it holds no times."""
     since, until, undated, rising = math.inf, -math.inf, 0, True
     for times in _times(source, column):
         undated += int(np.isnan(times).sum())
@@ -122,10 +130,19 @@ def by_time(source: Source, column: str, seconds: float | None) -> Timeline:
         until = max(until, float(np.fmax.reduce(times)))
     if since > until:
         raise unusable("live", f"every value of {column!r} is missing")
-    length = seconds or next((u for u in UNITS if until - since >= FEWEST_BLOCKS * u), UNITS[-1])
+    return Dates(since, until, undated, rising)
+
+
+def by_time(source: Source, column: str, seconds: float | None, dates: Dates) -> Timeline:
+    """Blocks of so many seconds by the times of a column, of which `dates` are known.
+
+    Without `seconds` a block is a day, or an hour or five minutes where that makes fewer than ten.
+    """
+    whole = dates.until - dates.since
+    length = seconds or next((u for u in UNITS if whole >= FEWEST_BLOCKS * u), UNITS[-1])
     # Times that never fall need no second look: neither do the numbers of their blocks.
-    later = NONE_LATER if rising else _later(_times(source, column), length)
-    return Timeline(length, since, until, column, undated=undated, later=later)
+    later = NONE_LATER if dates.rising else _later(_times(source, column), length)
+    return Timeline(length, dates.since, dates.until, column, undated=dates.undated, later=later)
 
 
 def _times(source: Source, column: str) -> Iterator[Floats]:

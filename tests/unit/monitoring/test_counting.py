@@ -95,7 +95,8 @@ def days(changes: list[Change], n: int = 240) -> Rows:
 
 
 def line_of(table: pa.Table) -> timeline.Timeline:
-    return timeline.by_time(TableSource(table), "when", DAY)
+    source = TableSource(table)
+    return timeline.by_time(source, "when", DAY, timeline.read_dates(source, "when"))
 
 
 @settings(max_examples=12)

@@ -1,5 +1,6 @@
 """Tables are read once more, ahead of who counts them, and as what they hold."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,23 @@ from trimtab import errors
 from trimtab.domain.records import CodedTexts
 from trimtab.monitoring.columns import Asked, roles
 from trimtab.monitoring.reference import Meaning, read_known
-from trimtab.monitoring.sources import ArrowSource, TableSource, ahead, opened
-from trimtab.monitoring.timeline import by_time
+from trimtab.monitoring.sources import ArrowSource, Reader, TableSource, opened
+from trimtab.monitoring.timeline import by_time, read_dates
 
 
-def test_what_is_made_ahead_comes_in_its_order() -> None:
-    assert list(ahead(iter(range(1, 6)))) == [1, 2, 3, 4, 5]
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_made_ahead_comes_in_its_order(threads: int) -> None:
+    with Reader(threads) as reader:
+        assert list(reader.ahead(iter(range(1, 6)))) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_was_begun_and_failed_fails_when_it_is_asked_for(threads: int) -> None:
+    with Reader(threads) as reader:
+        asked = reader.begin(lambda: 1 // 0)
+        assert reader.begin(lambda: 1)() == 1
+        with pytest.raises(ZeroDivisionError):
+            asked()
 
 
 def test_what_fails_ahead_fails_where_it_would_be_used() -> None:
@@ -28,10 +40,11 @@ def test_what_fails_ahead_fails_where_it_would_be_used() -> None:
         yield 1
         raise ValueError("torn")
 
-    things = ahead(broken())
-    assert next(things) == 1
-    with pytest.raises(ValueError, match="torn"):
-        next(things)
+    with Reader(2) as reader:
+        things = reader.ahead(broken())
+        assert next(things) == 1
+        with pytest.raises(ValueError, match="torn"):
+            next(things)
 
 
 def test_a_reader_that_stops_early_leaves_no_thread_behind() -> None:
@@ -42,10 +55,11 @@ def test_a_reader_that_stops_early_leaves_no_thread_behind() -> None:
             made.append(number)
             yield number
 
-    reading = ahead(things())
-    assert next(reading) == 1
-    reading.close()  # type: ignore[attr-defined]
+    before = threading.active_count()
+    with Reader(2) as reader:
+        assert next(reader.ahead(things())) == 1
     assert len(made) == 2
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("dictionary", [True, False])
@@ -125,7 +139,8 @@ def test_rows_are_in_order_when_the_numbers_of_their_blocks_never_fall(
     since = np.datetime64("2026-01-01T00", "us")
     when = pa.array(since + np.array(hours).astype("timedelta64[h]"))
     table = pa.table({"when": when})
-    line = by_time(TableSource(table), "when", 86_400.0)
+    source = TableSource(table)
+    line = by_time(source, "when", 86_400.0, read_dates(source, "when"))
     assert line.ordered is ordered
 
 
