@@ -31,7 +31,7 @@ FEWEST_CUTS = 8
 
 
 LARGEST_TABLE = 2**20
-"""Places times numbers up to which all are counted in a table, instead of sorted."""
+"""Days times bins times numbers up to which all are counted in a table, instead of sorted."""
 
 
 class Ranked(NamedTuple):
@@ -72,15 +72,16 @@ def _ranked(values: Floats) -> tuple[Ints, Ints]:
 
 
 class Placed(NamedTuple):
-    """A place of each row, and how many rows each of them has."""
+    """The place of each row, bin by bin and day by day, and how many rows each has (days, bins)."""
 
     place: Ints
     n: Ints
 
     @classmethod
-    def of(cls, place: Ints, size: int) -> "Placed":
-        """Of `size` places."""
-        return cls(place, np.bincount(place, minlength=size))
+    def of(cls, day: Ints, bins: Ints, size: int) -> "Placed":
+        """Rows of days counted from 0, in `size` bins."""
+        place, days = day * size + bins, int(day.max(initial=0)) + 1
+        return cls(place, np.bincount(place, minlength=days * size).reshape(days, size))
 
 
 def varied(column: ColumnProfile) -> bool:
@@ -117,40 +118,54 @@ def build_sameness(
     rows = len(values[numbers[0]])
     some = np.arange(0, rows, -(-rows // MOST_ROWS))
     days = np.zeros(some.size, dtype=np.int64) if day is None else day[some]
-    count = int(days.max(initial=0)) + 1
-    placed = []
-    for column in columns:
-        bins, size = coarse_bins(column, values[column.name][some]), column.size
-        placed.append((Placed.of(bins, size), Placed.of(days * size + bins, count * size)))
+    placed = [
+        Placed.of(days, coarse_bins(column, values[column.name][some]), column.size)
+        for column in columns
+    ]
     shares = []
     for name in numbers:
         ranked = Ranked.of(np.asarray(values[name][some], dtype=np.float64), name in alone)
         found = [
-            _shares(ranked, *each)[: len(column.categories)]
+            _shares(ranked, each)[: len(column.categories)]
             for column, each in zip(columns, placed, strict=True)
         ]
         shares.append(tuple(np.concatenate(found).round(3).tolist()))
     return Sameness(numbers=tuple(numbers), parts=part_names(columns), shares=tuple(shares))
 
 
-def _shares(ranked: Ranked, whole: Placed, daily: Placed) -> Floats:
+def _shares(ranked: Ranked, placed: Placed) -> Floats:
     """Of each bin, the share of its commonest number in all its rows, or in a day where that is
     more."""
-    mode, n = modes(ranked, whole)
-    of_all = np.where(n >= FEWEST_ROWS, mode / np.maximum(n, 1), 1.0)
-    mode, n = modes(ranked, daily)
-    of_day = np.where(n >= FEWEST_OF_DAY, mode / np.maximum(n, 1), 0.0)
-    return np.asarray(np.maximum(of_all, of_day.reshape(-1, of_all.size).max(axis=0)))
+    mode, n = modes(ranked, placed)
+    share = mode / np.maximum(n, 1)
+    of_all = np.where(n[-1] >= FEWEST_ROWS, share[-1], 1.0)
+    of_day = np.where(n[:-1] >= FEWEST_OF_DAY, share[:-1], 0.0)
+    return np.asarray(np.maximum(of_all, of_day.max(axis=0)))
 
 
 def modes(ranked: Ranked, placed: Placed) -> tuple[Ints, Ints]:
-    """How often the commonest number comes at each place, and how many rows there hold any."""
-    size = placed.n.size
-    n = placed.n - np.bincount(placed.place[ranked.missing], minlength=size)
-    mode, codes = np.minimum(n, 1), placed.place[ranked.again] * ranked.size + ranked.rank
-    if 0 < size * ranked.size <= LARGEST_TABLE:
-        counts = np.bincount(codes, minlength=size * ranked.size)
-        return np.maximum(mode, counts.reshape(size, ranked.size).max(axis=1)), n
+    """How often the commonest number comes in each bin, and how many rows there hold any: of each
+    day, and in the last row of all days (days + 1, bins)."""
+    days, bins = placed.n.shape
+    gone = np.bincount(placed.place[ranked.missing], minlength=days * bins)
+    of_days = placed.n - gone.reshape(days, bins)
+    n = np.vstack([of_days, of_days.sum(axis=0)])
+    mode = np.minimum(n, 1)
+    if not ranked.size:
+        return mode, n
+    return np.maximum(mode, _often(ranked, placed)), n
+
+
+def _often(ranked: Ranked, placed: Placed) -> Ints:
+    """The same of numbers that come again."""
+    (days, bins), size = placed.n.shape, ranked.size
+    codes = placed.place[ranked.again] * size + ranked.rank
+    if days * bins * size <= LARGEST_TABLE:
+        counts = np.bincount(codes, minlength=days * bins * size).reshape(days, bins, size)
+        return np.vstack([counts.max(axis=2), counts.sum(axis=0).max(axis=1)])
     found, times = np.unique(codes, return_counts=True)
-    np.maximum.at(mode, found // max(ranked.size, 1), times)
-    return mode, n
+    daily = np.zeros(days * bins, dtype=np.int64)
+    np.maximum.at(daily, found // size, times)
+    whole = np.bincount(found % (bins * size), weights=times, minlength=bins * size)
+    most = whole.reshape(bins, size).max(axis=1).astype(np.int64)
+    return np.vstack([daily.reshape(days, bins), most])

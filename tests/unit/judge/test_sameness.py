@@ -80,20 +80,27 @@ def test_without_numbers_that_move_or_parts_nothing_is_told() -> None:
 @pytest.mark.parametrize("largest", [1, LARGEST_TABLE])
 @given(
     drawn=st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from([0.0, -0.0, 1.5, 2.5, np.nan, np.inf])),
+        st.tuples(
+            st.integers(0, 1),
+            st.integers(0, 2),
+            st.sampled_from([0.0, -0.0, 1.5, 2.5, np.nan, np.inf]),
+        ),
         max_size=30,
     )
 )
 def test_modes_are_those_of_a_count_of_each_number(
-    drawn: list[tuple[int, float]], largest: int
+    drawn: list[tuple[int, int, float]], largest: int
 ) -> None:
-    places = np.array([place for place, _ in drawn], dtype=np.int64)
-    ranked = Ranked.of(np.array([value for _, value in drawn], dtype=np.float64))
+    rows = [*drawn, (1, 0, np.nan)]
+    day, place = (np.array([row[at] for row in rows], dtype=np.int64) for at in range(2))
+    ranked = Ranked.of(np.array([value for _, _, value in rows], dtype=np.float64))
     with mock.patch.object(sameness, "LARGEST_TABLE", largest):
-        mode, n = modes(ranked, Placed.of(places, 3))
-    for place in range(3):
-        held = Counter(value for at, value in drawn if at == place and np.isfinite(value))
-        assert (mode[place], n[place]) == (max(held.values(), default=0), held.total())
+        mode, n = modes(ranked, Placed.of(day, place, 3))
+    for row, days in enumerate(({0}, {1}, {0, 1})):
+        for bin_ in range(3):
+            mine = [value for on, at, value in drawn if on in days and at == bin_]
+            held = Counter(value for value in mine if np.isfinite(value))
+            assert (mode[row, bin_], n[row, bin_]) == (max(held.values(), default=0), held.total())
 
 
 @pytest.mark.parametrize(
