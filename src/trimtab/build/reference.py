@@ -24,7 +24,7 @@ from trimtab.build.arrays import (
     tensor_values,
 )
 from trimtab.build.dialect import dialect
-from trimtab.build.memory import Array, floats
+from trimtab.build.memory import Array, absent, floats, viewed
 from trimtab.build.request import ReferenceData
 from trimtab.domain.names import Digest
 from trimtab.domain.release import DataManifest
@@ -161,7 +161,11 @@ def _read_npz(path: Path) -> pa.Table:
 
 def texts(values: Chunked) -> NDArray[np.object_]:
     """Labels or categories as text: numbers in their shortest form (`1`, not `1.0`)."""
-    return np.array(spelled(values).to_pylist(), dtype=object)
+    # One object for each text: what is made and compared later is made and compared once.
+    coded = spelled(values).dictionary_encode()
+    names = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    gone, places = absent(coded.indices), viewed(coded.indices)
+    return names.take(places if gone is None else np.where(gone, -1, places))
 
 
 def spelled(values: Chunked) -> Array:

@@ -326,13 +326,13 @@ def _shift(
     coarse = [_coarse(column) for column in columns]
     if "" in known.columns:
         coarse.append(_coarse_prediction(known.columns[""]))
-    bins = {column.name: coarse_bins(column, known.columns[column.name]) for column in coarse}
-    told = {c.name: told_beyond_chance(bins[c.name], c.size, left) for c in coarse}
+    bins = {c.name: (coarse_bins(c, known.columns[c.name]), c.size) for c in coarse}
+    told = told_beyond_chance(bins, left)
     chosen: list[Coarse] = []
     for column in sorted(coarse, key=lambda c: -told[c.name]):
         if sum(c.size for c in [*chosen, column]) <= FEATURES:
             chosen.append(column)
-    features = [(bins[c.name], c.size) for c in chosen]
+    features = [bins[c.name] for c in chosen]
     shares = np.hstack([np.bincount(each, minlength=size) for each, size in features]) / left.size
     ratio = DensityRatio.of_moments(shares, _joint(features) - np.outer(shares, shares))
     group = np.array(profile.group)[known.cell], max(profile.group) + 1
@@ -381,13 +381,16 @@ def _coarse_prediction(values: Column) -> Coarse:
     return Coarse(name="", cuts=tuple(above_values(quantile_cuts(known, 10), known).tolist()))
 
 
-def told_beyond_chance(bins: Ints, size: int, left: Floats) -> float:
-    """Variance of the outcome that the bins explain, beyond what chance would."""
-    rows = np.bincount(bins, minlength=size)
-    sums = np.bincount(bins, left - left.mean(), minlength=size)
-    present = rows > 0
-    explained = float((sums[present] ** 2 / rows[present]).sum()) / left.size
-    return explained - (int(present.sum()) - 1) * float(left.var()) / left.size
+def told_beyond_chance(columns: Mapping[str, Places], left: Floats) -> dict[str, float]:
+    """Variance of the outcome that the bins of each column explain, beyond what chance would."""
+    apart, variance = left - left.mean(), float(left.var())
+    told: dict[str, float] = {}
+    for name, (bins, size) in columns.items():
+        rows, sums = (np.bincount(bins, each, minlength=size) for each in (None, apart))
+        present = rows > 0
+        explained = float((sums[present] ** 2 / rows[present]).sum()) / left.size
+        told[name] = explained - (int(present.sum()) - 1) * variance / left.size
+    return told
 
 
 class Day(NamedTuple):
@@ -417,15 +420,17 @@ def metric_gaps(
     profile: EstimateProfile, days: list[Day], chances: Floats
 ) -> list[tuple[str, Gaps]]:
     """Realised metrics of days beside their estimates, by the chances without each fold (F, C)."""
+    cells = []
+    for day in days:
+        without = chances[day.fold]
+        share = np.divide(day.hits, day.rows, out=without.copy(), where=day.rows > 0.0)
+        both = without, np.clip(share, 0.0, 1.0)
+        cells.append([cells_at(profile, day.rows, each) for each in both])
     made: list[tuple[str, Gaps]] = []
     for metric in profile.metrics:
         apart, chance = [], []
-        for day in days:
-            without = chances[day.fold]
-            usual = expected(profile, cells_at(profile, day.rows, without), metric)
-            share = np.divide(day.hits, day.rows, out=without.copy(), where=day.rows > 0.0)
-            came = cells_at(profile, day.rows, np.clip(share, 0.0, 1.0))
-            real = expected(profile, came, metric)
+        for told in cells:
+            usual, real = (expected(profile, each, metric) for each in told)
             if usual is not None and real is not None:
                 apart.append(real.value - usual.value)
                 chance.append(usual.variance)

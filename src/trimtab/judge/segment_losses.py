@@ -50,13 +50,13 @@ class LostRows:
 def build_segment_losses(inputs: Sequence[ColumnProfile], rows: LostRows) -> SegmentLosses:
     """The segments of a reference that have rows enough, by column."""
     coarse = [segmented(column) for column in inputs if not column.view]
-    places = {each.name: coarse_bins(each, rows.columns[each.name]) for each in coarse}
+    bins = {each.name: (coarse_bins(each, rows.columns[each.name]), each.size) for each in coarse}
     micros = np.rint(rows.loss * MICRO), np.rint(rows.expected * MICRO)
-    told = {c.name: told_beyond_chance(places[c.name], c.size, rows.loss) for c in coarse}
+    told = told_beyond_chance(bins, rows.loss)
     columns: list[Coarse] = []
     segments: list[SegmentProfile] = []
     for column in sorted(coarse, key=lambda each: -told[each.name]):
-        found = _segments(len(columns), places[column.name], column.size, (rows.day, *micros))
+        found = _segments(len(columns), *bins[column.name], (rows.day, *micros))
         if len(found) > 1 and len(columns) < MOST_COLUMNS:
             columns.append(column)
             segments += found

@@ -135,6 +135,7 @@ class Lexicon:
 
     def __init__(self) -> None:
         self._known: Array | None = None
+        self._last: tuple[Array, Coded] | None = None
 
     def placed(self, given: Coded) -> Coded:
         """The same texts by their places in the list, which grows as new ones come."""
@@ -142,14 +143,22 @@ class Lexicon:
             self._known = given.texts
         if len(given.texts) > MOST_REMEMBERED or self._known.equals(given.texts):
             return given
-        known, place = self._known, _among(self._known, given.texts)
+        # Several batches of a file share their list.
+        if self._last is None or not self._last[0].equals(given.texts):
+            self._last = given.texts, self._listed(self._known, given.texts)
+        listed = self._last[1]
+        return Coded(listed.texts, listed.places.take(given.places))
+
+    def _listed(self, known: Array, texts: Array) -> Coded:
+        """The texts of a batch, and behind them a missing one, by their places among those that
+        are known with them."""
+        place = _among(known, texts)
         if place.null_count:
-            known = pa.concat_arrays([known, given.texts.filter(place.is_null())])
-            place = _among(known, given.texts)
+            known = pa.concat_arrays([known, texts.filter(place.is_null())])
+            place = _among(known, texts)
         # A list that grew too long begins again with the texts of this batch.
-        self._known = known if len(known) <= MOST_REMEMBERED else given.texts
-        table = np.append(viewed(place), len(known)).astype(np.int32)
-        return Coded(known, table.take(given.places))
+        self._known = known if len(known) <= MOST_REMEMBERED else texts
+        return Coded(known, np.append(viewed(place), len(known)).astype(np.int32))
 
 
 def _among(known: Array, texts: Array) -> Array:
