@@ -41,7 +41,7 @@ from trimtab.gateway.raw_inputs import RAW
 from trimtab.gateway.tables import inputs_of_table
 from trimtab.gateway.tensors import inputs_of
 from trimtab.gateway.values import Inputs
-from trimtab.gateway.wire import predict_frame, result_values
+from trimtab.gateway.wire import Results, predict_frame
 from trimtab.worker.frames import Decoder, FrameError, Kind, encode_tensors, tensors_of
 from trimtab.worker.tensors import tensor_of
 
@@ -297,8 +297,10 @@ def _worker_frames(data: bytes) -> None:
                 with contextlib.suppress(FrameError):
                     tensors_of(frame, *fields)
             for plan in PLANS:
+                results = Results(plan)
                 with contextlib.suppress(FrameError):
-                    result_values(plan, frame, 2)
+                    results.values(frame, 2)
+                    results.values(frame, 2)
 
 
 def _sized(prefix: bytes, *parts: bytes) -> bytes:

@@ -180,7 +180,7 @@ class Batch:
                 calls, starts = found.setdefault(route, ([], []))
             calls.append(call)
             starts.append(start)
-        alone = len(found) == 1 and sum(len(calls) for calls, _ in found.values()) == len(self.sent)
+        alone = len(found) == 1 and len(calls) == len(self.sent)
         matrix = self.matrix if alone else None
         return [
             Together(calls, starts, Columns.of(calls), matrix) for calls, starts in found.values()

@@ -123,15 +123,13 @@ class Dispatcher:
         """Every call of a batch was answered."""
         now = time.monotonic()
         for together in batch.answered():
-            self._deadlines.clear_all(together.calls)
             for call in together.calls:
                 call.done = True
             self._recorder.add_answered(together, values, timing, now)
             if batch.lane != "shadow":
                 self._answer(together, values)
             encode = (time.monotonic() - now) / len(together.calls)
-            observe = partial(self._layers.observe, together, batch.lane, timing, (now, encode))
-            self._recorder.then(observe)
+            self._recorder.then(partial(self._left, together, batch.lane, timing, (now, encode)))
 
     def alone(self) -> None:
         """No other answer of the release is to be expected soon: this one waits for no company."""
@@ -283,8 +281,8 @@ class Dispatcher:
 
     def _queue_ready(self, _: float) -> None:
         ready, self._ready = self._ready, []
-        for _alike, alike in groupby(ready, _way):
-            calls = list(alike)
+        ways = [ready] if len(ready) == 1 else [list(alike) for _, alike in groupby(ready, _way)]
+        for calls in ways:
             try:
                 self._queue(calls)
             except Exception as error:  # a bug must cost those whom it is about, not the others
@@ -370,13 +368,20 @@ class Dispatcher:
             return
         self._attempt(call)
 
+    def _left(
+        self, together: Together, lane: str, timing: Timing, answered: tuple[float, float]
+    ) -> None:
+        """The answers have left: what nobody waits for is done only now."""
+        self._deadlines.clear_all(together.calls)
+        if lane != "shadow":
+            first, modes = together.calls[0], together.columns.mode
+            for mode in set(modes):
+                labels = (first.route.name, first.plan.name, mode, first.lane, "200")
+                self._meter.count(telemetry.REQUESTS, labels, modes.count(mode))
+        self._layers.observe(together, lane, timing, answered)
+
     def _answer(self, together: Together, values: list[OutputValues]) -> None:
         calls = together.calls
-        first = calls[0]
-        modes = [call.mode for call in calls]
-        for mode in set(modes):
-            labels = (first.route.name, first.plan.name, mode, first.lane, "200")
-            self._meter.count(telemetry.REQUESTS, labels, modes.count(mode))
         answers: list[Send] = []
         for call, start in zip(calls, together.starts, strict=True):
             if call.client.gone:
@@ -387,7 +392,7 @@ class Dispatcher:
                 self._log.error("answer.failed", request_id=call.request_id, error=repr(error))
                 answers.append(call.caller.refuse(call, internal(call.request_id)))
         self._recorder.then(*answers)
-        if first.route.shadows:
+        if calls[0].route.shadows:
             for call in calls:
                 self._shadow(call)
 

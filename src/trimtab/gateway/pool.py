@@ -26,7 +26,7 @@ from trimtab.gateway.plan import Plan
 from trimtab.gateway.retries import RetryBudget
 from trimtab.gateway.schedule import Limits, Refusal, Schedule, Turn
 from trimtab.gateway.values import OutputValues
-from trimtab.gateway.wire import predict_frame, result_values
+from trimtab.gateway.wire import Results, predict_frame
 from trimtab.worker.frames import Frame, FrameError, Kind
 
 WORKER_GRACE = 0.5
@@ -94,6 +94,7 @@ class Pool:
         self._texts = tuple(c.position for c in plan.columns if c.family == "text")
         self._attempts = attempts
         self._log = log
+        self._results = Results(plan)
         self._links: dict[str, Link] = {}
         self._idle: deque[Link] = deque()
         self._in_flight: dict[Link, deque[Batch]] = {}
@@ -405,7 +406,7 @@ class Pool:
     def _result(self, link: Link, batch: Batch, frame: Frame) -> None:
         now = time.monotonic()
         try:
-            values = result_values(self.plan, frame, batch.rows)
+            values = self._results.values(frame, batch.rows)
             header = frame.header
             timing = Timing(float(header["features_seconds"]), float(header["model_seconds"]))
             waited = now - float(header.get("ended_at", now))

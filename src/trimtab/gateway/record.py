@@ -1,7 +1,7 @@
 """The request log of one gateway: attempts are spooled before their answers leave."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from operator import sub
 from typing import Any, TypeVar, cast
@@ -15,7 +15,7 @@ from trimtab.gateway.call import Call
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.plan import Plan
-from trimtab.gateway.values import Inputs, OutputValues, packed
+from trimtab.gateway.values import Inputs, OutputValues, packed, packer
 from trimtab.ports.logsink import (
     Answered,
     Attempts,
@@ -110,27 +110,26 @@ class Recorder:
     def commit(self) -> None:
         """One write for all new attempts, then the answers that waited for it."""
         self._scheduled = False
-        if self._attempts:
-            self._spool()
+        attempts, self._attempts = self._attempts, {}
+        spooled = not attempts or self._spool(attempts)
         answers, self._answers = self._answers, []
         for answer in answers:
             try:
                 answer()
             except Exception as error:  # one client's connection must not cost the others' answers
                 self._log.error("answer.failed", error=repr(error))
+        for schema, some in attempts.items():
+            metric = telemetry.LOG_ROWS if spooled else telemetry.LOG_DROPPED
+            self._meter.count(metric, (schema.deployment,), sum([_rows(each) for each in some]))
 
-    def _spool(self) -> None:
+    def _spool(self, attempts: Mapping[LogSchema, Sequence[Attempts]]) -> bool:
         """What a disk refuses or no record holds costs rows, which are counted, and no answer."""
-        attempts, self._attempts = self._attempts, {}
-        metric = telemetry.LOG_ROWS
         try:
             self._sink.spool(list(attempts.items()))
         except (OSError, TypeError, ValueError) as error:
             self._log.error("log.spool_failed", error=str(error))
-            metric = telemetry.LOG_DROPPED
-        for schema, some in attempts.items():
-            rows = sum([_rows(each) for each in some])
-            self._meter.count(metric, (schema.deployment,), rows)
+            return False
+        return True
 
 
 def _rows(attempts: Attempts) -> int:
@@ -173,11 +172,12 @@ def _answered(
     now: float,
 ) -> Answered:
     of, first = together.columns, together.calls[0]
+    pack = packer(len(of.rows))
     return Answered(
         list(of.request_id),
         list(of.rows),
-        packed(of.event_time),
-        packed(of.received_at),
+        pack(*of.event_time),
+        pack(*of.received_at),
         _once(of.mode),
         _once(of.lane),
         first.route.rollout,
@@ -187,9 +187,9 @@ def _answered(
         _once([not shadow for shadow in of.shadow]) if any(of.shadow) else True,
         Outcome.OK,
         first.worker,
-        packed(list(map(sub, of.sent_at, of.queued_at))),
+        pack(*map(sub, of.sent_at, of.queued_at)),
         timing.model,
-        packed([now - started for started in of.started_at]),
+        pack(*[now - started for started in of.started_at]),
         together.matrix or _inputs(first.plan, schema, [i for i in of.inputs if i is not None]),
         _keys(together.calls) if first.route.key is not None else None,
         [_output(each, together) for each in values],

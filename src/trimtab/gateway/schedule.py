@@ -182,13 +182,13 @@ class Schedule:
         A call that finds its lane empty and a worker for it is tried whatever it is thought to
         cost, so that an estimate that is too high corrects itself.
         """
-        left = due - now
-        if lane is self._realtime and self._ample(coming, left * _CONFIDENCE, now):
-            return None
         crew = self.crew_of(lane.name)
         if not crew.cost.known or not crew.taking:
             return None
         if coming[0] == 1 and self._untried(lane, crew):
+            return None
+        left = due - now
+        if lane is self._realtime and self._ample(coming, left * _CONFIDENCE, now):
             return None
         seconds = 2 * self._lag + self._finish(lane, coming, left, now)
         return Refusal(Shed.DEADLINE, seconds) if seconds > left * _CONFIDENCE else None
@@ -230,7 +230,7 @@ class Schedule:
         """What a worker gets, or None. What an idle worker is given is not held to be late."""
         crew, batch = turn.crew, None
         if self._realtime.requests and not crew.batch:
-            batch = self._whole(self._realtime, self._realtime_rows(), turn)
+            batch = self._whole(self._realtime, self._realtime_rows(turn), turn)
         if batch is None and self._parts_allowed(turn):
             for lane in self._parted(crew):
                 batch = batch or self._part(lane, self._part_rows(turn.now, crew), turn)
@@ -240,7 +240,7 @@ class Schedule:
         """Realtime calls for a worker that is busy with a part, to be gone on with at once."""
         if not self._realtime.requests:
             return None
-        batch = self._whole(self._realtime, self._realtime_rows(), turn)
+        batch = self._whole(self._realtime, self._realtime_rows(turn), turn)
         if batch is not None:
             batch.behind = part
             batch.reason = "behind" if batch.reason == "freed" else batch.reason
@@ -332,8 +332,10 @@ class Schedule:
         lane.remove(call)
         where.append(call)
 
-    def _realtime_rows(self) -> int:
+    def _realtime_rows(self, turn: Turn) -> int:
         """Rows of the next realtime batch, by the time that its first call was given."""
+        if self._realtime.requests == 1 and not turn.freed:
+            return self._limits.batch_rows  # whatever a lone call holds, it goes alone and at once
         call = next(iter(self._realtime))
         return self._rows_in(call.due - call.queued_at)
 

@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 Bytes = bytes | bytearray | memoryview
@@ -79,10 +80,6 @@ class Tensor(NamedTuple):
         """Number of elements."""
         return math.prod(self.shape)
 
-    def described(self) -> dict[str, Any]:
-        """The entry of this tensor in a header's list."""
-        return described(self.name, self.datatype, self.shape, len(self.data))
-
 
 class Frame(NamedTuple):
     """A decoded frame. `body` is a view of what was received: it stays valid with the frame."""
@@ -118,16 +115,29 @@ def aligned(header: bytes) -> bytes:
 
 
 def encode_tensors(
-    kind: Kind, header: Mapping[str, Any], tensors: Mapping[str, Sequence[Tensor]]
+    kind: Kind, header: Mapping[str, Any] | bytes, tensors: Mapping[str, Sequence[Tensor]]
 ) -> list[Bytes]:
-    """A frame with lists of tensors: `tensors` maps a header field (`inputs`) to its list."""
-    lists = {field: [tensor.described() for tensor in each] for field, each in tensors.items()}
-    chunks = [tensor.data for each in tensors.values() for tensor in each]
-    return encode(kind, {**header, **lists}, chunks)
+    """A frame with lists of tensors: `tensors` maps a header field (`inputs`) to its list.
+
+    `header`, of one field at least, may be JSON that is already encoded.
+    """
+    text = header if isinstance(header, bytes) else dumped(header)
+    chunks: list[Bytes] = []
+    for field, each in tensors.items():
+        listed = _listed(tuple([(*tensor[:3], len(tensor.data)) for tensor in each]))
+        text = b'%b,"%b":%b}' % (text[:-1], field.encode(), listed)
+        chunks += [tensor.data for tensor in each]
+    return encode(kind, text, chunks)
 
 
-def dumped(header: Mapping[str, Any]) -> bytes:
-    """A header as compact JSON."""
+@lru_cache(maxsize=1024)
+def _listed(tensors: tuple[tuple[str, str, tuple[int, ...], int], ...]) -> bytes:
+    """The JSON of a header's list: what is sent is described alike time and again."""
+    return dumped([described(*tensor) for tensor in tensors])
+
+
+def dumped(header: Mapping[str, Any] | list[Any]) -> bytes:
+    """A header, or a part of one, as compact JSON."""
     return _encode_header(header).encode()
 
 
@@ -177,7 +187,7 @@ def decode_texts(data: Bytes, count: int) -> list[str | None]:
     Raises `FrameError` when the bytes hold another number of elements or are not UTF-8.
     """
     view = bytes(data)
-    if (alike := _texts_alike(view, count)) is not None:
+    if count > 1 and (alike := _texts_alike(view, count)) is not None:
         return alike
     values: list[str | None] = []
     offset = 0

@@ -34,7 +34,10 @@ from .replay import Replay
 from .tracing import within
 from .watchdog import patience, prepare
 
+_RESULT = b'{"id":%d,"rows":%d,"features_seconds":%a,"model_seconds":%a,"ended_at":%a}'
+_WANTED: Mapping[Kind, tuple[str, ...]] = {Kind.PREDICT: ("id", "rows"), Kind.PING: ("id",)}
 _PIECE = 256 * 1024
+_MOST_BUFFERS = 64
 _MOST_WAITING = 256
 _MOST_UNSENT = 64 * 1024 * 1024
 _QUIET_SECONDS = 0.5
@@ -56,8 +59,8 @@ class Connection:
     gone: bool = False
 
     def send(self, buffers: list[Bytes]) -> None:
-        """Keep the buffers and write as much as the kernel takes now."""
-        kept = [memoryview(each) for each in buffers if len(each)]
+        """Write as much of the buffers as the kernel takes now, and keep the rest."""
+        kept = [each for each in buffers if len(each)]
         self.unsent.extend(kept)
         self.unsent_bytes += sum(map(len, kept))
         self.flush()
@@ -66,7 +69,7 @@ class Connection:
         """Write what is unsent; a peer that is gone makes the connection `gone`."""
         try:
             while self.unsent:
-                self._sent(self.sock.sendmsg(list(islice(self.unsent, 64))))
+                self._sent(self.sock.sendmsg(islice(self.unsent, _MOST_BUFFERS)))
         except BlockingIOError:
             pass
         except OSError:
@@ -231,7 +234,8 @@ class Server:
         connection.waiting -= 1
         if connection.gone:
             return
-        connection.send(self._answered(frame, received))
+        with patience(frame.header.get("patience")):
+            connection.send(self._answered(frame, received))
         self._watch(connection)
 
     def _answered(self, frame: Frame, received: float) -> list[Bytes]:
@@ -240,12 +244,11 @@ class Server:
             return encode(Kind.PONG, {"id": header["id"]})
         try:
             _check_deadline(header, received)
-            with patience(header.get("patience")):
-                traces = header.get("traces")
-                if not traces:
-                    return self._predicted(frame)
-                with within(traces):
-                    return self._predicted(frame)
+            traces = header.get("traces")
+            if not traces:
+                return self._predicted(frame)
+            with within(traces):
+                return self._predicted(frame)
         except StageFailure as failure:
             fields = {"id": header["id"], "stage": failure.stage, "message": str(failure)}
             return encode(Kind.FAILURE, fields)
@@ -257,15 +260,10 @@ class Server:
         except FrameError as error:
             raise StageFailure("input", str(error)) from error
         answer = self._model.predict(inputs, rows)
-        fields = {
-            "id": frame.header["id"],
-            "rows": rows,
-            "features_seconds": answer.features_seconds,
-            "model_seconds": answer.model_seconds,
-            "ended_at": time.monotonic(),
-        }
+        spent = answer.features_seconds, answer.model_seconds
+        header = _RESULT % (frame.header["id"], rows, *spent, time.monotonic())
         try:
-            return encode_tensors(Kind.RESULT, fields, {"outputs": answer.outputs})
+            return encode_tensors(Kind.RESULT, header, {"outputs": answer.outputs})
         except FrameError as error:
             raise StageFailure("output", str(error)) from error
 
@@ -302,11 +300,12 @@ def listen(path: Path) -> socket.socket:
 
 def _check_request(frame: Frame) -> None:
     """A frame that breaks the protocol ends its connection, for no answer could be matched."""
-    wanted = {Kind.PREDICT: ("id", "rows"), Kind.PING: ("id",)}.get(frame.kind)
+    wanted = _WANTED.get(frame.kind)
     if wanted is None:
         raise FrameError(f"a worker is not sent {frame.kind.name}")
-    if not all(isinstance(frame.header.get(name), int) for name in wanted):
-        raise FrameError(f"a {frame.kind.name} needs {' and '.join(wanted)}")
+    for name in wanted:
+        if not isinstance(frame.header.get(name), int):
+            raise FrameError(f"a {frame.kind.name} needs {' and '.join(wanted)}")
 
 
 def _check_deadline(header: Mapping[str, Any], received: float) -> None:

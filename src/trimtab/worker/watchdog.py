@@ -21,7 +21,8 @@ class patience:  # noqa: N801 - used as a statement, and a generator costs a mic
     """End the process unless the block ends within `seconds`; anything but a number is for ever.
 
     Call `prepare` first. Code of a release that limits its own time by SIGALRM, as some libraries
-    do, leaves a handler of its own behind, which would let the next request hang."""
+    do, leaves a handler of its own behind, which would let the next request hang: that is looked at
+    when the answer has left."""
 
     __slots__ = ("_seconds",)
 
@@ -29,12 +30,12 @@ class patience:  # noqa: N801 - used as a statement, and a generator costs a mic
         self._seconds = seconds if isinstance(seconds, int | float) else None
 
     def __enter__(self) -> None:
-        if self._seconds is None:
-            return
-        if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
-            prepare()
-        signal.setitimer(signal.ITIMER_REAL, max(self._seconds, 0.001))
+        if self._seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(self._seconds, 0.001))
 
     def __exit__(self, *_: object) -> None:
-        if self._seconds is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._seconds is None:
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
+            prepare()

@@ -10,8 +10,10 @@ from tests.unit.gateway.scenarios import STABLE, run, score, times, worker
 from tests.unit.gateway.support import request
 
 from trimtab.backends.spool import SpoolLog
+from trimtab.domain import telemetry
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.layers import Layers
+from trimtab.gateway.metrics import Meter
 from trimtab.gateway.schedule import Schedule
 
 
@@ -54,11 +56,22 @@ def test_a_lone_answer_leaves_before_anything_is_learned_from_it(
     for owner, name in ((Exchange, "respond"), (Layers, "observe"), (Schedule, "learn")):
         monkeypatch.setattr(owner, name, noting(name, getattr(owner, name)))
     monkeypatch.setattr(SpoolLog, "spool", noting("log", SpoolLog.spool))
+    count = Meter.count
+
+    def counting(
+        meter: Meter, metric: telemetry.Metric, labels: tuple[str, ...], by: int = 1
+    ) -> None:
+        if by and metric in (telemetry.REQUESTS, telemetry.LOG_ROWS):
+            done.append(metric.name)
+        count(meter, metric, labels, by)
+
+    monkeypatch.setattr(Meter, "count", counting)
 
     async def scenario() -> None:
         await worker(tmp_path, 1, times(2))
         async with running(tmp_path, STABLE) as it:
             assert score(await it.infer(request([1.0]))) == 2.0
-            assert done == ["log", "respond", "observe", "learn"]
+            answered = [telemetry.REQUESTS.name, "observe", telemetry.LOG_ROWS.name]
+            assert done == ["log", "respond", *answered, "learn"]
 
     run(scenario)

@@ -80,6 +80,16 @@ def test_tensor_lists_are_split_in_the_order_of_their_fields() -> None:
     assert (outputs[0].shape, bytes(outputs[0].data)) == ((2,), y.data)
 
 
+def test_tensors_are_described_as_they_are_each_time_beside_an_encoded_header() -> None:
+    for data in (b"12345678", b"1234567812345678", b"12345678"):
+        tensor = Tensor("x", "FP64", (len(data) // 8,), data)
+        sent = joined(frames.encode_tensors(Kind.RESULT, b'{"id":7}', {"outputs": [tensor]}))
+        (frame,) = frames.decode_all(sent)
+        assert frame.header["id"] == 7
+        assert frame.header["outputs"] == [frames.described("x", "FP64", tensor.shape, len(data))]
+        assert bytes(frame.body) == data
+
+
 @pytest.mark.parametrize(
     "entry",
     [
