@@ -118,7 +118,7 @@ class Schedule:
     @property
     def waiting(self) -> bool:
         """Whether anything waits in any lane."""
-        return len(self) > 0
+        return bool(self._realtime.requests or self._batch.requests or self._shadow.requests)
 
     def crew_of(self, lane: str) -> Crew:
         """Who takes work of a lane. Batch work is for everybody while none of its own workers
@@ -207,10 +207,11 @@ class Schedule:
         meanwhile: a batch that is larger by what waits in its sockets saves more than it delays.
         It is gathered while there is more to read, at most for the time of `_GATHERED` batches.
         """
+        if not self._waited or not self.crew.cost.known:
+            return False
         fixed = self.crew.cost.fixed
         return (
-            self.crew.cost.known
-            and self._waited > _BEHIND * fixed
+            self._waited > _BEHIND * fixed
             and since < _GATHERED * fixed
             and 0 < self._realtime.requests < self._limits.batch_requests
         )

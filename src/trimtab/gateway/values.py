@@ -161,7 +161,7 @@ class OutputValues:
 
     def written(self, start: int, rows: int) -> bytes:
         """Some rows as the elements of an array in JSON."""
-        if rows * self.output.width != 1 or self.rows > WRITTEN_TOGETHER:
+        if rows * self.output.width != 1 or not 1 < self.rows <= WRITTEN_TOGETHER:
             return _encode_json(self.of(start, rows))[1:-1]
         self.singles = _encode_lines(self.flat).split(b"\n")
         return self.singles[start]
