@@ -113,6 +113,27 @@ def scope(signal: str) -> dict[str, str]:
     return {"column": column} if column and of not in METRICAL else {}
 
 
+NAMING = ("column", "or")
+"""In the scope of a verdict, the column that it is about, and another one where it is about one of
+two of which it is not known which."""
+
+
+def either(columns: tuple[str, ...]) -> dict[str, str]:
+    """The scope of a verdict on one column, or on one of two of which it is not known which."""
+    return dict(zip(NAMING, columns, strict=False))
+
+
+def named(columns: tuple[str, ...]) -> str:
+    """One column, or one of two, in words."""
+    return " or ".join(columns)
+
+
+def columns(verdict: Verdict) -> tuple[str, ...]:
+    """The column that a verdict is about, or two of which it is one; none where it is of rows."""
+    names = (verdict.scope.get(key) for key in NAMING)
+    return tuple(name for name in names if name is not None)
+
+
 def _judged(signal: str, watch: Watch, release: str, subject: Subject) -> Verdict:
     since, shown = watch.since, watch.history[-LATELY:]
     if since is not None:

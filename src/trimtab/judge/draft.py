@@ -132,7 +132,8 @@ class Draft:
         self._effects.append(effect)
 
     def decision(self) -> Decision:
-        """The finished decision, with one message for each incident that opened or closed."""
+        """The finished decision, with one message for each incident that opened or closed; a note
+        is told of once it is more than that."""
         return Decision(tuple(self._entries), (*self._effects, *self._messages()))
 
     def _messages(self) -> tuple[e.Effect, ...]:
@@ -144,6 +145,8 @@ class Draft:
                     newest[incident.id] = incident
                     changed[incident.id] = "opened"
                 case e.IncidentUpdated(incident=incident):
+                    if newest[incident.id].tier == "note" != incident.tier:
+                        changed[incident.id] = "opened"
                     newest[incident.id] = incident
                 case e.IncidentClosed(incident=gone, clock=clock):
                     newest[gone] = msgspec.structs.replace(newest[gone], closed_at=clock)

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from trimtab.domain.names import short
 from trimtab.domain.verdicts import Incident, Tier, Verdict
 from trimtab.judge.budget import TIMES
 from trimtab.judge.causes.case import Case, Trouble, began
 from trimtab.judge.describe import group
 from trimtab.judge.diagnose import diagnose
+from trimtab.judge.folds import folded
 from trimtab.judge.reports import MonitorReport
 from trimtab.judge.said import Verdicts
 
@@ -34,6 +37,9 @@ KINDS = {
 }
 """Kind of the incident that a group of signals belongs to."""
 
+HOST = "upstream"
+"""The kind of incident that others may turn out to be part of."""
+
 ORDER: tuple[Tier, ...] = ("page", "ticket", "note")
 
 
@@ -45,19 +51,28 @@ def reconcile(
     ours = [incident for incident in open_incidents if incident.release == case.release]
     known = {kind_of(incident): incident for incident in ours if kind_of(incident)}
     wanted = _grouped(told.bad, known)
+    moved = _fold(case, wanted, known)
     opened: list[Incident] = []
     updated: list[Incident] = []
     for kind, bad in wanted.items():
         if kind in known and not any(KINDS[group(verdict.signal)] == kind for verdict in bad):
             # What is left of an incident keeps it open, and says nothing new of it.
             continue
-        made = _incident(kind, case, bad, told, known.get(kind), len(opened))
+        before = _without(known.get(kind), moved.get(kind, frozenset()))
+        made = _incident(Trouble(kind, case, bad, told), before, len(opened))
         if kind not in known:
             opened.append(made)
         elif _differs(made, known[kind]):
             updated.append(made)
     closed = tuple(incident.id for kind, incident in known.items() if kind not in wanted)
-    return MonitorReport(told, tuple(opened), tuple(updated), closed)
+    ids = {kind: incident.id for kind, incident in known.items()}
+    host = next((each.id for each in opened if kind_of(each) == HOST), ids.get(HOST, ""))
+    folded = {
+        ids[kind]: host
+        for kind, signals in moved.items()
+        if kind in known and kind not in wanted and signals & {*known[kind].signals}
+    }
+    return MonitorReport(told, tuple(opened), tuple(updated), closed, folded)
 
 
 def kind_of(incident: Incident) -> str:
@@ -85,20 +100,43 @@ def _grouped(every: Sequence[Verdict], known: dict[str, Incident]) -> dict[str, 
     return wanted
 
 
-def _incident(
-    kind: str,
-    case: Case,
-    bad: Sequence[Verdict],
-    every: Verdicts,
-    known: Incident | None,
-    earlier: int,
-) -> Incident:
-    diagnosis = diagnose(Trouble(kind, case, bad, every))
+def _fold(
+    case: Case, wanted: dict[str, list[Verdict]], known: dict[str, Incident]
+) -> dict[str, frozenset[str]]:
+    """Make what a broken feed explains part of its incident; say by kind which signals it was. A
+    page that went out before stays what it is."""
+    every = [verdict for bad in wanted.values() for verdict in bad]
+    taken = {verdict.signal for verdict in folded(case, every, known.get(HOST))}
+    moved = {}
+    for kind in ("quality", "drift"):
+        apart = kind == "quality" and kind in known and known[kind].tier == "page"
+        mine = [] if apart else [each for each in wanted.get(kind, []) if each.signal in taken]
+        if not mine:
+            continue
+        wanted.setdefault(HOST, []).extend(mine)
+        rest = [each for each in wanted.pop(kind) if each.signal not in taken]
+        wanted |= {kind: rest} if rest else {}
+        moved[kind] = frozenset(each.signal for each in mine)
+    return moved
+
+
+def _without(incident: Incident | None, gone: frozenset[str]) -> Incident | None:
+    """An incident without signals that belong to another one now."""
+    if incident is None or not gone:
+        return incident
+    kept = tuple(signal for signal in incident.signals if signal not in gone)
+    return msgspec.structs.replace(incident, signals=kept)
+
+
+def _incident(trouble: Trouble, known: Incident | None, earlier: int) -> Incident:
+    kind, case, bad = trouble.kind, trouble.case, trouble.bad
+    diagnosis = diagnose(trouble)
     name = f"{case.deployment}-{short(case.release)}-{kind}"
     first = began(bad, case)
     tiers = [verdict.tier for verdict in bad] + ([] if known is None else [known.tier])
     tier = min(tiers, key=ORDER.index)
-    loudest = max(bad, key=lambda verdict: verdict.evidence_log10 - verdict.threshold_log10)
+    said = [verdict for verdict in bad if KINDS[group(verdict.signal)] in (kind, "quality")]
+    loudest = max(said, key=lambda verdict: verdict.evidence_log10 - verdict.threshold_log10)
     return Incident(
         id=f"{name}-{case.opened + earlier + 1}" if known is None else known.id,
         deployment=case.deployment,

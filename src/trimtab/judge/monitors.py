@@ -53,6 +53,7 @@ class Monitors:
         self._target = target
         made = [family.of(target) for family in FAMILIES]
         self._families: list[Family[Any, Any]] = [family for family in made if family is not None]
+        self._related = target.related
         self._opened = 0
         self.notes: tuple[str, ...] = ()
 
@@ -178,11 +179,12 @@ class Monitors:
             replays.verdicts(self.release, surroundings),
         ]
         verdicts = Verdicts(entry for each in told for entry in Verdicts(each).entries)
-        report = incidents.reconcile(self._case(clock, surroundings), verdicts, open_incidents)
+        case = self._case(clock, surroundings, breaks.mended)
+        report = incidents.reconcile(case, verdicts, open_incidents)
         self._opened += len(report.opened)
         return report
 
-    def _case(self, clock: float, surroundings: Surroundings) -> Case:
+    def _case(self, clock: float, surroundings: Surroundings, mended: float | None) -> Case:
         target, quality = self._target, self._quality()
         return Case(
             deployment=target.spec.name,
@@ -196,6 +198,8 @@ class Monitors:
             labels="labels are not watched" if quality is None else quality.labels,
             opened=self._opened,
             false_alarms=target.spec.monitor.false_alarms_per_year,
+            related=self._related,
+            mended=mended,
         )
 
     def _quality(self) -> Quality | None:

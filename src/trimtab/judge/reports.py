@@ -1,7 +1,7 @@
 """What the monitors and the guard hand to `decide`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from trimtab.domain.verdicts import Incident, Shown, Verdict, Word
 
@@ -61,9 +61,11 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class MonitorReport:
-    """The monitors' verdicts and what they mean for incidents. `closed` holds incident ids."""
+    """The monitors' verdicts and what they mean for incidents. `closed` holds incident ids, those
+    included that are no longer one of their own: `folded` says which other one they are part of."""
 
     verdicts: Sequence[Verdict]
     opened: tuple[Incident, ...] = ()
     updated: tuple[Incident, ...] = ()
     closed: tuple[str, ...] = ()
+    folded: Mapping[str, str] = field(default_factory=dict)

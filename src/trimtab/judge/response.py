@@ -89,10 +89,21 @@ def start_run(spec: DeploymentSpec, run: str, clock: float) -> e.StartRun:
 def respond(draft: Draft) -> None:
     """Take in what the monitors report, and bring every open incident to its right action."""
     report = draft.seen.monitors
-    for gone in report.closed if report else ():
-        _close(draft, gone, "recovery was shown by evidence")
+    if report is not None:
+        for gone in report.closed:
+            _end(draft, gone, report.folded.get(gone, ""))
     for incident in _reported(draft):
         _act(draft, incident)
+
+
+def _end(draft: Draft, incident: str, host: str) -> None:
+    """Close an incident that is over, or that turned out to be part of another one, `host`."""
+    known = {i.id: i for i in draft.state.incidents}.get(incident)
+    if known is not None and host:
+        told = msgspec.structs.replace(known, action=f"none of its own: it is part of {host}")
+        draft.record(e.IncidentUpdated(told), known.release, told.action)
+    part = f"it is part of {host}: one cause is one incident"
+    _close(draft, incident, part if host else "recovery was shown by evidence")
 
 
 def _reported(draft: Draft) -> tuple[Incident, ...]:

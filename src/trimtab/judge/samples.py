@@ -13,7 +13,7 @@ from trimtab.domain.profile import ColumnProfile, Metric, ReferenceProfile
 from trimtab.domain.records import Floats, Outcome, Rows, Texts
 from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Sample, Shown, Verdict
-from trimtab.judge.describe import METRICAL, group
+from trimtab.judge.describe import METRICAL, NAMING, group
 from trimtab.judge.profile import score_column
 from trimtab.judge.quality import TELLING, losses, texts
 from trimtab.judge.segments import Parting
@@ -95,8 +95,8 @@ _UNTOLD: Found = ("not told by single rows", "", 0, None, _NONE, ())
 
 
 def _in_scope(rows: Rows, verdict: Verdict) -> NDArray[np.int64]:
-    """Positions of the rows of a segment, of a worker or of a group of callers; `column` says which
-    column is meant, not which rows."""
+    """Positions of the rows of a segment, of a worker or of a group of callers; what names a column
+    says which column is meant, not which rows."""
     held = np.ones(len(rows), dtype=np.bool_)
     for name, value in verdict.scope.items():
         if name == "worker":
@@ -104,7 +104,7 @@ def _in_scope(rows: Rows, verdict: Verdict) -> NDArray[np.int64]:
         elif name == "callers":
             number = np.uint64(verdict.signal.partition(":")[2])
             held &= rows.fixed["unit"] % np.uint64(GROUPS) == number
-        elif name != "column" and name in rows.inputs:
+        elif name not in NAMING and name in rows.inputs:
             held &= texts(rows.inputs[name]) == value
     return np.flatnonzero(held)
 

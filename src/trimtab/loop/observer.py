@@ -134,6 +134,7 @@ class Unsettled(msgspec.Struct, frozen=True):
     opened: dict[str, Incident] = {}
     updated: dict[str, Incident] = {}
     closed: tuple[str, ...] = ()
+    folded: dict[str, str] = {}
 
     def with_report(self, report: MonitorReport) -> "Unsettled":
         """This and a newer report."""
@@ -141,7 +142,8 @@ class Unsettled(msgspec.Struct, frozen=True):
         updated = dict(self.updated)
         for incident in report.updated:
             (opened if incident.id in opened else updated)[incident.id] = incident
-        return Unsettled(opened, updated, tuple(dict.fromkeys((*self.closed, *report.closed))))
+        closed = tuple(dict.fromkeys((*self.closed, *report.closed)))
+        return Unsettled(opened, updated, closed, {**self.folded, **report.folded})
 
     def applied_to(self, incidents: tuple[Incident, ...]) -> tuple[Incident, ...]:
         """Open incidents as they will be once this is in the journal."""
@@ -249,7 +251,7 @@ class Observer:
         found = watched.monitors.assess(clock, incidents, watched.surroundings)
         watched.unsettled = waiting = watched.unsettled.with_report(found)
         opened, updated = tuple(waiting.opened.values()), tuple(waiting.updated.values())
-        return MonitorReport(found.verdicts, opened, updated, waiting.closed)
+        return MonitorReport(found.verdicts, opened, updated, waiting.closed, waiting.folded)
 
     def _pictures(
         self, state: DeploymentState, guard: GuardReport | None, report: MonitorReport | None

@@ -1,5 +1,6 @@
 """Columns that contradict what they went together with are broken; rows that move are not."""
 
+import msgspec
 import numpy as np
 import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, related, related_profile, rows, spec
@@ -12,11 +13,17 @@ from trimtab.judge.reports import MonitorReport, Surroundings
 from trimtab.judge.signals.contradictions import contradicting, lately, recent
 from trimtab.stats.lift import log_lift
 
-from .test_incidents import case, causes, verdict
+from .test_incidents import case, causes, of_column, verdict
 
 FIRST = 20
 UNTIMED = related_profile(timed=False)
-PARTNERS = {"a": {"b": 0, "c": 1}, "b": {"a": 0, "c": 2}, "c": {"a": 1, "b": 2}, "d": {"e": 3}}
+PARTNERS = {
+    "a": {"b": 0, "c": 1},
+    "b": {"a": 0, "c": 2},
+    "c": {"a": 1, "b": 2},
+    "d": {"e": 3},
+    "e": {"d": 3},
+}
 USUAL = np.array([0.5, 0.3, 0.2, 0.4])
 
 
@@ -28,19 +35,23 @@ USUAL = np.array([0.5, 0.3, 0.2, 0.4])
         (USUAL * 0.3, []),
         (np.array([0.0, 0.0, 0.2, 0.4]), []),
         # `a` beside all others; `b` and `c` are intact beside each other.
-        (np.array([-0.9, -0.4, 0.2, 0.4]), ["a"]),
-        (np.array([-0.9, -0.4, 0.2, 0.3]), ["a"]),
+        (np.array([-0.9, -0.4, 0.2, 0.4]), [("a",)]),
+        (np.array([-0.9, -0.4, 0.2, 0.3]), [("a",)]),
         # Two columns in each other's place.
-        (np.array([0.5, -0.8, -0.4, 0.4]), ["c"]),
-        (np.array([-2.0, -0.8, -0.9, 0.4]), ["b", "a"]),
+        (np.array([0.5, -0.8, -0.4, 0.4]), [("c",)]),
+        # Beside `b`, which is broken, either of the two others.
+        (np.array([-2.0, -0.8, -0.9, 0.4]), [("b",), ("a", "c")]),
+        # Two that go with no third, whichever was suspected.
+        (np.array([0.5, 0.3, 0.2, -0.4]), [("d", "e")]),
         # Everything moved.
         (np.array([-0.9, 0.1, 1.2, 1.4]), []),
     ],
 )
 def test_a_column_is_named_where_it_alone_contradicts_the_others(
-    lift: np.ndarray[tuple[int], np.dtype[np.float64]], found: list[str]
+    lift: np.ndarray[tuple[int], np.dtype[np.float64]], found: list[tuple[str, ...]]
 ) -> None:
-    assert list(contradicting(PARTNERS, lift, USUAL, ["a", "b", "c"])) == found
+    torn = contradicting(PARTNERS, lift, USUAL, ["a", "b", "c", "e"])
+    assert [each.columns for each in torn] == found
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -99,11 +110,10 @@ def test_rows_as_they_were_contradict_nothing() -> None:
 
 
 def test_what_contradicts_others_has_not_drifted() -> None:
-    moved = [verdict("multivariate:x"), verdict("upstream:relations:x")]
-    opened = {each.id.split("-")[2]: each for each in reconcile(case(), moved, ()).opened}
-    assert causes(opened["drift"])[0] is Cause.UPSTREAM_BREAK
-    assert causes(opened["upstream"]) == [Cause.UPSTREAM_BREAK]
-    evidence = " ".join(opened["upstream"].causes[0].evidence)
+    torn = msgspec.structs.replace(verdict("upstream:relations:x"), scope={"column": "x"})
+    (page,) = reconcile(case(), [of_column("multivariate:x"), torn], ()).opened
+    assert (page.tier, causes(page)) == ("page", [Cause.UPSTREAM_BREAK])
+    evidence = " ".join(page.causes[0].evidence)
     assert "columns contradict none of the others" in evidence
     jumped = [verdict("multivariate:x"), verdict("upstream:y")]
     drifted = next(each for each in reconcile(case(), jumped, ()).opened if "drift" in each.id)

@@ -230,6 +230,34 @@ def test_update_with_another_first_cause_changes_the_action() -> None:
     assert "the machine" in story.state.incidents[0].action
 
 
+@pytest.mark.parametrize("tier", ["note", "ticket"])
+def test_an_incident_that_is_part_of_another_ends_with_its_name_and_is_not_told_again(
+    tier: Tier,
+) -> None:
+    story = served().tick(monitors=opened("drift", Cause.DATA_DRIFT, tier))
+    page = incident("feed", Cause.UPSTREAM_BREAK)
+    report = MonitorReport((), opened=(page,), closed=("drift",), folded={"drift": "feed"})
+    story.tick(monitors=report)
+    assert kinds(story.last) == ["IncidentUpdated", "IncidentClosed", "IncidentOpened"]
+    part, closed, _ = story.last.entries
+    assert "part of feed" in part.reason
+    assert "part of feed" in closed.reason
+    told = {effect.id: effect.what for effect in story.last.effects}
+    assert list(told) == (["notify:drift:closed"] if tier == "ticket" else []) + [
+        "notify:feed:opened"
+    ]
+    assert kinds(story.tick(monitors=report).last) == []
+
+
+def test_a_note_that_becomes_more_is_told_once() -> None:
+    story = served().tick(monitors=opened("i", Cause.UNKNOWN, "note"))
+    assert story.last.effects == ()
+    for expected in (["notify:i:opened"], []):
+        louder = incident("i", Cause.UNKNOWN, "ticket")
+        story.tick(monitors=MonitorReport((), updated=(louder,)))
+        assert [effect.id for effect in story.last.effects] == expected
+
+
 def test_stored_verdicts_are_finite() -> None:
     wild = verdict("bad", evidence_log10=float("inf"))
     reported = msgspec.structs.replace(incident(), verdicts=(wild,))

@@ -18,6 +18,7 @@ from tests.support.traffic import (
     changed,
     labelled,
     profile,
+    related,
     related_profile,
     rows,
     spec,
@@ -189,7 +190,7 @@ def test_counts_made_elsewhere_are_judged_as_rows_are() -> None:
 def resumed(change: Callable[[dict[str, msgspec.Raw]], None]) -> Monitors:
     """Monitors that go on from a saved state that was tampered with."""
     monitors = Monitors(TARGET)
-    monitors.observe(rows(400, start=FIRST * DAY))
+    monitors.observe(related(rows(400, start=FIRST * DAY)))
     monitors.assess((FIRST + 1) * DAY + 3600.0, (), Surroundings())
     saved = msgspec.msgpack.decode(monitors.dump(), type=Saved)
     families = {name: msgspec.Raw(bytes(state)) for name, state in saved.families.items()}

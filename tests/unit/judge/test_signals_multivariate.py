@@ -65,9 +65,12 @@ def test_columns_that_came_apart_are_told_though_each_is_as_it_was() -> None:
     assert words["input:level"].verdict == words["input:side"].verdict == "ok"
     assert words["multivariate:level"].verdict == "bad"
     assert words["multivariate:level"].reason.endswith("; it goes least with side as it did")
-    assert words["upstream:relations:level"].verdict == "bad"
-    first = {incident.tier: incident.causes[0].cause for incident in report.opened}
-    assert first == {"note": Cause.UPSTREAM_BREAK, "page": Cause.UPSTREAM_BREAK}
+    torn = words["upstream:relations:level or side"]
+    assert (torn.verdict, torn.scope) == ("bad", {"column": "level", "or": "side"})
+    assert torn.reason.startswith("level or side is broken since")
+    (incident,) = report.opened
+    assert (incident.tier, incident.causes[0].cause) == ("page", Cause.UPSTREAM_BREAK)
+    assert incident.severity.startswith("level or side is broken")
 
 
 def test_days_are_compared_with_days() -> None:
@@ -160,5 +163,5 @@ def test_a_tolerance_of_the_user_holds() -> None:
     assert words == {
         "multivariate:level": "ok",
         "multivariate:side": "bad",
-        "upstream:relations:side": "bad",
+        "upstream:relations:level or side": "bad",
     }

@@ -1,7 +1,7 @@
 """What a cause is judged by: verdicts that are bad together, and what is known around them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from trimtab.domain.verdicts import Cause, RuledOut, Verdict
@@ -35,6 +35,8 @@ class Case:
     incidents these monitors have opened, `labels` how complete the labels are, in words, and
     `false_alarms` how many false pages a year are tolerated. `explained` is how much of the fall of
     quality the inputs explain; `calibration` stands for it where nothing can be expected of them.
+    `related` are, by column, those that it goes together with; `mended` is the event time since
+    when all feeds are sound again, None where one is broken or none ever was.
     """
 
     deployment: str
@@ -48,6 +50,8 @@ class Case:
     labels: str
     opened: int
     false_alarms: float
+    related: Mapping[str, Collection[str]] = field(default_factory=dict)
+    mended: float | None = None
 
     def at_boundary(self, since: float) -> bool:
         """Whether trouble began with the release, as far as blocks can tell."""

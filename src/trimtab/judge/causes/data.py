@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from trimtab.domain.verdicts import Cause, RuledOut, Verdict
 from trimtab.judge.causes.case import Calibration, Opinion, Strength, Suspicion, Trouble
-from trimtab.judge.describe import WORSE, day, group
+from trimtab.judge.describe import NAMING, WORSE, day, group
+from trimtab.judge.describe import columns as columns_of
 
 MOVES = ("input", "multivariate", "prediction", "positive_rate")
 _IN_BAND = "inputs and predictions are in their bands"
@@ -25,8 +26,8 @@ def upstream_break(trouble: Trouble) -> Opinion:
         return None
     breaks = [verdict for verdict in trouble.bad if group(verdict.signal) == "upstream"]
     columns = len(trouble.every.where(lambda signal: group(signal) == "input"))
-    intact = columns - len({verdict.scope.get("column") for verdict in breaks})
-    local = sorted({f"{k} {v}" for b in breaks for k, v in b.scope.items() if k != "column"})
+    intact = columns - len({name for verdict in breaks for name in columns_of(verdict)})
+    local = sorted({f"{k} {v}" for b in breaks for k, v in b.scope.items() if k not in NAMING})
     evidence = (
         *(verdict.reason for verdict in breaks),
         f"{intact} of {columns} columns {_as_ever(breaks)}",
@@ -52,9 +53,7 @@ def _break_beside(trouble: Trouble) -> Opinion:
     if not broken:
         return RuledOut(Cause.UPSTREAM_BREAK, _INTACT)
     if trouble.kind == "drift":
-        # What contradicts others has not drifted; of a jump it is left out.
-        broken = [verdict for verdict in broken if _apart(verdict)]
-    if not broken:
+        # What a break explains is part of its own incident.
         return None
     evidence = tuple(verdict.reason for verdict in broken)
     return Suspicion(Cause.UPSTREAM_BREAK, Strength.LIKELY, evidence)

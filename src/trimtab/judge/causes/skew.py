@@ -2,6 +2,7 @@
 
 from trimtab.domain.verdicts import Cause, Verdict
 from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
+from trimtab.judge.describe import columns, group
 
 APART = ("service", "labels", "callers", "golden")
 """Kinds of trouble that no value of an input makes."""
@@ -22,6 +23,9 @@ def training_serving_skew(trouble: Trouble) -> Opinion:
 
 
 def _elsewhere(trouble: Trouble, differing: list[Verdict]) -> bool:
-    """Whether the trouble is in columns alone, and in none of those that differ."""
-    columns = [verdict.scope.get("column") for verdict in trouble.bad]
-    return None not in columns and not {v.scope["column"] for v in differing} & set(columns)
+    """Whether the trouble is in columns alone, and in none of those that differ. Of a broken feed,
+    what it explains is no trouble of its own."""
+    breaks = [verdict for verdict in trouble.bad if group(verdict.signal) == "upstream"]
+    held = [columns(verdict) for verdict in breaks or trouble.bad]
+    named = {name for names in held for name in names}
+    return all(held) and not {v.scope["column"] for v in differing} & named

@@ -7,7 +7,8 @@ of a pair is the mean of divergences, sum over a of q(a) KL(P(b | a) || P(b)), w
 zero, whatever the shares q of its values became. So below zero it is no other rows that came.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,31 +43,44 @@ def lately(blocks: list[list[int]]) -> Floats:
     return np.array(lifts, dtype=np.float64) / (rows * THOUSANDTHS)
 
 
+class Torn(NamedTuple):
+    """A column that contradicts others, or two that contradict each other alone, of which it cannot
+    be told which is broken; with the places of their pairs, and the sum of these pairs' mean lifts.
+    """
+
+    columns: tuple[str, ...]
+    pairs: tuple[int, ...]
+    lift: float
+
+
 def contradicting(
     partners: Partners, lift: Floats, usual: Floats, suspects: list[str]
-) -> dict[str, float]:
-    """Of `suspects` those that contradict their partners, with the sum of their mean lifts.
+) -> list[Torn]:
+    """Those of `suspects` that contradict their partners.
 
     `lift` is that of each pair, `usual` the same on the reference. The worst is named first; its
     pairs say nothing of its partners, so that a column is not blamed for another. Where the other
     columns came apart as well, or closer, it is other rows that came, and none is named.
     """
-    found: dict[str, float] = {}
+    found: list[Torn] = []
     while True:
-        sums = {
-            name: sum(float(lift[at]) for other, at in partners[name].items() if other not in found)
-            for name in suspects
-            if name not in found
+        named = {name for torn in found for name in torn.columns}
+        left = {
+            name: tuple(at for other, at in pairs.items() if other not in named)
+            for name, pairs in partners.items()
+            if name not in named
         }
+        sums = {name: sum(float(lift[at]) for at in left.get(name, ())) for name in suspects}
         worst = min(sums, key=lambda name: sums[name], default=None)
         if worst is None or sums[worst] >= -LEAST:
-            return found if _alone(partners, found, usual - lift) else {}
-        found[worst] = sums[worst]
+            return found if _alone(found, usual - lift) else []
+        alike = tuple(name for name, pairs in left.items() if pairs == left[worst])
+        found.append(Torn(alike, left[worst], sums[worst]))
 
 
-def _alone(partners: Partners, found: Collection[str], fallen: Floats) -> bool:
+def _alone(found: Collection[Torn], fallen: Floats) -> bool:
     """Whether hardly any pair moved but those of the columns found."""
-    theirs = {at for name in found for at in partners[name].values()}
+    theirs = {at for torn in found for at in torn.pairs}
     rest = [at for at in range(fallen.size) if at not in theirs]
     return float(np.abs(fallen[rest]).sum()) <= REST * float(fallen[sorted(theirs)].sum())
 
@@ -76,40 +90,50 @@ class Contradictions:
     column must show to be a break."""
 
     def __init__(self, release: str, profile: MultivariateProfile, limit: float) -> None:
-        self._release, self._profile, self._limit = release, profile, limit
+        self._release, self._limit = release, limit
+        self._usual = np.array([pair.usual for pair in profile.pairs]) / THOUSANDTHS
 
-    def verdicts(
+    def found(
         self, partners: Partners, blocks: list[list[int]], watches: Mapping[str, Watch]
-    ) -> Iterator[Verdict]:
-        """`upstream:relations:COLUMN` for each; none while nothing is contradicted."""
+    ) -> list[Torn]:
+        """The columns that contradict others in these blocks, the last ones; none before any."""
         suspects = [name for name, watch in watches.items() if self._proven(watch)]
         if not (suspects and blocks):
-            return
-        known = np.array([pair.usual for pair in self._profile.pairs]) / THOUSANDTHS
-        for name, total in contradicting(partners, lately(blocks), known, suspects).items():
-            usual = float(known[list(partners[name].values())].sum())
-            yield self._verdict(name, list(partners[name]), watches[name], (total, usual))
+            return []
+        return contradicting(partners, lately(blocks), self._usual, suspects)
+
+    def loudest(self, torn: Torn, watches: Mapping[str, Watch]) -> Watch:
+        """The watch that proves it: columns with the same pairs have the same score."""
+        proven = [watches[name] for name in torn.columns if self._proven(watches[name])]
+        return max(proven, key=lambda watch: watch.log10_evidence)
 
     def _proven(self, watch: Watch) -> bool:
         return watch.since is not None and watch.log10_evidence >= self._limit
 
-    def _verdict(
-        self, name: str, others: list[str], watch: Watch, lift: tuple[float, float]
-    ) -> Verdict:
-        since, (total, usual) = watch.since or 0.0, lift
+    def verdict(self, partners: Partners, torn: Torn, watch: Watch) -> Verdict:
+        """`upstream:relations:COLUMN`, or `upstream:relations:ONE or OTHER`."""
+        one, usual = torn.columns[0], float(self._usual[list(torn.pairs)].sum())
+        others = [name for name, at in partners[one].items() if at in torn.pairs]
+        since = f"since {describe.day(watch.since or 0.0)}"
+        if len(torn.columns) == 1:
+            broken = f"{one} contradicts {', '.join(others)} {since}: its values come beside theirs"
+        else:
+            broken = (
+                f"{describe.named(torn.columns)} is broken {since}, it cannot be told which: "
+                "values of one come beside those of the other"
+            )
         return Verdict(
-            signal=f"upstream:relations:{name}",
+            signal=f"upstream:relations:{describe.named(torn.columns)}",
             tier=budget.tier("upstream"),
             verdict="bad",
-            reason=f"{name} contradicts {', '.join(others)} since {describe.day(since)}: its "
-            f"values come beside theirs more rarely than by chance ({total:+.2f} nats, "
-            f"{usual:+.2f} on the reference), as no move of it alone would do",
+            reason=f"{broken} more rarely than by chance ({torn.lift:+.2f} nats, {usual:+.2f} on "
+            "the reference), as no move of one column alone would do",
             release=self._release,
-            scope={"column": name},
+            scope=describe.either(torn.columns),
             evidence_log10=watch.log10_evidence,
             threshold_log10=self._limit,
-            estimate=total,
+            estimate=torn.lift,
             reference=usual,
             n=watch.n,
-            since=since,
+            since=watch.since,
         )

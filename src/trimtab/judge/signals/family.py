@@ -14,6 +14,7 @@ from trimtab.judge.budget import log10_threshold
 from trimtab.judge.measured import FEWEST_DAYS
 from trimtab.judge.profile import DAY
 from trimtab.judge.promised import lacking, named, promised
+from trimtab.judge.relations import partners
 from trimtab.judge.signals.counts import Blocks, C, Counts
 
 COVERED = 0.95
@@ -75,6 +76,12 @@ class Target(msgspec.Struct, frozen=True):
         return self.profile is not None and self.profile.days >= FEWEST_DAYS
 
     @property
+    def related(self) -> dict[str, dict[str, int]]:
+        """By column, those that it goes together with, as the reference has it."""
+        learned = None if self.profile is None else self.profile.multivariate
+        return {} if learned is None else partners(learned)
+
+    @property
     def block_seconds(self) -> float:
         """Length of a block of inputs or quality: with a timed reference whole days, hours differ.
 
@@ -118,14 +125,37 @@ class Span(msgspec.Struct):
     until: float | None = None
 
 
+def prolonged(spans: list[Span], start: float, since: float | None) -> list[Span]:
+    """The spans after the block that began at `start`: `since` when what is broken in it has been,
+    None where nothing is."""
+    lasting = bool(spans) and spans[-1].until is None
+    if since is not None and not lasting:
+        return [*spans, Span(since)]
+    if since is None and lasting:
+        return [*spans[:-1], Span(spans[-1].since, start)]
+    return spans
+
+
 class Breaks(msgspec.Struct):
-    """Broken feeds, told by `upstream`, which closes first, to the families that close after it.
+    """Broken feeds, told by `upstream` and then `multivariate`, which close first, to the families
+    that close after them.
 
     `columns` holds, by start, the columns that were broken in each block that closes just now.
     """
 
     spans: list[Span] = []
     columns: dict[float, frozenset[str]] = {}
+
+    def tell(self, start: float, columns: frozenset[str]) -> None:
+        """Take in the columns that are broken in the block that began at `start`."""
+        self.columns = {**self.columns, start: self.at(start) | columns}
+
+    @property
+    def mended(self) -> float | None:
+        """Event time since when all feeds are sound again, as far as is known by now; None where
+        one is broken, or none ever was."""
+        ends = [span.until for span in self.spans]
+        return None if None in ends else max((end for end in ends if end is not None), default=None)
 
     def at(self, start: float) -> frozenset[str]:
         """The columns that are broken in the block that began at `start`."""

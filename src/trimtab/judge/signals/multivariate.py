@@ -18,9 +18,9 @@ from trimtab.judge.describe import Subject
 from trimtab.judge.relations import FEWEST_REFERENCE, lifts, partners, scores, tables
 from trimtab.judge.said import Unsaid, Verdicts
 from trimtab.judge.signals import columns, contradictions, upstream
-from trimtab.judge.signals.contradictions import Contradictions
+from trimtab.judge.signals.contradictions import Contradictions, Torn
 from trimtab.judge.signals.counts import Bins, Blocks, by_block, column_of, merged, sums
-from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.family import Breaks, Span, Target, prolonged
 from trimtab.judge.watch import Block, Watch, take_all
 
 SAMPLED = 4_096
@@ -66,13 +66,14 @@ class Related(msgspec.Struct, frozen=True):
 class State(msgspec.Struct):
     """What changes while relations are watched. `sizes` are rows of the last blocks; `moved` is,
     for each pair, mean lift minus that of the reference in the last block, in thousandths; `lately`
-    are the rows and lifts of the last blocks (`contradictions.recent`); `full` are open blocks of
-    which enough was scored."""
+    are the rows and lifts of the last blocks (`contradictions.recent`), `spans` when columns
+    contradicted each other; `full` are open blocks of which enough was scored."""
 
     watches: dict[str, Watch]
     sizes: list[int] = []
     moved: list[float] = []
     lately: list[list[int]] = []
+    spans: list[Span] = []
     full: list[int] = []
     blocks: Blocks[Related] = msgspec.field(default_factory=Blocks[Related])
 
@@ -153,7 +154,8 @@ class Multivariate:
         self.state.blocks.take(counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
-        """Judge the columns that are not broken, nor any of their partners."""
+        """Judge the columns that did not jump, nor any of their partners, and tell which contradict
+        the others: their own relations are judged on, to see when they hold again."""
         state, seconds = self.state, self._target.block_seconds
         for number in state.blocks.due(clock, seconds):
             start, block, usual = number * seconds, state.blocks.pop(number), self._usual
@@ -161,6 +163,8 @@ class Multivariate:
             whole = not block.passed and not self._target.partial(start)
             if whole and block.rows >= usual / 2.0:
                 self._judge(start, block, breaks.at(start))
+            breaks.tell(start, self._torn(start))
+        breaks.spans = [*breaks.spans, *state.spans]
         open_now = state.blocks.counts.items()
         state.full = [number for number, block in open_now if block.scored > MOST_SCORED]
 
@@ -178,6 +182,20 @@ class Multivariate:
                 state.moved = [total / bins.n - pair.usual for total, pair in pairs]
         take_all(parts)
 
+    def _torn(self, start: float) -> frozenset[str]:
+        """The columns that contradict others by now. Of two of which it is not known which, neither
+        is left out of what is judged by columns: its own shares may tell."""
+        state, found = self.state, self._found()
+        since = min((watch.since or start for _, watch in found), default=None)
+        state.spans = prolonged(state.spans, start, since)
+        return frozenset(describe.named(torn.columns) for torn, _ in found)
+
+    def _found(self) -> list[tuple[Torn, Watch]]:
+        """What contradicts others, with the watch that proves it."""
+        told, watches = self._contradictions, self.state.watches
+        found = told.found(self._partners, self.state.lately, watches)
+        return [(torn, told.loudest(torn, watches)) for torn in found]
+
     def _watch(self, name: str) -> Watch:
         stream = columns.Stream(self._target, self._scores[name], f"multivariate:{name}")
         return stream.watch(self._limit)
@@ -190,7 +208,8 @@ class Multivariate:
         if not made:
             release, reason = self._target.release, self._missing
             return Verdicts([describe.unknown("multivariate", release, self._limit, reason)])
-        broken = self._contradictions.verdicts(self._partners, state.lately, state.watches)
+        told = self._contradictions
+        broken = [told.verdict(self._partners, torn, watch) for torn, watch in self._found()]
         return Verdicts([*made, *broken])
 
     def _verdict(self, name: str, watch: Watch) -> Unsaid:

@@ -1,4 +1,5 @@
-"""The families, in the order in which they close and speak: `upstream` tells the others."""
+"""The families, in the order in which they close and speak: `upstream` and `multivariate` tell the
+others which feeds are broken."""
 
 from typing import Any
 
@@ -21,6 +22,7 @@ from trimtab.judge.signals.workers import Workers
 
 FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Upstream,
+    Multivariate,
     Callers,
     Service,
     Workers,
@@ -34,7 +36,6 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Parity,
     Prediction,
     Inputs,
-    Multivariate,
 )
 
 SERVED: dict[type[Family[Any, Any]], tuple[str, ...]] = {

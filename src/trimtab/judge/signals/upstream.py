@@ -26,7 +26,7 @@ from trimtab.judge.signals.breaks import (
     watches,
 )
 from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged, missing_values
-from trimtab.judge.signals.family import Breaks, Span, Target
+from trimtab.judge.signals.family import Breaks, Span, Target, prolonged
 from trimtab.judge.signals.parts import Brought, Odd, Parts, Unnamed, odd_parts
 from trimtab.judge.signals.still import Placed, Spots, Still
 
@@ -153,11 +153,12 @@ class Upstream:
         seconds = self._target.block_seconds
         for number in self.state.blocks.due(clock, seconds):
             start, feeds = number * seconds, self.state.blocks.pop(number)
-            breaks.columns[start] = self._judge(start, feeds)
+            broken = self._judge(start, feeds)
+            breaks.tell(start, broken)
             for name, seen in feeds.seen.items():
-                self._remember(name, seen, bool(breaks.columns[start]))
+                self._remember(name, seen, bool(broken))
             self._distrust()
-        breaks.spans = self.state.spans
+        breaks.spans = [*breaks.spans, *self.state.spans]
 
     def _remember(self, name: str, seen: Seen, broken: bool) -> None:
         names = seen.names
@@ -190,11 +191,8 @@ class Upstream:
         settle_all(staked, self._limit)
         state.parts.take(start, self.unnamed, feeds.parts, self._limit + self._cost)
         broken = [watch for watch in self._streams if watch.broken]
-        lasting = bool(state.spans) and state.spans[-1].until is None
-        if broken and not lasting:
-            state.spans.append(Span(min(watch.since or start for watch in broken)))
-        if lasting and not broken:
-            state.spans[-1].until = start
+        since = min((watch.since or start for watch in broken), default=None)
+        state.spans = prolonged(state.spans, start, since)
         return frozenset(watch.column for watch in broken)
 
     @property
