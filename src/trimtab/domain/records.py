@@ -294,12 +294,13 @@ class Labels:
 
 class Fate(StrEnum):
     """What became of a label: it was `fresh`, the first for a prediction that waited for one; the
-    prediction is `unknown`, or had the same label already (`repeated`) or another one
-    (`contradicted`)."""
+    prediction is `unknown`, or had another label already (`contradicted`), or the same one, which
+    others had said (`confirmed`) or this sender itself (`repeated`)."""
 
     FRESH = "fresh"
     UNKNOWN = "unknown"
     REPEATED = "repeated"
+    CONFIRMED = "confirmed"
     CONTRADICTED = "contradicted"
 
 

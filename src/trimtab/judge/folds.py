@@ -6,7 +6,8 @@ these verdicts belong to the break, and stay with it until they have recovered a
 some blocks more than the feed itself does.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 from trimtab.domain.verdicts import Incident, Verdict
 from trimtab.judge.causes.case import Case
@@ -26,23 +27,25 @@ LINGERING = 14.0
 twice as many as refute that an indicator is outside of its zone in `watch.LINGERING` of them."""
 
 
-def folded(case: Case, verdicts: Sequence[Verdict], known: Incident | None) -> list[Verdict]:
-    """Those of `verdicts` that the broken feeds among them explain, or that are left of the open
-    incident of a break, `known`, and need a while to recover."""
+def folded(
+    case: Case, verdicts: Sequence[Verdict], known: Mapping[str, Incident]
+) -> frozenset[str]:
+    """The signals of those of `verdicts` that the broken feeds among them explain, or that are left
+    of the open incident of a break and need a while to recover. `known` are open incidents by their
+    kind."""
     breaks = [verdict for verdict in verdicts if group(verdict.signal) == "upstream"]
-    left = _left(case, known) if breaks or _lately(case) else frozenset()
-    return [
-        each
+    host = known.get("upstream") if breaks or _lately(case) else None
+    left = {(each.signal, each.since) for each in host.verdicts} if host else set()
+    opened = {name: each.opened_at for each in known.values() for name in each.signals}
+    return frozenset(
+        each.signal
         for each in verdicts
         if group(each.signal) != "upstream"
-        and ((each.signal, each.since) in left or _explained(case, each, breaks))
-    ]
-
-
-def _left(case: Case, known: Incident | None) -> frozenset[tuple[str, float | None]]:
-    """What the incident holds already, by signal and since when."""
-    held = () if known is None else known.verdicts
-    return frozenset((each.signal, each.since) for each in held)
+        and (
+            (each.signal, each.since) in left
+            or _explained(case, each, breaks, opened.get(each.signal, case.clock))
+        )
+    )
 
 
 def _lately(case: Case) -> bool:
@@ -50,10 +53,12 @@ def _lately(case: Case) -> bool:
     return case.mended is not None and case.clock <= case.mended + LINGERING * case.block_seconds
 
 
-def _explained(case: Case, verdict: Verdict, breaks: Sequence[Verdict]) -> bool:
-    since, early = verdict.since, BEFORE * case.block_seconds
-    return since is not None and any(
-        since >= (each.since or 0.0) - early and _reaches(case, each, verdict) for each in breaks
+def _explained(case: Case, verdict: Verdict, breaks: Sequence[Verdict], opened: float) -> bool:
+    """Whether a verdict is bad because of a break: it began with it, or was no incident before."""
+    began = -math.inf if verdict.since is None else verdict.since + BEFORE * case.block_seconds
+    return any(
+        max(began, opened) >= (each.since or 0.0) and _reaches(case, each, verdict)
+        for each in breaks
     )
 
 

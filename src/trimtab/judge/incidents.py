@@ -106,7 +106,7 @@ def _fold(
     """Make what a broken feed explains part of its incident; say by kind which signals it was. A
     page that went out before stays what it is."""
     every = [verdict for bad in wanted.values() for verdict in bad]
-    taken = {verdict.signal for verdict in folded(case, every, known.get(HOST))}
+    taken = folded(case, every, known)
     moved = {}
     for kind in ("quality", "drift"):
         apart = kind == "quality" and kind in known and known[kind].tier == "page"

@@ -24,6 +24,9 @@ from trimtab.ports.requestlog import Segment
 
 WAITING, USED = 1, 2
 """Marks of predictions; one above `USED` tells in a byte which label was used."""
+SENDERS = 16
+"""Senders of labels of which it is known what they have said; those that came after them are one.
+"""
 RECENT = 20_000
 """Used labels kept during a rollout: the shadow copy of a request may be logged after its label."""
 
@@ -51,10 +54,13 @@ class WaitingLabel(msgspec.Struct, frozen=True):
 
 
 class SavedBatch(msgspec.Struct, frozen=True):
-    """Where a batch of predictions is in the log, and the mark of each (`WAITING`, `USED`)."""
+    """Where a batch of predictions is in the log, the mark of each (`WAITING`, `USED`), and who has
+    said the label that was used: a bit for each sender, in two bytes, the lower one first; empty
+    where that was not kept."""
 
     segment: Segment
     marks: bytes
+    said: bytes = b""
 
 
 class SavedJoiner(msgspec.Struct, frozen=True):
@@ -66,6 +72,7 @@ class SavedJoiner(msgspec.Struct, frozen=True):
     labels: tuple[WaitingLabel, ...] = ()
     recent: tuple[WaitingLabel, ...] = ()
     words: dict[int, str] = {}
+    senders: dict[str, int] = {}
 
 
 @dataclass(slots=True)
@@ -73,6 +80,7 @@ class _Batch:
     segment: Segment
     rows: Rows
     marks: NDArray[np.uint8]
+    said: NDArray[np.uint16]
     newest: float
 
 
@@ -89,7 +97,7 @@ class Joiner:
     At most `capacity` predictions and as many labels wait; beyond, the oldest go (`evicted`).
     A prediction's place is its number among all that were held; a batch is known by its first.
     Of its inputs only the columns of `terms` are held: the others are in the log. `_words` is what
-    the newest label of each mark says.
+    the newest label of each mark says, `_senders` numbers those who send them.
     """
 
     terms: Terms
@@ -105,6 +113,7 @@ class Joiner:
     _labels: dict[Key, WaitingLabel] = field(default_factory=dict)
     _recent: dict[Key, WaitingLabel] = field(default_factory=dict)
     _words: dict[int, str] = field(default_factory=dict)
+    _senders: dict[str, int] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
@@ -139,41 +148,75 @@ class Joiner:
     def weigh(self, labels: Labels) -> Heard:
         """What will become of a segment's labels; to be asked before `learn` takes them."""
         first: dict[Key, str] = {}
-        weighed = [self._weighed(label, first) for label in _waiting(labels, 0.0)]
-        fates, said = ([each[place] for each in weighed] for place in (0, 1))
+        said: dict[Key, int] = {}
+        weighed = [self._weighed(label, first, said) for label in _waiting(labels, 0.0)]
+        fates, words = ([each[place] for each in weighed] for place in (0, 1))
         time = "at" if self.terms.time == "event_time" else "received_at"
         return Heard(
             labels.fixed[time].astype(np.float64),
             np.array(fates, dtype=object),
-            np.array(said, dtype=object),
+            np.array(words, dtype=object),
             labels.fixed["source"],
         )
 
-    def _weighed(self, label: WaitingLabel, first: dict[Key, str]) -> tuple[Fate, str]:
+    def _weighed(
+        self, label: WaitingLabel, first: dict[Key, str], said: dict[Key, int]
+    ) -> tuple[Fate, str]:
         """The fate of a label, and what the first of its prediction says, itself where there is no
-        prediction. `first` are the labels of this segment that came before."""
+        prediction. `first` are the labels of this segment that came before, `said` is who has said
+        the label of a prediction by now."""
         known, places = first.get(label.key), self._places(label.key)
         if known is not None:
-            return Fate.REPEATED if known == label.label else Fate.CONTRADICTED, known
+            again = known == label.label
+            return self._again(label, places, said) if again else Fate.CONTRADICTED, known
         if not places:
             return Fate.UNKNOWN, label.label
         if any(self._waits(place) for place in places):
-            first[label.key] = label.label
+            first[label.key], said[label.key] = label.label, self._bit(label)
             return Fate.FRESH, label.label
         used = {self._mark(place) for place in places}
         if used & {USED, _mark_of(label.label)}:
-            return Fate.REPEATED, label.label
+            return self._again(label, places, said), label.label
         return Fate.CONTRADICTED, self._words.get(min(used), "")
+
+    def _again(self, label: WaitingLabel, places: list[int], said: dict[Key, int]) -> Fate:
+        """Whether the label of a prediction is said again, or for the first time by its sender."""
+        bit, before = self._bit(label), said.get(label.key, self._said(places))
+        said[label.key] = before | bit
+        return Fate.CONFIRMED if before and not before & bit else Fate.REPEATED
+
+    def _bit(self, label: WaitingLabel) -> int:
+        """That of the sender of a label."""
+        if len(self._senders) < SENDERS:
+            self._senders.setdefault(label.source, len(self._senders))
+        return 1 << self._senders.get(label.source, SENDERS - 1)
+
+    def _said(self, places: list[int]) -> int:
+        """Who has said the label of a prediction, which may be held in several places."""
+        found = (self._batches[number].said[position] for number, position in map(self._at, places))
+        return int(np.bitwise_or.reduce(list(found)))
 
     def learn(self, labels: Labels, clock: float) -> list[Labelled]:
         """Take a segment's labels; returns the predictions they belong to."""
         matches: list[_Match] = []
-        for label in _newest(_waiting(labels, clock)):
+        every = list(_waiting(labels, clock))
+        for label in _newest(every):
             places = self._places(label.key)
             if not places:
                 self._keep(label)
             matches += [_Match(place, label) for place in places if self._waits(place)]
-        return self._use(matches)
+        known, used = self._use(matches), {id(match.label) for match in matches}
+        for label in every:
+            if id(label) not in used:
+                self._note(label)
+        return known
+
+    def _note(self, label: WaitingLabel) -> None:
+        """Remember who said the label of a prediction again."""
+        for place in self._places(label.key):
+            if self._mark(place) == _mark_of(label.label):
+                number, position = self._at(place)
+                self._batches[number].said[position] |= self._bit(label)
 
     def expire(self, clock: float) -> None:
         """Forget what no label or prediction can come for any more.
@@ -197,7 +240,10 @@ class Joiner:
 
     def dump(self) -> SavedJoiner:
         """The state to save; small, because predictions stay in the log."""
-        batches = (SavedBatch(b.segment, b.marks.tobytes()) for b in self._batches.values())
+        batches = (
+            SavedBatch(b.segment, b.marks.tobytes(), b.said.astype("<u2").tobytes())
+            for b in self._batches.values()
+        )
         return SavedJoiner(
             self.terms,
             self._look,
@@ -205,6 +251,7 @@ class Joiner:
             tuple(self._labels.values()),
             tuple(self._recent.values()),
             dict(sorted(self._words.items())),
+            dict(self._senders),
         )
 
     def restore(self, saved: SavedJoiner, read: Callable[[Segment], Rows]) -> None:
@@ -217,10 +264,14 @@ class Joiner:
             marks = np.frombuffer(batch.marks, dtype=np.uint8).copy()
             number = self._hold(batch.segment, self._wanted(rows), marks)
             assert len(marks) == len(self._batches[number].rows)
+            if batch.said:
+                said = np.frombuffer(batch.said, dtype="<u2").astype(np.uint16)
+                self._batches[number].said = said
         self._look = saved.look
         self._labels.update((label.key, label) for label in saved.labels)
         self._recent.update((label.key, label) for label in saved.recent)
         self._words.update(saved.words)
+        self._senders.update(saved.senders)
 
     def _wanted(self, rows: Rows) -> Rows:
         """Of a segment the answered rows, with the inputs that are wanted with a label."""
@@ -232,7 +283,8 @@ class Joiner:
         self._next += len(rows)
         times = rows.fixed[self.terms.time]
         newest = min(float(times.max()), believable(times))
-        self._batches[first] = _Batch(segment, rows, marks, newest)
+        said = np.zeros(len(rows), dtype=np.uint16)
+        self._batches[first] = _Batch(segment, rows, marks, said, newest)
         self._firsts.append(first)
         self._rows += len(rows)
         self._fresh[first] = None
@@ -295,10 +347,11 @@ class Joiner:
             self._remember(match)
         by_batch: dict[int, list[int]] = defaultdict(list)
         for number, position in map(self._at, sorted(chosen)):
-            label = chosen[number + position].label
-            mark = _mark_of(label)
-            self._words[mark] = label
+            label = chosen[number + position]
+            mark = _mark_of(label.label)
+            self._words[mark] = label.label
             self._batches[number].marks[position] = mark
+            self._batches[number].said[position] = self._bit(label)
             by_batch[number].append(position)
         groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Labelled]] = defaultdict(list)
         for number, positions in by_batch.items():

@@ -107,6 +107,16 @@ def test_labels_at_fault_are_an_incident_that_closes_when_they_mend(
     assert not mail.incidents
 
 
+def test_labels_that_another_sender_confirms_are_told_and_no_fault() -> None:
+    mail = Mail().live(10).live(10, fate=Fate.CONFIRMED, share=0.7)
+    told = mail.verdicts["feedback"]
+    assert told.verdict == "ok"
+    assert told.reason.endswith("; 70% of them confirm what another sender said")
+    assert not mail.incidents
+    mail.live(1)
+    assert "confirm" not in mail.verdicts["feedback"].reason
+
+
 def test_labels_of_one_class_that_others_deny_are_at_fault_however_rare_it_is() -> None:
     family = Feedback(Target(spec(block_seconds=DAY), BINARY, KNOWN, STABLE.digest, 0.0))
     first = np.repeat(np.array(["0", "1", "1"], dtype=object), [600, 20, 15])

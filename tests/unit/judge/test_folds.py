@@ -48,13 +48,18 @@ def test_what_no_broken_feed_reaches_is_its_own_incident(signal: str) -> None:
     assert {each.signals for each in made} == {(signal,), (BREAK.signal,)}
 
 
-def test_what_began_long_before_a_break_is_not_explained_by_it() -> None:
-    for since, count in (
-        ((BREAK.since or 0.0) - 2.0 * DAY, 1),
-        ((BREAK.since or 0.0) - 3.0 * DAY, 2),
-    ):
-        assert len(judged(told("input:x", since=since), BREAK).opened) == count
-    assert len(judged(told("input:x", since=None), BREAK).opened) == 2
+@pytest.mark.parametrize(
+    ("since", "opened_at", "folds"),
+    [(6.0, 7.0, True), (5.0, 7.0, False), (5.0, 8.0, True), (None, 7.0, False), (None, 9.0, True)],
+)
+def test_what_began_and_was_told_before_a_break_is_not_explained_by_it(
+    since: float | None, opened_at: float, folds: bool
+) -> None:
+    moved = told("input:x", since=None if since is None else since * DAY)
+    before = opened(judged(moved, clock=opened_at * DAY))
+    report = judged(moved, BREAK, known=(before,))
+    assert (report.folded == {before.id: opened(report).id}) is folds
+    assert (report.closed == (before.id,)) is folds
 
 
 def test_of_two_columns_either_of_which_is_broken_both_are_explained() -> None:

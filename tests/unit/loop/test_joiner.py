@@ -1,19 +1,83 @@
 """What becomes of labels: which predictions they find, and which are forgotten."""
 
+import msgspec
+import numpy as np
 import pytest
 from tests.support.request_log import LABEL, ROW, table
 
 from trimtab.backends.requestlog_files import to_labels, to_rows
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels
-from trimtab.loop.joiner import Joiner, Terms
+from trimtab.loop.joiner import SENDERS, Joiner, Terms
 from trimtab.loop.key_index import KeyIndex
 from trimtab.ports.requestlog import Segment
 
 
-def given(*labels: tuple[str, str]) -> Labels:
+def given(*labels: tuple[str, str], source: str = "warehouse") -> Labels:
     """A segment of labels by request."""
-    rows = [{**LABEL, "request_id": name, "label": label} for name, label in labels]
+    rows = [
+        {**LABEL, "request_id": name, "label": label, "source": source} for name, label in labels
+    ]
     return to_labels(table(rows, LABEL_COLUMNS))
+
+
+ONE = to_rows(table([{**ROW, "request_id": "r0"}], FIXED_COLUMNS))
+"""A prediction that waits for a label."""
+
+
+def waiting() -> Joiner:
+    """A joiner that holds it."""
+    joiner = Joiner(Terms(horizon=10.0))
+    joiner.add(Segment("flights", "rows", "g0-1", 0, ""), ONE)
+    return joiner
+
+
+def heard(joiner: Joiner, *labels: Labels) -> list[str]:
+    """What becomes of the labels of one segment, which are taken."""
+    names = labels[0].fixed
+    every = Labels({name: np.concatenate([each.fixed[name] for each in labels]) for name in names})
+    fates: list[str] = joiner.weigh(every).fate.tolist()
+    joiner.learn(every, 1.0)
+    return fates
+
+
+def by(source: str, label: str = "1") -> Labels:
+    """A label of the prediction from this sender."""
+    return given(("r0", label), source=source)
+
+
+def test_who_says_what_another_sender_said_confirms_it_once() -> None:
+    joiner = waiting()
+    assert heard(joiner, by("a")) == ["fresh"]
+    assert heard(joiner, by("b"), by("b")) == ["confirmed", "repeated"]
+    assert heard(joiner, by("b"), by("a")) == ["repeated", "repeated"]
+    assert heard(joiner, by("c", "0"), by("c")) == ["contradicted", "confirmed"]
+
+
+def test_who_said_a_label_in_the_segment_that_it_came_in_is_remembered() -> None:
+    joiner = waiting()
+    assert heard(joiner, by("a"), by("b"), by("c", "0")) == ["fresh", "confirmed", "contradicted"]
+    assert heard(joiner, by("a"), by("b")) == ["repeated", "repeated"]
+    assert heard(joiner, by("c")) == ["confirmed"]
+
+
+def test_who_said_a_label_is_known_after_a_restart_and_a_joiner_of_before_knew_nobody() -> None:
+    joiner = waiting()
+    heard(joiner, by("a"), by("b"))
+    saved = joiner.dump()
+    old = msgspec.structs.replace(saved.batches[0], said=b"")
+    before = msgspec.structs.replace(saved, batches=(old,), senders={})
+    told = (saved, "a", "repeated"), (saved, "c", "confirmed"), (before, "c", "repeated")
+    for kept, source, fate in told:
+        again = Joiner(Terms(horizon=10.0))
+        again.restore(kept, lambda segment: ONE)
+        assert heard(again, by(source)) == [fate]
+
+
+def test_of_more_senders_than_are_told_apart_the_last_are_as_one() -> None:
+    joiner = waiting()
+    fates = [heard(joiner, by(f"s{number}")) for number in range(SENDERS + 3)]
+    assert fates == [["fresh"], *[["confirmed"]] * (SENDERS - 1), *[["repeated"]] * 3]
+    assert len(joiner.dump().senders) == SENDERS
 
 
 def test_every_label_is_told_by_what_became_of_it() -> None:
@@ -23,16 +87,16 @@ def test_every_label_is_told_by_what_became_of_it() -> None:
     joiner.add(segment, to_rows(table(rows, FIXED_COLUMNS)))
     first = given(("r0", "1"), ("r0", "1"), ("r0", "0"), ("r1", "1"), ("none", "1"))
     fates = ["fresh", "repeated", "contradicted", "fresh", "unknown"]
-    heard = joiner.weigh(first)
-    assert heard.fate.tolist() == fates
-    assert heard.first.tolist() == ["1", "1", "1", "1", "1"]
-    assert heard.source.tolist() == first.fixed["source"].tolist()
-    assert heard.at.tolist() == first.fixed["received_at"].tolist()
+    told = joiner.weigh(first)
+    assert told.fate.tolist() == fates
+    assert told.first.tolist() == ["1", "1", "1", "1", "1"]
+    assert told.source.tolist() == first.fixed["source"].tolist()
+    assert told.at.tolist() == first.fixed["received_at"].tolist()
     joiner.learn(first, 1.0)
     again = given(("r1", "1"), ("r1", "0"), ("r2", "1"))
-    heard = joiner.weigh(again)
-    assert heard.fate.tolist() == ["repeated", "contradicted", "fresh"]
-    assert heard.first.tolist() == ["1", "1", "1"]
+    told = joiner.weigh(again)
+    assert told.fate.tolist() == ["repeated", "contradicted", "fresh"]
+    assert told.first.tolist() == ["1", "1", "1"]
     assert Joiner(Terms(horizon=10.0)).weigh(first).at.tolist() == first.fixed["at"].tolist()
 
 
@@ -43,8 +107,8 @@ def test_what_a_prediction_was_said_to_be_is_known_after_a_restart() -> None:
     joiner.learn(given(("r0", "1")), 1.0)
     again = Joiner(Terms(horizon=10.0))
     again.restore(joiner.dump(), lambda segment: rows)
-    heard = again.weigh(given(("r0", "0")))
-    assert (heard.fate.tolist(), heard.first.tolist()) == (["contradicted"], ["1"])
+    told = again.weigh(given(("r0", "0")))
+    assert (told.fate.tolist(), told.first.tolist()) == (["contradicted"], ["1"])
 
 
 def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:

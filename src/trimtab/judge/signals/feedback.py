@@ -65,6 +65,7 @@ class Told(msgspec.Struct, frozen=True):
     n: int = 0
     useless: int = 0
     contradicted: int = 0
+    confirmed: int = 0
     delays: list[int] = []
     sources: dict[str, Tally] = {}
     """Labels of each sender that say otherwise than the prediction, among its labels."""
@@ -77,6 +78,7 @@ class Told(msgspec.Struct, frozen=True):
             self.n + other.n,
             self.useless + other.useless,
             self.contradicted + other.contradicted,
+            self.confirmed + other.confirmed,
             sums(self.delays, other.delays),
             _first(merged(self.sources, other.sources)),
             merged(self.classes, other.classes),
@@ -89,14 +91,17 @@ def _first(sources: Mapping[str, Tally]) -> dict[str, Tally]:
 
 
 class State(msgspec.Struct):
-    """What changes while labels are heard. `recent` are the delays of blocks that were as usual,
-    `others` the last share of labels unlike the prediction of the senders that are not in alarm."""
+    """What changes while labels are heard. `share` are those of the last block that contradict
+    others, `confirmed` those that confirm them; `recent` are the delays of blocks that were as
+    usual, `others` the last share of labels unlike the prediction of the senders that are not in
+    alarm."""
 
     useless: BreakWatch
     contradicted: Watch
     late: BreakWatch
     early: BreakWatch
     share: float = 0.0
+    confirmed: float = 0.0
     seen: int = 0
     recent: list[list[int]] = []
     sources: dict[str, BreakWatch] = {}
@@ -144,6 +149,7 @@ class Feedback:
             heard.fate.size,
             int(useless.sum()),
             int(contradicted.sum()),
+            int((heard.fate == Fate.CONFIRMED).sum()),
             classes=said(self._classes, heard),
         )
 
@@ -195,6 +201,7 @@ class Feedback:
         state.useless.take(start, told.useless / told.n, told.n, self._limit)
         # Labels come in batches: those of a block are worth no more than a few independent ones.
         state.share, counted = told.contradicted / told.n, min(told.n, CLUSTERS)
+        state.confirmed = told.confirmed / told.n
         state.contradicted.take(start, [state.share * counted], counted)
 
     def _delays(self, start: float, delays: list[int]) -> None:
@@ -292,7 +299,8 @@ class Feedback:
             signal="feedback",
             tier=budget.tier("feedback"),
             verdict="ok",
-            reason=f"labels come {self._usual}, once, and as many for predictions that are known",
+            reason=f"labels come {self._usual}, once, and as many for predictions that are known"
+            f"{self._confirmed}",
             release=self._target.release,
             evidence_log10=max(
                 state.useless.evidence, state.contradicted.log10_evidence, state.denials.evidence
@@ -309,6 +317,12 @@ class Feedback:
             return "as they did"
         past = np.cumsum(np.sum(self.state.recent, axis=0))
         return f"after about {span(2.0 ** (int(np.searchsorted(past, past[-1] / 2.0)) + 0.5))}"
+
+    @property
+    def _confirmed(self) -> str:
+        """How many labels confirm what other senders said, in words."""
+        share = self.state.confirmed
+        return f"; {share:.0%} of them confirm what another sender said" if share else ""
 
     def _broke(self, what: str, words: str, watch: BreakWatch) -> Verdict:
         return self._bad(what, words, Alarm(watch.share, watch.since or 0.0, watch.evidence))
