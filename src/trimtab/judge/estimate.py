@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import (
     RISING,
     Coarse,
@@ -314,7 +315,7 @@ def _weighed(learned: Learned, seen: Seen) -> _Weighed | Refusal:
     """What all metrics of a block share, or why there is none of them."""
     n = seen.n
     if n < FEWEST:
-        return Refusal(f"{n} rows with an output, at least {FEWEST} are needed")
+        return Refusal(f"{many(n, 'row')} with an output, at least {FEWEST} are needed")
     if seen.strange > STRANGE * (n + seen.mute):
         share = seen.strange / (n + seen.mute)
         return Refusal(f"{share:.0%} of the rows have values that the reference never held")

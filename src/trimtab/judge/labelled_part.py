@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from trimtab.domain.plurals import many
 from trimtab.domain.records import Floats, Ints
 from trimtab.judge.describe import day
 from trimtab.judge.signals.counts import sums
@@ -102,7 +103,7 @@ def powered(start: float, cells: Priced, told: Outcomes) -> Powered | None:
         return None
     n, rows = int(np.minimum(told.labelled, cells.rows).sum()), int(cells.rows.sum())
     ends = combined_interval(mean.value, [Part(mean.variance, n - 1)])
-    part = f"by labels for {n} of {rows} rows of {day(start)}"
+    part = f"by labels for {n} of {many(rows, 'row')} of {day(start)}"
     return Powered(part, n, mean.value, max(ends.lower, 0.0), min(ends.upper, 1.0))
 
 
@@ -149,4 +150,4 @@ class Audited(msgspec.Struct):
         """Why it says nothing yet, in words."""
         if self.unheard and not self.asked:
             return f"the audit waits for labels: {HEARD:.0%} of those asked for are needed"
-        return f"the audit has {self.labelled} labels, at least {FEWEST} are needed"
+        return f"the audit has {many(self.labelled, 'label')}, at least {FEWEST} are needed"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
 
+from trimtab.domain.plurals import many
 from trimtab.domain.verdicts import Verdict, Word
 from trimtab.judge.reports import Resources, Surroundings
 from trimtab.judge.strain import STARVED
@@ -63,7 +64,8 @@ def verdicts(release: str, around: Surroundings) -> tuple[Verdict, ...]:
 
 def _memory(release: str, used: Resources) -> Verdict:
     if len(used.sizes) < FEWEST_SIZES:
-        told = f"the size of its workers is known of {len(used.sizes)} minutes, {FEWEST_SIZES} are"
+        known = many(len(used.sizes), "minute")
+        told = f"the size of its workers is known of {known}, {FEWEST_SIZES} are"
         return _verdict(MEMORY, "unknown", f"{told} needed to tell a growth", release, used.sizes)
     growth, size = Growth.of(used), f"its largest worker has {_mib(used.sizes[-1])}"
     if growth.minute < MIB / 1024.0:
@@ -87,7 +89,8 @@ def _end(used: Resources) -> str:
 def _processors(release: str, used: Resources) -> Verdict:
     lately = used.waits[-LASTING:]
     if len(lately) < LASTING:
-        told = f"how long its workers wait for a processor is known of {len(lately)} minutes"
+        known = many(len(lately), "minute")
+        told = f"how long its workers wait for a processor is known of {known}"
         return _verdict(PROCESSORS, "unknown", f"{told}, {LASTING} are needed", release, lately)
     share, waited = min(lately), "its workers waited for a processor for"
     if share < STARVED:
@@ -112,4 +115,4 @@ def _mib(size: float) -> str:
 
 def _time(seconds: float) -> str:
     minutes = seconds / 60.0
-    return f"{minutes / 60.0:.1f} hours" if minutes >= 90.0 else f"{minutes:.0f} minutes"
+    return f"{minutes / 60.0:.1f} hours" if minutes >= 90.0 else many(round(minutes), "minute")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from trimtab.domain.deployment import DeploymentSpec
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import ColumnProfile, ReferenceProfile, SegmentProfile
 from trimtab.domain.signature import Signature
 from trimtab.judge.quality import DISTANCES, FEWEST_LABELS
@@ -55,7 +56,7 @@ def _quality(profile: ReferenceProfile, place: int) -> Tolerance:
     signal = f"quality ({quality.metric})"
     value = quality.told(quality.value)
     if quality.n < FEWEST_LABELS:
-        return Tolerance(signal, value, None, f"only {quality.n} labels")
+        return Tolerance(signal, value, None, f"only {many(quality.n, 'label')}")
     zone = quality_zone(quality, None)
     border = zone.low if zone.high is None else zone.high
     width = quality.told(abs((border or 0.0) - quality.value))
@@ -70,7 +71,7 @@ def _segments(
     known = borders(target, tuple(segments))
     scale = next((each.scale for each in profile.quality if each.metric in DISTANCES), 1.0)
     width = float((known.high - (known.usual - known.others)).max()) * scale
-    basis = f"{len(segments)} segments, {_days(profile)}"
+    basis = f"{many(len(segments), 'segment')}, {_days(profile)}"
     return Tolerance("segments", None, width, basis)
 
 
@@ -85,4 +86,4 @@ def _column(target: Target, signal: str, column: ColumnProfile) -> Tolerance:
 
 
 def _days(profile: ReferenceProfile) -> str:
-    return f"{profile.days} days" if profile.days else f"{profile.rows:,} rows"
+    return many(profile.days, "day") if profile.days else f"{profile.rows:,} rows"

@@ -15,6 +15,7 @@ from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.events import kind_of
 from trimtab.domain.names import short
+from trimtab.domain.plurals import many
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.domain.state import DeploymentState, apply
 from trimtab.domain.verdicts import Concentration, Incident, Shown
@@ -33,7 +34,6 @@ from trimtab.views.shapes import (
     WhyView,
 )
 from trimtab.views.status import build_verdict, candidate_weight
-from trimtab.views.words import workers
 
 
 def build_history(
@@ -100,9 +100,9 @@ def _run_summary(event: e.RunRequested | e.RunSucceeded | e.RunFailed) -> str:
 def _scale_summary(event: e.Scaled) -> str:
     name, count = event.release.name, event.workers
     if count == 0:
-        return f"{name} falls asleep: {event.before} to {workers(0)}"
+        return f"{name} falls asleep: {event.before} to {many(0, 'worker')}"
     verb = "wakes" if event.before == 0 else "grows" if count > event.before else "shrinks"
-    return f"{name} {verb}: {event.before} to {workers(count)}"
+    return f"{name} {verb}: {event.before} to {many(count, 'worker')}"
 
 
 def _rollout_summary(event: e.AnyEvent) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from trimtab.domain.names import short
+from trimtab.domain.plurals import many
 from trimtab.domain.signature import Column, Output
 from trimtab.views import places, words
 from trimtab.views import sent_shapes as sent
@@ -374,7 +375,7 @@ def _planned(view: s.PlanView) -> Iterable[tuple[str, RenderableType]]:
     if view.rate_per_second is not None:
         busiest = f"{words.rate(view.rate_per_second)} in the busiest minute"
         batch = f" and {view.batch_workers} for batch work" if view.batch_workers else ""
-        yield "today", f"{busiest}, {words.workers(view.workers)}{batch}"
+        yield "today", f"{busiest}, {many(view.workers, 'worker')}{batch}"
     if view.cost is not None:
         cost = view.cost
         each = f"{words.span(cost.batch_seconds)} a batch + {words.span(cost.row_seconds)} a row"

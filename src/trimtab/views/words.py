@@ -107,11 +107,6 @@ def rate(per_second: float) -> str:
     return f"{digits}/s"
 
 
-def workers(count: int) -> str:
-    """`1 worker`, `2 workers`."""
-    return f"{count} worker{'' if count == 1 else 's'}"
-
-
 def for_batch(view: ServingView) -> str:
     """`, 1/2 for batch work`: workers of the batch lane alone; empty where none are wanted."""
     ready, wanted = view.ready_batch_workers, view.batch_workers

@@ -106,3 +106,10 @@ def test_what_workers_lack_is_the_infrastructure() -> None:
     opinion = infrastructure(Trouble("resources", None, [memory], [memory]))  # type: ignore[arg-type]
     assert opinion is not None
     assert opinion.cause is Cause.INFRASTRUCTURE
+
+
+def test_one_minute_is_no_minutes() -> None:
+    memory, processors = said([100.0], CALM[:1])
+    assert "is known of 1 minute, 20 are needed" in memory.reason
+    assert "is known of 1 minute, 5 are needed" in processors.reason
+    assert "in about 1 minute" in said(growing(2.0), limit=160)[0].reason

@@ -7,6 +7,7 @@ calibration of the scores does.
 
 from collections.abc import Sequence
 
+from trimtab.domain.plurals import many
 from trimtab.domain.verdicts import Cause, RuledOut, Verdict
 from trimtab.judge.causes.case import Calibration, Opinion, Strength, Suspicion, Trouble
 from trimtab.judge.describe import NAMING, WORSE, day, group
@@ -30,7 +31,7 @@ def upstream_break(trouble: Trouble) -> Opinion:
     local = sorted({f"{k} {v}" for b in breaks for k, v in b.scope.items() if k not in NAMING})
     evidence = (
         *(verdict.reason for verdict in breaks),
-        f"{intact} of {columns} columns {_as_ever(breaks)}",
+        f"{intact} of {many(columns, 'column')} {_as_ever(breaks)}",
         *(f"only {text} is affected, the others are not" for text in local),
     )
     return Suspicion(Cause.UPSTREAM_BREAK, Strength.LIKELY, evidence)

@@ -1,5 +1,6 @@
 """Causes that have a place: the environment, one worker, the machine."""
 
+from trimtab.domain.plurals import many
 from trimtab.domain.verdicts import Cause, RuledOut
 from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
 from trimtab.judge.describe import group
@@ -62,7 +63,8 @@ def _strain(trouble: Trouble) -> list[str]:
     around = trouble.case.surroundings
     strain = [*(around.host_pressure or ()), *around.starved]
     strain += [v.reason for v in trouble.found("resources") if v.signal == MEMORY]
-    strain += [f"{around.restarts} workers were restarted"] * (around.restarts > 0)
+    restarted = f"{many(around.restarts, 'worker')} {'was' if around.restarts == 1 else 'were'}"
+    strain += [f"{restarted} restarted"] * (around.restarts > 0)
     strain += ["stable itself burns while a candidate is tried"] * around.candidate
     return strain
 

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 import numpy as np
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import GapProfile, GroupProfile, Measure, ReferenceProfile
 from trimtab.domain.records import Ints, Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict, Word
@@ -166,7 +167,8 @@ class Bias:
         few = 0 if gap is None else min(gap.n, gap.others_n)
         unfit = ""
         if few < FEWEST_TRIALS:
-            unfit = f"the reference has {few} rows to tell it by, {FEWEST_TRIALS} are needed"
+            rows = many(few, "row")
+            unfit = f"the reference has {rows} to tell it by, {FEWEST_TRIALS} are needed"
         return Stream(measure, group, gap, unfit)
 
     def _watch(self, measure: Measure, gap: GapProfile) -> GapWatch:

@@ -6,6 +6,7 @@ from typing import ClassVar
 import msgspec
 import numpy as np
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
@@ -131,7 +132,7 @@ class Calibration:
         """`calibration`: label minus score."""
         watch, release = self.state.watch, self._target.release
         if self._rows < FEWEST_LABELS:
-            reason = f"the reference has {self._rows} labels, {FEWEST_LABELS} are needed"
+            reason = f"the reference has {many(self._rows, 'label')}, {FEWEST_LABELS} are needed"
             return (describe.unknown("calibration", release, watch.log10_threshold, reason),)
         bare = describe.verdict("calibration", watch, release, describe.Subject("", None))
         if bare.verdict == "unknown":

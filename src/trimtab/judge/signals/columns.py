@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import ColumnProfile, ReferenceProfile
 from trimtab.domain.records import Floats, Rows
 from trimtab.judge.describe import Subject
@@ -126,7 +127,7 @@ def _rising_hours(times: Floats, hours: Floats, length: int) -> list[int]:
 def unfit(column: ColumnProfile) -> str:
     """Why live values cannot be held against this reference; empty when they can."""
     if column.n < FEWEST_REFERENCE:
-        return f"the reference holds {column.n} rows, {FEWEST_REFERENCE} are needed"
+        return f"the reference holds {many(column.n, 'row')}, {FEWEST_REFERENCE} are needed"
     if column.missing >= 1.0:
         return "the reference holds no value of it"
     if constant(column) or len(column.categories) == 1:

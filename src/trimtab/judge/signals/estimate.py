@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import Coarse, EstimateProfile, QualityProfile, ReferenceProfile
 from trimtab.domain.records import Column, Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
@@ -287,7 +288,7 @@ class Estimated:
     def _missing(self, metric: str) -> Verdict:
         """Why nothing is estimated at all."""
         quality = self._qualities[metric]
-        few = f"the reference has {quality.n} labels, {FEWEST_LABELS} are needed"
+        few = f"the reference has {many(quality.n, 'label')}, {FEWEST_LABELS} are needed"
         old = "the release was built before quality was estimated, or for too many classes"
         unknown = describe.unknown(
             self._target.signal("estimate", metric),

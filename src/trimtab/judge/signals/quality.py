@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 import numpy as np
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import RISING, QualityProfile
 from trimtab.domain.records import Floats, Labelled, Outcome, Rows
 from trimtab.domain.signature import Signature
@@ -309,7 +310,7 @@ class Quality:
             return describe.unknown(signal, release, self._limit, reason)
         quality = self._qualities[metric]
         if quality.n < FEWEST_LABELS:
-            reason = f"the reference has {quality.n} labels, {FEWEST_LABELS} are needed"
+            reason = f"the reference has {many(quality.n, 'label')}, {FEWEST_LABELS} are needed"
             return describe.unknown(signal, release, self._limit, reason)
         note = f"{self.labels}{self._outside(quality)}{self._apart(metric)}"
         subject = describe.Subject(metric, quality.value, note=note, scale=quality.scale)

@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 import numpy as np
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import (
     Coarse,
     EstimateProfile,
@@ -197,7 +198,8 @@ class Segments:
             signal="segments",
             tier=budget.tier("segments"),
             verdict="ok",
-            reason=f"none of {len(self.segments)} segments loses more beside others than it may",
+            reason=f"none of {many(len(self.segments), 'segment')} loses more beside others than "
+            "it may",
             release=self._target.release,
             evidence_log10=watch.evidence,
             threshold_log10=self._limit,
