@@ -1,9 +1,10 @@
-"""What a broken feed explains: verdicts that are part of its incident, whichever came first.
+"""What a broken feed or a caller explains: verdicts that are part of its incident, whichever came
+first.
 
-A feed that breaks moves its own column, what goes together with it, and what is answered. Families
-leave it out once it is known to be broken, but what the first blocks brought has been taken in. So
-these verdicts belong to the break, and stay with it until they have recovered as well, which takes
-some blocks more than the feed itself does.
+A feed that breaks moves its own column, what goes together with it, and what is answered; so does a
+caller that counts as many. Families leave both out once they are known, but what the first blocks
+brought has been taken in. So these verdicts belong to the cause, and stay with it until they have
+recovered as well, which takes some blocks more than the cause itself does.
 """
 
 import math
@@ -13,34 +14,40 @@ from trimtab.domain.verdicts import Incident, Verdict
 from trimtab.judge.causes.case import Case
 from trimtab.judge.describe import WORSE, columns, group
 
-ANSWERS = ("prediction", "positive_rate", "estimate", "calibration", *WORSE)
-"""Groups of signals about what is answered, in which every column has a part."""
+HOSTS = ("upstream", "callers")
+"""Kinds of incidents that others may turn out to be part of, which are those of groups alike."""
 
 INPUTS = ("input", "multivariate")
+
+ANSWERS = ("prediction", "positive_rate", "estimate")
+"""Groups of signals about what is answered, in which every column has a part."""
+
+TRUTH = ("calibration", *WORSE)
+"""Groups about how answers come true: what one caller does to that is not compared with others."""
 
 BEFORE = 2.0
 """Blocks by which what a break explains may seem to have begun before it: the first of them that
 stand out are not the same in every signal."""
 
-LINGERING = 14.0
-"""Blocks after all feeds are sound again until which what a break explained may need to recover:
-twice as many as refute that an indicator is outside of its zone in `watch.LINGERING` of them."""
+LINGERING = 20.0
+"""Blocks after all feeds are sound again, or after a caller was found, which is left out from then
+on, until which what was explained may need to recover: columns and answers take 7 blocks that are
+all inside of their zones, and mostly 12 to 16. What is bad for longer has another cause."""
 
 
 def folded(
-    case: Case, verdicts: Sequence[Verdict], known: Mapping[str, Incident]
+    case: Case, verdicts: Sequence[Verdict], known: Mapping[str, Incident], host: str
 ) -> frozenset[str]:
-    """The signals of those of `verdicts` that the broken feeds among them explain, or that are left
-    of the open incident of a break and need a while to recover. `known` are open incidents by their
-    kind."""
-    breaks = [verdict for verdict in verdicts if group(verdict.signal) == "upstream"]
-    host = known.get("upstream") if breaks or _lately(case) else None
-    left = {(each.signal, each.since) for each in host.verdicts} if host else set()
+    """The signals of those of `verdicts` that others among them, of the group `host`, explain, or
+    that are left of its open incident and need a while to recover. `known` are open incidents by
+    their kind."""
+    breaks = [verdict for verdict in verdicts if group(verdict.signal) == host]
+    left = _left(case, known.get(host), host == "upstream" and bool(breaks))
     opened = {name: each.opened_at for each in known.values() for name in each.signals}
     return frozenset(
         each.signal
         for each in verdicts
-        if group(each.signal) != "upstream"
+        if group(each.signal) not in HOSTS
         and (
             (each.signal, each.since) in left
             or _explained(case, each, breaks, opened.get(each.signal, case.clock))
@@ -48,9 +55,20 @@ def folded(
     )
 
 
-def _lately(case: Case) -> bool:
-    """Whether a feed was mended a short time ago."""
-    return case.mended is not None and case.clock <= case.mended + LINGERING * case.block_seconds
+def _left(case: Case, host: Incident | None, broken: bool) -> frozenset[tuple[str, float | None]]:
+    """What an incident holds that may still be because of it, by signal and since when: `broken` as
+    long as a feed is."""
+    if host is None:
+        return frozenset()
+    since = case.mended if group(host.signals[0]) == "upstream" else host.first_evidence_at
+    if not (broken or _soon(case, since)):
+        return frozenset()
+    return frozenset((each.signal, each.since) for each in host.verdicts)
+
+
+def _soon(case: Case, since: float | None) -> bool:
+    """Whether something is a short time ago."""
+    return since is not None and case.clock <= since + LINGERING * case.block_seconds
 
 
 def _explained(case: Case, verdict: Verdict, breaks: Sequence[Verdict], opened: float) -> bool:
@@ -63,10 +81,13 @@ def _explained(case: Case, verdict: Verdict, breaks: Sequence[Verdict], opened: 
 
 
 def _reaches(case: Case, broken: Verdict, verdict: Verdict) -> bool:
-    """Whether a broken feed has a part in what a verdict is about."""
-    if group(verdict.signal) not in INPUTS:
-        return group(verdict.signal) in ANSWERS
-    theirs, mine = {*columns(broken)}, {*columns(verdict)}
-    if group(verdict.signal) == "multivariate":
-        mine = mine.union(*(case.related.get(name, ()) for name in mine))
-    return bool(theirs & mine)
+    """Whether a broken feed or a caller has a part in what a verdict is about."""
+    mine = group(verdict.signal)
+    if group(broken.signal) == "callers":
+        return mine in (*INPUTS, *ANSWERS) and _soon(case, broken.since)
+    if mine not in INPUTS:
+        return mine in (*ANSWERS, *TRUTH)
+    theirs, names = {*columns(broken)}, {*columns(verdict)}
+    if mine == "multivariate":
+        names = names.union(*(case.related.get(name, ()) for name in names))
+    return bool(theirs & names)

@@ -1,6 +1,6 @@
 """Verdicts that belong together: one incident per cause, opened, updated and closed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -10,7 +10,7 @@ from trimtab.judge.budget import TIMES
 from trimtab.judge.causes.case import Case, Trouble, began
 from trimtab.judge.describe import group
 from trimtab.judge.diagnose import diagnose
-from trimtab.judge.folds import folded
+from trimtab.judge.folds import HOSTS, folded
 from trimtab.judge.reports import MonitorReport
 from trimtab.judge.said import Verdicts
 
@@ -37,9 +37,6 @@ KINDS = {
 }
 """Kind of the incident that a group of signals belongs to."""
 
-HOST = "upstream"
-"""The kind of incident that others may turn out to be part of."""
-
 ORDER: tuple[Tier, ...] = ("page", "ticket", "note")
 
 
@@ -58,19 +55,19 @@ def reconcile(
         if kind in known and not any(KINDS[group(verdict.signal)] == kind for verdict in bad):
             # What is left of an incident keeps it open, and says nothing new of it.
             continue
-        before = _without(known.get(kind), moved.get(kind, frozenset()))
+        before = _without(known.get(kind), moved.get(kind, {}))
         made = _incident(Trouble(kind, case, bad, told), before, len(opened))
         if kind not in known:
             opened.append(made)
         elif _differs(made, known[kind]):
             updated.append(made)
     closed = tuple(incident.id for kind, incident in known.items() if kind not in wanted)
-    ids = {kind: incident.id for kind, incident in known.items()}
-    host = next((each.id for each in opened if kind_of(each) == HOST), ids.get(HOST, ""))
+    ids = {kind_of(each): each.id for each in (*known.values(), *opened)}
     folded = {
-        ids[kind]: host
+        ids[kind]: ids[host]
         for kind, signals in moved.items()
-        if kind in known and kind not in wanted and signals & {*known[kind].signals}
+        for signal, host in signals.items()
+        if kind in known and kind not in wanted and signal in known[kind].signals
     }
     return MonitorReport(told, tuple(opened), tuple(updated), closed, folded)
 
@@ -102,25 +99,26 @@ def _grouped(every: Sequence[Verdict], known: dict[str, Incident]) -> dict[str, 
 
 def _fold(
     case: Case, wanted: dict[str, list[Verdict]], known: dict[str, Incident]
-) -> dict[str, frozenset[str]]:
-    """Make what a broken feed explains part of its incident; say by kind which signals it was. A
-    page that went out before stays what it is."""
+) -> dict[str, dict[str, str]]:
+    """Make what a broken feed or a caller explains part of its incident; say by kind which signals
+    it was, and to which kind they went. A page that went out before stays what it is."""
     every = [verdict for bad in wanted.values() for verdict in bad]
-    taken = folded(case, every, known)
-    moved = {}
-    for kind in ("quality", "drift"):
-        apart = kind == "quality" and kind in known and known[kind].tier == "page"
-        mine = [] if apart else [each for each in wanted.get(kind, []) if each.signal in taken]
-        if not mine:
-            continue
-        wanted.setdefault(HOST, []).extend(mine)
-        rest = [each for each in wanted.pop(kind) if each.signal not in taken]
-        wanted |= {kind: rest} if rest else {}
-        moved[kind] = frozenset(each.signal for each in mine)
+    apart = [kind for kind, each in known.items() if kind == "quality" and each.tier == "page"]
+    moved: dict[str, dict[str, str]] = {}
+    for host in HOSTS:
+        taken = folded(case, every, known, host)
+        for kind in ("quality", "drift"):
+            mine = [each for each in wanted.get(kind, []) if each.signal in taken]
+            if kind in apart or not mine:
+                continue
+            wanted.setdefault(host, []).extend(mine)
+            rest = [each for each in wanted.pop(kind) if each.signal not in taken]
+            wanted |= {kind: rest} if rest else {}
+            moved[kind] = moved.get(kind, {}) | {each.signal: host for each in mine}
     return moved
 
 
-def _without(incident: Incident | None, gone: frozenset[str]) -> Incident | None:
+def _without(incident: Incident | None, gone: Collection[str]) -> Incident | None:
     """An incident without signals that belong to another one now."""
     if incident is None or not gone:
         return incident

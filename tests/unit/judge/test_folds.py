@@ -109,9 +109,9 @@ def test_what_is_left_of_a_break_keeps_its_page_open_for_some_blocks_and_is_then
 ):
     page = opened(judged(told("input:x"), told("segments"), BREAK))
     left, mended = (told("input:x"), told("segments")), 9.0 * DAY
-    held = judged(*left, known=(page,), mended=mended, clock=mended + 14.0 * DAY)
+    held = judged(*left, known=(page,), mended=mended, clock=mended + 20.0 * DAY)
     assert (held.opened, held.updated, held.closed) == ((), (), ())
-    over = judged(*left, known=(page,), mended=mended, clock=mended + 15.0 * DAY)
+    over = judged(*left, known=(page,), mended=mended, clock=mended + 21.0 * DAY)
     assert {each.signals for each in over.opened} == {("input:x",), ("segments",)}
     assert (over.closed, over.folded) == ((page.id,), {})
 
@@ -128,3 +128,37 @@ def test_skew_elsewhere_is_not_why_a_feed_broke_that_moved_the_answers() -> None
     differing = told("parity:z", n=100)
     made = {each.signals[0]: each for each in judged(told("prediction"), differing, BREAK).opened}
     assert causes(made[BREAK.signal])[0] is Cause.UPSTREAM_BREAK
+
+
+CALLER = verdict("callers:7")
+
+
+@pytest.mark.parametrize("signal", [*PARTS, "input:z", "estimate"])
+def test_what_moved_because_of_a_caller_is_part_of_its_incident(signal: str) -> None:
+    before = opened(judged(told(signal)))
+    report = judged(told(signal), CALLER, known=(before,))
+    found = opened(report)
+    assert (found.signals, causes(found)) == (("callers:7", signal), [Cause.HOSTILE_CLIENT])
+    assert report.folded == {before.id: found.id}
+
+
+@pytest.mark.parametrize("signal", ["quality", "segments", "calibration", "errors"])
+def test_how_answers_come_true_is_not_put_down_to_a_caller(signal: str) -> None:
+    assert len(judged(told(signal), CALLER).opened) == 2
+
+
+def test_what_stays_bad_long_after_a_caller_was_found_is_told_alone() -> None:
+    found = opened(judged(told("input:x"), CALLER))
+    for clock, alone in ((28.0, 0), (29.0, 1)):
+        for bad in ((told("input:x"), CALLER), (told("input:x"),)):
+            report = judged(*bad, known=(found,), clock=clock * DAY)
+            assert len(report.opened) == alone
+            assert report.closed == ((found.id,) if alone and CALLER not in bad else ())
+
+
+def test_a_broken_feed_comes_before_a_caller() -> None:
+    made = judged(told("input:x"), told("input:z"), CALLER, BREAK).opened
+    assert {each.signals for each in made} == {
+        ("callers:7", "input:z"),
+        (BREAK.signal, "input:x"),
+    }

@@ -10,6 +10,7 @@ from trimtab.domain.records import Rows
 from trimtab.domain.verdicts import Cause, Verdict
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.reports import Surroundings
+from trimtab.judge.signals import counts
 from trimtab.judge.signals import multivariate as module
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.multivariate import Multivariate, Related
@@ -97,7 +98,7 @@ def test_a_broken_feed_is_no_evidence_of_its_relations() -> None:
 def test_of_large_blocks_a_sample_is_scored_the_same_for_any_split(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "SAMPLED", 100)
+    monkeypatch.setattr(counts, "SAMPLED", 100)
     family = begun()
     lived(family, [part(i) for i in range(3)])
     block = part(3)

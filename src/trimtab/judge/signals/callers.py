@@ -3,7 +3,8 @@
 A caller is a unit (`parameters.unit`, hashed); requests without one belong to nobody. Units are put
 into as many groups as are watched, so that memory is bounded whoever calls. Bad are requests that
 fail, and rows with a value that the reference cannot have held: those of a group are compared with
-its own recent past, and with the other groups at the same time.
+its own recent past, and with the other groups at the same time. So is by how much it brings one row
+again and again (`signals.repeats`).
 
 What a group brings while it is in alarm is no evidence about the model: `Monitors` leaves it out of
 everything else, so that one caller alone can neither start a retraining nor end a release.
@@ -20,8 +21,17 @@ from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
 from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch, Recent, settle_all
-from trimtab.judge.signals.counts import Blocks, by_block, column_of, merged
+from trimtab.judge.signals.counts import (
+    Blocks,
+    by_block,
+    column_of,
+    every,
+    merged,
+    sample,
+    with_size,
+)
 from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.repeats import LOOKED_AT, Alike, Repeats, alike
 
 GROUPS = 256
 """Groups of callers."""
@@ -50,13 +60,15 @@ class Brought(msgspec.Struct, frozen=True):
 
 
 class Crowd(msgspec.Struct, frozen=True):
-    """What each group brought in a block."""
+    """What each group brought in a block, and which of it was alike (`repeats.alike`)."""
 
     groups: dict[int, Brought] = {}
+    places: dict[int, Alike] = {}
 
     def merge(self, other: "Crowd") -> "Crowd":
         """The counts of both, in the order of the groups."""
-        return Crowd(dict(sorted(merged(self.groups, other.groups).items())))
+        groups, places = merged(self.groups, other.groups), merged(self.places, other.places)
+        return Crowd(dict(sorted(groups.items())), dict(sorted(places.items())))
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -69,25 +81,28 @@ class Gathered(msgspec.Struct, frozen=True):
 class State(msgspec.Struct):
     """What changes while callers are watched. `others` is the share of bad rows of the groups that
     are not in alarm, in the last block; `samples` name a bad request of those that are. `gathered`
-    are rows of groups that have brought too few to be judged by."""
+    are rows of groups that have brought too few to be judged by; `sizes` are the rows of the last
+    blocks."""
 
     watches: dict[int, BreakWatch] = {}
     gathered: dict[int, Gathered] = {}
     samples: dict[int, str] = {}
     others: float = 0.0
     n: int = 0
+    sizes: list[int] = []
+    repeats: Repeats = msgspec.field(default_factory=Repeats)
     blocks: Blocks[Crowd] = msgspec.field(default_factory=Blocks[Crowd])
 
 
 class Callers:
-    """The share of bad rows of each group of callers."""
+    """The share of bad rows of each group of callers, and of those that are alike."""
 
     name: ClassVar[str] = "callers"
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._seconds = target.spec.monitor.block_seconds
-        self._limit = target.threshold("callers", self._seconds, GROUPS)
+        self._limit = target.threshold("callers", self._seconds, GROUPS + LOOKED_AT)
         columns = () if target.profile is None else target.profile.inputs
         self._known = [(column, Recent.of(column)) for column in columns]
         self.state: State = State()
@@ -99,7 +114,7 @@ class Callers:
 
     def accused(self, rows: Rows) -> NDArray[np.bool_]:
         """Rows of callers that are in alarm, as a mask."""
-        guilty = self._guilty()
+        guilty = [*self._guilty(), *self._stuck()]
         units = rows.fixed.get("unit")
         if units is None or not guilty:
             return np.zeros(len(rows), dtype=np.bool_)
@@ -124,8 +139,17 @@ class Callers:
             {
                 group: Brought(int(n[group]), int(wrong[group]), samples.get(group, ""))
                 for group in np.flatnonzero(n).tolist()
-            }
+            },
+            self._places(rows),
         )
+
+    def _places(self, rows: Rows) -> dict[int, Alike]:
+        """Where a sample of the rows lie; none before it is known how many a block holds."""
+        if not self.state.sizes:
+            return {}
+        some = rows.take(sample(rows, every(self.state.sizes)))
+        columns = [column for column, _ in self._known]
+        return alike(columns, some, _groups(some.fixed["unit"]))
 
     def _samples(self, bad: Rows) -> dict[int, str]:
         """By group, the first request id by the alphabet."""
@@ -146,7 +170,10 @@ class Callers:
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over."""
         for number in self.state.blocks.due(clock, self._seconds):
-            self._judge(number * self._seconds, self.state.blocks.pop(number).groups)
+            start, crowd = number * self._seconds, self.state.blocks.pop(number)
+            self.state.repeats.take(start, crowd.places, self._limit)
+            self._judge(start, crowd.groups)
+            self.state.sizes = with_size(self.state.sizes, self.state.n)
 
     def _judge(self, start: float, groups: Mapping[int, Brought]) -> None:
         state = self.state
@@ -188,11 +215,18 @@ class Callers:
         broken = self._broken()
         return broken if len(broken) <= FEW and self.state.others <= USUAL + JUMP else []
 
+    def _stuck(self) -> list[int]:
+        """Groups that bring one row again and again, and nothing worse."""
+        broken, guilty = self.state.repeats.broken, self._guilty()
+        stuck = broken if len(broken) <= FEW else []
+        return [number for number in stuck if number not in guilty]
+
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each group in alarm, or a single one that no caller stands out."""
-        guilty = self._guilty()
-        if guilty:
-            return tuple(self._misbehaves(number) for number in guilty)
+        guilty, stuck = self._guilty(), self._stuck()
+        if guilty or stuck:
+            bad = [self._misbehaves(number) for number in guilty]
+            return (*bad, *(self._repeats(number) for number in stuck))
         watches = self.state.watches
         if len(watches) < 2:
             reason = "no two callers that name themselves (parameters.unit) brought enough rows"
@@ -225,6 +259,26 @@ class Callers:
             threshold_log10=self._limit,
             estimate=watch.share,
             reference=self.state.others,
+            n=watch.n,
+            since=watch.since,
+        )
+
+    def _repeats(self, number: int) -> Verdict:
+        watch = self.state.repeats.watches[number]
+        since = watch.since or 0.0
+        return Verdict(
+            signal=f"callers:{number}",
+            tier=budget.tier("callers"),
+            verdict="bad",
+            reason=f"{watch.share:.0%} of the rows of one caller are alike (such as request "
+            f"{self.state.repeats.samples[number]}), again and again since {describe.day(since)}, "
+            f"at most {watch.before:.0%} before or of the others'",
+            release=self._target.release,
+            scope={"callers": f"{number} of {GROUPS}"},
+            evidence_log10=watch.evidence,
+            threshold_log10=self._limit,
+            estimate=watch.share,
+            reference=watch.before,
             n=watch.n,
             since=watch.since,
         )

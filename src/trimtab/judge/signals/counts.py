@@ -18,6 +18,16 @@ from trimtab.stats.limits import Limits, limits
 MOST_OPEN = 1024
 """Blocks open at once. Rows may carry any event time, so the farthest are given up."""
 
+MIXER = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number whose products look like chance in their upper bits (Knuth, TAOCP 6.4)."""
+
+SAMPLED = 4_096
+"""Rows of a block that are looked at, at least, where blocks hold more and all would cost too much.
+"""
+
+SIZES = 7
+"""Blocks that tell how many rows the next one will hold."""
+
 GRACE = 0.1
 LONGEST_GRACE = 3600.0
 
@@ -196,3 +206,31 @@ def by_block(rows: Rows, seconds: float) -> list[tuple[int, Rows]]:
         return [(int(first), rows)]
     numbers = block_numbers(rows, seconds)
     return [(n, rows.take(numbers == n)) for n in np.unique(numbers).tolist()]
+
+
+def with_size(sizes: list[int], rows: int) -> list[int]:
+    """The sizes of the last blocks with that of one more."""
+    return [*sizes, rows][-SIZES:]
+
+
+def usual(sizes: list[int]) -> int:
+    """Median of the sizes of the last blocks; 0 before any."""
+    rising = sorted(sizes) or [0]
+    return rising[len(rising) // 2]
+
+
+def every(sizes: list[int]) -> int:
+    """One of how many rows is looked at, by the sizes of the last blocks."""
+    return max(usual(sizes) // SAMPLED, 1)
+
+
+def sample(rows: Rows, one_of: int) -> NDArray[np.bool_]:
+    """One of so many rows, the same ones whoever counts them: when a request was received says
+    nothing of what is in it, and nobody can choose its last bits."""
+    if one_of == 1:
+        return np.ones(len(rows), dtype=np.bool_)
+    mixed = np.ascontiguousarray(rows.fixed["received_at"]).view(np.uint64) * MIXER
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= MIXER
+    places = (mixed >> np.uint64(33)).astype(np.int64) + rows.fixed["row"]
+    return np.asarray(places % one_of == 0, dtype=np.bool_)

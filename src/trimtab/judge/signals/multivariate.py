@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import MultivariateProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.judge import describe
@@ -19,22 +18,25 @@ from trimtab.judge.relations import FEWEST_REFERENCE, lifts, partners, scores, t
 from trimtab.judge.said import Unsaid, Verdicts
 from trimtab.judge.signals import columns, contradictions, upstream
 from trimtab.judge.signals.contradictions import Contradictions, Torn
-from trimtab.judge.signals.counts import Bins, Blocks, by_block, column_of, merged, sums
+from trimtab.judge.signals.counts import (
+    SAMPLED,
+    Bins,
+    Blocks,
+    by_block,
+    column_of,
+    every,
+    merged,
+    sample,
+    sums,
+    usual,
+    with_size,
+)
 from trimtab.judge.signals.family import Breaks, Span, Target, prolonged
 from trimtab.judge.watch import Block, Watch, take_all
-
-SAMPLED = 4_096
-"""Rows of a block that are scored, at least, where blocks hold more."""
 
 MOST_SCORED = 64 * SAMPLED
 """Scored rows of a block beyond which no more are scored, and it is not judged: its size was not
 foreseen, as that of the first one is not."""
-
-MIXER = np.uint64(0x9E3779B97F4A7C15)
-"""An odd number whose products look like chance in their upper bits (Knuth, TAOCP 6.4)."""
-
-SIZES = 7
-"""Blocks that tell how many rows the next one will hold."""
 
 
 class Related(msgspec.Struct, frozen=True):
@@ -122,18 +124,7 @@ class Multivariate:
     def _related(self, number: int, rows: Rows) -> Related:
         if number in self.state.full:
             return Related(len(rows), passed=len(rows))
-        return self.scored(rows.take(_sample(rows, self._every)), len(rows))
-
-    @property
-    def _every(self) -> int:
-        """One of how many rows is scored."""
-        return max(self._usual // SAMPLED, 1)
-
-    @property
-    def _usual(self) -> int:
-        """Median of the rows of the last blocks; 0 before any."""
-        sizes = sorted(self.state.sizes) or [0]
-        return sizes[len(sizes) // 2]
+        return self.scored(rows.take(sample(rows, every(self.state.sizes))), len(rows))
 
     def scored(self, rows: Rows, of: int) -> Related:
         """Counts of `rows` of one block, which stand for `of` rows."""
@@ -158,10 +149,10 @@ class Multivariate:
         the others: their own relations are judged on, to see when they hold again."""
         state, seconds = self.state, self._target.block_seconds
         for number in state.blocks.due(clock, seconds):
-            start, block, usual = number * seconds, state.blocks.pop(number), self._usual
-            state.sizes = [*state.sizes, block.rows][-SIZES:]
+            start, block, rows = number * seconds, state.blocks.pop(number), usual(state.sizes)
+            state.sizes = with_size(state.sizes, block.rows)
             whole = not block.passed and not self._target.partial(start)
-            if whole and block.rows >= usual / 2.0:
+            if whole and block.rows >= rows / 2.0:
                 self._judge(start, block, breaks.at(start))
             breaks.tell(start, self._torn(start))
         breaks.spans = [*breaks.spans, *state.spans]
@@ -230,16 +221,5 @@ class Multivariate:
                 "the release was built before relations between columns were learned: build it "
                 "again to have them watched"
             )
-        return f"the reference holds {self._reference.rows} rows, {FEWEST_REFERENCE} are needed"
-
-
-def _sample(rows: Rows, every: int) -> NDArray[np.bool_]:
-    """One of `every` rows, the same ones whoever counts them: when a request was received says
-    nothing of what is in it, and nobody can choose its last bits."""
-    if every == 1:
-        return np.ones(len(rows), dtype=np.bool_)
-    mixed = np.ascontiguousarray(rows.fixed["received_at"]).view(np.uint64) * MIXER
-    mixed ^= mixed >> np.uint64(32)
-    mixed *= MIXER
-    places = (mixed >> np.uint64(33)).astype(np.int64) + rows.fixed["row"]
-    return np.asarray(places % every == 0, dtype=np.bool_)
+        rows = many(self._reference.rows, "row")
+        return f"the reference holds {rows}, {FEWEST_REFERENCE} are needed"
