@@ -30,9 +30,9 @@ BEFORE = 2.0
 stand out are not the same in every signal."""
 
 LINGERING = 20.0
-"""Blocks after all feeds are sound again, or after a caller was found, which is left out from then
-on, until which what was explained may need to recover: columns and answers take 7 blocks that are
-all inside of their zones, and mostly 12 to 16. What is bad for longer has another cause."""
+"""Blocks after all feeds are sound again, or no caller is in alarm any more, until which what was
+explained may need to recover: columns and answers take 7 blocks that are all inside of their zones,
+and mostly 12 to 16. What is bad for longer has another cause."""
 
 
 def folded(
@@ -60,15 +60,11 @@ def _left(case: Case, host: Incident | None, broken: bool) -> frozenset[tuple[st
     long as a feed is."""
     if host is None:
         return frozenset()
-    since = case.mended if group(host.signals[0]) == "upstream" else host.first_evidence_at
-    if not (broken or _soon(case, since)):
+    since = case.mended if group(host.signals[0]) == "upstream" else case.accused
+    lately = since is not None and case.clock <= since + LINGERING * case.block_seconds
+    if not (broken or lately):
         return frozenset()
     return frozenset((each.signal, each.since) for each in host.verdicts)
-
-
-def _soon(case: Case, since: float | None) -> bool:
-    """Whether something is a short time ago."""
-    return since is not None and case.clock <= since + LINGERING * case.block_seconds
 
 
 def _explained(case: Case, verdict: Verdict, breaks: Sequence[Verdict], opened: float) -> bool:
@@ -84,7 +80,9 @@ def _reaches(case: Case, broken: Verdict, verdict: Verdict) -> bool:
     """Whether a broken feed or a caller has a part in what a verdict is about."""
     mine = group(verdict.signal)
     if group(broken.signal) == "callers":
-        return mine in (*INPUTS, *ANSWERS) and _soon(case, broken.since)
+        # What it brings is left out from then on: what begins later has another cause.
+        late = (broken.since or 0.0) + BEFORE * case.block_seconds
+        return mine in (*INPUTS, *ANSWERS) and (verdict.since or 0.0) <= late
     if mine not in INPUTS:
         return mine in (*ANSWERS, *TRUTH)
     theirs, names = {*columns(broken)}, {*columns(verdict)}

@@ -130,8 +130,11 @@ class Monitors:
 
     def _accused(self, rows: Rows) -> NDArray[np.bool_]:
         """Rows of callers that are in alarm: what they bring is no evidence about the model."""
-        callers = next(each for each in self._families if isinstance(each, Callers))
-        return callers.accused(rows)
+        return self._callers.accused(rows)
+
+    @property
+    def _callers(self) -> Callers:
+        return next(each for each in self._families if isinstance(each, Callers))
 
     def take(self, counted: Counted) -> None:
         """Take in counts of these monitors' families, by name. Their order does not matter."""
@@ -200,6 +203,7 @@ class Monitors:
             false_alarms=target.spec.monitor.false_alarms_per_year,
             related=self._related,
             mended=mended,
+            accused=self._callers.state.accused,
         )
 
     def _quality(self) -> Quality | None:

@@ -147,13 +147,22 @@ def test_how_answers_come_true_is_not_put_down_to_a_caller(signal: str) -> None:
     assert len(judged(told(signal), CALLER).opened) == 2
 
 
-def test_what_stays_bad_long_after_a_caller_was_found_is_told_alone() -> None:
+@pytest.mark.parametrize(("since", "parts"), [(1.0, 1), (10.0, 1), (11.0, 2)])
+def test_what_begins_after_a_caller_was_left_out_has_another_cause(
+    since: float, parts: int
+) -> None:
+    made = judged(told("input:x", since=since * DAY), CALLER, clock=30.0 * DAY).opened
+    assert len(made) == parts
+
+
+@pytest.mark.parametrize(("clock", "alone"), [(40.0, 0), (41.0, 1)])
+def test_what_is_left_of_a_caller_that_is_heard_again_may_need_some_blocks(
+    clock: float, alone: int
+) -> None:
     found = opened(judged(told("input:x"), CALLER))
-    for clock, alone in ((28.0, 0), (29.0, 1)):
-        for bad in ((told("input:x"), CALLER), (told("input:x"),)):
-            report = judged(*bad, known=(found,), clock=clock * DAY)
-            assert len(report.opened) == alone
-            assert report.closed == ((found.id,) if alone and CALLER not in bad else ())
+    report = judged(told("input:x"), known=(found,), clock=clock * DAY, accused=20.0 * DAY)
+    assert len(report.opened) == alone
+    assert report.closed == ((found.id,) if alone else ())
 
 
 def test_a_broken_feed_comes_before_a_caller() -> None:

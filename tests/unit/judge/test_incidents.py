@@ -250,19 +250,20 @@ def test_quality_that_was_low_from_the_first_day_may_be_the_release() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signal", "clock", "expected"),
+    ("signal", "since", "expected"),
     [
-        ("errors", 10, [Cause.HOSTILE_CLIENT, Cause.INFRASTRUCTURE]),
-        ("upstream:x", 10, [Cause.HOSTILE_CLIENT, Cause.UPSTREAM_BREAK]),
-        # What it brings has been left out for long.
-        ("input:x", 40, [Cause.DATA_DRIFT, Cause.HOSTILE_CLIENT]),
+        ("errors", 8, [Cause.HOSTILE_CLIENT, Cause.INFRASTRUCTURE]),
+        ("upstream:x", 8, [Cause.HOSTILE_CLIENT, Cause.UPSTREAM_BREAK]),
+        # What the caller brings has been left out for some days.
+        ("input:x", 5, [Cause.DATA_DRIFT, Cause.HOSTILE_CLIENT]),
     ],
 )
 def test_a_caller_in_alarm_is_why_what_it_was_compared_by_is_bad(
-    signal: str, clock: float, expected: list[Cause]
+    signal: str, since: float, expected: list[Cause]
 ) -> None:
-    given = case(surroundings=Surroundings(restarts=1), clock=clock * DAY)
-    report = reconcile(given, [verdict(signal), verdict("callers:7")], ())
+    around = Surroundings(restarts=1)
+    bad = [verdict(signal), verdict("callers:7", since=since * DAY)]
+    report = reconcile(case(surroundings=around), bad, ())
     found = next(each for each in report.opened if each.signals[0] == signal)
     assert causes(found) == expected
 

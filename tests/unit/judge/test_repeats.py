@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, profile, rows, spec
 
-from trimtab.domain.records import CodedTexts, Rows
+from trimtab.domain.records import CodedTexts, Lazy, Rows
 from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.reports import Surroundings
@@ -121,7 +121,8 @@ def test_a_row_has_its_place_by_what_it_holds_however_it_is_held() -> None:
     held = alike(KNOWN.inputs, given, groups)
     names = sorted(set(given.inputs["side"].tolist()), reverse=True)
     places = np.array([names.index(each) for each in given.inputs["side"].tolist()])
-    coded = {**given.inputs, "side": CodedTexts(names, places)}
+    side = CodedTexts(tuple(names), places)
+    coded = Lazy({"side": lambda: side, "level": lambda: given.inputs["level"]}, 50)
     assert alike(KNOWN.inputs, Rows(given.fixed, coded, given.outputs), groups) == held
     zeros = np.where(np.arange(50) % 2 == 0, 0.0, -0.0)
     none = np.full(50, None, dtype=object)

@@ -36,7 +36,8 @@ class Case:
     `false_alarms` how many false pages a year are tolerated. `explained` is how much of the fall of
     quality the inputs explain; `calibration` stands for it where nothing can be expected of them.
     `related` are, by column, those that it goes together with; `mended` is the event time since
-    when all feeds are sound again, None where one is broken or none ever was.
+    when all feeds are sound again, None where one is broken or none ever was, `accused` the start
+    of the last block in which a caller was in alarm.
     """
 
     deployment: str
@@ -52,6 +53,7 @@ class Case:
     false_alarms: float
     related: Mapping[str, Collection[str]] = field(default_factory=dict)
     mended: float | None = None
+    accused: float | None = None
 
     def at_boundary(self, since: float) -> bool:
         """Whether trouble began with the release, as far as blocks can tell."""

@@ -82,7 +82,7 @@ class State(msgspec.Struct):
     """What changes while callers are watched. `others` is the share of bad rows of the groups that
     are not in alarm, in the last block; `samples` name a bad request of those that are. `gathered`
     are rows of groups that have brought too few to be judged by; `sizes` are the rows of the last
-    blocks."""
+    blocks, `accused` is the start of the last one in which a group was in alarm."""
 
     watches: dict[int, BreakWatch] = {}
     gathered: dict[int, Gathered] = {}
@@ -90,6 +90,7 @@ class State(msgspec.Struct):
     others: float = 0.0
     n: int = 0
     sizes: list[int] = []
+    accused: float | None = None
     repeats: Repeats = msgspec.field(default_factory=Repeats)
     blocks: Blocks[Crowd] = msgspec.field(default_factory=Blocks[Crowd])
 
@@ -174,6 +175,8 @@ class Callers:
             self.state.repeats.take(start, crowd.places, self._limit)
             self._judge(start, crowd.groups)
             self.state.sizes = with_size(self.state.sizes, self.state.n)
+            if self._guilty() or self._stuck():
+                self.state.accused = start
 
     def _judge(self, start: float, groups: Mapping[int, Brought]) -> None:
         state = self.state
