@@ -95,18 +95,18 @@ class Repeats(msgspec.Struct):
         groups = _by_group(came)
         sizes = {group: sum(places.values()) for group, places in groups.items()}
         total, staked = sum(sizes.values()), []
+        every = [sum(each.get(place, 0) for each in groups.values()) for place in range(PLACES)]
         for group, n in sizes.items():
             if max(FEWEST_ROWS, LEAST * total) <= n <= MOST * total:
                 watch = self.watches.setdefault(group, BreakWatch("", "strange", "", 0.0))
-                watch.base = _fullest([each for name, each in groups.items() if name != group])
+                watch.base = _fullest(every, groups[group])
                 if self._met(watch, start, max(groups[group].values()) / n, n):
                     staked.append(watch)
         for group in self.broken:
             if sizes.get(group, 0) < max(FEWEST_ROWS, LEAST * total):
                 self.watches[group].meet(start, 0.0, CLUSTERS)
         settle_all(staked, log10_threshold)
-        samples = {group: self._sample(group, came) for group in self.broken}
-        self.samples = samples
+        self.samples = {group: self._sample(group, came) for group in self.broken}
 
     def _met(self, watch: BreakWatch, start: float, share: float, n: int) -> bool:
         """Whether a watch bets on a block: what a service is like from the first is no fault."""
@@ -135,8 +135,8 @@ def _by_group(came: Mapping[int, Alike]) -> dict[int, dict[int, int]]:
     return groups
 
 
-def _fullest(groups: Sequence[Mapping[int, int]]) -> float:
-    """The share of the rows of some groups together, at least one row, that their fullest place
-    holds."""
-    counts = [sum(each.get(place, 0) for each in groups) for place in range(PLACES)]
-    return max(counts) / sum(counts)
+def _fullest(every: Sequence[int], mine: Mapping[int, int]) -> float:
+    """The share of the rows of all other groups, at least one row, that their fullest place holds;
+    of all and of one group by place."""
+    others = [n - mine.get(place, 0) for place, n in enumerate(every)]
+    return max(others) / sum(others)
