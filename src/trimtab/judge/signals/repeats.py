@@ -103,7 +103,7 @@ class Repeats(msgspec.Struct):
                 if self._met(watch, start, max(groups[group].values()) / n, n):
                     staked.append(watch)
         for group in self.broken:
-            if sizes.get(group, 0) < max(FEWEST_ROWS, LEAST * total):
+            if sizes.get(group, 0) < LEAST * total and total >= FEWEST_ROWS:
                 self.watches[group].meet(start, 0.0, CLUSTERS)
         settle_all(staked, log10_threshold)
         self.samples = {group: self._sample(group, came) for group in self.broken}
