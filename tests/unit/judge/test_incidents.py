@@ -176,6 +176,29 @@ def test_failures_are_blamed_on_memory_by_the_verdict_on_it_alone(
     assert told is (expected is Cause.INFRASTRUCTURE)
 
 
+@pytest.mark.parametrize(
+    ("words", "since", "expected"),
+    [
+        ({"workers": "ok", "callers": "ok", "upstream": "ok"}, 8 * DAY, Cause.INFRASTRUCTURE),
+        ({"workers": "ok", "callers": "unknown", "upstream": "ok"}, 8 * DAY, Cause.INFRASTRUCTURE),
+        ({"workers": "ok", "upstream": "ok"}, DAY, Cause.BAD_RELEASE),
+        ({"workers": "unknown", "upstream": "ok"}, 8 * DAY, Cause.UNKNOWN),
+        ({"workers": "ok", "upstream": "unknown"}, 8 * DAY, Cause.UNKNOWN),
+        ({"workers": "ok", "upstream:x": "bad"}, 8 * DAY, Cause.UNKNOWN),
+    ],
+)
+def test_failures_of_all_workers_alike_are_blamed_on_what_they_share(
+    words: dict[str, Any], since: float, expected: Cause
+) -> None:
+    beside = [verdict(signal, word) for signal, word in words.items()]
+    report = reconcile(case(), [verdict("errors", since=since), *beside], ())
+    service = next(each for each in report.opened if each.signals == ("errors",))
+    assert causes(service)[0] is expected
+    compared = {f"{signal} is ok" for signal, word in words.items() if word == "ok"}
+    if expected is Cause.INFRASTRUCTURE:
+        assert compared < {*service.causes[0].evidence}
+
+
 MOVED = [verdict("quality"), verdict("input:x")]
 STILL = [verdict("quality"), verdict("input:x", "ok")]
 SHIFTED, HELD = Calibration(0.09, 0.01), Calibration(0.015, 0.01)

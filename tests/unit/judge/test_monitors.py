@@ -106,9 +106,9 @@ def test_failures_page_and_are_blamed_on_a_release_that_has_just_begun() -> None
     assert life.causes() == [Cause.BAD_RELEASE]
 
 
-def test_failures_after_good_days_are_not_blamed_on_the_release() -> None:
+def test_failures_after_good_days_are_not_blamed_on_the_release_but_on_what_workers_share() -> None:
     life = start().days([CALM] * 5 + [Change(failed=0.05)])
-    assert life.causes() == [Cause.UNKNOWN]
+    assert life.causes() == [Cause.INFRASTRUCTURE]
     incident = next(iter(life.incidents.values()))
     assert Cause.BAD_RELEASE in [ruled.cause for ruled in incident.ruled_out]
 

@@ -1,4 +1,4 @@
-"""Causes that have a place: the environment, one worker, the machine."""
+"""Causes that have a place: the environment, one worker, the machine and what is beyond it."""
 
 from trimtab.domain.plurals import many
 from trimtab.domain.verdicts import Cause, RuledOut
@@ -41,22 +41,25 @@ def bad_worker(trouble: Trouble) -> Opinion:
 
 
 def infrastructure(trouble: Trouble) -> Opinion:
-    """The machine or a process: seen in what surrounds the release, or in time alone."""
+    """The machine, a process or what it depends on: seen in what surrounds the release, in time
+    alone, or because nothing else is left."""
     if trouble.kind == "resources":
         return Suspicion(Cause.INFRASTRUCTURE, Strength.FITTING, trouble.reasons)
     if trouble.kind != "service":
         return None
-    strain = _strain(trouble)
+    around = _strain(trouble)
     slow = all(verdict.signal == "latency" for verdict in trouble.bad)
-    if strain:
+    if around:
         strength = Strength.LIKELY
     elif trouble.case.at_boundary(trouble.since()):
         strength = Strength.POSSIBLE
     elif slow:
         strength = Strength.FITTING
+    elif around := _shared(trouble):
+        strength = Strength.FITTING
     else:
         return _no_strain(trouble.case.surroundings)
-    return Suspicion(Cause.INFRASTRUCTURE, strength, (*trouble.reasons, *strain))
+    return Suspicion(Cause.INFRASTRUCTURE, strength, (*trouble.reasons, *around))
 
 
 def _strain(trouble: Trouble) -> list[str]:
@@ -67,6 +70,18 @@ def _strain(trouble: Trouble) -> list[str]:
     strain += [f"{restarted} restarted"] * (around.restarts > 0)
     strain += ["stable itself burns while a candidate is tried"] * around.candidate
     return strain
+
+
+def _shared(trouble: Trouble) -> list[str]:
+    """What is left of failures that no worker has more of than the others, and for which neither a
+    caller nor a feed is why: something that all workers use. Empty where that is not known."""
+    if trouble.found("workers", "callers", "upstream"):
+        return []
+    compared = trouble.every.where(lambda signal: signal in ("workers", "callers", "upstream"))
+    sound = {verdict.signal: verdict.reason for verdict in compared if verdict.verdict == "ok"}
+    if not {"workers", "upstream"} <= sound.keys():
+        return []
+    return [*sound.values(), "what all workers use is left, such as what feature code looks up"]
 
 
 def _no_strain(around: Surroundings) -> Opinion:
