@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from catalogue import drawn, production, unseen
+from catalogue import drawn, postmortems, production, unseen
 from catalogue import effects as fx
 from trimtab.domain.verdicts import Cause
 
@@ -165,6 +165,52 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("caller-moves-in", production.CallerMovesIn, (0.3, 0.6), harmful=False, mark="†"),
     Fault("labels-confirmed", production.LabelsConfirmed, (0.3, 0.8), harmful=False, mark="†"),
     Fault("single-precision", production.SinglePrecision, (1.0, 1.0), harmful=False, mark="‡"),
+    Fault("hours-in-utc", postmortems.HoursInUtc, (4.0, 12.0), _SKEW, mark="†"),
+    Fault("sensor-clips", postmortems.SensorClips, (0.3, 0.7), _BREAK, mark="†"),
+    Fault("defaults-filled", postmortems.DefaultsFilled, (0.3, 0.9), _BREAK, mark="†"),
+    Fault("rows-shifted", postmortems.RowsShifted, (1.0, 1.0), _BREAK, mark="†"),
+    Fault("client-reorders", postmortems.ClientReorders, (0.15, 0.4), _CLIENT, mark="†"),
+    Fault("scraper", postmortems.Scraper, (0.2, 0.45), _CLIENT, mark="†"),
+    Fault("labels-of-accepted", postmortems.LabelsOfAccepted, (0.8, 1.0), _LABELS, mark="†"),
+    Fault("labels-echoed", postmortems.LabelsEchoed, (0.6, 1.0), _LABELS, mark="†"),
+    Fault("labels-premature", postmortems.LabelsPremature, (0.3, 0.7), _LABELS, mark="†"),
+    Fault(
+        "node-in-utc",
+        postmortems.NodeInUtc,
+        (4.0, 12.0),
+        (Cause.BAD_WORKER, Cause.ENVIRONMENT_MISALIGNMENT),
+        either="a setting of the environment is wrong, on one node only",
+        mark="†",
+    ),
+    Fault("worker-pauses", postmortems.WorkerPauses, (0.1, 0.4), _WORKER, mark="†"),
+    Fault("lookups-fail", postmortems.LookupsFail, (0.05, 0.4), _PLACE, mark="†"),
+    Fault(
+        "concept-in-rarity",
+        postmortems.ConceptInRarity,
+        (0.7, 1.0),
+        (Cause.CONCEPT_DRIFT,),
+        mark="†",
+    ),
+    Fault("decay", postmortems.Decay, (0.15, 0.4), (Cause.CONCEPT_DRIFT,), mark="†"),
+    Fault("release-rebalanced", postmortems.ReleaseRebalanced, (4.0, 10.0), _RELEASE, mark="†"),
+    Fault(
+        "backfill",
+        postmortems.Backfill,
+        (1.5, 4.0),
+        (Cause.DATA_DRIFT,),
+        harmful=False,
+        mark="†",
+    ),
+    Fault(
+        "launch",
+        postmortems.Launch,
+        (0.1, 0.3),
+        (Cause.DATA_DRIFT,),
+        harmful=False,
+        mark="†",
+    ),
+    Fault("keys-rotated", postmortems.KeysRotated, (1.0, 1.0), harmful=False, mark="†"),
+    Fault("labels-sooner", postmortems.LabelsSooner, (0.2, 0.5), harmful=False, mark="†"),
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}

@@ -24,7 +24,7 @@ TAKEN_OVER = 0.3
 ANNOTATOR = "annotator"
 
 
-def _wide(scene: Scene) -> list[str]:
+def wide(scene: Scene) -> list[str]:
     """Columns of numbers of which the middle half of the rows are not all the same."""
     columns = scene.data.reference.inputs.items()
     numbers = [(name, column) for name, column in columns if column.dtype != object]
@@ -47,7 +47,7 @@ class Swapped(Drawn):
 
     def _pair(self, scene: Scene) -> tuple[str, str]:
         inputs = scene.data.reference.inputs
-        numbers = _wide(scene)
+        numbers = wide(scene)
         texts = [name for name, column in inputs.items() if column.dtype == object]
         alike = numbers if len(numbers) > 1 else [n for n in texts if len(common(inputs[n])) > 1]
         one = self.drawn(scene, "one", alike)
@@ -70,7 +70,7 @@ class Rounded(Drawn):
 
     def feed(self, scene: Scene, requests: Requests) -> Requests:
         """See `Effect`."""
-        name = self.drawn(scene, "number", _wide(scene))
+        name = self.drawn(scene, "number", wide(scene))
         grain = scene.dose * scene.spread(name)
         return requests.changed(**{name: np.round(requests.rows.inputs[name] / grain) * grain})
 

@@ -31,6 +31,17 @@ class Table:
         inputs = {name: column[places] for name, column in self.inputs.items()}
         return Table(inputs, self.truth[places], self.seconds[places])
 
+    def and_these(self, other: "Table") -> "Table":
+        """All rows of both."""
+        return Table(
+            {
+                name: np.concatenate([column, other.inputs[name]])
+                for name, column in self.inputs.items()
+            },
+            np.concatenate([self.truth, other.truth]),
+            np.concatenate([self.seconds, other.seconds]),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:

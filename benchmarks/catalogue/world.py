@@ -51,6 +51,19 @@ class Requests:
         training = {name: column[places] for name, column in self.training.items()}
         return Requests(self.rows.take(places), training, self.at[places], self.unit[places])
 
+    def and_these(self, other: "Requests") -> "Requests":
+        """All of both."""
+        training = {
+            name: np.concatenate([column, other.training[name]])
+            for name, column in self.training.items()
+        }
+        return Requests(
+            self.rows.and_these(other.rows),
+            training,
+            np.concatenate([self.at, other.at]),
+            np.concatenate([self.unit, other.unit]),
+        )
+
     def changed(self, **columns: NDArray[Any]) -> "Requests":
         """The same with other values in some input columns, wherever these are read."""
         return replace(self.misread(**columns), training={**self.training, **columns})
