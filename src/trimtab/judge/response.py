@@ -17,7 +17,7 @@ OWN: tuple[str, ...] = ("rollout",)
 
 _ALERTS = {
     Cause.UPSTREAM_BREAK: "alert owner and hold: no retraining and no advance on broken inputs",
-    Cause.INFRASTRUCTURE: "alert owner: the machine, a process or what it depends on, not the model",
+    Cause.INFRASTRUCTURE: "alert owner: the machine, a process or what these need, not the model",
     Cause.TRAINING_SERVING_SKEW: "alert owner and hold: roll back the feature source; "
     "no retraining, for the model would learn what it is not served",
     Cause.ENVIRONMENT_MISALIGNMENT: "alert owner: the environment is not the one it was built in",

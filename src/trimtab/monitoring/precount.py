@@ -33,12 +33,13 @@ from trimtab.judge.quality import Told
 from trimtab.judge.signals.calibration import Calibration, Matured
 from trimtab.judge.signals.columns import hours_of
 from trimtab.judge.signals.counts import Bins, Tally, merged
+from trimtab.judge.signals.crowded import Crowded
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.estimate_counts import Members
 from trimtab.judge.signals.estimate_counts import told as told_of
 from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.inputs import Columns, Inputs
-from trimtab.judge.signals.multivariate import Multivariate, Related
+from trimtab.judge.signals.multivariate import Multivariate
 from trimtab.judge.signals.parts import Brought
 from trimtab.judge.signals.prediction import Answers, Prediction
 from trimtab.judge.signals.quality import Cohort, Quality
@@ -57,7 +58,8 @@ from trimtab.stats.edges import Numbers
 from trimtab.stats.limits import limits
 
 SCORED = 1_024
-"""Rows of what was read at once, at least, that are scored beside the other columns."""
+"""Rows of what was read at once, at least, of which more is asked than counts of each column: how
+they go together, and which values they hold."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,13 @@ class Truth:
 
 
 class Looked(NamedTuple):
-    """A part as rows of the request log, its columns as they were counted, and, where the quality
-    of a binary task can be estimated, the cell of each row and who is in which segment. `parts` are
-    the rows of parts in which feeds are watched though nobody named them, `still` which
-    numbers stand still in these."""
+    """A part as rows of the request log, a `few` of these at even distances, its columns as they
+    were counted, and, where the quality of a binary task can be estimated, the cell of each row and
+    who is in which segment. `parts` are the rows of parts in which feeds are watched though nobody
+    named them, `still` which numbers stand still in these."""
 
     rows: Rows
+    few: Rows
     columns: dict[str, ColumnCounts]
     cells: Ints | None
     members: list[Members]
@@ -149,7 +152,8 @@ class Precount:
         sizes = {} if unnamed is None else dict(zip(unnamed.names, unnamed.rows, strict=True))
         still = self._still(part, unnamed)
         columns = self._columns(part, segments)
-        seen = Looked(self.rows(part), columns, cells, members, sizes, still)
+        few = self.rows(part.sample(SCORED))
+        seen = Looked(self.rows(part), few, columns, cells, members, sizes, still)
         counted: dict[str, Mapping[int, Any]] = {}
         for family in self._families:
             made = self._counted(family, part, seen)
@@ -172,8 +176,12 @@ class Precount:
                 made = Cohort(predicted=len(part))
             case Calibration():
                 made = Matured(predicted=len(part))
+            case Multivariate() if not family.streams:
+                return {}
             case Multivariate():
-                return self._related(family, part)
+                made = family.scored(seen.few, len(part))
+            case Crowded():
+                made = family.crowd(seen.few)
             case Estimated() if seen.cells is not None and self._by_score is not None:
                 looked = part.columns, seen.cells, seen.columns, seen.members
                 made = self._by_score.counted(*looked)
@@ -187,7 +195,7 @@ class Precount:
         """What `family.learn` would count."""
         signature, told = self._subject.signature, truth.told
         match family:
-            case Inputs() | Upstream() | Prediction():
+            case Inputs() | Upstream() | Crowded() | Prediction():
                 return {}
             case Quality() if truth.lost is not None:
                 made: Any = Cohort.of(family.qualities, signature, truth.known, truth.lost)
@@ -287,13 +295,6 @@ class Precount:
         if self._subject.signature.task != "binary" or self._subject.answer is None:
             return None
         return np.asarray(part.columns[self._subject.answer], dtype=np.float64)
-
-    def _related(self, family: Multivariate, part: Part) -> Mapping[int, Related]:
-        """Every so many rows of a part are scored, which costs more than counting them."""
-        if not family.streams:
-            return {}
-        scored = family.scored(self.rows(part.sample(SCORED)), len(part))
-        return {part.number: scored}
 
     def rows(self, part: Part) -> Rows:
         """The part as rows of the request log."""

@@ -47,7 +47,7 @@ def test_concept_drift_starts_one_run_on_the_labels_known_by_now() -> None:
         (Cause.DATA_DRIFT, "note", AUTO, "watch: the inputs changed, no harm is shown"),
         (Cause.DATA_DRIFT, "page", HUMAN, "alert owner: retrain.when does not name drift"),
         (Cause.CONCEPT_DRIFT, "note", AUTO, "watch: scores come true otherwise"),
-        (Cause.INFRASTRUCTURE, "page", AUTO, "alert owner: the machine or a process"),
+        (Cause.INFRASTRUCTURE, "page", AUTO, "alert owner: the machine, a process or"),
         (Cause.UPSTREAM_BREAK, "page", AUTO, "alert owner and hold"),
         (Cause.TRAINING_SERVING_SKEW, "page", AUTO, "alert owner and hold: roll back the feature"),
         (Cause.LABEL_FAULT, "page", AUTO, "alert owner: the labels are at fault"),

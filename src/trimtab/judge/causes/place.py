@@ -53,9 +53,7 @@ def infrastructure(trouble: Trouble) -> Opinion:
         strength = Strength.LIKELY
     elif trouble.case.at_boundary(trouble.since()):
         strength = Strength.POSSIBLE
-    elif slow:
-        strength = Strength.FITTING
-    elif around := _shared(trouble):
+    elif slow or (around := _shared(trouble)):
         strength = Strength.FITTING
     else:
         return _no_strain(trouble.case.surroundings)

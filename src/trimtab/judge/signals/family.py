@@ -137,8 +137,8 @@ def prolonged(spans: list[Span], start: float, since: float | None) -> list[Span
 
 
 class Breaks(msgspec.Struct):
-    """Broken feeds, told by `upstream` and then `multivariate`, which close first, to the families
-    that close after them.
+    """Broken feeds, told by `upstream`, `crowded` and `multivariate`, which close first, to the
+    families that close after them.
 
     `columns` holds, by start, the columns that were broken in each block that closes just now.
     """

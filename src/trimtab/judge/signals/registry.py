@@ -1,11 +1,12 @@
-"""The families, in the order in which they close and speak: `upstream` and `multivariate` tell the
-others which feeds are broken."""
+"""The families, in the order in which they close and speak: `upstream`, `crowded` and `multivariate`
+tell the others which feeds are broken."""
 
 from typing import Any
 
 from trimtab.judge.signals.bias import Bias
 from trimtab.judge.signals.calibration import Calibration
 from trimtab.judge.signals.callers import Callers
+from trimtab.judge.signals.crowded import Crowded
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Family
 from trimtab.judge.signals.feedback import Feedback
@@ -22,6 +23,7 @@ from trimtab.judge.signals.workers import Workers
 
 FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Upstream,
+    Crowded,
     Multivariate,
     Callers,
     Service,

@@ -280,11 +280,13 @@ def _scope(column: str, mine: list[BreakWatch]) -> tuple[dict[str, str], str]:
 
 def limit(target: Target, profile: ReferenceProfile) -> float:
     """log10 of the evidence at which a stream is broken: those of columns, over all rows and in
-    segments, the one of all parts, and those of relations (`signals.contradictions`)."""
+    segments, the one of all parts, and those of relations (`signals.contradictions`) and of numbers
+    that crowd (`signals.crowded`)."""
     segments = _segments(target.spec.monitor.segments, profile)
     streams = sum(len(watches(column, segments)) for column in profile.inputs)
     related = len(profile.multivariate.scores) if profile.multivariate else 0
-    return target.threshold("upstream", target.block_seconds, streams + 1 + related)
+    crowded = sum(map(varied, profile.inputs))
+    return target.threshold("upstream", target.block_seconds, streams + 1 + related + crowded)
 
 
 def _segments(asked: tuple[str, ...], profile: ReferenceProfile) -> list[str]:
