@@ -163,23 +163,13 @@ class Crowded:
         return [watch for watch in self.state.watches.values() if watch.broken]
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """`upstream:crowded:COLUMN` for each column that is, or a single one that none is."""
-        return tuple(self._crowded(watch) for watch in self._broken) or (self._sound,)
-
-    @property
-    def _sound(self) -> Verdict:
-        watches = self.state.watches.values()
-        n = max(watch.n for watch in watches)
-        return Verdict(
-            signal="upstream:crowded",
-            tier=budget.tier("upstream"),
-            verdict="ok" if n else "unknown",
-            reason="no number is held by more rows than of late" if n else "no block is known yet",
-            release=self._target.release,
-            evidence_log10=max(watch.evidence for watch in watches),
-            threshold_log10=self._limit,
-            n=n,
-        )
+        """`upstream:crowded:COLUMN` for each column that is. Once there is a past, `upstream` says
+        that feeds are sound."""
+        if not self.state.usual:
+            reason = "no block has closed yet"
+            bare = describe.unknown("upstream:crowded", self._target.release, self._limit, reason)
+            return (msgspec.structs.replace(bare, scope={}),)
+        return tuple(self._crowded(watch) for watch in self._broken)
 
     def _crowded(self, watch: BreakWatch) -> Verdict:
         value, since = self.state.sought[watch.column], watch.since or 0.0
