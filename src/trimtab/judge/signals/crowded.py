@@ -24,7 +24,7 @@ from trimtab.domain.records import Floats, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
 from trimtab.judge.sameness import varied
-from trimtab.judge.signals.breaks import FEWEST_ROWS, RECENT, BreakWatch, settle_all
+from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, RECENT, BreakWatch, settle_all
 from trimtab.judge.signals.counts import Blocks, Tally, by_block, column_of, merged
 from trimtab.judge.signals.family import Breaks, Span, Target, prolonged
 from trimtab.judge.signals.upstream import limit
@@ -34,6 +34,9 @@ MIXER = np.uint64(0xD6E8FEB86659FD93)
 
 DRAWN = 64
 """Rows of a block that are drawn to find its commonest values."""
+
+MARGIN = JUMP / 2.0
+"""By so much the share of one value may rise: of a number that takes many, each has a small one."""
 
 GONE = np.inf
 """Stands for a number that a drawn row does not hold."""
@@ -132,7 +135,7 @@ class Crowded:
             if tally.n >= FEWEST_ROWS and name not in elsewhere:
                 # The newest block is left out, as of the watch's own past.
                 watch.base = max(state.usual[name][:-1], default=0.0)
-                if watch.meet(start, tally.hits / tally.n, tally.n):
+                if watch.meet(start, tally.hits / tally.n, tally.n, MARGIN):
                     staked.append(watch)
         settle_all(staked, self._limit)
         broken = self._broken
