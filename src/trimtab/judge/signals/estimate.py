@@ -31,6 +31,7 @@ from trimtab.judge.explained import Explained, explained, splits
 from trimtab.judge.labelled_part import FEWEST
 from trimtab.judge.quality import FEWEST_LABELS
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block, column_of
+from trimtab.judge.signals.echoes import METRIC, Echoes
 from trimtab.judge.signals.estimate_counts import (
     Counted,
     Part,
@@ -60,12 +61,14 @@ PATIENCE = 7
 
 class State(Believed):
     """What changes while quality is estimated: of all rows, and by segment. Rows and labels of a
-    block close apart; `last` is the start of the last block of rows that closed."""
+    block close apart; `last` is the start of the last block of rows that closed, `echo` watches for
+    labels that repeat the answers."""
 
     segments: dict[str, Believed] = msgspec.field(default_factory=dict)
     blocks: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
     cohorts: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
     last: float = 0.0
+    echo: Watch | None = None
 
 
 class Estimated:
@@ -93,6 +96,7 @@ class Estimated:
         self._segments = {s.of.name: self._of_segment(own, s) for s in segments}
         self._unlearned = unlearned(target, self._estimable(), segments, own.limit)
         self._members = columns_of([s.of for s in segments])
+        self._echoes = Echoes(target)
         self.state: State = State(
             self._streams(self._qualities, terms),
             segments={s.of.name: Believed(self._streams(s.qualities, own)) for s in segments},
@@ -262,8 +266,11 @@ class Estimated:
             return
         rows, hits = np.array(cohort.told.labelled, dtype=np.float64), cohort.told.hits
         streams, counted = self.state.streams, (cohort.seen, rows, np.array(hits) / MICRO)
-        for metric, made in splits(learned, streams, start, counted).items():
+        found = splits(learned, streams, start, counted)
+        for metric, made in found.items():
             streams[metric].splits = [*streams[metric].splits, made][-REMEMBERED:]
+        if METRIC in found:
+            self.state.echo = self._echoes.take(self.state.echo, found[METRIC])
 
     def explained(self, metric: str, since: float) -> Explained | None:
         """How much of what became of a metric since a time the inputs explain; None where that is
@@ -273,7 +280,8 @@ class Estimated:
         return explained(self._qualities[metric], splits) if splits else None
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """`estimate`, and one of each further metric; then those of segments."""
+        """`estimate`, and one of each further metric; then those of segments, and `feedback:echoed`
+        where labels repeat the answers."""
         state, whole = self.state, self._whole
         if whole is None:
             return tuple(self._missing(metric) for metric in self._qualities)
@@ -283,7 +291,12 @@ class Estimated:
             for metric in each.qualities
         ]
         every = [whole.verdict(state, metric, state.last) for metric in self._qualities]
-        return (*every, *own, *self._unlearned)
+        return (*every, *own, *self._unlearned, *self._echoed)
+
+    @property
+    def _echoed(self) -> tuple[Verdict, ...]:
+        stream = self.state.streams.get(METRIC)
+        return () if stream is None else self._echoes.verdicts(self.state.echo, stream.splits)
 
     def _missing(self, metric: str) -> Verdict:
         """Why nothing is estimated at all."""

@@ -45,8 +45,8 @@ is not known how long the label took."""
 SOURCES = 16
 """Senders of labels that are told apart."""
 
-STREAMS = 4 + SOURCES
-"""Those that there are of any labels."""
+STREAMS = 5 + SOURCES
+"""Those that there are of any labels, that of echoes (`signals.echoes`) included."""
 
 EACH = 2
 """Those that there are of each class besides: of labels that are denied, and of strays."""
@@ -119,8 +119,7 @@ class Feedback:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._classes = target.signature.classes[:CLASSES]
-        streams = STREAMS + EACH * len(self._classes)
-        self._limit = target.threshold("feedback", target.block_seconds, streams)
+        self._limit = limit(target)
         self.state: State = State(
             BreakWatch("useless", "strange", "own past", 0.0),
             Watch((Zone(None, CONTRADICTED),), None, self._limit),
@@ -340,6 +339,12 @@ class Feedback:
             estimate=alarm.share,
             since=alarm.since,
         )
+
+
+def limit(target: Target) -> float:
+    """log10 of the evidence at which labels are at fault in one of the ways that are watched."""
+    streams = STREAMS + EACH * len(target.signature.classes[:CLASSES])
+    return target.threshold("feedback", target.block_seconds, streams)
 
 
 def _share(tallies: list[Tally]) -> float | None:
