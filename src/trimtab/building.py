@@ -160,7 +160,8 @@ def _nothing(line: str) -> None:
 def request(asked: Asked, folder: Path) -> BuildRequest:
     """The request with absolute paths; modules are looked for in `folder`.
 
-    Raises `Usage` TT-102 when the format cannot be told, TT-210 when a file is missing."""
+    Raises `Usage` TT-102 when the format cannot be told, or columns are named of a reference that
+    is not given, TT-210 when a file is missing."""
     assert asked.model is not None
     path = folder / asked.model
     entry = asked.model if ":" in asked.model and not path.exists() else None
@@ -198,6 +199,7 @@ def _format(asked: Asked, path: Path, entry: str | None) -> Format:
 
 def _reference(asked: Asked, folder: Path) -> ReferenceData | None:
     if asked.reference is None:
+        _refuse_alone(asked)
         return None
     return ReferenceData(
         path=_existing(folder / asked.reference),
@@ -209,6 +211,21 @@ def _reference(asked: Asked, folder: Path) -> ReferenceData | None:
         groups=_listed(asked.groups),
         loss=None if asked.loss is None else OwnLoss(asked.loss, asked.loss_bound),
     )
+
+
+def _refuse_alone(asked: Asked) -> None:
+    """Options that name columns of the reference say nothing without it."""
+    told = ("target", "positive", "time", "key", "segments", "groups", "loss")
+    named = [f"--{name}" for name in told if getattr(asked, name)]
+    if named:
+        raise errors.Usage(
+            errors.BAD_VALUE,
+            "build",
+            asked.name,
+            f"{', '.join(named)} without --reference, whose columns are meant",
+            unchanged="nothing was built",
+            hint="add --reference FILE",
+        )
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -224,5 +241,5 @@ def _existing(path: Path) -> Path:
         path.name,
         "there is no such file",
         unchanged="nothing was built",
-        hint=f"ls {path.parent.name or '.'}",
+        hint=f"ls {path.parent}",
     )

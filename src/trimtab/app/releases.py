@@ -1,6 +1,5 @@
 """Making, finding and proving releases, as the build verbs do it."""
 
-import getpass
 import http.client
 import os
 import tempfile
@@ -15,6 +14,7 @@ import msgspec
 from trimtab import errors
 from trimtab.agent import supervisor
 from trimtab.agent.lock import hold_home
+from trimtab.app.person import actor
 from trimtab.app.projects import Project
 from trimtab.app.stores import open_store
 from trimtab.backends import shim
@@ -73,7 +73,7 @@ def register(project: Project, digest: Digest) -> Release:
         with hold_home(home):
             store = open_store(home)
             store.lead(f"build-{os.getpid()}")
-            return store.register(digest, Author(getpass.getuser()))
+            return store.register(digest, Author(actor()))
     except errors.Unavailable as problem:
         if problem.code != errors.HOME_IN_USE:
             raise
@@ -84,7 +84,11 @@ def register(project: Project, digest: Digest) -> Release:
 def _order_registration(home: Path, digest: Digest) -> None:
     """Tell the running server about a release; blobs are shared, so its digest is enough."""
     body = msgspec.json.encode({"digest": digest})
-    headers = {"Content-Type": "application/json", "X-Trimtab-Action": "1"}
+    headers = {
+        "Content-Type": "application/json",
+        "X-Trimtab-Action": "1",
+        "X-Trimtab-Actor": actor(),
+    }
     try:
         facts = msgspec.json.decode(
             (home / layout.AGENT_FACTS).read_bytes(), type=supervisor.AgentFacts

@@ -86,11 +86,13 @@ def pipeline_of(config: ProjectConfig, model: str) -> PipelineSpec:
     for spec in config.pipelines:
         if spec.model == model:
             return spec
+    known = ", ".join(f"[model.{spec.model}]" for spec in config.pipelines)
     raise errors.NotFound(
         errors.NO_PIPELINE,
         "run pipeline",
         model,
-        f"trimtab.toml has no [model.{model}]",
+        f"trimtab.toml has no [model.{model}]" + (f" (it has {known})" if known else ""),
+        unchanged="nothing was built",
         hint=f"give --model FILE, or add [model.{model}] with pipeline, steps and requirements",
     )
 

@@ -44,6 +44,8 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
         tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
         if reference.labels is None and request.reference and request.reference.target:
             tools.narrate("labels: several values each, so there is no quality to watch")
+    else:
+        tools.narrate("reference: none, so nothing is known to replay or to judge this release by")
     with tempfile.TemporaryDirectory(dir=_scratch(tools), prefix="build-") as scratch:
         stage = _staged(request, reference, Path(scratch) / "files", tools)
         _check_loss(reference, stage.signature)
@@ -185,7 +187,7 @@ def _asked_for_gaps(stage: Stage, reference: Reference, tools: Tools) -> Stage:
     except errors.Permanent:
         configure(stage)
         return stage
-    tools.narrate(f"missing values: the model does without {', '.join(c.name for c in whole)}")
+    tools.narrate(f"missing values: it answers rows without {', '.join(c.name for c in whole)} too")
     return asked
 
 

@@ -126,7 +126,11 @@ def read_table(path: Path) -> pa.Table:
     """A Parquet, CSV or npz file, by its suffix."""
     if not path.is_file():
         raise errors.Usage(
-            errors.MISSING_FILE, "read data", str(path), "there is no such file", hint=f"ls {path}"
+            errors.MISSING_FILE,
+            "read data",
+            str(path),
+            "there is no such file",
+            hint=f"ls {path.parent}",
         )
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
@@ -209,9 +213,10 @@ def _column(name: str, values: Chunked, path: Path) -> Column:
         )
     datatype = DATATYPES.get(kind)
     if datatype is None:
-        raise bad_reference(
-            path, f"column {name!r} is of type {kind}; inputs are numbers, booleans or texts"
-        )
+        problem = f"column {name!r} is of type {kind}; inputs are numbers, booleans or texts"
+        if pa.types.is_temporal(kind):
+            problem += f"; if it says when a row was, give --time {name}"
+        raise bad_reference(path, problem)
     numbers = pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
     finite = numbers[np.isfinite(numbers)]
     return Column(

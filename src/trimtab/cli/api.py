@@ -1,6 +1,5 @@
 """The admin API as seen by a verb: views come back as views, errors as the families they were."""
 
-import getpass
 import http.client
 import json
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from trimtab import errors
+from trimtab.app.person import actor
 from trimtab.cli.project import agent_facts, not_running
 from trimtab.views.encode import STATUS
 
@@ -73,14 +73,6 @@ def _sent(order: Mapping[str, Any] | None) -> tuple[bytes | None, dict[str, str]
         "X-Trimtab-Action": "1",
         "X-Trimtab-Actor": actor(),
     }
-
-
-def actor() -> str:
-    """The name of the person at the terminal, as the system knows it."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def revived(status: int, body: bytes) -> errors.TrimtabError:

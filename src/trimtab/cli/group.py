@@ -1,5 +1,6 @@
 """The group of verbs; a verb's file is imported when it is called, so that help is instant."""
 
+import difflib
 import importlib
 from collections.abc import Sequence
 
@@ -51,10 +52,26 @@ class Verbs(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a verb; of a name that is none, say which was meant."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            raise click.UsageError(f"No such verb '{args[0]}'.{_meant(args[0])}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of verbs."""
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def _meant(name: str) -> str:
+    """Verbs that are written alike, otherwise those whose help speaks of it."""
+    alike = difflib.get_close_matches(name, VERBS)
+    about = [verb for verb, told in VERBS.items() if name.lower() in told.lower()]
+    meant = [f"'{verb}'" for verb in alike or about[:3]]
+    return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -38,6 +38,8 @@ def _json_lines(lines: list[str], source: str) -> Iterator[Label]:
 def _csv(lines: list[str], source: str) -> Iterator[Label]:
     separators = [each for each in ",;\t" if lines and each in lines[0]]
     reader = csv.DictReader(lines, delimiter=(separators or [","])[0])
+    if lines and "label" not in (reader.fieldnames or ()):
+        raise _wrong(source, 1, f"the header is {lines[0].strip()!r}, without label")
     for row in reader:
         given = {name: text for name, text in row.items() if text}
         yield _label(given, source, reader.line_num)

@@ -124,8 +124,10 @@ class Demo:
         begun = loop.time()
         async with asyncio.TaskGroup() as group:
             going = [group.create_task(act) for act in self._meanwhile()]
-            await Replay(self.world, self.gate, self.ledger, inference, pace).run(end)
-            self.replay_seconds = loop.time() - begun
+            try:
+                await Replay(self.world, self.gate, self.ledger, inference, pace).run(end)
+            finally:
+                self.replay_seconds = loop.time() - begun
             await self._settle()
             for task in going:
                 task.cancel()

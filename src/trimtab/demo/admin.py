@@ -88,7 +88,11 @@ class Admin:
             return reply.body
         if not reply.status:
             raise errors.Unavailable(
-                errors.NOT_RUNNING, "ask", path, f"no answer in {_SECONDS:g} s", hint="trimtab up"
+                errors.NOT_RUNNING,
+                "ask",
+                path,
+                f"no answer in {_SECONDS:g} s",
+                hint="scripts/demo again, when the machine has less to do",
             )
         raise _refused(path, reply.status, reply.body)
 

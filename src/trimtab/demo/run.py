@@ -171,7 +171,6 @@ class _Closing:
 
     def _judge_replay(self, act: Act) -> None:
         demo, totals, lag = self._demo, self._ledger.totals(), self._demo.watcher.lag
-        seconds = max(demo.replay_seconds, 1e-9)
         act.facts |= {
             "requests": totals.requests,
             "rows": totals.rows,
@@ -179,7 +178,7 @@ class _Closing:
             "sent_more_than_once": totals.retried,
             "labels": totals.labels_accepted,
             "seconds": round(demo.replay_seconds, 1),
-            "requests_per_second": round(totals.requests / seconds, 1),
+            "requests_per_second": _rate(totals.requests, demo.replay_seconds),
             "p50_seconds": self._ledger.latency(0.5),
             "p99_seconds": self._ledger.latency(0.99),
             "until": day_of(demo.gate.clock),
@@ -255,6 +254,11 @@ class _Closing:
             return None
         exposed = found.exposure.requests
         return DemoRollbackView(exposed, found.detect_seconds, found.restore_seconds)
+
+
+def _rate(requests: int, seconds: float) -> float | None:
+    """None where the replay did not begin."""
+    return round(requests / seconds, 1) if seconds else None
 
 
 def _act_view(act: Act) -> ActView:

@@ -3,6 +3,8 @@
 
 def span(seconds: float) -> str:
     """A duration with one unit, two below ten: `850 ms`, `42 s`, `3 h`, `12 d`."""
+    if seconds == 0:
+        return "0 s"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:

@@ -2,5 +2,5 @@
 
 
 def many(count: int, noun: str) -> str:
-    """So many of what `noun` names in the singular: `1 minute`, `2 minutes`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """So many of what `noun` names in the singular: `1 minute`, `2,000 minutes`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

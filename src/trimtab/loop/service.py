@@ -18,6 +18,7 @@ from trimtab.judge.draft import Author, Observation
 from trimtab.loop.controller import Controller
 from trimtab.loop.store import standing
 from trimtab.ports.requestlog import RequestLog
+from trimtab.views.status import no_such_deployment
 
 STRATEGIES = ("canary", "steps", "shadow", "now")
 
@@ -142,16 +143,9 @@ class Control:
     def deployment(self, name: str) -> DeploymentState:
         """One deployment. Raises `NotFound` TT-601."""
         state = self._store.deployments.get(name)
-        if state is not None:
-            return state
-        known = ", ".join(sorted(self._store.deployments)) or "none"
-        raise errors.NotFound(
-            errors.NO_SUCH_DEPLOYMENT,
-            "find",
-            name,
-            f"there is no deployment of that name (there are: {known})",
-            hint=f"add [deployment.{name}] to trimtab.toml, or trimtab status",
-        )
+        if state is None:
+            raise no_such_deployment(name, self._store.deployments)
+        return state
 
     def snapshot(self) -> SystemState:
         """The state as it is recorded."""

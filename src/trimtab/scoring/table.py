@@ -33,7 +33,12 @@ class Source:
         self._is_csv = _is_csv(path)
         if not path.is_file():
             raise errors.Usage(
-                errors.MISSING_FILE, "read", str(path), "there is no such file", hint=f"ls {path}"
+                errors.MISSING_FILE,
+                "read",
+                str(path),
+                "there is no such file",
+                unchanged="no row was sent",
+                hint=f"ls {path.parent}",
             )
 
     @property

@@ -11,7 +11,7 @@ def build_order(action: str, name: str, before: Seen, after: Seen, seconds: floa
     """The difference an order made. Raises `NotFound` TT-601."""
     old, new = before.state.deployments.get(name), after.state.deployments.get(name)
     if new is None:
-        raise no_such_deployment(name)
+        raise no_such_deployment(name, after.state.deployments)
     rollout = build_rollout(new, after)
     ended = old is not None and old.rollout is not None and rollout is None
     release = new.rollout.candidate if new.rollout else new.stable

@@ -5,6 +5,7 @@ from functools import lru_cache
 import jinja2
 
 from trimtab.domain import durations
+from trimtab.domain.plurals import many
 from trimtab.views import report_svg, words
 from trimtab.views.report_shapes import DistributionView, EvidenceLine, ReportView, StreamView
 
@@ -42,6 +43,7 @@ def _rendered(template: str, view: ReportView) -> str:
             columns=_columns(view),
             svg=report_svg,
             words=words,
+            many=many,
             marks=WORDS,
             length=length(view),
         )

@@ -15,7 +15,7 @@ def build_plan(name: str, seen: Seen) -> PlanView:
     """What the deployment would need at other loads. Raises `NotFound` TT-601."""
     state = seen.state.deployments.get(name)
     if state is None:
-        raise no_such_deployment(name)
+        raise no_such_deployment(name, seen.state.deployments)
     load = seen.loads.get(name)
     if state.stable is None or load is None:
         why = NOTHING_SERVES if state.stable is None else NOT_LOOKED

@@ -136,7 +136,10 @@ def _places(steps: Sequence[Step], box: Box) -> list[float]:
 
 
 def _place(step: Step) -> str:
-    return f"block {step.block}" if step.at is None else step.at.strftime("%d %b %Y")
+    """Where a block begins: its day, and the time where it does not begin with the day."""
+    if step.at is None:
+        return f"block {step.block}"
+    return step.at.strftime("%d %b %Y %H:%M" if step.at.hour or step.at.minute else "%d %b %Y")
 
 
 def _line(points: list[tuple[float, float]]) -> str:

@@ -3,6 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from trimtab.domain.plurals import many
 from trimtab.views import words
 from trimtab.views.page import WORDS, length
 from trimtab.views.report_shapes import FindingView, ReportView, StreamView
@@ -19,7 +20,7 @@ def _(view: ReportView) -> RenderableType:
     head.append(f"  {view.summary}")
     against = f" of {view.release}" if view.release else ""
     about = quiet(
-        f"{view.rows:,} rows in {view.blocks} blocks of {length(view)}, "
+        f"{view.rows:,} rows in {many(view.blocks, 'block')} of {length(view)}, "
         f"against {view.reference_rows:,} rows of reference{against}"
     )
     loud = [each for each in view.streams if each.verdict in ("bad", "watch")]
@@ -28,7 +29,7 @@ def _(view: ReportView) -> RenderableType:
     parts: list[RenderableType] = [head, about, *map(_finding, view.incidents), Text()]
     parts.append(table((">evidence", "stream", "verdict", "why"), rows))
     if len(calm) > SHOWN_OK:
-        parts.append(quiet(f"{len(calm) - SHOWN_OK} more streams are ok"))
+        parts.append(quiet(f"{many(len(calm) - SHOWN_OK, 'more stream')} ok"))
     unknown = [(each.signal, each.reason) for each in view.streams if each.verdict == "unknown"]
     if unknown:
         parts += [Text(), unjudged(unknown)]

@@ -40,12 +40,22 @@ class Rehearsal:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How the evidence of a deployment is cut: the length of a block in seconds of its clock, and
+    whether only blocks count that were seen as a `whole`."""
+
+    seconds: float
+    whole: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """One look at the system. Mappings are by deployment, `releases` by digest.
 
     `now` and `observed_at` (the last tick of the control loop, None before the first) are host
-    epoch seconds; `clocks` are the deployments' own clocks, absent before the first event.
+    epoch seconds; `clocks` are the deployments' own clocks, absent before the first event, and
+    `blocks` are those of their stable releases.
     `journal_broken` is why the recorded history is not what was recorded, "" where it is.
     """
 
@@ -58,6 +68,7 @@ class Seen:
     verdicts: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
     traffic: Mapping[str, TrafficCounts] = field(default_factory=dict)
     clocks: Mapping[str, float] = field(default_factory=dict)
+    blocks: Mapping[str, Blocks] = field(default_factory=dict)
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
     journal_broken: str = ""

@@ -179,10 +179,19 @@ class ScaleView(msgspec.Struct, frozen=True, kw_only=True):
     queue_seconds: float | None
 
 
+class BlocksView(msgspec.Struct, frozen=True):
+    """How evidence is cut: the length of a block, and when the next closes that may be evidence of
+    inputs, predictions and quality, by the deployment's clock."""
+
+    seconds: float
+    closes_at: datetime
+
+
 class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     """One deployment. `at` is its clock: event time when `clock` is `event`, null before any.
 
-    `scale` is null before a release serves, and before the control loop has looked."""
+    `scale` is null before a release serves, and before the control loop has looked; `blocks` is
+    null before a release serves, and before the clock has begun."""
 
     name: str
     state: Health
@@ -203,6 +212,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     offered: str | None = None
     serving_since: datetime | None = None
     scale: ScaleView | None = None
+    blocks: BlocksView | None = None
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
@@ -479,7 +489,8 @@ class ActView(msgspec.Struct, frozen=True):
 
 
 class DemoRollbackView(msgspec.Struct, frozen=True):
-    """How the bad release was caught: requests it saw, seconds to detect and to restore."""
+    """How the bad release was caught: the requests that it was asked, seconds from the first of
+    them to the decision, and from there to the last (0 when none came after the decision)."""
 
     requests_exposed: int
     detect_seconds: float

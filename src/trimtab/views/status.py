@@ -10,8 +10,9 @@ from trimtab.domain.state import DeploymentState, EndedRollout, asleep, rollback
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.draft import storable
 from trimtab.views.scale import build_scale
-from trimtab.views.seen import Seen, TrafficCounts, maybe, moment, named
+from trimtab.views.seen import Seen, TrafficCounts, begun, maybe, moment, named
 from trimtab.views.shapes import (
+    BlocksView,
     DeploymentView,
     Health,
     LatencyView,
@@ -34,7 +35,7 @@ def build_status(seen: Seen, only: str | None = None) -> StatusView:
     """All deployments by name, or the one called `only` (raises `NotFound` TT-601)."""
     states = seen.state.deployments
     if only is not None and only not in states:
-        raise no_such_deployment(only)
+        raise no_such_deployment(only, states)
     names = sorted(states) if only is None else [only]
     return StatusView(
         deployments=tuple(_deployment(states[name], seen) for name in names),
@@ -45,13 +46,14 @@ def build_status(seen: Seen, only: str | None = None) -> StatusView:
     )
 
 
-def no_such_deployment(name: str) -> errors.NotFound:
-    """The error for a deployment that nobody configured."""
+def no_such_deployment(name: str, known: Iterable[str]) -> errors.NotFound:
+    """The error for a deployment that nobody configured; `known` are the names that there are."""
+    names = ", ".join(sorted(known)) or "none"
     return errors.NotFound(
         errors.NO_SUCH_DEPLOYMENT,
         "find deployment",
         name,
-        "no deployment has that name",
+        f"no deployment has that name (there are: {names})",
         unchanged="nothing was changed",
         hint="trimtab status",
     )
@@ -159,7 +161,19 @@ def _deployment(state: DeploymentState, seen: Seen) -> DeploymentView:
         offered=state.offered.name if state.offered else None,
         serving_since=maybe(state.serving_since),
         scale=build_scale(state, seen),
+        blocks=_blocks(state, seen),
     )
+
+
+def _blocks(state: DeploymentState, seen: Seen) -> BlocksView | None:
+    """When the next block closes; the one in which the release began to serve may be left out."""
+    blocks, clock = seen.blocks.get(state.spec.name), seen.clocks.get(state.spec.name)
+    if blocks is None or clock is None or not begun(clock):
+        return None
+    start = clock // blocks.seconds * blocks.seconds
+    if blocks.whole and state.serving_since is not None and start < state.serving_since:
+        start += blocks.seconds
+    return BlocksView(blocks.seconds, moment(start + blocks.seconds))
 
 
 def _serving(release: Standing | None, weight: int, seen: Seen) -> ServingView | None:
@@ -214,7 +228,7 @@ def _health(state: DeploymentState, stable: ServingView | None, seen: Seen) -> t
     """The word for a deployment and the sentence that explains it."""
     rollout = state.rollout
     if stable is None and rollout is None:
-        return "down", "nothing is deployed"
+        return "down", f"nothing is deployed yet: trimtab deploy {state.spec.name}"
     if stable is not None and asleep(state):
         return "healthy", f"{stable.release} sleeps until the next request"
     if stable is not None and stable.ready_workers == 0:

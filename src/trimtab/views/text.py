@@ -50,6 +50,8 @@ def _deployment(view: s.DeploymentView, now: datetime | None) -> Tree:
         tree.add(Text(f"incidents  {', '.join(view.incidents)}", style=TONES["bad"]))
     if view.run or view.offered:
         tree.add(Text(f"retraining  {view.run or f'{view.offered} is offered'}"))
+    if view.blocks is not None:
+        tree.add(quiet(f"blocks  {words.blocks(view)}"))
     if view.verdicts:
         tree.add(quiet("verdicts")).add(judged(view.verdicts))
     return tree
@@ -116,7 +118,7 @@ def _scale(view: s.ScaleView) -> Text:
 
 def _rollback(view: s.RollbackView) -> Text:
     if view.target is None:
-        return quiet("rollback  no proven release to go back to yet")
+        return quiet(f"rollback  {words.NO_TARGET}")
     if not view.ready:
         return Text(f"rollback  ⚠ {view.target} has no ready worker", style=TONES["warn"])
     took = f" (last took {words.span(view.seconds)})" if view.seconds is not None else ""
@@ -454,8 +456,7 @@ def _(view: s.DemoView) -> RenderableType:
     ]
     if view.rollback is not None:
         back = view.rollback
-        took = f"{words.span(back.detect_seconds)} to detect, {words.span(back.restore_seconds)}"
-        facts.append(("rollback", f"{back.requests_exposed} requests exposed, {took} to restore"))
+        facts.append(("rollback", _caught(back)))
     releases = render(s.ReleasesView(view.releases))
     incidents = render(s.WhyView(view.incidents))
     verdict = marked(_agree(view.ok), f"demo {'done' if view.ok else 'failed'}")
@@ -463,7 +464,16 @@ def _(view: s.DemoView) -> RenderableType:
     return Group(acts, Text(), releases, Text(), incidents, Text(), pairs(facts), verdict)
 
 
-_TOLD_ELSEWHERE = ("digest", "incident", "served", "ruled_out")
+def _caught(view: s.DemoRollbackView) -> str:
+    """What the bad release cost, from its first request to its last."""
+    left = "none of them came after that"
+    if view.restore_seconds:
+        left = f"the last of them came {words.span(view.restore_seconds)} after that"
+    exposed = many(view.requests_exposed, "request")
+    return f"{exposed} exposed, decided {words.span(view.detect_seconds)} after the first; {left}"
+
+
+_TOLD_ELSEWHERE = ("digest", "incident", "served", "ruled_out", "detect_", "restore_")
 
 
 def _act_told(act: s.ActView) -> str:
@@ -499,7 +509,8 @@ def _(view: s.UpView) -> RenderableType:
 
 @render.register
 def _(view: sent.LabelView) -> RenderableType:
-    line = f"✔ {view.accepted} labels of {view.deployment} stored in {words.span(view.seconds)}"
+    labels = many(view.accepted, "label")
+    line = f"✔ {labels} of {view.deployment} stored in {words.span(view.seconds)}"
     return Text(line, style=TONES["good"])
 
 
@@ -542,9 +553,11 @@ def _(view: sent.ScoreView) -> RenderableType:
 
 @render.register
 def _(view: s.CheckView) -> RenderableType:
-    names = f"{len(view.deployments)} deployments, {len(view.models)} models"
     if view.ok:
-        return Text(f"✔ trimtab.toml is in order: {names}", style=TONES["good"])
+        deployments = many(len(view.deployments), "deployment")
+        models = many(len(view.models), "model")
+        line = f"✔ trimtab.toml is in order: {deployments}, {models} with a pipeline"
+        return Text(line, style=TONES["good"])
     parts: list[RenderableType] = []
     for problem in view.problems:
         parts.append(Text(f"✖ {problem.subject}: {problem.message}", style=TONES["bad"]))

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from trimtab.domain import durations
 from trimtab.views.sample_shapes import ConcentrationView, SignalSamplesView
-from trimtab.views.shapes import ServingView, VerdictView
+from trimtab.views.shapes import DeploymentView, ServingView, VerdictView
 
 span = durations.span
 
@@ -45,6 +45,9 @@ QUIET = Mark("·", "quiet")
 def plain(word: str) -> str:
     """A word of the contract as a person reads it."""
     return word.replace("_", " ")
+
+
+NO_TARGET = "no other release is proven yet"
 
 
 NAMED = 2
@@ -105,6 +108,19 @@ def rate(per_second: float) -> str:
     """Events per second: `0.25/s`, `820/s`, `12,000/s`."""
     digits = f"{per_second:.3g}" if per_second < 100.0 else f"{per_second:,.0f}"
     return f"{digits}/s"
+
+
+def blocks(view: DeploymentView) -> str:
+    """How long a block is and when the next closes: until the first did, most signals are unknown.
+
+    Empty where no block is known. How long event time takes is the callers' to know."""
+    if view.blocks is None:
+        return ""
+    left = ""
+    if view.clock == "wall" and view.at is not None:
+        left = f", in {span(max((view.blocks.closes_at - view.at).total_seconds(), 0.0))}"
+    closes = clock(view.blocks.closes_at)
+    return f"of {span(view.blocks.seconds)}; the next closes at {closes} (UTC){left}"
 
 
 def for_batch(view: ServingView) -> str:

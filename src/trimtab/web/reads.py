@@ -123,8 +123,9 @@ async def traffic(request: Request) -> Response:
 
 def _known_deployment(request: Request) -> str | None:
     name = request.query_params.get("deployment")
-    if name is not None and name not in live_of(request).source.seen().state.deployments:
-        raise no_such_deployment(name)
+    known = live_of(request).source.seen().state.deployments
+    if name is not None and name not in known:
+        raise no_such_deployment(name, known)
     return name
 
 

@@ -1,11 +1,14 @@
 """The admin listener's look at the controller that lives in the same process."""
 
+from trimtab import errors
 from trimtab.app.control import ControlRoom
-from trimtab.domain.names import ReleaseRef
+from trimtab.domain.names import Digest, ReleaseRef
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.release import Release
+from trimtab.domain.state import DeploymentState
+from trimtab.judge.signals.family import Target
 from trimtab.ports.journal import Past
-from trimtab.views.seen import Seen, TrafficCounts
+from trimtab.views.seen import Blocks, Seen, TrafficCounts
 
 
 class RoomSource:
@@ -13,6 +16,7 @@ class RoomSource:
 
     def __init__(self, room: ControlRoom) -> None:
         self._room = room
+        self._cut: dict[tuple[Digest, float], Blocks] = {}
 
     def seen(self) -> Seen:
         """The recorded state with the reports that the last decision was made from."""
@@ -31,6 +35,11 @@ class RoomSource:
             traffic={name: self._traffic(name) for name in store.deployments},
             loads={name: seen.load for name, seen in reports.items() if seen.load},
             clocks={name: seen.clock for name, seen in reports.items() if seen.clock > 0},
+            blocks={
+                name: blocks
+                for name, state in store.deployments.items()
+                if (blocks := self._blocks(state)) is not None
+            },
             journal_broken=controller.audit.broken,
         )
 
@@ -46,6 +55,21 @@ class RoomSource:
     def profile(self, release: Release) -> ReferenceProfile | None:
         """The reference profile of a release."""
         return self._room.controller.store.profile(release)
+
+    def _blocks(self, state: DeploymentState) -> Blocks | None:
+        """Those of the stable release; None without one, or where its profile cannot be read."""
+        if state.stable is None:
+            return None
+        key = state.stable.digest, state.spec.monitor.block_seconds
+        if key not in self._cut:
+            release = self._room.controller.store.releases[state.stable.digest]
+            try:
+                profile = self.profile(release)
+            except errors.TrimtabError:
+                return None
+            target = Target(state.spec, release.manifest.signature, profile, release.digest, 0.0)
+            self._cut[key] = Blocks(target.block_seconds, target.timed)
+        return self._cut[key]
 
     def _traffic(self, name: str) -> TrafficCounts:
         observer = self._room.observer

@@ -99,7 +99,7 @@ def test_dictionary_columns_are_texts(tmp_path: Path) -> None:
         ({"x": [1.0]}, {"target": "y"}, "no column 'y'"),
         ({"x": [1.0]}, {"groups": ("y",)}, "no column 'y'"),
         ({"x": [1.0], "y": [1]}, {"target": "y", "groups": ("y",)}, "'y' is no input"),
-        ({"x": [datetime(2013, 1, 1, tzinfo=UTC)]}, {}, "is of type timestamp"),
+        ({"x": [datetime(2013, 1, 1, tzinfo=UTC)]}, {}, "is of type timestamp.*give --time x"),
         (
             {"x": [1.0], "y": [{"a": 1}]},
             {"target": "y"},

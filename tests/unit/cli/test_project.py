@@ -190,6 +190,21 @@ def test_a_model_that_cannot_be_read_is_refused(tmp_path: Path, model: str, code
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("option", ["target", "positive", "time", "key", "segments", "loss"])
+def test_a_column_of_a_reference_that_is_not_given_is_refused(tmp_path: Path, option: str) -> None:
+    """A release would be made that nobody can judge."""
+    (tmp_path / "m.skops").write_text("")
+    with pytest.raises(errors.Usage, match=f"--{option} without --reference") as caught:
+        request(Asked(name="m", model="m.skops", **{option: "y"}), tmp_path)
+    assert caught.value.code == errors.BAD_VALUE
+
+
+def test_the_hint_for_a_missing_file_lists_the_folder_it_was_looked_for_in(tmp_path: Path) -> None:
+    with pytest.raises(errors.Usage) as caught:
+        request(Asked(name="m", model="none.skops"), tmp_path)
+    assert caught.value.hint == f"ls {tmp_path}"
+
+
 def test_labels_are_read_from_csv_and_from_json_lines() -> None:
     csv = ["id,row,label,at\n", "a,1,late,2013-04-01T00:00:00+00:00\n", "b,,0,\n"]
     first, second = read_labels(csv, "x.csv")
@@ -208,6 +223,8 @@ def test_labels_are_read_from_csv_and_from_json_lines() -> None:
     [
         ["id,lable\n", "a,1\n"],
         ["label\n", "1\n"],
+        ["rubbish\n"],
+        ["case-1,1\n"],
         ["id,key,label\n", "a,b,1\n"],
         ["id,label,at\n", "a,1,yesterday\n"],
         ["id,row,label\n", "a,x,1\n"],

@@ -14,6 +14,7 @@ from tests.support.scenes import NAME, incident, serving
 from trimtab.cli import names
 from trimtab.cli.group import VERBS, trimtab
 from trimtab.cli.screen import Screen
+from trimtab.cli.verbs.build import following
 from trimtab.cli.verbs.status import Lines
 from trimtab.domain import events as e
 from trimtab.views.status import build_status
@@ -62,8 +63,32 @@ def test_every_verb_takes_json(name: str) -> None:
     assert {"as_json", "verbose", "no_color"} <= {option.name for option in command.params}
 
 
-def test_an_unknown_verb_is_wrong_usage() -> None:
-    assert call("frobnicate").exit_code == 2
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("frobnicate", ""),
+        ("stauts", " Did you mean 'status'?"),
+        ("journal", " Did you mean 'history'?"),
+        ("dashboard", " Did you mean 'up'?"),
+    ],
+)
+def test_of_an_unknown_verb_it_is_said_which_was_meant(typed: str, meant: str) -> None:
+    result = call(typed)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"No such verb '{typed}'.{meant}\n")
+
+
+def test_after_a_build_it_is_said_what_lets_the_release_out(listener: Listener) -> None:
+    order = f"trimtab deploy {NAME} --release m@2"
+    assert following("m@2", "m", [NAME]) == order
+    again = following("m@2", "m", ["other"])
+    assert again.startswith("start trimtab up again, and in a second terminal: trimtab deploy")
+    assert "[deployment.m]" in following("m@2", "m", [])
+
+
+def test_a_release_that_nothing_could_serve_yet_needs_a_server_first(folder: Path) -> None:
+    told = following("m@2", "m", ["m"])
+    assert told == "trimtab up, and in a second terminal: trimtab deploy m --release m@2"
 
 
 def test_status_shows_what_serves(listener: Listener) -> None:

@@ -90,6 +90,7 @@ def test_a_system_that_judges_no_further_is_not_waited_for_for_ever(tmp_path: Pa
         view = run(chosen, stage, PlainNarrator(io.StringIO()))
     assert not view.ok
     assert "the system has not judged this far" in str(act(view, 3)["missed"])
+    assert 0.0 < float(str(act(view, 3)["seconds"])) < 60.0
     assert stage.done[-1] == "stop"
 
 

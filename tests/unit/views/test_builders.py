@@ -48,7 +48,7 @@ from trimtab.views.orders import build_order
 from trimtab.views.releases import build_releases, build_show
 from trimtab.views.reproduction import build_reproduction
 from trimtab.views.sample_shapes import SamplesView
-from trimtab.views.seen import TrafficCounts, moment
+from trimtab.views.seen import Blocks, TrafficCounts, moment
 from trimtab.views.status import build_status
 
 
@@ -91,7 +91,7 @@ def read_late(seconds: float = 41.0) -> MemorySystem:
 @pytest.mark.parametrize(
     ("scene", "state", "reason"),
     [
-        (configured, "down", "nothing is deployed"),
+        (configured, "down", "nothing is deployed yet: trimtab deploy flight-delay"),
         (serving, "healthy", "flight-delay@1 serves all requests"),
         (in_canary, "progressing", "flight-delay@2 is in canary"),
         (paused, "paused", "flight-delay@2 is paused in canary"),
@@ -454,7 +454,100 @@ def test_what_is_no_view_has_no_text() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(2e-6, "2 µs"), (0.85, "850 ms"), (1.52, "1.5 s"), (42.0, "42 s"), (7200.0, "2 h")],
+    [
+        (0.0, "0 s"),
+        (2e-6, "2 µs"),
+        (0.85, "850 ms"),
+        (1.52, "1.5 s"),
+        (42.0, "42 s"),
+        (7200.0, "2 h"),
+    ],
 )
 def test_durations_have_one_unit(seconds: float, said: str) -> None:
     assert words.span(seconds) == said
+
+
+HOUR, DAY = 3600.0, 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("blocks", "since", "closes"),
+    [
+        (Blocks(60.0), NOW, "2023-11-14 22:14:00"),
+        (Blocks(HOUR), NOW, "2023-11-14 23:00:00"),
+        (Blocks(DAY), NOW, "2023-11-15 00:00:00"),
+        (Blocks(DAY, whole=True), NOW, "2023-11-16 00:00:00"),
+        (Blocks(DAY, whole=True), NOW - DAY, "2023-11-15 00:00:00"),
+        (Blocks(DAY, whole=True), None, "2023-11-15 00:00:00"),
+    ],
+)
+def test_the_next_block_is_the_first_to_close_that_may_be_evidence(
+    blocks: Blocks, since: float | None, closes: str
+) -> None:
+    """Where days are compared with days, that in which the release began to serve is left out."""
+    seen = replace(serving().seen(), blocks={NAME: blocks})
+    state = msgspec.structs.replace(seen.state.deployments[NAME], serving_since=since)
+    seen = replace(seen, state=msgspec.structs.replace(seen.state, deployments={NAME: state}))
+    view = build_status(seen).deployments[0]
+    assert view.blocks is not None
+    assert (view.blocks.seconds, words.clock(view.blocks.closes_at)) == (blocks.seconds, closes)
+
+
+def test_a_status_says_how_long_it_is_until_the_next_block_closes() -> None:
+    seen = replace(serving().seen(), blocks={NAME: Blocks(HOUR)})
+    told = as_text(build_status(seen))
+    assert "blocks  of 60 min; the next closes at 2023-11-14 23:00:00 (UTC), in 47 min" in told
+
+
+def test_how_long_event_time_takes_is_not_said() -> None:
+    view = build_status(replace(serving().seen(), blocks={NAME: Blocks(HOUR)})).deployments[0]
+    view = msgspec.structs.replace(view, clock="event")
+    assert words.blocks(view).endswith("closes at 2023-11-14 23:00:00 (UTC)")
+
+
+@pytest.mark.parametrize("clocks", [{}, {NAME: 0.0}])
+def test_before_its_clock_began_a_deployment_has_no_block(clocks: dict[str, float]) -> None:
+    seen = replace(serving().seen(), blocks={NAME: Blocks(HOUR)}, clocks=clocks)
+    view = build_status(seen).deployments[0]
+    assert view.blocks is None
+    assert words.blocks(view) == ""
+
+
+def test_an_unknown_deployment_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(errors.NotFound, match=r"no deployment has that name \(there are: flight"):
+        build_status(serving().seen(), "flight")
+    with pytest.raises(errors.NotFound, match="there are: none"):
+        build_status(MemorySystem().seen(), "flight")
+
+
+@pytest.mark.parametrize(
+    ("restore", "said"),
+    [
+        (0.2, "40 requests exposed, decided 1.5 s after the first; the last of them came 200 ms"),
+        (0.0, "40 requests exposed, decided 1.5 s after the first; none of them came after that"),
+    ],
+)
+def test_a_demo_says_from_where_to_where_it_counted(restore: float, said: str) -> None:
+    facts: dict[str, s.Fact] = {"detect_seconds": 1.5, "restore_seconds": restore}
+    told = as_text(
+        msgspec.structs.replace(
+            demo(),
+            rollback=s.DemoRollbackView(40, 1.5, restore),
+            acts=(s.ActView("4 a bad release", True, facts),),
+        )
+    )
+    assert said in told
+    assert "restore" not in told
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        (sent.LabelView(NAME, 1, 0.1), "✔ 1 label of"),
+        (sent.LabelView(NAME, 2000, 0.1), "✔ 2,000 labels of"),
+        (s.CheckView(True, ".", ("a",), ("m",), ()), "1 deployment, 1 model with a pipeline"),
+        (s.CheckView(True, ".", (), ("m", "n"), ()), "0 deployments, 2 models with a pipeline"),
+    ],
+)
+def test_one_thing_is_said_in_the_singular(view: msgspec.Struct, said: str) -> None:
+    assert said in as_text(view)

@@ -6,10 +6,14 @@ from typing import Any
 
 import click
 
+from trimtab import errors
+from trimtab.cli.api import connect
 from trimtab.cli.screen import Screen, verb
 from trimtab.domain.names import checked_name
+from trimtab.views.shapes import StatusView
 
 FORMATS = ("skops", "onnx", "xgboost", "lightgbm", "python", "joblib", "pickle")
+PATIENCE_SECONDS = 2.0
 _FILE = click.Path(path_type=Path)
 
 
@@ -56,7 +60,22 @@ def command(screen: Screen, name: str, **options: Any) -> None:
     else:
         view = build_release(project, request(asked, Path.cwd()), screen.say)
     screen.show(view)
-    screen.say(f"next: trimtab deploy {name} --release {view.release}")
+    serving = [spec.name for spec in project.config.deployments if spec.model == name]
+    screen.say(f"next: {following(view.release, name, serving)}")
+
+
+def following(release: str, model: str, serving: list[str]) -> str:
+    """What lets the release out: a deployment of its model, a running server, a rollout of it."""
+    if not serving:
+        added = f'add [deployment.{model}] with model = "{model}" to trimtab.toml'
+        return f"{added}, and start trimtab up again"
+    order = f"trimtab deploy {serving[0]} --release {release}"
+    try:
+        running = connect(PATIENCE_SECONDS).get(StatusView, "status").deployments
+    except errors.TrimtabError:
+        return f"trimtab up, and in a second terminal: {order}"
+    known = any(view.name == serving[0] for view in running)
+    return order if known else f"start trimtab up again, and in a second terminal: {order}"
 
 
 def _setting(pair: str) -> tuple[str, str]:

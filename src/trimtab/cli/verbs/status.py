@@ -70,7 +70,8 @@ class Lines:
 
     @staticmethod
     def _essence(status: StatusView) -> StatusView:
-        views = (msgspec.structs.replace(view, at=None) for view in status.deployments)
+        asides = {"at": None, "blocks": None}
+        views = (msgspec.structs.replace(view, **asides) for view in status.deployments)
         return msgspec.structs.replace(status, at=None, observed_at=None, deployments=tuple(views))
 
 

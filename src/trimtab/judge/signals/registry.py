@@ -1,5 +1,5 @@
-"""The families, in the order in which they close and speak: `upstream`, `crowded` and `multivariate`
-tell the others which feeds are broken."""
+"""The families, in the order in which they close and speak: `upstream`, `crowded` and
+`multivariate` tell the others which feeds are broken."""
 
 from typing import Any
 
