@@ -4,6 +4,7 @@ An environment is built once per machine and lock, in a folder beside its place,
 it when it is whole. Its fingerprint file is written last and read before every use.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -207,14 +208,18 @@ def _build(lock: EnvironmentLock, folder: Path, *options: str) -> None:
 
 def _must(lock: EnvironmentLock, done: "subprocess.CompletedProcess[str]") -> None:
     if done.returncode != 0:
+        told = _message(done)
+        made_for = (
+            f"the lock is for Python {lock.python} on {lock.platform}; this is Python "
+            f"{platform.python_version()} on {sysconfig.get_platform()}"
+        )
         raise errors.Permanent(
             errors.ENVIRONMENT_FAILED,
             "build the environment of",
             short(lock_digest(lock)),
-            _message(done),
+            told,
             unchanged="no environment was made",
-            hint=f"the lock is for Python {lock.python} on {lock.platform}; this is Python "
-            f"{platform.python_version()} on {sysconfig.get_platform()}",
+            hint="df -h ." if os.strerror(errno.ENOSPC) in told else made_for,
         )
 
 

@@ -1,5 +1,6 @@
 """The state folder: found, made, checked; and the project that it belongs to."""
 
+import errno
 import os
 import tempfile
 import tomllib
@@ -75,7 +76,9 @@ def open_home(home: Path) -> Path:
             str(home),
             "it cannot be written",
             unchanged="nothing was started",
-            hint=f"export TRIMTAB_HOME=<a folder of your own>, or: chmod u+rwx {home}",
+            hint=f"df -h {home.parent}"
+            if cause.errno == errno.ENOSPC
+            else f"export TRIMTAB_HOME=FOLDER, one that you may write; ls -ld {home.parent}",
         ) from cause
     _check_version(home)
     for folder in (layout.WORKER_SOCKETS, layout.SPOOL, layout.LOG, layout.RUNS):

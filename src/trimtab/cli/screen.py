@@ -1,11 +1,13 @@
 """What a verb speaks through: data on stdout, narration on stderr, errors in four parts."""
 
+import errno
 import functools
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -107,6 +109,23 @@ def exit_code(error: errors.TrimtabError) -> int:
     return next((code for family, code in _EXITS if isinstance(error, family)), FAILED)
 
 
+def _of_file(name: str, cause: OSError) -> errors.Permanent:
+    """A file or folder, of the caller's own choice, that the system will not give."""
+    path = Path(os.fsdecode(cause.filename)) if isinstance(cause.filename, str | bytes) else None
+    folder = path.parent if path is not None else Path()
+    full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    error = errors.Permanent(
+        errors.FILE_FAILED,
+        name,
+        str(path) if path is not None else "a file",
+        (cause.strerror or str(cause)).lower(),
+        unchanged="what was finished before stays",
+        hint=f"df -h {folder}" if full else f"ls -ld {folder}",
+    )
+    error.__cause__ = cause
+    return error
+
+
 def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
     """A command with the options that every verb has; its function gets a `Screen` first."""
 
@@ -120,6 +139,10 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
                 function(screen, **values)
             except errors.TrimtabError as error:
                 screen.fail(error)
+            except BrokenPipeError:
+                raise  # whoever reads the output has seen enough
+            except OSError as cause:
+                screen.fail(_of_file(name, cause))
 
         for option in (
             click.option("--no-color", is_flag=True, help="Plain text, as with NO_COLOR."),

@@ -1,5 +1,6 @@
 """The verbs, called as a person would, against the real admin app on a loopback port."""
 
+import errno
 import json
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from tests.support.scenes import NAME, incident, serving
 
 from trimtab.cli import names
 from trimtab.cli.group import VERBS, trimtab
-from trimtab.cli.screen import Screen
+from trimtab.cli.screen import Screen, verb
 from trimtab.cli.verbs.build import following
 from trimtab.cli.verbs.status import Lines
 from trimtab.domain import events as e
@@ -254,3 +255,36 @@ def test_a_comparison_within_no_duration_is_wrong_usage(listener: Listener) -> N
     result = call("parity", NAME, "told.csv", "--within", "soon", "--json")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["code"] == "TT-102"
+
+
+@pytest.mark.parametrize(
+    ("cause", "told", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on device", "df -h ."),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a/b"),
+            "permission denied",
+            "ls -ld a",
+        ),
+    ],
+)
+def test_a_file_that_the_system_will_not_give_is_told_in_four_parts(
+    cause: OSError, told: str, hint: str
+) -> None:
+    @verb("write")
+    def command(screen: Screen) -> None:
+        raise cause
+
+    result = CliRunner().invoke(command)
+    assert result.exit_code == 1
+    assert f"{told} (TT-116)" in result.stderr
+    assert "  unchanged: what was finished before stays" in result.stderr
+    assert result.stderr.endswith(f"hint: {hint}\n")
+
+
+def test_a_reader_of_the_output_that_has_seen_enough_is_no_fault() -> None:
+    @verb("tell")
+    def command(screen: Screen) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    assert "TT-116" not in CliRunner().invoke(command).stderr
