@@ -230,11 +230,16 @@ class Client:
                 problem = _error_text(reply.text)
             pause = min(max(reply.wait or 0.0, pause), _LONGEST_PAUSE)
             if time.monotonic() + pause >= end:
-                raise _gave_up(path, reply.status, problem, seconds) from (
+                told = self._unanswered(seconds) if reply.status == 0 else problem
+                raise _gave_up(path, reply.status, str(told), seconds) from (
                     problem if isinstance(problem, Exception) else None
                 )
             time.sleep(pause)
             pause *= 2
+
+    def _unanswered(self, seconds: float) -> str:
+        host, port = self._address
+        return f"no answer from {host}:{port} in {seconds:g} s"
 
     def _exchange(self, method: str, path: str, payload: bytes | None, left: float) -> Reply:
         if self._connection is None:
@@ -373,12 +378,8 @@ def _accepted(reply: Reply, path: str) -> Reply:
     raise family(code, "call", path, _error_text(reply.text), hint="trimtab status")
 
 
-def _gave_up(
-    path: str, status: int, problem: Exception | str, seconds: float
-) -> errors.TrimtabError:
+def _gave_up(path: str, status: int, problem: str, seconds: float) -> errors.TrimtabError:
     if status == 0:
-        return errors.Unavailable(
-            errors.NOT_RUNNING, "call", path, f"no answer in {seconds:g} s", hint="trimtab up"
-        )
+        return errors.Unavailable(errors.NOT_RUNNING, "call", path, problem, hint="trimtab up")
     message = f"still status {status} after {seconds:g} s: {problem}"
     return errors.TimedOut(errors.REQUEST_FAILED, "call", path, message, hint="trimtab status")

@@ -31,7 +31,8 @@ class WorkerGolden(msgspec.Struct, frozen=True):
 
 
 class WorkerJson(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is told (docs/wire.md)."""
+    """What a worker is told (docs/wire.md). `golden` is None for a release that was built without
+    reference data, of which no answers are stored."""
 
     release: Digest
     name: str
@@ -42,7 +43,7 @@ class WorkerJson(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature
     config: dict[str, str]
     engine: str | None
-    golden: WorkerGolden
+    golden: WorkerGolden | None
     tree: tuple[TreeEntry, ...]
 
 
@@ -117,7 +118,7 @@ def _told(release: Digest, name: str, manifest: Manifest, tree: tuple[TreeEntry,
             signature=manifest.signature,
             config=manifest.config,
             engine=None if compiled is None else compiled.path,
-            golden=WorkerGolden(GOLDEN, tolerance),
+            golden=WorkerGolden(GOLDEN, tolerance) if manifest.golden.rows else None,
             tree=tree,
         ),
         order="deterministic",

@@ -36,6 +36,7 @@ from trimtab.views.shapes import (
     ReleaseView,
     TotalsView,
 )
+from trimtab.views.words import plain
 
 _HOUR = 3600.0
 
@@ -217,7 +218,7 @@ class _Closing:
         made = await asyncio.to_thread(demo.stage.reproduce, demo.first.release)
         judge_reproduced(act, made)
         tone = "good" if act.ok else "bad"
-        told = f"{made.release}: {made.behaviour}, environment {made.environment}"
+        told = f"{made.release}: {plain(made.behaviour)}, environment {made.environment}"
         demo.teller.note(Note(None, tone, told))
 
     async def _read_releases(self) -> None:

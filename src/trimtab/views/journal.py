@@ -34,6 +34,7 @@ from trimtab.views.shapes import (
     WhyView,
 )
 from trimtab.views.status import build_verdict, candidate_weight
+from trimtab.views.words import plain
 
 
 def build_history(
@@ -76,7 +77,7 @@ def summary(event: e.AnyEvent) -> str:
             return "configuration applied"
         case e.IncidentOpened(incident=incident) | e.IncidentUpdated(incident=incident):
             word = "opened" if isinstance(event, e.IncidentOpened) else "updated"
-            return f"incident {incident.id} {word}: {_first_cause(incident)}"
+            return f"incident {incident.id} {word}: {plain(_first_cause(incident))}"
         case e.IncidentClosed(incident=gone):
             return f"incident {gone} closed"
         case e.RunRequested() | e.RunSucceeded() | e.RunFailed():

@@ -418,11 +418,12 @@ def _(view: s.ReproduceView) -> RenderableType:
             ),
             (
                 "behaviour",
-                marked(_agree(view.ok), view.behaviour),
+                marked(_agree(view.ok), words.plain(view.behaviour)),
             ),
             ("difference", f"{difference} at most (tolerance {words.number(view.tolerance)})"),
             *((f"by {each.engine}", _replay(each)) for each in view.engines[1:]),
             ("retrain", words.plain(view.retrain or "not asked for")),
+            *(("because", problem) for problem in view.problems),
         )
     )
 

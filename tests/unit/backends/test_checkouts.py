@@ -19,7 +19,9 @@ def blobs(tmp_path: Path) -> ObjectBlobs:
     return ObjectBlobs.local(tmp_path / "blobs")
 
 
-def stored(blobs: ObjectBlobs, tmp_path: Path, extra: str = "features.py") -> Digest:
+def stored(
+    blobs: ObjectBlobs, tmp_path: Path, extra: str = "features.py", golden_rows: int = 1
+) -> Digest:
     """The digest of a small release."""
     folder = tmp_path / "source"
     (folder / "model").mkdir(parents=True)
@@ -37,7 +39,7 @@ def stored(blobs: ObjectBlobs, tmp_path: Path, extra: str = "features.py") -> Di
         signature=Signature((Column("x", Datatype.FP64),), (Output("score", Datatype.FP64),)),
         execution={},
         profile=None,
-        golden=Golden(blobs.put(b"golden"), 1, 1e-9, False),
+        golden=Golden(blobs.put(b"golden"), golden_rows, 1e-9, False),
         config={"allow_nan": "true"},
     )
     return blobs.put(msgspec.json.encode(manifest))
@@ -53,8 +55,18 @@ def test_a_checkout_holds_tree_golden_set_and_what_the_worker_is_told(
     assert (told.release, told.name, told.model_path) == (release, "m@1", "model/m.skops")
     assert told.config == {"allow_nan": "true"}
     assert [entry.path for entry in told.tree] == ["features.py", "model/m.skops"]
+    assert told.golden is not None
     assert (checkout.folder / told.golden.path).read_bytes() == b"golden"
     assert (checkout.folder / "model/m.skops").read_bytes() == b"model"
+
+
+def test_a_release_without_reference_data_has_nothing_to_replay(
+    blobs: ObjectBlobs, tmp_path: Path
+) -> None:
+    """A worker that was told of an empty golden set would ask its model for no rows, and fail."""
+    release = stored(blobs, tmp_path, golden_rows=0)
+    checkout = Checkouts(tmp_path, blobs).prepare(release, "m@1")
+    assert msgspec.json.decode(checkout.config.read_bytes(), type=WorkerJson).golden is None
 
 
 def test_a_sound_checkout_is_used_again(blobs: ObjectBlobs, tmp_path: Path) -> None:

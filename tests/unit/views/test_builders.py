@@ -551,3 +551,10 @@ def test_a_demo_says_from_where_to_where_it_counted(restore: float, said: str) -
 )
 def test_one_thing_is_said_in_the_singular(view: msgspec.Struct, said: str) -> None:
     assert said in as_text(view)
+
+
+def test_what_was_not_reproduced_is_told_with_its_reason() -> None:
+    found = Reproduction(release="m@1", integrity="ok", behaviour="not_run", problems=("no set",))
+    told = as_text(build_reproduction(found))
+    assert "✖ not run" in told
+    assert "because      no set" in told
