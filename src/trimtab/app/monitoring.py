@@ -1,9 +1,11 @@
 """The reference of a release and the log of a deployment, read without a server."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trimtab import errors
 from trimtab.app.projects import Project
@@ -18,7 +20,7 @@ from trimtab.domain.release import Release
 from trimtab.domain.rollout import Standing
 from trimtab.domain.signature import Signature
 
-TIME, LABEL = "trimtab.event_time", "trimtab.label"
+TIME, LABEL, ANSWER = "trimtab.event_time", "trimtab.label", "trimtab.answer"
 """Columns of a logged table beside inputs and answer."""
 
 ANSWERS = {"binary": "score", "regression": "prediction", "multiclass": "label"}
@@ -37,13 +39,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """Answers of a deployment's stable release: inputs by their names, `answer` (None for a task
-    without one), `TIME` and `LABEL` (null while unknown), in the order of event time."""
+    """Answers of a deployment's stable release: inputs by their names, `ANSWER` (not there for a
+    task without one), `TIME` and `LABEL` (null while unknown), in the order of event time."""
 
     spec: DeploymentSpec
     reference: Reference
     rows: pa.Table
-    answer: str | None
+
+    @property
+    def answer(self) -> str | None:
+        """The column of the answers, where there is one."""
+        return ANSWER if ANSWER in self.rows.column_names else None
 
 
 def reference_of(project: Project, text: str) -> Reference:
@@ -71,7 +77,7 @@ def _reference(project: Project, release: Release) -> Reference:
             release.name,
             "it was made without reference data, so there is nothing to compare with",
             unchanged="nothing was judged",
-            hint="trimtab build --reference FILE",
+            hint=f"trimtab build {release.model} --model FILE --reference FILE --target COLUMN",
         )
     return Reference(release.name, release.manifest.signature, profile)
 
@@ -87,9 +93,8 @@ def logged(
     spec, stable = serving(project, deployment, "monitor")
     store = open_store(open_home(project.home))
     reference = _reference(project, store.catalog.get(stable.digest))
-    answer = ANSWERS.get(reference.signature.task)
-    rows = _rows(project, spec, stable.digest, reference, answer)
-    return Logged(spec, reference, _recent(rows, since, last, deployment), answer)
+    rows = _rows(project, spec, stable.digest, reference)
+    return Logged(spec, reference, _recent(rows, since, last, deployment))
 
 
 def serving(project: Project, deployment: str, operation: str) -> tuple[DeploymentSpec, Standing]:
@@ -107,14 +112,14 @@ def serving(project: Project, deployment: str, operation: str) -> tuple[Deployme
     return found.spec, found.stable
 
 
-def _rows(
-    project: Project, spec: DeploymentSpec, digest: str, known: Reference, answer: str | None
-) -> pa.Table:
+def _rows(project: Project, spec: DeploymentSpec, digest: str, known: Reference) -> pa.Table:
+    task = known.signature.task
+    answer = ANSWERS.get(task)
     log = request_log(project.home, project.config)
     names = dict.fromkeys(column.origin for column in known.profile.inputs)
     wanted = {f"in.{name}": name for name in names}
     if answer is not None:
-        wanted[f"out.{answer}"] = f"trimtab.{answer}"
+        wanted[f"out.{answer}"] = ANSWER
     chosen = "".join(f", {_quoted(column)}" for column in wanted)
     held = log.query(spec.name, "SELECT * FROM rows LIMIT 0").column_names
     if not set(wanted) <= set(held):
@@ -125,10 +130,18 @@ def _rows(
         f"WHERE release = '{digest}' AND mode = 'stable' AND outcome = 'ok'",
     )
     labels = log.labelled(spec.name, EVER).select(["request_id", "row", "label"])
+    if task == "regression":
+        labels = labels.set_column(2, "label", _numbers(labels.column("label")))
     joined = rows.join(labels, ["request_id", "row"], join_type="left outer")
     renamed = {"event_time": TIME, "label": LABEL, **wanted}
     kept = joined.select([name for name in joined.column_names if name in renamed])
     return kept.rename_columns([renamed[name] for name in kept.column_names]).sort_by(TIME)
+
+
+def _numbers(labels: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
+    """Labels, which the log holds as texts, as numbers; what is none is missing."""
+    written = pc.match_substring_regex(labels, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+    return pc.cast(pc.if_else(written, labels, None), pa.float64())
 
 
 def _recent(rows: pa.Table, since: float | None, last: float | None, deployment: str) -> pa.Table:

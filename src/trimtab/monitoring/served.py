@@ -29,8 +29,7 @@ def known_of(release: str, folder: str | Path | None) -> tuple[str, Known]:
 
 def monitor_deployment(logged: Logged, block: str | None = None) -> Report:
     """Judge what a deployment's log holds as its control loop does, from the beginning."""
-    answer = None if logged.answer is None else f"trimtab.{logged.answer}"
-    asked = Asked(target=LABEL, prediction=answer, time=TIME)
+    asked = Asked(target=LABEL, prediction=logged.answer, time=TIME)
     known, source = logged.reference, TableSource(logged.rows)
     case = Case(
         logged.spec.name,
