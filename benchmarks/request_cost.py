@@ -4,7 +4,8 @@ usage: scripts/bench request_cost [--case NAME ...] [--runs N]
 
 Processor time in one process, the least of some runs: no sockets, no model, everything on.
 Monitors have seen a day with ten million rows, so that a sample of the relations is scored.
-Requests are answered in batches; `numbers` are of a model of thirty numbers that go together,
+Requests are answered in batches, but for those `alone`, whose figure includes what a turn of the
+loop and the worker's stand-in cost; `numbers` are of a model of thirty numbers that go together,
 `binary` the same as tensors of bytes, `mixed` of one of ten texts of eight categories and twenty
 numbers. What the kernel, the event loop's I/O and the worker cost comes on top
 (`scripts/bench serving`).
@@ -108,6 +109,7 @@ class Case(NamedTuple):
 
 CASES = {
     "numbers-1": Case(1, 32, 200),
+    "numbers-1-alone": Case(1, 1, 2_000),
     "numbers-100": Case(100, 8, 12),
     "numbers-1000": Case(1_000, 4, 8),
     "binary-100": Case(100, 8, 24, binary=True),
