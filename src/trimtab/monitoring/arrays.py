@@ -35,7 +35,8 @@ def keep_freed() -> None:
 def give_freed_back() -> None:
     """Give to the system what was freed so far: up to 65 MB where a reference was learned.
 
-    Arrow's allocator keeps some of it, and the C library what lies below anything still in use.
+    Arrow's allocator gives back what this thread freed and keeps some of it, the C library keeps
+    what lies below anything still in use.
     """
     pa.default_memory_pool().release_unused()
     if sys.platform == "linux":

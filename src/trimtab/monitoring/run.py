@@ -168,7 +168,9 @@ class Case:
         sizes = Sizes(signature, quality)
         precount = Precount(judging.monitors, subject)
         invalid = 0
+        # Each of the two threads keeps what it freed.
         give_freed_back()
+        reader.begin(give_freed_back)()
         parts = timeline.parts(self.live, line, self._kinds())
         for raw in reader.ahead(parts):
             judging.close(raw.complete)
