@@ -152,7 +152,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("annotator-errs", production.AnnotatorErrs, (0.6, 1.0), _LABELS, mark="‡"),
     Fault("candidate-misreads", production.CandidateMisreads, (0.6, 1.0), _RELEASE, mark="†"),
     Fault("pauses", production.Pauses, (0.03, 0.15), _PLACE, mark="†"),
-    Fault("retry-loop", production.RetryLoop, (0.3, 0.6), _CLIENT, harmful=False, mark="†"),
+    Fault("retry-loop", production.RetryLoop, (0.3, 0.6), _CLIENT, harmful=False, mark="‡"),
     Fault(
         "campaign",
         production.Campaign,
@@ -163,7 +163,7 @@ CATALOGUE: tuple[Fault, ...] = (
     ),
     Fault("traffic-falls", production.TrafficFalls, (0.2, 0.5), harmful=False, mark="†"),
     Fault("caller-moves-in", production.CallerMovesIn, (0.3, 0.6), harmful=False, mark="†"),
-    Fault("labels-confirmed", production.LabelsConfirmed, (0.3, 0.8), harmful=False, mark="†"),
+    Fault("labels-confirmed", production.LabelsConfirmed, (0.3, 0.8), harmful=False, mark="‡"),
     Fault("single-precision", production.SinglePrecision, (1.0, 1.0), harmful=False, mark="‡"),
     Fault("hours-in-utc", postmortems.HoursInUtc, (4.0, 12.0), _SKEW, mark="†"),
     Fault("sensor-clips", postmortems.SensorClips, (0.3, 0.7), _BREAK, mark="‡"),

@@ -5,12 +5,20 @@ import numpy as np
 import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, related, related_profile, rows, spec
 
+from trimtab.domain.profile import MultivariateProfile, Pair
 from trimtab.domain.records import Rows
 from trimtab.domain.verdicts import Cause, Verdict
 from trimtab.judge.incidents import reconcile
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.reports import MonitorReport, Surroundings
-from trimtab.judge.signals.contradictions import contradicting, lately, recent
+from trimtab.judge.signals.contradictions import (
+    Contradictions,
+    Torn,
+    contradicting,
+    lately,
+    recent,
+)
+from trimtab.judge.watch import Watch, Zone
 from trimtab.stats.lift import log_lift
 
 from .test_incidents import case, causes, of_column, verdict
@@ -74,6 +82,19 @@ def test_the_last_blocks_tell_and_larger_ones_tell_more() -> None:
         blocks = recent(blocks, rows_, [lift])
     assert lately(blocks).tolist() == [0.1]
     assert not lately([]).size
+
+
+def test_a_column_that_contradicts_several_is_named_with_them() -> None:
+    pairs = tuple(Pair(0, place, (), 500.0) for place in (1, 2))
+    profile = MultivariateProfile(pairs=pairs)
+    watch = Watch((Zone(None, 0.5),), None, 2.0, since=DAY)
+    partners = {"a": {"b": 0, "c": 1}, "b": {"a": 0}, "c": {"a": 1}}
+    told = Contradictions("r", profile, 2.0).verdict(partners, Torn(("a",), (0, 1), -0.4), watch)
+    assert (told.signal, told.scope) == ("upstream:relations:a", {"column": "a"})
+    assert told.reason == (
+        "a contradicts b, c since 1970-01-02 00:00: its values come beside theirs more rarely than "
+        "by chance (-0.40 nats, +1.00 on the reference), as no move of one column alone would do"
+    )
 
 
 def renumbered(given: Rows) -> Rows:

@@ -74,6 +74,28 @@ def test_columns_that_came_apart_are_told_though_each_is_as_it_was() -> None:
     assert incident.severity.startswith("level or side is broken")
 
 
+def test_columns_that_contradict_each_other_are_broken_feeds_to_all_until_they_agree_again() -> (
+    None
+):
+    family = begun()
+    told: list[tuple[frozenset[str], float | None]] = []
+    for number in range(20):
+        breaks = Breaks(columns={FIRST * DAY + number * 3600.0: frozenset({"other"})})
+        family.take(family.count(swapped(part(number)) if 4 <= number < 8 else part(number)))
+        family.close(FIRST * DAY + (number + 2) * 3600.0, breaks)
+        told.append((breaks.at(FIRST * DAY + number * 3600.0), breaks.mended))
+    both = frozenset({"other", "level or side"})
+    broken = [number for number, (columns, _) in enumerate(told) if columns == both]
+    assert 4 <= broken[0] <= 6 < broken[-1] <= 10
+    assert broken == list(range(broken[0], broken[-1] + 1))
+    (span,) = family.state.spans
+    assert span.since == FIRST * DAY + 4 * 3600.0
+    assert span.until == FIRST * DAY + (broken[-1] + 1) * 3600.0
+    assert [mended for _, mended in told] == [
+        None if number <= broken[-1] else span.until for number in range(20)
+    ]
+
+
 def test_days_are_compared_with_days() -> None:
     family = begun(TIMED)
     days = [part(i, 400, DAY) for i in range(8)]
