@@ -172,7 +172,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("client-reorders", postmortems.ClientReorders, (0.15, 0.4), _CLIENT, mark="†"),
     Fault("scraper", postmortems.Scraper, (0.2, 0.45), _CLIENT, mark="†"),
     Fault("labels-of-accepted", postmortems.LabelsOfAccepted, (0.8, 1.0), _LABELS, mark="†"),
-    Fault("labels-echoed", postmortems.LabelsEchoed, (0.6, 1.0), _LABELS, mark="†"),
+    Fault("labels-echoed", postmortems.LabelsEchoed, (0.6, 1.0), _LABELS, mark="‡"),
     Fault("labels-premature", postmortems.LabelsPremature, (0.3, 0.7), _LABELS, mark="†"),
     Fault(
         "node-in-utc",
