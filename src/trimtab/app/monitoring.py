@@ -141,7 +141,8 @@ def _rows(project: Project, spec: DeploymentSpec, digest: str, known: Reference)
 def _numbers(labels: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
     """Labels, which the log holds as texts, as numbers; what is none is missing."""
     written = pc.match_substring_regex(labels, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-    return pc.cast(pc.if_else(written, labels, None), pa.float64())
+    numbers: pa.ChunkedArray[Any] = pc.if_else(written, labels, None)
+    return numbers.cast(pa.float64())
 
 
 def _recent(rows: pa.Table, since: float | None, last: float | None, deployment: str) -> pa.Table:
