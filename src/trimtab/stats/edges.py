@@ -72,7 +72,7 @@ def bins_of(values: Numbers, edges: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _at_most(values: Numbers, column: NDArray[Any]) -> list[int]:
-    return [np.count_nonzero(found) for found in np.less_equal(values, column)]
+    return [int(np.count_nonzero(found)) for found in np.less_equal(values, column)]
 
 
 @lru_cache(maxsize=4096)
