@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -194,8 +195,9 @@ def test_a_model_that_cannot_be_read_is_refused(tmp_path: Path, model: str, code
 def test_a_column_of_a_reference_that_is_not_given_is_refused(tmp_path: Path, option: str) -> None:
     """A release would be made that nobody can judge."""
     (tmp_path / "m.skops").write_text("")
+    given: dict[str, Any] = {option: "y"}
     with pytest.raises(errors.Usage, match=f"--{option} without --reference") as caught:
-        request(Asked(name="m", model="m.skops", **{option: "y"}), tmp_path)
+        request(Asked(name="m", model="m.skops", **given), tmp_path)
     assert caught.value.code == errors.BAD_VALUE
 
 

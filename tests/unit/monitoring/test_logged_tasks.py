@@ -39,7 +39,8 @@ SPEC = DeploymentSpec(name="d", model="m", monitor=MonitorPlan(block_seconds=HOU
 
 def named(values: np.ndarray) -> np.ndarray:
     """The third of the range that a value lies in."""
-    return np.array(CLASSES, dtype=object)[np.minimum(values / 3.4, 2).astype(int)]
+    classes: np.ndarray = np.array(CLASSES, dtype=object)
+    return classes.take(np.minimum(values / 3.4, 2).astype(int))
 
 
 def answers(signature: Signature) -> dict[str, np.ndarray]:
