@@ -55,7 +55,7 @@ def test_labels_as_if_by_chance_give_a_mean_with_its_interval() -> None:
     assert found is not None
     assert found.value == pytest.approx(0.15)
     assert found.lower < 0.15 < found.upper
-    assert found.part == "by labels for 100 of 1000 rows of the first event"
+    assert found.part == "by labels for 100 of 1,000 rows of the first event"
     assert powered(0.0, PRICED, told([0, 0], [0, 0])) is None
 
 
