@@ -37,7 +37,7 @@ _LEAST_USEFUL = 0.6
 """Share of a part's time that goes to its rows and not to the fixed cost, however short it is."""
 _LAG_KEPT = 0.5
 """Share of the gateway's lag that is still believed when it was shorter the next time."""
-_BEHIND = 0.05
+_BEHIND = 0.02
 """The gateway limits when an answer waits for it longer than this share of a batch's fixed cost."""
 _GATHERED = 2.0
 """Fixed costs of a batch that gathering may take, when more arrives all the time."""
