@@ -23,7 +23,7 @@ from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ServerSpec
 from trimtab.domain.otel import TelemetrySpec
 from trimtab.domain.settings import Kind, Setting
 from trimtab.domain.telemetry import Metric
-from trimtab.views import report_shapes, sample_shapes, sent_shapes, shapes
+from trimtab.views import demo_shapes, report_shapes, sample_shapes, sent_shapes, shapes
 
 REFERENCE = "docs/reference"
 MEANINGS = f"{REFERENCE}/errors.toml"
@@ -329,7 +329,7 @@ def shapes_page() -> str:
     )
     kinds = [
         kind
-        for module in (shapes, sent_shapes, sample_shapes, report_shapes)
+        for module in (shapes, demo_shapes, sent_shapes, sample_shapes, report_shapes)
         for kind in vars(module).values()
         if _is_shape(kind, module.__name__)
     ]

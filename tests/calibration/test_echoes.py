@@ -22,7 +22,8 @@ def test_half_of_the_errors_expected_echo_no_more_than_is_promised(
 ) -> None:
     """Rows of a day are easier or harder than those of others, as is known from their scores."""
     rng, found = np.random.default_rng([10, n]), 0
-    echoes, watch, splits = begun(), None, []
+    echoes, watch = begun(), None
+    splits: list[Split] = []
     for day in range(DAYS):
         expected = rng.uniform(*usual)
         real = rng.binomial(n, FEWEST * expected) / n

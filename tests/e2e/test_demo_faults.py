@@ -29,7 +29,7 @@ from trimtab.demo.run import play
 from trimtab.demo.teller import Teller
 from trimtab.demo.timeline import PlainNarrator
 from trimtab.examples.flights.data import KEY
-from trimtab.views.shapes import DemoView
+from trimtab.views.demo_shapes import DemoView
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

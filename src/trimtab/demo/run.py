@@ -27,15 +27,8 @@ from trimtab.demo.stage import Exposure, Stage
 from trimtab.demo.teller import Teller
 from trimtab.demo.timeline import Narrator, Note
 from trimtab.demo.verify import Truth
-from trimtab.views.shapes import (
-    ActView,
-    DemoRollbackView,
-    DemoView,
-    Fact,
-    IncidentView,
-    ReleaseView,
-    TotalsView,
-)
+from trimtab.views.demo_shapes import ActView, DemoRollbackView, DemoView, TotalsView
+from trimtab.views.shapes import Fact, IncidentView, ReleaseView
 from trimtab.views.words import plain
 
 _HOUR = 3600.0

@@ -8,6 +8,7 @@ from trimtab.gateway.http11 import Headers
 JSON, BINARY, CSV = "json", "binary", "csv"
 
 _TYPES = {b"application/json": JSON, b"application/octet-stream": BINARY, b"text/csv": CSV}
+_FORM = b"application/x-www-form-urlencoded"
 _TIMEOUTS = (b"x-trimtab-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
 _LONGEST_NUMBER = 15
 
@@ -46,7 +47,8 @@ def _content(headers: Headers) -> str:
     kind = said.partition(b";")[0].strip().lower()
     found = _TYPES.get(kind) or (JSON if kind.endswith((b"+json", b"/json")) else None)
     if found is None:
-        raise Fault(415, f"the body must be application/json, not {_shown(kind)}")
+        hint = "; curl says so unless it is told: use curl --json" if kind == _FORM else ""
+        raise Fault(415, f"the body must be application/json, not {_shown(kind)}{hint}")
     return found
 
 

@@ -180,8 +180,8 @@ class ScaleView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlocksView(msgspec.Struct, frozen=True):
-    """How evidence is cut: the length of a block, and when the next closes that may be evidence of
-    inputs, predictions and quality, by the deployment's clock."""
+    """How long a block is, and when the next one that may be evidence of inputs, predictions and
+    quality closes by the deployment's clock."""
 
     seconds: float
     closes_at: datetime
@@ -478,43 +478,6 @@ class ReproduceView(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     seconds: float = 0.0
     engines: tuple[ReplayView, ...] = ()
-
-
-class ActView(msgspec.Struct, frozen=True):
-    """One act of the demo and what was measured in it."""
-
-    act: str
-    ok: bool
-    facts: dict[str, Fact]
-
-
-class DemoRollbackView(msgspec.Struct, frozen=True):
-    """How the bad release was caught: the requests that it was asked, seconds from the first of
-    them to the decision, and from there to the last (0 when none came after the decision)."""
-
-    requests_exposed: int
-    detect_seconds: float
-    restore_seconds: float
-
-
-class TotalsView(msgspec.Struct, frozen=True):
-    """Requests of the whole demo."""
-
-    total: int
-    failed: int
-
-
-class DemoView(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole demo. `rollback` is null when no rollback happened."""
-
-    ok: bool
-    acts: tuple[ActView, ...]
-    requests: TotalsView
-    rollback: DemoRollbackView | None
-    incidents: tuple[IncidentView, ...]
-    false_alarms: int
-    releases: tuple[ReleaseView, ...]
-    seconds: float
 
 
 class InitView(msgspec.Struct, frozen=True):

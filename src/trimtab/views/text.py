@@ -11,7 +11,7 @@ from rich.tree import Tree
 from trimtab.domain.names import short
 from trimtab.domain.plurals import many
 from trimtab.domain.signature import Column, Output
-from trimtab.views import places, words
+from trimtab.views import demo_shapes, places, words
 from trimtab.views import sent_shapes as sent
 from trimtab.views import shapes as s
 from trimtab.views.terminal import TONES, marked, pairs, quiet, render, table
@@ -439,7 +439,7 @@ def _agree(good: bool) -> Mark:
 
 
 @render.register
-def _(view: s.DemoView) -> RenderableType:
+def _(view: demo_shapes.DemoView) -> RenderableType:
     acts = table(
         ("act", "result", "facts"),
         (
@@ -465,7 +465,7 @@ def _(view: s.DemoView) -> RenderableType:
     return Group(acts, Text(), releases, Text(), incidents, Text(), pairs(facts), verdict)
 
 
-def _caught(view: s.DemoRollbackView) -> str:
+def _caught(view: demo_shapes.DemoRollbackView) -> str:
     """What the bad release cost, from its first request to its last."""
     left = "none of them came after that"
     if view.restore_seconds:
@@ -477,7 +477,7 @@ def _caught(view: s.DemoRollbackView) -> str:
 _TOLD_ELSEWHERE = ("digest", "incident", "served", "ruled_out", "detect_", "restore_")
 
 
-def _act_told(act: s.ActView) -> str:
+def _act_told(act: demo_shapes.ActView) -> str:
     """An act's facts for people, without what the lists below the table tell."""
     return ", ".join(
         _fact_told(name, value)

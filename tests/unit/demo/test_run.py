@@ -15,7 +15,7 @@ from trimtab.demo.options import DemoOptions, Pace
 from trimtab.demo.run import run
 from trimtab.demo.timeline import PlainNarrator
 from trimtab.errors import NotFound, Refused
-from trimtab.views.shapes import DemoView
+from trimtab.views.demo_shapes import DemoView
 
 PACE = Pace(poll_seconds=0.005, patience_seconds=3.0, lead_days=1.0)
 LAST = date(2013, 4, 24)

@@ -32,6 +32,11 @@ def test_other_content_is_refused(kind: bytes) -> None:
     assert caught.value.status == 415
 
 
+def test_who_lets_curl_choose_the_type_is_told_how_to_say_it() -> None:
+    with pytest.raises(Fault, match="use curl --json"):
+        heading(Headers({b"content-type": b"application/x-www-form-urlencoded"}))
+
+
 def test_lane_deadline_and_id_may_come_by_header() -> None:
     said = heading(
         Headers(

@@ -29,10 +29,10 @@ from trimtab import errors
 from trimtab.domain import events as e
 from trimtab.domain.events import kind_of
 from trimtab.domain.reproduction import Reproduction
+from trimtab.views import demo_shapes, svg, text, words
 from trimtab.views import samples as _samples  # noqa: F401, so that the screen knows the view
 from trimtab.views import sent_shapes as sent
 from trimtab.views import shapes as s
-from trimtab.views import svg, text, words
 from trimtab.views.encode import to_json
 from trimtab.views.journal import (
     build_concentration,
@@ -351,14 +351,14 @@ def test_an_order_tells_what_changed_and_the_way_back() -> None:
     assert (same.changed, same.undo) == (False, "")
 
 
-def demo() -> s.DemoView:
+def demo() -> demo_shapes.DemoView:
     system = in_canary()
     system.tell(e.IncidentOpened(incident()))
-    return s.DemoView(
+    return demo_shapes.DemoView(
         ok=True,
-        acts=(s.ActView("build", True, {"seconds": 12.0}),),
-        requests=s.TotalsView(1000, 0),
-        rollback=s.DemoRollbackView(40, 1.5, 0.2),
+        acts=(demo_shapes.ActView("build", True, {"seconds": 12.0}),),
+        requests=demo_shapes.TotalsView(1000, 0),
+        rollback=demo_shapes.DemoRollbackView(40, 1.5, 0.2),
         incidents=build_why(system.journal, system.names).incidents,
         false_alarms=0,
         releases=build_releases(system.seen()).releases,
@@ -532,8 +532,8 @@ def test_a_demo_says_from_where_to_where_it_counted(restore: float, said: str) -
     told = as_text(
         msgspec.structs.replace(
             demo(),
-            rollback=s.DemoRollbackView(40, 1.5, restore),
-            acts=(s.ActView("4 a bad release", True, facts),),
+            rollback=demo_shapes.DemoRollbackView(40, 1.5, restore),
+            acts=(demo_shapes.ActView("4 a bad release", True, facts),),
         )
     )
     assert said in told
