@@ -13,7 +13,7 @@ from trimtab import docs, errors
 from trimtab.cli.group import VERBS, trimtab
 from trimtab.domain import settings, telemetry
 from trimtab.domain.config import parse_config
-from trimtab.views import report_shapes, samples, sent_shapes, shapes
+from trimtab.views import demo_shapes, report_shapes, samples, sent_shapes, shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -97,7 +97,9 @@ def test_every_verb_has_its_row_in_the_json_shapes() -> None:
     assert [
         name
         for name in re.findall(r"\b[A-Z]\w+View\b", text)
-        if not any(hasattr(m, name) for m in (shapes, sent_shapes, report_shapes, samples))
+        if not any(
+            hasattr(m, name) for m in (shapes, demo_shapes, sent_shapes, report_shapes, samples)
+        )
     ] == []
 
 
