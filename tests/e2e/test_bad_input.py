@@ -394,7 +394,8 @@ def test_an_error_as_json_has_every_part(system: System) -> None:
 @pytest.mark.parametrize(
     ("labels", "problem"),
     [
-        ("id,lable\na,1\n", ":2: 'lable' is not one of id, row, key, label, at"),
+        ("id,lable\na,1\n", ":1: the header is 'id,lable', without label: 'lable' is not one of"),
+        ("id,labeled,label\na,1,1\n", ":2: 'labeled' is not one of id, row, key, label, at"),
         ("id,label\n,1\n", ":2: it needs a label, and either an id or a key"),
         ('{"id": "a", "label": 1}\n{"id": \n', ":2: it is not JSON"),
         ("id,label,at\na,1,yesterday\n", ":2: Invalid isoformat"),

@@ -39,7 +39,9 @@ def _csv(lines: list[str], source: str) -> Iterator[Label]:
     separators = [each for each in ",;\t" if lines and each in lines[0]]
     reader = csv.DictReader(lines, delimiter=(separators or [","])[0])
     if lines and "label" not in (reader.fieldnames or ()):
-        raise _wrong(source, 1, f"the header is {lines[0].strip()!r}, without label")
+        odd = [name for name in reader.fieldnames or () if name not in FIELDS]
+        known = f": {odd[0]!r} is not one of {', '.join(FIELDS)}" if odd else ""
+        raise _wrong(source, 1, f"the header is {lines[0].strip()!r}, without label{known}")
     for row in reader:
         given = {name: text for name, text in row.items() if text}
         yield _label(given, source, reader.line_num)
