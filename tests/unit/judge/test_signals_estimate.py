@@ -423,7 +423,7 @@ def test_of_several_classes_error_and_log_loss_are_estimated(metric: str, word: 
         assert found.lower is not None
         assert found.upper is not None
         assert found.lower < (found.reference or 0.0) < found.upper
-        assert "by labels for 400 of 4000 rows" in found.reason
+        assert "by labels for 400 of 4,000 rows" in found.reason
     else:
         assert "macro_recall cannot be estimated without labels" in found.reason
 
