@@ -127,6 +127,7 @@ def test_a_table_is_judged_against_a_release(system: System) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_changed_pipeline_makes_the_next_release_which_has_to_earn_its_traffic(
     system: System,
 ) -> None:

@@ -10,7 +10,7 @@ from tests.support.patient import patient
 from tests.support.project import request
 from tests.support.system import System, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 CONFIG = """
 [deployment.risk]
