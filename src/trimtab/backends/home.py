@@ -78,7 +78,7 @@ def open_home(home: Path) -> Path:
             unchanged="nothing was started",
             hint=f"df -h {home.parent}"
             if cause.errno == errno.ENOSPC
-            else f"export TRIMTAB_HOME=FOLDER, one that you may write; ls -ld {home.parent}",
+            else "export TRIMTAB_HOME=$HOME/.trimtab",
         ) from cause
     _check_version(home)
     for folder in (layout.WORKER_SOCKETS, layout.SPOOL, layout.LOG, layout.RUNS):

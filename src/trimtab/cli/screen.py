@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, WRONG, UNREACHABLE, LATE, ROLLED_BACK = range(6)
 PIPE_WIDTH = 160
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _EXITS: tuple[tuple[type[errors.TrimtabError], int], ...] = (
     (errors.Usage, WRONG),
     (errors.Unavailable, UNREACHABLE),
@@ -113,7 +114,7 @@ def _of_file(name: str, cause: OSError) -> errors.Permanent:
     """A file or folder, of the caller's own choice, that the system will not give."""
     path = Path(os.fsdecode(cause.filename)) if isinstance(cause.filename, str | bytes) else None
     folder = path.parent if path is not None else Path()
-    full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = cause.errno in _FULL
     error = errors.Permanent(
         errors.FILE_FAILED,
         name,
@@ -139,9 +140,10 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
                 function(screen, **values)
             except errors.TrimtabError as error:
                 screen.fail(error)
-            except BrokenPipeError:
-                raise  # whoever reads the output has seen enough
             except OSError as cause:
+                # Others, as of a connection, say nothing of a file.
+                if cause.filename is None and cause.errno not in _FULL:
+                    raise
                 screen.fail(_of_file(name, cause))
 
         for option in (

@@ -92,7 +92,7 @@ class Admin:
                 "ask",
                 path,
                 f"no answer in {_SECONDS:g} s",
-                hint="scripts/demo again, when the machine has less to do",
+                hint="scripts/demo",
             )
         raise _refused(path, reply.status, reply.body)
 

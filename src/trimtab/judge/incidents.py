@@ -63,13 +63,13 @@ def reconcile(
             updated.append(made)
     closed = tuple(incident.id for kind, incident in known.items() if kind not in wanted)
     ids = {kind_of(each): each.id for each in (*known.values(), *opened)}
-    folded = {
+    parts = {
         ids[kind]: ids[host]
         for kind, signals in moved.items()
         for signal, host in signals.items()
         if kind in known and kind not in wanted and signal in known[kind].signals
     }
-    return MonitorReport(told, tuple(opened), tuple(updated), closed, folded)
+    return MonitorReport(told, tuple(opened), tuple(updated), closed, parts)
 
 
 def kind_of(incident: Incident) -> str:

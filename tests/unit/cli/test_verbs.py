@@ -282,9 +282,18 @@ def test_a_file_that_the_system_will_not_give_is_told_in_four_parts(
     assert result.stderr.endswith(f"hint: {hint}\n")
 
 
-def test_a_reader_of_the_output_that_has_seen_enough_is_no_fault() -> None:
+@pytest.mark.parametrize(
+    "cause",
+    [
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+    ],
+)
+def test_a_reader_or_a_server_that_is_gone_is_no_fault_of_a_file(cause: OSError) -> None:
     @verb("tell")
     def command(screen: Screen) -> None:
-        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        raise cause
 
-    assert "TT-116" not in CliRunner().invoke(command).stderr
+    result = CliRunner().invoke(command)
+    assert result.exit_code != 0
+    assert "TT-116" not in result.stderr

@@ -1,16 +1,16 @@
 """One caller that brings what the others do not is named, and counts as evidence for nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import pytest
+from tests.support.followed import Followed
 from tests.support.traffic import BINARY, DAY, STABLE, labelled, profile, rows, spec
 
 from trimtab.domain.records import Rows
-from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.domain.verdicts import Cause
 from trimtab.judge.monitors import Monitors
-from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.callers import Brought, Callers, Crowd
 from trimtab.judge.signals.family import Breaks, Target
 
@@ -19,13 +19,10 @@ KNOWN = profile()
 
 
 @dataclass
-class Town:
+class Town(Followed):
     """Days of some callers, of which the first may bring numbers that are out of this world."""
 
     callers: int = 4
-    day: int = FIRST
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.monitors = Monitors.start(
@@ -56,15 +53,6 @@ class Town:
             self.judge()
         return self
 
-    def judge(self) -> None:
-        clock = (self.day + 1) * DAY + 3600.0
-        report = self.monitors.assess(clock, tuple(self.incidents.values()), Surroundings(0.0))
-        self.verdicts = {verdict.signal: verdict for verdict in report.verdicts}
-        for incident in (*report.opened, *report.updated):
-            self.incidents[incident.id] = incident
-        for closed in report.closed:
-            del self.incidents[closed]
-
     def causes(self) -> set[Cause]:
         return {incident.causes[0].cause for incident in self.incidents.values()}
 
@@ -77,14 +65,14 @@ def test_callers_that_bring_what_they_always_did_stand_out_in_nothing() -> None:
 
 @pytest.mark.parametrize("fault", ["garbage", "fails"])
 def test_a_caller_that_brings_what_the_others_do_not_is_named_with_a_request(fault: str) -> None:
-    town = Town(8).live(5).live(4, **{fault: 0.9})  # type: ignore[arg-type]
+    town = Town(callers=8).live(5).live(4, **{fault: 0.9})  # type: ignore[arg-type]
     verdict = town.verdicts["callers:1"]
     assert "of the rows of one caller (such as request" in verdict.reason
     assert Cause.HOSTILE_CLIENT in town.causes()
 
 
 def test_a_caller_of_few_requests_is_found_once_it_has_brought_enough() -> None:
-    town = Town(200).live(5).live(4, fails=1.0)
+    town = Town(callers=200).live(5).live(4, fails=1.0)
     assert town.verdicts["callers"].verdict == "ok"
     town.live(6, fails=1.0)
     assert "100% of the rows of one caller" in town.verdicts["callers:1"].reason
@@ -101,14 +89,14 @@ def test_what_a_caller_was_long_ago_does_not_hide_what_it_has_become() -> None:
 
 
 def test_what_an_accused_caller_brings_is_evidence_for_nothing_else() -> None:
-    town = Town(8).live(5).live(14, garbage=0.9, fails=0.5)
+    town = Town(callers=8).live(5).live(14, garbage=0.9, fails=0.5)
     assert town.causes() == {Cause.HOSTILE_CLIENT}
     assert town.verdicts["upstream"].verdict == "ok"
     assert town.verdicts["errors"].verdict == "ok"
 
 
 def test_a_caller_that_mends_its_ways_is_heard_again() -> None:
-    town = Town(8).live(5).live(4, garbage=0.9).live(4)
+    town = Town(callers=8).live(5).live(4, garbage=0.9).live(4)
     assert town.verdicts["callers"].verdict == "ok"
     assert not town.incidents
 
@@ -121,13 +109,13 @@ def test_when_all_callers_bring_it_no_caller_is_accused() -> None:
 
 
 def test_a_caller_that_is_most_of_the_service_cannot_be_told_from_it() -> None:
-    town = Town(1).live(3, garbage=0.9)
+    town = Town(callers=1).live(3, garbage=0.9)
     assert town.verdicts["callers"].verdict == "unknown"
     assert "no two callers" in town.verdicts["callers"].reason
 
 
 def test_a_block_of_accused_callers_alone_says_nothing_of_the_others() -> None:
-    town = Town(8).live(5).live(4, garbage=0.9)
+    town = Town(callers=8).live(5).live(4, garbage=0.9)
     before = town.verdicts["callers:1"].reference
     given = rows(100, seed=1, start=town.day * DAY)
     unit = np.ones(100, dtype=np.uint64)

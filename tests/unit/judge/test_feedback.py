@@ -1,17 +1,17 @@
 """Labels that are at fault: useless, contradictory, later or sooner than they were."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from tests.support.followed import Followed
 from tests.support.traffic import BINARY, DAY, STABLE, labelled, profile, rows, spec
 
 from trimtab.domain.records import Fate, Heard, Labelled
 from trimtab.domain.signature import Signature
-from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.domain.verdicts import Cause
 from trimtab.judge.incidents import reconcile
 from trimtab.judge.monitors import Monitors
-from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.feedback import SOURCES, Feedback
 
@@ -22,12 +22,8 @@ KNOWN = profile()
 
 
 @dataclass
-class Mail:
+class Mail(Followed):
     """Days of labels that come as they are told to."""
-
-    day: int = FIRST
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         plan = spec(block_seconds=DAY, maturity_seconds=DAY)
@@ -57,15 +53,6 @@ class Mail:
             self.day += 1
             self.judge()
         return self
-
-    def judge(self) -> None:
-        clock = (self.day + 1) * DAY + 3600.0
-        report = self.monitors.assess(clock, tuple(self.incidents.values()), Surroundings(0.0))
-        self.verdicts = {each.signal: each for each in report.verdicts}
-        for incident in (*report.opened, *report.updated):
-            self.incidents[incident.id] = incident
-        for closed in report.closed:
-            del self.incidents[closed]
 
 
 def test_labels_of_another_clock_say_nothing_of_how_long_labels_take() -> None:

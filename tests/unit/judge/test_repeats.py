@@ -1,16 +1,16 @@
 """A caller that brings one row again and again is named, however possible the row is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 import pytest
+from tests.support.followed import Followed
 from tests.support.traffic import BINARY, DAY, STABLE, profile, rows, spec
 
 from trimtab.domain.records import CodedTexts, Lazy, Rows
-from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.domain.verdicts import Cause
 from trimtab.judge.monitors import Monitors
-from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.breaks import QUARANTINE
 from trimtab.judge.signals.callers import Callers, Crowd
 from trimtab.judge.signals.family import Target
@@ -30,13 +30,8 @@ def repeated(given: Rows, hit: np.ndarray[tuple[int], np.dtype[np.bool_]], unit:
 
 
 @dataclass
-class Town:
+class Town(Followed):
     """Days of forty callers, of which one may be stuck."""
-
-    day: int = FIRST
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    opened: list[Incident] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         plan = spec(block_seconds=DAY)
@@ -59,16 +54,6 @@ class Town:
             self.day += 1
             self.judge()
         return self
-
-    def judge(self) -> None:
-        clock = (self.day + 1) * DAY + 3600.0
-        report = self.monitors.assess(clock, tuple(self.incidents.values()), Surroundings(0.0))
-        self.verdicts = {verdict.signal: verdict for verdict in report.verdicts}
-        self.opened += report.opened
-        for incident in (*report.opened, *report.updated):
-            self.incidents[incident.id] = incident
-        for closed in report.closed:
-            del self.incidents[closed]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.4])

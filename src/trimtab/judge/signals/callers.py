@@ -248,40 +248,35 @@ class Callers:
 
     def _misbehaves(self, number: int) -> Verdict:
         watch = self.state.watches[number]
-        since = watch.since or 0.0
-        return Verdict(
-            signal=f"callers:{number}",
-            tier=budget.tier("callers"),
-            verdict="bad",
-            reason=f"{watch.share:.0%} of the rows of one caller (such as request "
+        told = (
+            f"{watch.share:.0%} of the rows of one caller (such as request "
             f"{self.state.samples[number]}) fail or hold what the reference never held since "
-            f"{describe.day(since)}, {self.state.others:.1%} of the others'",
-            release=self._target.release,
-            scope={"callers": f"{number} of {GROUPS}"},
-            evidence_log10=watch.evidence,
-            threshold_log10=self._limit,
-            estimate=watch.share,
-            reference=self.state.others,
-            n=watch.n,
-            since=watch.since,
+            f"{describe.day(watch.since or 0.0)}, {self.state.others:.1%} of the others'"
         )
+        return self._bad(number, watch, told, self.state.others)
 
     def _repeats(self, number: int) -> Verdict:
         watch = self.state.repeats.watches[number]
-        since = watch.since or 0.0
+        told = (
+            f"{watch.share:.0%} of the rows of one caller are alike (such as request "
+            f"{self.state.repeats.samples[number]}), again and again since "
+            f"{describe.day(watch.since or 0.0)}, at most {watch.before:.0%} before or of the "
+            "others'"
+        )
+        return self._bad(number, watch, told, watch.before)
+
+    def _bad(self, number: int, watch: BreakWatch, told: str, reference: float) -> Verdict:
         return Verdict(
             signal=f"callers:{number}",
             tier=budget.tier("callers"),
             verdict="bad",
-            reason=f"{watch.share:.0%} of the rows of one caller are alike (such as request "
-            f"{self.state.repeats.samples[number]}), again and again since {describe.day(since)}, "
-            f"at most {watch.before:.0%} before or of the others'",
+            reason=told,
             release=self._target.release,
             scope={"callers": f"{number} of {GROUPS}"},
             evidence_log10=watch.evidence,
             threshold_log10=self._limit,
             estimate=watch.share,
-            reference=watch.before,
+            reference=reference,
             n=watch.n,
             since=watch.since,
         )

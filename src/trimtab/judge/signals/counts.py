@@ -1,6 +1,6 @@
 """What is kept of a block until it closes: counts that merge exactly, in any order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import msgspec
@@ -229,8 +229,21 @@ def sample(rows: Rows, one_of: int) -> NDArray[np.bool_]:
     nothing of what is in it, and nobody can choose its last bits."""
     if one_of == 1:
         return np.ones(len(rows), dtype=np.bool_)
-    mixed = np.ascontiguousarray(rows.fixed["received_at"]).view(np.uint64) * MIXER
-    mixed ^= mixed >> np.uint64(32)
-    mixed *= MIXER
-    places = (mixed >> np.uint64(33)).astype(np.int64) + rows.fixed["row"]
+    received = np.ascontiguousarray(rows.fixed["received_at"]).view(np.uint64)
+    places = upper_bits(mixed([received]), 31) + rows.fixed["row"]
     return np.asarray(places % one_of == 0, dtype=np.bool_)
+
+
+def mixed(columns: Iterable[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """A number of each row by all that it holds, of at least one column, which looks like chance;
+    the same in every process."""
+    codes: NDArray[np.uint64] = np.zeros(1, dtype=np.uint64)
+    for column in columns:
+        product = (codes ^ column) * MIXER
+        codes = product ^ (product >> np.uint64(32))
+    return codes
+
+
+def upper_bits(codes: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
+    """So many bits of what is mixed, those that depend on all others."""
+    return ((codes * MIXER) >> np.uint64(64 - bits)).astype(np.int64)

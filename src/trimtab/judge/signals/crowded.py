@@ -25,12 +25,17 @@ from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
 from trimtab.judge.sameness import varied
 from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, RECENT, BreakWatch, settle_all
-from trimtab.judge.signals.counts import Blocks, Tally, by_block, column_of, merged
+from trimtab.judge.signals.counts import (
+    Blocks,
+    Tally,
+    by_block,
+    column_of,
+    merged,
+    mixed,
+    upper_bits,
+)
 from trimtab.judge.signals.family import Breaks, Span, Target, prolonged
 from trimtab.judge.signals.upstream import limit
-
-MIXER = np.uint64(0xD6E8FEB86659FD93)
-"""An odd number whose products look like chance in their upper bits (Knuth, TAOCP 6.4)."""
 
 DRAWN = 64
 """Rows of a block that are drawn to find its commonest values."""
@@ -206,9 +211,5 @@ def _draw(columns: list[Floats]) -> list[tuple[float, ...]]:
 def _marks(columns: list[Floats]) -> Floats:
     """A number of each row that looks like chance, by what is in it: so it is the same whoever
     counts the row, and where times are days the numbers still tell rows apart."""
-    mixed = np.zeros(columns[0].size, dtype=np.uint64)
-    for values in columns:
-        mixed ^= np.ascontiguousarray(values + 0.0).view(np.uint64)
-        mixed *= MIXER
-        mixed ^= mixed >> np.uint64(32)
-    return np.asarray((mixed >> np.uint64(11)).astype(np.float64))
+    codes = mixed(np.ascontiguousarray(values + 0.0).view(np.uint64) for values in columns)
+    return upper_bits(codes, 53).astype(np.float64)

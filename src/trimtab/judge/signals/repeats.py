@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import CodedTexts, Column, Rows
 from trimtab.judge.signals.breaks import CLUSTERS, FEWEST_ROWS, QUARANTINE, BreakWatch, settle_all
-from trimtab.judge.signals.counts import MIXER, column_of
+from trimtab.judge.signals.counts import column_of, mixed, upper_bits
 
 PLACES = 64
 """Places of a group of callers; a power of two."""
@@ -63,11 +63,8 @@ def alike(
 
 def _places(columns: Sequence[ColumnProfile], rows: Rows) -> NDArray[np.int64]:
     """The place of each row, the same whoever counts it."""
-    codes = np.zeros(len(rows), dtype=np.uint64)
-    for column in columns:
-        codes = (codes ^ _coded(column_of(rows, column))) * MIXER
-        codes ^= codes >> np.uint64(32)
-    return ((codes * MIXER) >> np.uint64(64 - PLACES.bit_length() + 1)).astype(np.int64)
+    codes = mixed(_coded(column_of(rows, column)) for column in columns)
+    return upper_bits(codes, PLACES.bit_length() - 1)
 
 
 def _coded(values: Column) -> NDArray[np.uint64]:
