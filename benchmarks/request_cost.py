@@ -13,6 +13,7 @@ numbers. What the kernel, the event loop's I/O and the worker cost comes on top
 
 import argparse
 import asyncio
+import gc
 import io
 import itertools
 import json
@@ -38,7 +39,7 @@ from trimtab.domain.routing import DeploymentRoute, Route, RoutingSnapshot, Targ
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway import pool
 from trimtab.gateway.logs import Log
-from trimtab.gateway.main import Gateway, GatewayOptions
+from trimtab.gateway.main import COLLECT_EVERY, Gateway, GatewayOptions
 from trimtab.gateway.table import View
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
@@ -189,6 +190,9 @@ class Client:
 async def gateway_seconds(case: Case) -> float:
     """Seconds of a gateway's own code for a request; its spool is left in the working folder."""
     gateway = Gateway(GatewayOptions(Path(), 0, 0), SpoolLog(Path(), "g0-1"), Log(io.StringIO()))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY)
     gateway.http.tick(0.0)
     gateway.table.view = view = View(routing(case), {})
     gateway.pools.apply(view.plans, view.targets)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from trimtab.gateway.call import Call
-from trimtab.gateway.plan import CELL_BYTES
 from trimtab.gateway.values import Inputs
 
 
@@ -99,12 +98,9 @@ class Lane:
 
 def held_bytes(inputs: Inputs, texts: tuple[int, ...]) -> int:
     """About how much memory the values of a call hold; `texts` are the positions of texts."""
-    if inputs.matrix is not None:
-        return len(inputs.matrix)
+    size = inputs.held_bytes
     columns = inputs.columns or []
-    size = 0
-    for column in columns:
-        size += getattr(column, "nbytes", CELL_BYTES * inputs.rows)
     for position in texts:
-        size += sum(map(len, filter(None, columns[position])))
+        column = columns[position]
+        size += len(column[0] or "") if inputs.rows == 1 else sum(map(len, filter(None, column)))
     return size

@@ -1,6 +1,7 @@
 """What a release's signature means for the request path, worked out once per snapshot."""
 
 import sys
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -87,7 +88,32 @@ class ColumnPlan:
         self.wire = str(column.datatype)
         self.family = family(self.wire)
         self.low, self.high = _limits(self.wire)
-        self.decode = msgspec.json.Decoder(list[_element(self.wire) | None]).decode  # type: ignore[misc]
+        self.decode = msgspec.json.Decoder(_elements(self.wire, nullable=True)).decode
+
+
+class AtOnce:
+    """All columns of a release, whose values are decoded together from `[[…], […], …]`.
+
+    `names` and `wires` are theirs, in the signature's order. What is null in a column that may not
+    be is refused, as whatever is no plain value of its datatype.
+    """
+
+    __slots__ = ("decode", "names", "wires")
+
+    def __init__(self, columns: Sequence[ColumnPlan]) -> None:
+        self.names = [column.name for column in columns]
+        self.wires = [column.wire for column in columns]
+        each = [_elements(column.wire, nullable=column.nullable) for column in columns]
+        self.decode: Callable[[bytes], tuple[list[Any], ...]] = msgspec.json.Decoder(
+            tuple[tuple(each)]  # type: ignore[misc]
+        ).decode
+
+    @classmethod
+    def of(cls, columns: Sequence[ColumnPlan]) -> "AtOnce | None":
+        """None where values of a column are more than decoded: tensors, and numbers that msgspec
+        cannot bound."""
+        plain = all(not column.shape and column.wire != "UINT64" for column in columns)
+        return cls(columns) if plain else None
 
 
 class OutputPlan:
@@ -121,11 +147,13 @@ class Plan:
     `matrix` tells whether all columns are exact in float64, and so travel and are logged as one
     matrix; `matrix_capable` whether clients may send one; `plain` whether each column is FP64, and
     so holds whatever number comes. `tensors` are the positions of the inputs with a shape per row.
-    A row is about `row_bytes` bytes, texts aside. `headers` are the lines of every answer, up to
+    A row is about `row_bytes` bytes, texts aside. `at_once` reads the columns of a request that
+    names them all. `headers` are the lines of every answer, up to
     the request's id, and `json_headers` those of one in JSON.
     """
 
     __slots__ = (
+        "at_once",
         "bounds",
         "by_name",
         "columns",
@@ -159,6 +187,7 @@ class Plan:
             ColumnPlan(c, i, in_matrix=self.matrix) for i, c in enumerate(signature.inputs)
         )
         self.by_name = {column.name: column for column in self.columns}
+        self.at_once = AtOnce.of(self.columns)
         self.outputs = tuple(OutputPlan(output) for output in signature.outputs)
         self.output_index = {output.name: i for i, output in enumerate(self.outputs)}
         self.matrix_capable = signature.matrix_capable
@@ -221,6 +250,13 @@ def _kind(datatype: Datatype, shape: tuple[int, ...]) -> ValueKind:
     if not datatype.numeric:
         return "text"
     return "vector" if shape else "number"
+
+
+def _elements(datatype: str, *, nullable: bool) -> Any:
+    """The type of a list of plain values of `datatype`."""
+    if nullable:
+        return list[_element(datatype) | None]  # type: ignore[misc]
+    return list[_element(datatype)]  # type: ignore[misc]
 
 
 def _element(datatype: str) -> Any:

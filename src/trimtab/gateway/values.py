@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.signature import MOST_LOGGED
-from trimtab.gateway.plan import NUMPY_TYPES, OutputPlan, Plan
+from trimtab.gateway.plan import CELL_BYTES, NUMPY_TYPES, OutputPlan, Plan
 from trimtab.ports.logsink import Texts
 from trimtab.stats.summary import summary
 from trimtab.worker.frames import Bytes, decode_texts, encode_texts
@@ -47,6 +47,13 @@ class Inputs:
         """The values as the request log takes them; it writes a view like the bytes it shows."""
         return self.columns if self.matrix is None else cast(bytes, self.matrix)
 
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory the values hold, what texts are longer than nothing aside."""
+        if self.matrix is not None:
+            return len(self.matrix)
+        return CELL_BYTES * self.rows * len(self.columns or ())
+
 
 class TensorInputs(Inputs):
     """The values of a request some of whose inputs, at `tensors`, have a shape per row."""
@@ -59,6 +66,12 @@ class TensorInputs(Inputs):
         super().__init__(rows, None, columns, key)
         self._tensors = tensors
         self._kept: list[Any] | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """The same, with the arrays of tensors."""
+        cells = CELL_BYTES * self.rows
+        return sum(getattr(column, "nbytes", cells) for column in self.columns or ())
 
     @property
     def logged(self) -> list[Any]:

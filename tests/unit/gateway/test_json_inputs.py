@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from tests.unit.gateway.support import NUMERIC, SIGNATURE, target, tensor
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway.asked import asked
 from trimtab.gateway.faults import Fault
-from trimtab.gateway.json_inputs import inputs_of_json
+from trimtab.gateway.json_inputs import JSON, inputs_of_json
 from trimtab.gateway.oip import parse_body
 from trimtab.gateway.plan import Plan
+from trimtab.gateway.tensors import inputs_of
 from trimtab.gateway.values import Inputs
 
 PLAN = Plan(target(1))
@@ -255,3 +257,74 @@ def test_whatever_comes_is_taken_whole_or_refused(inputs: Any, plan: Plan) -> No
     held = columns(taken, plan)
     assert {len(column) for column in held} == {taken.rows}
     assert len(held) == len(SIGNATURE.inputs if plan is PLAN else NUMERIC.inputs)
+
+
+WIDE = Signature(
+    (
+        Column("x", Datatype.FP64, True),
+        Column("n", Datatype.INT8),
+        Column("who", Datatype.BYTES, True),
+        Column("big", Datatype.INT64, True),
+    ),
+    (Output("o", Datatype.FP64),),
+)
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, 1, 1.0, 2.5, -1, 300, 10**30, "a", "1", True, [1], {}, ""]
+)
+USUAL: dict[str, st.SearchStrategy[Any]] = {
+    "x": st.floats(allow_nan=False, allow_infinity=False) | st.none(),
+    "n": st.integers(-128, 127),
+    "who": st.text(max_size=3) | st.none(),
+    "big": st.integers(-(2**63), 2**63 - 1) | st.none(),
+}
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Tensors for `WIDE`, in any order, most of them as they should be."""
+    rows = draw(st.integers(1, 3))
+    made = []
+    for column in draw(st.permutations(WIDE.inputs)):
+        lengths = st.just(rows) if draw(st.integers(0, 9)) else st.integers(0, 4)
+        values = USUAL[column.name] if draw(st.integers(0, 9)) else ODD
+        length = draw(lengths)
+        data = draw(st.lists(values, min_size=length, max_size=length))
+        kinds = st.just(str(column.datatype))
+        if not draw(st.integers(0, 9)):
+            kinds = st.sampled_from(["FP64", "INT64", "BYTES", "FP16", "nonsense"])
+        shape = draw(st.sampled_from([[rows]] * 6 + [[rows, 1], [0], [], [-1], [rows, 2]]))
+        name = column.name if draw(st.integers(0, 19)) else draw(st.sampled_from(["x", "y"]))
+        made.append({"name": name, "datatype": draw(kinds), "shape": shape, "data": data})
+    return made[: draw(st.sampled_from([4, 4, 4, 3]))]
+
+
+def said(take: Callable[[], Inputs]) -> Any:
+    try:
+        taken = take()
+    except Fault as fault:
+        return fault.status
+    return taken.rows, repr(taken.columns), taken.matrix
+
+
+@given(questions(), st.booleans())
+def test_columns_read_at_once_are_those_read_one_by_one(
+    tensors: list[dict[str, Any]], same_shape: bool
+) -> None:
+    if same_shape:
+        tensors = [{**each, "shape": tensors[0]["shape"]} for each in tensors]
+    plan = Plan(target(4, signature=WIDE))
+    declared = parse_body(json.dumps({"inputs": tensors}).encode()).inputs
+    at_once = said(lambda: inputs_of_json(declared, plan, None))
+    assert at_once == said(lambda: inputs_of(declared, JSON, plan, None))
+
+
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+def test_what_is_missing_is_read_with_the_rest(shape: list[int]) -> None:
+    plan = Plan(target(4, signature=WIDE))
+    data = {"big": [2**53 + 1, None], "who": [None, "b"], "n": [1, 2], "x": [None, 1]}
+    kinds = {column.name: str(column.datatype) for column in WIDE.inputs}
+    tensors = [
+        {"name": name, "datatype": kinds[name], "shape": shape, "data": values}
+        for name, values in data.items()
+    ]
+    assert read(tensors, plan).columns == [[None, 1.0], [1, 2], [None, "b"], [2**53 + 1, None]]
