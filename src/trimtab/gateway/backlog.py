@@ -36,6 +36,7 @@ class Backlog:
         self._waiting: deque[tuple[Begin, Any, int]] = deque()
         self._bytes = 0
         self._steps: deque[Step] = deque()
+        self._last: deque[Step] = deque()
         self._scheduled = False
         self._opened = 0.0
         self._loop = asyncio.get_running_loop()
@@ -64,6 +65,12 @@ class Backlog:
         if not self._scheduled:
             self._schedule()
 
+    def last(self, step: Step) -> None:
+        """The same, but after all that is called by `after` in that pass, whichever came first."""
+        self._last.append(step)
+        if not self._scheduled:
+            self._schedule()
+
     def _schedule(self) -> None:
         self._scheduled = True
         self._opened = time.monotonic()
@@ -74,18 +81,18 @@ class Backlog:
         now = time.monotonic()
         until = now + self._pass_seconds
         self.epoch = time.time() - now
-        waiting, steps = self._waiting, self._steps
+        waiting, steps, last = self._waiting, self._steps, self._last
         try:
             while waiting:
                 self._begin_some()
                 if time.monotonic() >= until:
                     break
-            while steps:
-                steps.popleft()(self._opened)
+            while steps or last:
+                (steps or last).popleft()(self._opened)
         finally:  # whatever went wrong, what waits goes on
             self._scheduled = False
             self.behind = bool(waiting)
-            if waiting or steps:
+            if waiting or steps or last:
                 self._schedule()
 
     def _begin_some(self) -> None:

@@ -293,7 +293,7 @@ class Pool:
         """Give out work once all that has come is queued."""
         if not self._pumping:
             self._pumping = True
-            self._backlog.after(partial(self._pump_behind, freed))
+            self._backlog.last(partial(self._pump_behind, freed))
 
     def _pump_behind(self, freed: bool, asked_at: float) -> None:
         self.schedule.lagged(time.monotonic() - asked_at)
@@ -304,7 +304,7 @@ class Pool:
         waiting = len(self.schedule)
         if waiting > gathered and self.schedule.gathers(time.monotonic() - asked_at):
             again = partial(self._gather, asked_at, freed, waiting)
-            self._loop.call_soon(self._backlog.after, lambda _: again())
+            self._loop.call_soon(self._backlog.last, lambda _: again())
             return
         self._pumping = False
         self._pump(freed=freed)

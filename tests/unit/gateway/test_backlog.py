@@ -189,3 +189,38 @@ def test_a_pass_knows_the_time_of_day() -> None:
         assert backlog.epoch + time.monotonic() == pytest.approx(time.time(), abs=1.0)
 
     run(scenario)
+
+
+def test_what_is_last_comes_after_all_that_the_pass_asked_for() -> None:
+    async def scenario() -> None:
+        done: list[str] = []
+        backlog = Backlog()
+
+        def begin(numbers: Sequence[int]) -> None:
+            done.append("begun")
+            backlog.after(lambda _: done.append("queued"))
+
+        backlog.last(lambda _: done.append("given out"))
+        backlog.give(begin, 1, 10)
+        backlog.after(lambda _: backlog.last(lambda _: done.append("given out too")))
+        await until(lambda: len(done) == 4)
+        assert done == ["begun", "queued", "given out", "given out too"]
+
+    run(scenario)
+
+
+def test_a_step_that_fails_costs_no_other_step() -> None:
+    async def scenario() -> None:
+        done: list[str] = []
+        backlog = Backlog()
+        asyncio.get_running_loop().set_exception_handler(lambda *_: done.append("failed"))
+
+        def fail(_: float) -> None:
+            raise ValueError("boom")
+
+        backlog.after(fail)
+        backlog.last(lambda _: done.append("given out"))
+        await until(lambda: "given out" in done)
+        assert done == ["failed", "given out"]
+
+    run(scenario)
