@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trimtab.gateway.asked import plain
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.nested import converted, rows_of_lists
+from trimtab.gateway.number_arrays import packed_numbers
 from trimtab.gateway.oip import InputTensor, not_json
 from trimtab.gateway.plan import ColumnPlan, Plan
 from trimtab.gateway.tensors import (
@@ -24,11 +25,10 @@ from trimtab.gateway.tensors import (
     miscounted,
     missing,
 )
-from trimtab.gateway.values import Inputs, fits, inputs_of_columns, packed, packer
+from trimtab.gateway.values import Inputs, fits, inputs_of_columns
 from trimtab.ports.logsink import Texts
 
 _decode_any = msgspec.json.Decoder().decode
-_decode_present = msgspec.json.Decoder(list[float]).decode
 _decode_floats = msgspec.json.Decoder(list[float | None]).decode
 
 
@@ -109,21 +109,16 @@ def is_plain(tensors: Sequence[InputTensor], plan: Plan) -> bool:
     return fitting and (width > 1 or tensor.name not in plan.by_name)
 
 
-def packed_numbers(text: bytes) -> bytes:
-    """An array of nothing but numbers, as float64; raises `ValueError` for any other."""
-    return packed(_decode_present(text))
-
-
 def _plain_matrix(tensor: InputTensor) -> Inputs | None:
     """The most common request, without a detour; None where anything is unusual."""
     try:
-        values = _decode_present(tensor.data)
+        matrix = packed_numbers(tensor.data)
     except (ValueError, RecursionError):
         return None
     rows, width = tensor.shape
-    if len(values) != rows * width or not values:
+    if len(matrix) != 8 * rows * width or not matrix:
         return None
-    return Inputs(rows, packer(len(values))(*values), None, None)
+    return Inputs(rows, matrix, None, None)
 
 
 def _plain_columns(tensors: list[InputTensor], plan: Plan) -> Inputs | None:

@@ -6,7 +6,8 @@ import msgspec
 
 from trimtab.gateway import pieces
 from trimtab.gateway.faults import Fault, bad
-from trimtab.gateway.json_inputs import JSON, is_plain, no_data, packed_numbers
+from trimtab.gateway.json_inputs import JSON, is_plain, no_data
+from trimtab.gateway.number_arrays import packed_numbers
 from trimtab.gateway.oip import InputTensor, not_json
 from trimtab.gateway.pieces import Listed, turn
 from trimtab.gateway.plan import Plan
