@@ -309,7 +309,7 @@ class Precount:
             "mode": lambda: _alike("stable", size),
             "outcome": lambda: _alike(Outcome.OK, size),
         }
-        inputs = {name: partial(_plain, part.columns[name]) for name in self._inputs}
+        inputs = {name: partial(_plain, part.columns, name) for name in self._inputs}
         outputs = self._outputs(part)
         return Rows(Lazy(fixed, size), Lazy(inputs, size), Lazy(outputs, size))
 
@@ -373,7 +373,8 @@ def _alike(text: str, rows: int) -> CodedTexts:
     return CodedTexts((str(text),), np.zeros(rows, dtype=np.int64))
 
 
-def _plain(values: Numbers | Coded) -> NDArray[Any]:
+def _plain(columns: Mapping[str, Numbers | Coded], name: str) -> NDArray[Any]:
+    values = columns[name]
     if isinstance(values, Coded):
         return values.objects()
     return np.asarray(values, dtype=np.float64)

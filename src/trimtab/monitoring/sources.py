@@ -53,6 +53,12 @@ class Source(Protocol):
         """How many rows there are."""
         ...
 
+    @property
+    def together(self) -> int:
+        """How many batches are counted at once, at most: what a part costs whatever its rows is
+        then paid less often, and more rows are held."""
+        ...
+
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All rows of these columns, at most `BATCH_ROWS` at a time."""
         ...
@@ -64,6 +70,8 @@ class Source(Protocol):
 
 class TableSource:
     """A table in memory."""
+
+    together = 3
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -82,6 +90,9 @@ class TableSource:
 
 class ParquetSource:
     """Parquet files one after another, decoded by pieces: memory does not grow with the rows."""
+
+    # A reader of Parquet holds a page and a dictionary of every column besides the rows.
+    together = 2
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -118,6 +129,8 @@ class ParquetSource:
 class ArrowSource:
     """Arrow files, read a record batch at a time: what is not asked for is not even read."""
 
+    together = 3
+
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
         mapped = [_opened(pa.memory_map(str(path))) for path in paths]
@@ -152,22 +165,26 @@ def _chunks(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[Chunk]:
         full = rows + len(batch) > most * BATCH_ROWS
         if held and (full or batch.schema != held[0].schema):
             yield from _one(held)
-            held, rows = [], 0
+            rows = 0
         held.append(batch)
         rows += len(batch)
     if held:
         yield from _one(held)
 
 
-def _one(batches: list[pa.RecordBatch]) -> list[Chunk]:
+def _one(batches: list[pa.RecordBatch]) -> Iterator[Chunk]:
+    """The batches as one; none is left. Neither what was copied nor the copy is held while somebody
+    counts it."""
     try:
         made = pa.Table.from_batches(batches).combine_chunks().to_batches()
     except pa.ArrowInvalid:
         # Narrow indices cannot hold the places of several dictionaries together.
-        made = batches
-    if len(made) == 1:
-        return [Chunk(made[0], tuple(map(len, batches)))]
-    return [Chunk(batch, (len(batch),)) for batch in made]
+        made = [*batches]
+    alone = len(made) == 1
+    read = [tuple(map(len, batches))] if alone else [(len(batch),) for batch in made]
+    batches.clear()
+    for lengths in read:
+        yield Chunk(made.pop(0), lengths)
 
 
 class Reader:

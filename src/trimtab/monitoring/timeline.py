@@ -5,7 +5,7 @@ for a day in the alarm budget.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
@@ -24,9 +24,6 @@ from trimtab.stats.edges import Numbers
 
 LEAST_EPOCH, MOST_EPOCH = 1e8, 1e11
 """Numbers outside are no seconds since 1970 (1973 to 5138): years, or milliseconds."""
-
-COUNTED = 2
-"""Batches counted at once, at most."""
 
 UNITS = (DAY, 3600.0, 300.0)
 FEWEST_BLOCKS = 10
@@ -57,9 +54,30 @@ class Part:
     def sample(self, least: int) -> "Part":
         """Rows at even distances, at least so many of what was read at once where it had more."""
         spans = pairwise(accumulate(self.read or (len(self),), initial=0))
-        some = [np.arange(start, end, max((end - start) // least, 1)) for start, end in spans]
-        rows = np.concatenate(some)
-        return Part(self.number, self.complete, self.times[rows], _cut(self.columns, rows))
+        rows = [slice(start, end, max((end - start) // least, 1)) for start, end in spans]
+        times = np.concatenate([self.times[each] for each in rows])
+        return Part(self.number, self.complete, times, _Sampled(self.columns, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled(Mapping[str, Numbers | Coded]):
+    """Some of the rows of columns, taken when somebody asks for one: most columns are not asked for
+    again."""
+
+    whole: Mapping[str, Numbers | Coded]
+    rows: Sequence[slice]
+
+    def __getitem__(self, name: str) -> Numbers | Coded:
+        held = self.whole[name]
+        values = held.places if isinstance(held, Coded) else held
+        some = np.concatenate([values[each] for each in self.rows])
+        return Coded(held.texts, some) if isinstance(held, Coded) else some
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        return len(self.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +218,13 @@ def parts(source: Source, timeline: Timeline, kinds: Mapping[str, Kind]) -> Iter
     names = [*kinds] if timeline.column is None else [*kinds, timeline.column]
     cutter = _Cutter(timeline, kinds, {name: Lexicon() for name in kinds})
     # Of what is not in order less is taken at once, so that blocks close as early as they can.
-    most = COUNTED if timeline.ordered else 1
+    most = source.together if timeline.ordered else 1
     for chunk in source.chunks(list(dict.fromkeys(names)), most):
-        yield from cutter.parts(chunk, offset)
+        made = cutter.parts(chunk, offset)
         offset += len(chunk.batch)
+        # What was read is not held while its parts are counted, and the next rows are read.
+        del chunk
+        yield from made
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +235,7 @@ class _Cutter:
     kinds: Mapping[str, Kind]
     lexicons: Mapping[str, Lexicon]
 
-    def parts(self, chunk: Chunk, offset: int) -> Iterator[Part]:
+    def parts(self, chunk: Chunk, offset: int) -> list[Part]:
         """The parts of rows of which the first is number `offset` of the table."""
         timeline, batch = self.timeline, chunk.batch
         times = timeline.times(batch, offset)
@@ -228,13 +249,15 @@ class _Cutter:
             batch, times, numbers = batch.take(arrow_of(order)), times[order], numbers[order]
         columns = {name: self._column(batch, name) for name in self.kinds}
         borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), numbers.size]
+        made = []
         for start, end in pairwise(borders):
             if end > start:
                 rows, number = slice(start, end), int(numbers[start])
                 within = read[(read > start) & (read < end)].tolist()
                 lengths = tuple(b - a for a, b in pairwise([start, *within, end]))
                 complete = timeline.complete(number, offset)
-                yield Part(number, complete, times[rows], _cut(columns, rows), lengths)
+                made.append(Part(number, complete, times[rows], _cut(columns, rows), lengths))
+        return made
 
     def _column(self, batch: pa.RecordBatch, name: str) -> Numbers | Coded:
         found = array_of(batch.column(name), self.kinds[name])

@@ -1,7 +1,8 @@
 """Tables are read once more, ahead of who counts them, and as what they hold."""
 
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from trimtab import errors
 from trimtab.domain.records import CodedTexts
 from trimtab.monitoring.columns import Asked, roles
 from trimtab.monitoring.reference import Meaning, read_known
-from trimtab.monitoring.sources import ArrowSource, Reader, TableSource, opened
-from trimtab.monitoring.timeline import by_time, read_dates
+from trimtab.monitoring.sources import ArrowSource, Chunk, Reader, TableSource, opened
+from trimtab.monitoring.timeline import by_rows, by_time, parts, read_dates
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -96,6 +97,37 @@ def test_batches_are_joined_to_be_counted_and_tell_how_they_were_read(
         assert ages == list(range(50))
     chunks = list(TableSource(table).chunks(["age"], 2))
     assert [chunk.read for chunk in chunks] == [(8, 8), (8, 8), (8, 8), (2,)]
+
+
+def test_of_what_was_read_only_the_parts_are_held_while_they_are_counted(tmp_path: Path) -> None:
+    """Neither what was copied into one batch, nor the batch, once arrays are made of it."""
+    table = pa.table({"age": range(100_000), "plan": ["a", "b"] * 50_000})
+    with pa.ipc.new_file(str(tmp_path / "0.arrow"), table.schema) as out:
+        out.write_table(table, max_chunksize=10_000)
+    source = Watched(tmp_path / "0.arrow")
+    for part in parts(source, by_rows(source.rows, None), {"age": "number", "plan": "text"}):
+        assert len(part)
+        assert not source.alive
+    assert source.rows == 100_000
+
+
+class Watched(ArrowSource):
+    """Arrow files that tell which chunks are still held."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__([path])
+        self._given: list[weakref.ref[pa.RecordBatch]] = []
+
+    @property
+    def alive(self) -> int:
+        return sum(batch() is not None for batch in self._given)
+
+    def chunks(self, columns: Sequence[str], most: int) -> Iterator[Chunk]:
+        return map(self._watched, super().chunks(columns, most))
+
+    def _watched(self, chunk: Chunk) -> Chunk:
+        self._given.append(weakref.ref(chunk.batch))
+        return chunk
 
 
 def test_batches_whose_dictionaries_do_not_fit_together_stay_apart() -> None:

@@ -239,8 +239,9 @@ def mixed(columns: Iterable[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     the same in every process."""
     codes: NDArray[np.uint64] = np.zeros(1, dtype=np.uint64)
     for column in columns:
-        product = (codes ^ column) * MIXER
-        codes = product ^ (product >> np.uint64(32))
+        codes = codes ^ column
+        codes *= MIXER
+        codes ^= codes >> np.uint64(32)
     return codes
 
 

@@ -14,7 +14,7 @@ e-detector holds (`signals.breaks`). A value that rises is found a block later t
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -107,13 +107,23 @@ class Crowded:
 
     def crowd(self, rows: Rows) -> Crowd:
         """Counts of `rows`, at least one, all of one block."""
-        numbers = {each.name: cast(Floats, column_of(rows, each)) for each in self._columns}
-        tallies = {
-            name: Tally.of(values[np.isfinite(values)] == self.state.sought[name])
-            for name, values in numbers.items()
-            if name in self.state.sought
+        columns = [rows.fixed["received_at"], *(column_of(rows, each) for each in self._columns)]
+        known = np.array(columns, dtype=np.float64)
+        np.copyto(known, GONE, where=~np.isfinite(known))
+        return Crowd(self._tallied(known[1:]), _draw(known))
+
+    def _tallied(self, numbers: Floats) -> dict[str, Tally]:
+        """How often each column (columns, rows) holds what is looked for; nothing before a block
+        has closed."""
+        sought = self.state.sought
+        values = np.array([sought.get(each.name, np.nan) for each in self._columns])
+        hits = np.count_nonzero(numbers == values[:, np.newaxis], axis=1).tolist()
+        held = np.count_nonzero(numbers != GONE, axis=1).tolist()
+        return {
+            each.name: Tally(*counts)
+            for each, *counts in zip(self._columns, hits, held, strict=True)
+            if each.name in sought
         }
-        return Crowd(tallies, _draw([rows.fixed["received_at"], *numbers.values()]))
 
     def learn(self, labelled: Labelled) -> Mapping[int, Crowd]:
         """Labels say nothing here."""
@@ -198,18 +208,20 @@ class Crowded:
         )
 
 
-def _draw(columns: list[Floats]) -> list[tuple[float, ...]]:
-    """The rows of the lowest marks, with the numbers of all columns but the first, the time."""
-    known = [np.where(np.isfinite(values), values, GONE) for values in columns]
-    mark = _marks(known)
+def _draw(columns: Floats) -> list[tuple[float, ...]]:
+    """Of columns (columns, rows) the rows of the lowest marks, with the numbers of all but the
+    first, the time."""
+    mark = _marks(columns)
     last = min(DRAWN, mark.size) - 1
     low = np.flatnonzero(mark <= np.partition(mark, last)[last])
-    table = np.column_stack([mark[low], *(values[low] for values in known[1:])])
-    return _first(map(tuple, table.tolist()))
+    table = columns[:, low]
+    table[0] = mark[low]
+    return _first(map(tuple, table.T.tolist()))
 
 
-def _marks(columns: list[Floats]) -> Floats:
+def _marks(columns: Floats) -> Floats:
     """A number of each row that looks like chance, by what is in it: so it is the same whoever
     counts the row, and where times are days the numbers still tell rows apart."""
-    codes = mixed(np.ascontiguousarray(values + 0.0).view(np.uint64) for values in columns)
+    # Zero has two signs, which are equal.
+    codes = mixed((values + 0.0).view(np.uint64) for values in columns)
     return upper_bits(codes, 53).astype(np.float64)
