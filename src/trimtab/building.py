@@ -15,6 +15,7 @@ from trimtab import errors
 from trimtab.app.projects import project_or_folder
 from trimtab.app.releases import build_release
 from trimtab.build.arrays import table_of
+from trimtab.build.frames import table_of_frame
 from trimtab.build.request import BuildRequest, ReferenceData
 from trimtab.domain.release import EngineChoice, Format
 from trimtab.judge.own_loss import OwnLoss
@@ -60,10 +61,10 @@ class Asked:
 class BuildOptions(TypedDict, total=False):
     """The optional arguments of `build`, named as the options of `trimtab build`.
 
-    `reference` is a file, a pandas.DataFrame, a pyarrow.Table, or arrays by name whose first axis
-    is rows; `config` goes into the manifest (such as `skops_trusted`); `folder` is where modules
-    are looked for and whose `.trimtab` holds the state (default: the current folder, or its
-    project); `narrate` hears one line per stage.
+    `reference` is a file, a pandas or polars frame, an Arrow table, a DuckDB relation, or arrays by
+    name whose first axis is rows; `config` goes into the manifest (such as `skops_trusted`);
+    `folder` is where modules are looked for and whose `.trimtab` holds the state (default: the
+    current folder, or its project); `narrate` hears one line per stage.
     """
 
     format: str
@@ -143,14 +144,25 @@ def _reference_file(reference: Any, scratch: Path) -> Path | None:
     """The reference as a file; a table is written as Parquet."""
     if reference is None or isinstance(reference, str | Path):
         return None if reference is None else Path(reference)
-    table = reference
-    if isinstance(table, Mapping):
-        table = table_of(table)
-    elif not isinstance(table, pa.Table):
-        table = pa.Table.from_pandas(reference, preserve_index=False)
     path = scratch / "reference.parquet"
-    pq.write_table(table, path)
+    pq.write_table(_table(reference), path)
     return path
+
+
+def _table(reference: Any) -> pa.Table:
+    if isinstance(reference, Mapping):
+        return table_of(reference)
+    try:
+        return table_of_frame(reference)
+    except TypeError as cause:
+        raise errors.Usage(
+            errors.BAD_REFERENCE,
+            "build",
+            "reference",
+            f"{cause}, a file, or arrays by name",
+            unchanged="nothing was built",
+            hint='python -c "import trimtab; help(trimtab.build)"',
+        ) from None
 
 
 def _nothing(line: str) -> None:

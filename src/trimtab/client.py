@@ -268,13 +268,15 @@ def _columns_of(rows: Any) -> Mapping[str, Sequence[Any]]:
     if hasattr(rows, "tolist") or not isinstance(rows, Sequence) or isinstance(rows, str):
         kind = type(rows).__name__
         raise _unsendable(f"a {kind} does not name its columns: give a frame, or a dict of columns")
-    names = list(rows[0]) if rows else []
     for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            kind = type(row).__name__
+            raise _unsendable(f"row {number} is of type {kind} and does not name its columns")
         if row.keys() != rows[0].keys():
             odd = sorted(row.keys() ^ rows[0].keys())
             problem = f"row {number} has other columns than row 0: {', '.join(map(repr, odd))}"
             raise _unsendable(problem)
-    return {name: [row[name] for row in rows] for name in names}
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
 def _distinct(names: list[Any]) -> list[Any]:

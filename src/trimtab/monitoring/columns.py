@@ -11,7 +11,7 @@ from trimtab.domain.profile import ReferenceProfile
 
 Kind = Literal["number", "text", "label"]
 """A `label` is a class of any type, known by its text."""
-HINT = "see docs/monitor-library.md"
+HINT = 'python -c "import trimtab; help(trimtab.monitor)"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What `trimtab.monitor` gives back: a view that shows itself in a notebook, a page, a table."""
 
+import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ COLUMNS = (
     "since",
     "since_block",
 )
+MOST_NAMED = 20
+"""Streams that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,12 @@ class Report:
         return self.view.notes
 
     def __getitem__(self, signal: str) -> StreamView:
-        """The stream of a signal, such as `input:age`. Raises KeyError."""
-        found = next((each for each in self.streams if each.signal == signal), None)
-        if found is None:
-            raise KeyError(signal)
-        return found
+        """The stream of a signal, such as `input:age`. Raises `KeyError`, which names those that
+        are written alike."""
+        found = {each.signal: each for each in self.streams}
+        if signal not in found:
+            raise KeyError(_unknown(signal, list(found)))
+        return found[signal]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, times as RFC 3339 text: what `trimtab monitor --json` prints."""
@@ -104,6 +108,16 @@ class Report:
         loud = [each for each in self.streams if each.verdict in ("bad", "watch")]
         lines = [f"{each.verdict:>7}  {each.signal}: {each.reason}" for each in loud]
         return "\n".join([f"{self.view.name}: {self.verdict}, {self.view.summary}", *lines])
+
+
+def _unknown(signal: object, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(signal), known, cutoff=0.5)
+    near += [name for name in known if name.endswith(f":{signal}") and name not in near]
+    if near:
+        return f"no stream {signal!r}; did you mean {' or '.join(map(repr, near))}?"
+    more = len(known) - MOST_NAMED
+    told = ", ".join(map(repr, known[:MOST_NAMED])) + (f" and {more:,} more" if more > 0 else "")
+    return f"no stream {signal!r}; there are {told}"
 
 
 _TYPES: Mapping[str, pa.DataType] = {

@@ -1,7 +1,6 @@
 """Tables of any kind as Arrow batches that can be read again: memory, Parquet, Arrow files, CSV.
 
-No frame library is imported here: pandas is asked through Arrow, and polars, DuckDB and others
-through the Arrow C stream that they all speak.
+Frames of other libraries become Arrow tables in `build.frames`.
 """
 
 import glob
@@ -17,6 +16,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from trimtab import errors
+from trimtab.build.frames import table_of_frame
 from trimtab.build.reference import read_table
 from trimtab.monitoring.columns import is_text, unusable
 
@@ -245,49 +245,20 @@ def _source(data: Any, what: str) -> Source:
 
 
 def _table(data: Any, what: str) -> pa.Table:
-    if isinstance(data, pa.Table):
-        return data
-    if isinstance(data, pa.RecordBatch):
-        return pa.Table.from_batches([data])
-    if isinstance(data, list) and data and isinstance(data[0], Mapping):
+    if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
         data = {name: [row.get(name) for row in data] for name in data[0]}
     if isinstance(data, Mapping):
-        columns = {name: pa.array(values, from_pandas=True) for name, values in data.items()}
-        return pa.table(columns)
-    if type(data).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(data, preserve_index=False)
-    if hasattr(data, "__arrow_c_stream__"):
-        return _without_views(pa.table(data))
-    if hasattr(data, "to_arrow_table"):
-        table: pa.Table = data.to_arrow_table()
-        return table
-    kind = type(data).__name__
-    raise unusable(
-        what,
-        f"a {kind} is no table",
-        "give a pandas or polars frame, an Arrow table, a DuckDB relation, or Parquet files",
-    )
+        return pa.table({name: _column(name, values, what) for name, values in data.items()})
+    try:
+        return table_of_frame(data)
+    except TypeError as cause:
+        raise unusable(what, f"{cause}, or files") from None
 
 
-def _without_views(table: pa.Table) -> pa.Table:
-    """Texts in a layout that Arrow can filter and look up; polars hands over views."""
-    columns = [_without_view(column) for column in table.columns]
-    return pa.table(columns, names=table.column_names)
-
-
-def _without_view(column: Any) -> Any:
-    if pa.types.is_string_view(column.type):
-        return column.cast(pa.large_string())
-    if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
-        return pa.chunked_array(
-            [
-                pa.DictionaryArray.from_arrays(
-                    chunk.indices, chunk.dictionary.cast(pa.large_string())
-                )
-                for chunk in column.chunks
-            ]
-        )
-    return column
+def _column(name: str, values: Any, what: str) -> Any:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise unusable(what, f"{name!r} is one value, and a column has a list of one for each row")
+    return pa.array(values, from_pandas=True)
 
 
 def _paths(text: str, what: str) -> list[Path]:

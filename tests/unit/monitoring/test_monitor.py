@@ -57,6 +57,23 @@ def test_a_moved_input_is_something_to_watch_and_no_harm() -> None:
     assert report.verdict == "watch"
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("qualty", "did you mean 'quality' or "),
+        ("size", "'input:size'"),
+        ("9", "there are '"),
+    ],
+)
+def test_of_an_unknown_stream_it_is_said_which_there_are(
+    flipped: trimtab.Report, typed: str, told: str
+) -> None:
+    with pytest.raises(KeyError) as caught:
+        flipped[typed]
+    assert f"no stream {typed!r}; " in str(caught.value)
+    assert told in str(caught.value)
+
+
 def test_a_feed_that_breaks_in_one_segment_is_named_with_it() -> None:
     report = trimtab.monitor(REFERENCE, table(seed=5, first_day=30, broken_from=20), **MEANING)
     (incident,) = [each for each in report.incidents if "upstream:rate" in each.signals]
@@ -350,6 +367,12 @@ REFUSED: dict[str, tuple[pa.Table, Any, dict[str, Any], str]] = {
     "no rows": (REFERENCE.slice(0, 0), CALM, {}, "reference: it holds no rows"),
     "no live rows": (REFERENCE, CALM.slice(0, 0), {}, "live: it holds no rows"),
     "a list": (REFERENCE, [1, 2], {}, "live: a list is no table"),
+    "a number": (REFERENCE, 5, {}, "live: an int is no table"),
+    "a pandas series": (REFERENCE, pd.Series([1.0]), {}, "live: a Series is one column"),
+    "a polars series": (REFERENCE, polars.Series([1.0]), {}, "live: a Series is one column"),
+    "an array": (REFERENCE, CALM["size"], {}, "live: a ChunkedArray is one column"),
+    "a column of one value": (REFERENCE, {"size": 5}, {}, "live: 'size' is one value"),
+    "rows of two kinds": (REFERENCE, [{"size": 5.0}, 6.0], {}, "live: a list is no table"),
     "an input is lacking": (REFERENCE, without(CALM, "size"), {}, "live: it has no column 'size'"),
     "a score is lacking": (REFERENCE, without(CALM, "score"), {}, "it has no column 'score'"),
     "no such target": (REFERENCE, CALM, {"target": "truth"}, "it has no column 'truth'"),
