@@ -37,7 +37,14 @@ class Days:
         self.incidents: dict[str, Incident] = {}
         self.verdicts: dict[str, Verdict] = {}
 
-    def live(self, days: int, known: float = 1.0, scale: float = 1.0, flip: float = 0.0) -> "Days":
+    def live(
+        self,
+        days: int,
+        known: float = 1.0,
+        scale: float = 1.0,
+        flip: float = 0.0,
+        late: float = 60.0,
+    ) -> "Days":
         """Days with labels for a share of rows, and scores that are pulled to the ends."""
         for _ in range(days):
             part = rows(400, seed=self.day, start=self.day * DAY)
@@ -45,7 +52,7 @@ class Days:
             score = np.clip(0.25 + (part.outputs["score"] - 0.25) * scale, 0.0, 1.0)
             told = Rows(part.fixed, part.inputs, {"score": score})
             self.monitors.observe(told)
-            given = Labelled(told, truth.label, truth.labelled_at)
+            given = Labelled(told, truth.label, part.fixed["event_time"] + late)
             self.monitors.learn(given.take(np.arange(400) < 400 * known))
             self.day += 1
             self.judge((self.day + 1) * DAY + 3600.0)
@@ -71,6 +78,11 @@ def test_scores_that_come_true_are_calibrated_and_labels_come() -> None:
     assert days.word("labels") == "ok"
     assert "labels came for 100% of the predictions, after 60 s" in days.verdicts["labels"].reason
     assert not days.incidents
+
+
+def test_labels_that_are_as_old_as_their_predictions_took_no_time() -> None:
+    labels = Days().live(8, late=0.0).verdicts["labels"].reason
+    assert "for 100% of the predictions, dated within a second of them; at least" in labels
 
 
 def test_scores_that_promise_too_little_are_found_whatever_their_level() -> None:

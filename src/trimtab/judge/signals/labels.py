@@ -81,9 +81,18 @@ class Labels:
                 unknown = max(1.0 - cohort.labelled / cohort.predicted, 0.0)
                 state.watch.take(start, unknown, cohort.predicted, self._limit)
 
+    @property
+    def _took(self) -> str:
+        """How long labels took, in words. Without times of their own they have the predictions'."""
+        delay = self.state.delay
+        if delay is None:
+            return ""
+        later = delay >= 1.0
+        return f", after {span(delay)} on average" if later else ", dated within a second of them"
+
     def verdicts(self) -> tuple[Verdict, ...]:
         """`labels`."""
-        watch, state = self.state.watch, self.state
+        watch = self.state.watch
         release = self._target.release
         if len(watch.recent) < QUARANTINE:
             reason = f"{QUARANTINE} cohorts are needed to know how many labels come"
@@ -91,12 +100,11 @@ class Labels:
         if watch.share >= 1.0 and not watch.broken:
             reason = "no label has come in time"
             return (describe.unknown("labels", release, self._limit, reason),)
-        took = "" if state.delay is None else f", after {span(state.delay)} on average"
         verdict = Verdict(
             signal="labels",
             tier=budget.tier("labels"),
             verdict="bad" if watch.broken else "ok",
-            reason=f"labels came for {1.0 - watch.share:.0%} of the predictions{took}; "
+            reason=f"labels came for {1.0 - watch.share:.0%} of the predictions{self._took}; "
             f"at least {1.0 - watch.before:.0%} before",
             release=release,
             evidence_log10=watch.evidence,
