@@ -218,12 +218,13 @@ class _Agent:
 
     async def _end_stopped(self) -> None:
         """Whoever stopped one of these for good has ended what it does: another shall do it."""
-        stopped = Stopped()
+        every = self._options.patience.stopped
+        stopped = Stopped(every)
         while True:
-            await asyncio.sleep(self._options.patience.stopped)
+            await asyncio.sleep(every)
             workers = {each.slot.id: each.pid for each in self._workforce.status if each.pid}
             names = {pid: name for name, pid in (workers | self._processes()).items()}
-            for pid in stopped.still(names):
+            for pid in stopped.still(names, time.monotonic()):
                 text = "a signal has stopped it, and it is ended"
                 self._report(AgentEvent("failed", names[pid], text, pid))
                 with contextlib.suppress(ProcessLookupError):

@@ -16,6 +16,8 @@ LAST_BACKOFF = 0.5
 BACKOFF_GROWTH = 1.2
 """A worker that comes back is found late by at most a fifth of the time that it was away."""
 HELLO_SECONDS = 5.0
+HELD_SECONDS = 1.0
+"""A timer that is so late was held up with all that this process does."""
 SEND_BUFFER = 4 * 1024 * 1024
 """Bytes on the way to a worker. The usual 200 KB hold no part of a thousand rows: it was sent over
 several turns of the event loop, while its worker waited. The system may grant less."""
@@ -195,7 +197,11 @@ class Link(asyncio.Protocol):
 
     def _look(self) -> None:
         self._watchdog = None
-        if self.busy and self._loop.time() < self._hangs_at:
+        now = self._loop.time()
+        if self.busy and now - self._looks_at > HELD_SECONDS:
+            # It was this process that did nothing; the answer may lie in the socket, unread.
+            self._hangs_at = now + self._out[0][1]
+        if self.busy and now < self._hangs_at:
             self._watch()
         elif self.busy:
             self._drop("the worker hangs")

@@ -38,6 +38,13 @@ class Clock:
             first._run()
         self.now = now
 
+    def held_until(self, now: float) -> None:
+        """Do nothing until then, as a process that is stopped; what is due is called late."""
+        self.now = now
+        for timer in [t for t in self._timers if t.when() <= now and not t.cancelled()]:
+            self._timers.remove(timer)
+            timer._run()
+
 
 class Owner:
     """Whoever the link tells."""
@@ -136,6 +143,25 @@ def test_the_time_for_a_second_batch_starts_when_the_first_is_answered(
         assert line.ended == []
         clock.pass_to(5.01)
         assert line.ended == ["aborted"]
+
+    run(scenario)
+
+
+def test_a_gateway_that_was_stopped_does_not_blame_its_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        link, line, clock, owner = greeted(monkeypatch)
+        link.send(1, [], 1.0)
+        clock.held_until(60.0)
+        assert line.ended == []
+        link.data_received(joined(Kind.RESULT, {"id": 1}))
+        assert owner.answered == 1
+        link.send(2, [], 1.0)
+        clock.held_until(120.0)
+        clock.pass_to(121.1)
+        assert line.ended == ["aborted"]
+        link.abort()
 
     run(scenario)
 
