@@ -157,6 +157,7 @@ BAD_REQUEST = declare("TT-113", "A request to the admin API has the wrong form")
 UNEXPECTED = declare("TT-114", "A fault inside trimtab")
 NEEDS_CONFIRMATION = declare("TT-115", "A change was not confirmed")
 FILE_FAILED = declare("TT-116", "A file or folder cannot be read or written")
+WRONG_USAGE = declare("TT-117", "A command line that no verb takes")
 # 2xx: releases and building
 NO_SUCH_RELEASE = declare("TT-201", "No release of that name, number or digest")
 AMBIGUOUS_DIGEST = declare("TT-202", "A digest prefix matches more than one release")

@@ -3,8 +3,11 @@
 import difflib
 import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import click
+
+from trimtab.cli.misuse import misuse_told, wants_json
 
 VERBS: dict[str, str] = {
     "init": "Make a small project that runs as it is.",
@@ -37,8 +40,25 @@ VERBS: dict[str, str] = {
 }
 
 
+_AS_JSON = "trimtab.json"
+"""Where the context holds whether errors are JSON, before a verb has read its own options."""
+
+
 class Verbs(click.Group):
     """Knows names and one-line helps without importing any verb."""
+
+    def make_context(self, info_name: str | None, args: list[str], **others: Any) -> click.Context:
+        """Read what stands before the verb."""
+        as_json = wants_json(args)
+        with misuse_told(as_json):
+            ctx = super().make_context(info_name, args, **others)
+        ctx.meta[_AS_JSON] = as_json
+        return ctx
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Read what stands after it, and do it."""
+        with misuse_told(ctx.meta[_AS_JSON]):
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs in the order of a first day."""

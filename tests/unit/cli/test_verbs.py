@@ -79,6 +79,33 @@ def test_of_an_unknown_verb_it_is_said_which_was_meant(typed: str, meant: str) -
     assert result.stderr.endswith(f"No such verb '{typed}'.{meant}\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "path", "message"),
+    [
+        (("show",), "trimtab show", "Missing argument 'RELEASE'"),
+        (("status", "--frob"), "trimtab status", "No such option '--frob'"),
+        (("stauts",), "trimtab", "No such verb 'stauts'. Did you mean 'status'?"),
+        (("history", "--limit", "x"), "trimtab history", "Invalid value for '--limit': "),
+        (("promote", "d", "--override"), "trimtab promote", "--override needs a --reason"),
+    ],
+)
+def test_misuse_is_the_error_shape_where_json_is_asked_for(
+    words: tuple[str, ...], path: str, message: str
+) -> None:
+    plain, told = call(*words), call(*words, "--json")
+    assert plain.stdout == ""
+    assert (told.exit_code, told.stderr) == (plain.exit_code, plain.stderr)
+    assert told.exit_code == 2
+    error = json.loads(told.stdout)["error"]
+    assert (error["code"], error["subject"]) == ("TT-117", path)
+    assert error["message"].startswith(message)
+    assert error["hint"] == f"{path} --help"
+
+
+def test_a_word_after_the_options_is_no_wish_for_json() -> None:
+    assert call("status", "--frob", "--", "--json").stdout == ""
+
+
 def test_after_a_build_it_is_said_what_lets_the_release_out(listener: Listener) -> None:
     order = f"trimtab deploy {NAME} --release m@2"
     assert following("m@2", "m", [NAME]) == order
