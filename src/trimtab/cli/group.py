@@ -47,11 +47,17 @@ _AS_JSON = "trimtab.json"
 class Verbs(click.Group):
     """Knows names and one-line helps without importing any verb."""
 
-    def make_context(self, info_name: str | None, args: list[str], **others: Any) -> click.Context:
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
         """Read what stands before the verb."""
         as_json = wants_json(args)
         with misuse_told(as_json):
-            ctx = super().make_context(info_name, args, **others)
+            ctx = super().make_context(info_name, args, parent, **extra)
         ctx.meta[_AS_JSON] = as_json
         return ctx
 

@@ -31,9 +31,10 @@ def misuse_told(as_json: bool) -> Iterator[None]:
 class _Told(click.ClickException):
     """A usage error that shows itself on both streams."""
 
+    exit_code = click.UsageError.exit_code
+
     def __init__(self, error: click.UsageError) -> None:
         super().__init__(error.message)
-        self.exit_code = error.exit_code
         self._error = error
 
     def show(self, file: IO[Any] | None = None) -> None:

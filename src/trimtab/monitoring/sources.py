@@ -256,7 +256,7 @@ def _table(data: Any, what: str) -> pa.Table:
 
 
 def _column(name: str, values: Any, what: str) -> Any:
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
         raise unusable(what, f"{name!r} is one value, and a column has a list of one for each row")
     return pa.array(values, from_pandas=True)
 

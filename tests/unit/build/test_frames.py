@@ -11,6 +11,7 @@ import pytest
 from trimtab.build.frames import table_of_frame
 
 TABLE = pa.table({"age": [1.5, None], "plan": ["a", None]})
+POLARS = polars.DataFrame(TABLE.to_pydict())
 
 
 @pytest.mark.parametrize(
@@ -19,8 +20,8 @@ TABLE = pa.table({"age": [1.5, None], "plan": ["a", None]})
         TABLE,
         TABLE.to_batches()[0],
         TABLE.to_pandas(),
-        polars.from_arrow(TABLE),
-        polars.from_arrow(TABLE).with_columns(polars.col("plan").cast(polars.Categorical)),
+        POLARS,
+        POLARS.with_columns(polars.col("plan").cast(polars.Categorical)),
         duckdb.from_arrow(TABLE),
     ],
     ids=["table", "batch", "pandas", "polars", "categories", "duckdb"],
