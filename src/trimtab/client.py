@@ -9,6 +9,7 @@ import json
 import math
 import time
 import uuid
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,11 +80,16 @@ class Label:
     at: datetime | None = None
 
 
+class LabelWarning(UserWarning):
+    """Labels were stored that the release cannot be judged by; the message says why."""
+
+
 class Client:
     """A connection to a trimtab inference listener.
 
     `deadline` is the default time, in seconds, that a call may take with all its retries.
-    `refusals` counts the times that the server had no room and a call was tried again later.
+    `refusals` counts the times that the server had no room and a call was tried again later,
+    `unusable` the labels that were stored and that the release cannot be judged by.
     Errors: `Usage` TT-901 when the server refuses the request (the message is the server's) or it
     cannot be written as JSON, `Permanent` TT-901 when the release failed on it, `NotFound` TT-601,
     `Unavailable` TT-109 or `TimedOut` TT-901 when the deadline passed.
@@ -95,7 +101,7 @@ class Client:
             raise errors.Usage(
                 errors.BAD_VALUE, "connect", url, "not an http:// address", hint=f"http://{url}"
             )
-        self.refusals = 0
+        self.refusals = self.unusable = 0
         self._address = (parts.hostname, parts.port or 80)
         self._deadline = deadline
         self._connection: http.client.HTTPConnection | None = None
@@ -159,14 +165,18 @@ class Client:
     ) -> int:
         """Send labels; returns how many were accepted (durably, all or none).
 
-        `source` says where they come from, so that one that errs is told from the others."""
+        `source` says where they come from, so that one that errs is told from the others. Warns
+        (`LabelWarning`) of labels that are none of the classes, or no number."""
         body: dict[str, Any] = {"labels": [_entry(label) for label in labels]}
         if source is not None:
             body["source"] = source
         seconds = self._deadline if deadline is None else deadline
         path = f"/v2/models/{deployment}/feedback"
-        reply = self._call("POST", path, body, seconds)
-        return int(json.loads(reply.text)["accepted"])
+        told = json.loads(self._call("POST", path, body, seconds).text)
+        if told.get("unusable"):
+            self.unusable += told["unusable"]
+            warnings.warn(told["warning"], LabelWarning, stacklevel=2)
+        return int(told["accepted"])
 
     def metadata(self, deployment: str) -> dict[str, Any]:
         """The deployment's inputs and outputs, as the Open Inference Protocol describes them."""

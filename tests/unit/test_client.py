@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from trimtab import Client, Label, errors
+from trimtab.client import LabelWarning
 
 METADATA: dict[str, Any] = {
     "name": "m",
@@ -222,6 +223,18 @@ def test_labels_say_who_sends_them_where_that_is_given(client: Client, script: S
     client.label("m", [Label(1, id="r1")], source="crm")
     client.label("m", [Label(1, id="r1")])
     assert [body.get("source") for _, _, body in script.asked] == ["crm", None]
+
+
+def test_labels_that_judge_nothing_are_a_warning_and_counted(
+    client: Client, script: Script
+) -> None:
+    told = {"accepted": 2, "unusable": 1, "warning": "1 of the labels is no class"}
+    script.answers = [(200, told), (200, told)]
+    for _ in range(2):
+        with pytest.warns(LabelWarning, match="1 of the labels is no class") as warned:
+            assert client.label("m", [Label(1, id="r1"), Label(7, id="r2")]) == 2
+        assert warned[0].filename == __file__
+    assert client.unusable == 2
 
 
 def test_metadata_is_asked_for_once(client: Client, script: Script) -> None:

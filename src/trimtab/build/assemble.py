@@ -21,6 +21,7 @@ from trimtab.build.requirements import requirement_lines
 from trimtab.build.stage import Stage, ask, canonical, configure, probe, scored, stored_files
 from trimtab.build.staging import stage_code, stage_model
 from trimtab.domain.names import Digest, checked_name
+from trimtab.domain.plurals import many
 from trimtab.domain.release import CODE_FORMATS, EnvironmentLock, Golden, Manifest
 from trimtab.domain.signature import Column, Datatype, Output, Signature, Task
 from trimtab.judge import profile as judged
@@ -28,6 +29,8 @@ from trimtab.worker import frames, tensors
 
 FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
 MOST_PROFILED = 50_000
+MOST_TOLD = 20
+"""Classes that are named while a release is built."""
 """Reference rows that are scored for the profile; more are thinned out evenly."""
 
 
@@ -130,7 +133,7 @@ def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> 
     if task == "regression":
         task, outputs = _regression(outputs)
     signature = Signature(inputs, outputs, task, classes)
-    tools.narrate(f"signature: {len(inputs)} inputs, {task}")
+    tools.narrate(f"signature: {many(len(inputs), 'input')}, {task}{_of_classes(task, classes)}")
     if task == "other":
         told = ", ".join(f"{each.name} {[*each.shape] or ''}".strip() for each in outputs)
         tools.narrate(f"outputs: {told}")
@@ -230,6 +233,17 @@ def _task(
             )
         classes.sort(key=lambda name: name == positive)
     return task, tuple(classes)
+
+
+def _of_classes(task: Task, classes: Sequence[str]) -> str:
+    """Which class a score is of, in words."""
+    if not classes:
+        return ""
+    if task == "binary":
+        return f" (score is the probability of {classes[-1]!r}, not {classes[0]!r})"
+    more = len(classes) - MOST_TOLD
+    named = ", ".join(map(repr, classes[:MOST_TOLD])) + (f" and {more} more" if more > 0 else "")
+    return f" (scores are of {named}, in this order)"
 
 
 def _classes_of(reference: Reference | None) -> list[str]:

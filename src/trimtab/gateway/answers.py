@@ -133,7 +133,12 @@ def _metadata_cached(plan: Plan, deployment: str, versions: tuple[int, ...]) -> 
         for c in plan.columns
     ]
     outputs = [
-        {"name": output.name, "datatype": output.datatype, "shape": [-1, *output.shape]}
+        {
+            "name": output.name,
+            "datatype": output.datatype,
+            "shape": [-1, *output.shape],
+            **_classes(plan, output.name),
+        }
         for output in plan.outputs
     ]
     return encode_json(
@@ -146,6 +151,17 @@ def _metadata_cached(plan: Plan, deployment: str, versions: tuple[int, ...]) -> 
             "properties": {"release": plan.name, "digest": plan.release},
         }
     )
+
+
+def _classes(plan: Plan, output: str) -> dict[str, Any]:
+    """Of an output of classes, which there are: `scores` has a number for each, in this order, and
+    `score` that of the last."""
+    classes = list(plan.signature.classes)
+    if not classes or output not in ("score", "scores", "label"):
+        return {}
+    if output == "score":
+        return {"parameters": {"positive": classes[-1]}}
+    return {"parameters": {"classes": classes}}
 
 
 def metadata(plan: Plan, deployment: str, versions: tuple[int, ...]) -> bytes:

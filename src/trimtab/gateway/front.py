@@ -28,6 +28,7 @@ from trimtab.gateway.record import Recorder
 from trimtab.gateway.rest import BinaryCaller, RestCaller
 from trimtab.gateway.schemas import rows_of
 from trimtab.gateway.table import RouteView, Table
+from trimtab.gateway.truths import heard
 
 EXTENSIONS = [
     "binary_tensor_data",
@@ -194,8 +195,9 @@ class Front:
         if heading(exchange.headers).content != JSON:
             raise Fault(415, "labels come as application/json")
         block = parse_feedback(exchange.body, route.name, time.time())
+        block, told = heard(block, route.stable)
         if not len(block):
-            exchange.respond(200, b'{"accepted":0}')
+            exchange.respond(200, encode_json(told))
             return
 
         async def accept() -> None:
@@ -205,7 +207,7 @@ class Front:
                 self._log.error("labels.failed", deployment=route.name, error=str(error))
                 exchange.refuse(unavailable("the labels could not be stored; nothing was accepted"))
             else:
-                exchange.respond(200, encode_json({"accepted": len(block)}))
+                exchange.respond(200, encode_json(told))
 
         self._start(accept())
 

@@ -53,7 +53,6 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_PARAMETERS: Schema = {"type": "object", "additionalProperties": SCALAR}
 _TENSOR_PARAMETERS: Schema = {
     "type": "object",
     "properties": {"binary_data_size": _WHOLE},
@@ -105,7 +104,15 @@ _DESCRIBED: Schema = _object(
     name=_TEXT,
     datatype=_DATATYPE,
     shape=_list(_LONG),
-    parameters=_PARAMETERS,
+    parameters={
+        "type": "object",
+        "properties": {
+            "nullable": {"type": "boolean"},
+            "positive": {**_TEXT, "description": "the class that `score` is the probability of"},
+            "classes": {**_list(_TEXT), "description": "in the order of `scores`"},
+        },
+        "additionalProperties": SCALAR,
+    },
 )
 _LABEL: Schema = {
     **_object(
@@ -211,7 +218,12 @@ SCHEMAS: dict[str, Schema] = {
         labels={**_list(_LABEL), "maxItems": MAX_LABELS},
         source={"type": "string", "minLength": 1, "maxLength": LONGEST_SOURCE},
     ),
-    "Accepted": _object(("accepted",), accepted=_WHOLE),
+    "Accepted": _object(
+        ("accepted",),
+        accepted=_WHOLE,
+        unusable={**_WHOLE, "description": "labels that the release cannot be judged by"},
+        warning=_TEXT,
+    ),
 }
 
 

@@ -9,11 +9,13 @@ import msgspec
 
 
 class LabelView(msgspec.Struct, frozen=True):
-    """Labels that are durably stored."""
+    """Labels that are durably stored. By `unusable` of them the release that serves cannot be
+    judged: they are none of its classes, or no number."""
 
     deployment: str
     accepted: int
     seconds: float
+    unusable: int = 0
 
 
 class AskedView(msgspec.Struct, frozen=True):

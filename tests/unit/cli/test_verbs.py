@@ -3,6 +3,7 @@
 import errno
 import json
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from trimtab.cli.group import VERBS, trimtab
 from trimtab.cli.screen import Screen, verb
 from trimtab.cli.verbs.build import following
 from trimtab.cli.verbs.status import Lines
+from trimtab.client import Client, LabelWarning
 from trimtab.domain import events as e
 from trimtab.views.status import build_status
 
@@ -100,6 +102,20 @@ def test_misuse_is_the_error_shape_where_json_is_asked_for(
     assert (error["code"], error["subject"]) == ("TT-117", path)
     assert error["message"].startswith(message)
     assert error["hint"] == f"{path} --help"
+
+
+def test_labels_that_judge_nothing_are_a_warning_and_a_count(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def label(self: Client, *_: object, **__: object) -> int:
+        self.unusable += 1
+        warnings.warn("1 of the labels is no class", LabelWarning, stacklevel=2)
+        return 2
+
+    monkeypatch.setattr(Client, "label", label)
+    told = call("label", NAME, "-", "--json", data="key,label\na,1\nb,7\n")
+    assert json.loads(told.stdout)["unusable"] == 1
+    assert (told.exit_code, told.stderr) == (0, "warning: 1 of the labels is no class\n")
 
 
 def test_a_word_after_the_options_is_no_wish_for_json() -> None:

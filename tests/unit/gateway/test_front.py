@@ -4,10 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
+import pytest
 from tests.unit.gateway.harness import running
 from tests.unit.gateway.scenarios import STABLE, canary_at, run, socket_of, times, worker
-from tests.unit.gateway.support import request, snapshot, target, tensor
+from tests.unit.gateway.support import SIGNATURE, request, snapshot, target, tensor
+
+from trimtab.domain.signature import Column, Datatype, Output, Signature, Task
+from trimtab.gateway.answers import metadata
+from trimtab.gateway.plan import Plan
 
 
 def test_labels_are_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -47,6 +53,52 @@ def test_labels_are_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
             assert table["key"] == [None, "17", "k"]
             assert table["request_id"] == ["q", None, None]
             assert table["at"][0] == 1364817600.0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "told"),
+    [
+        (
+            "binary",
+            (Output("score", Datatype.FP64), Output("label", Datatype.BYTES)),
+            [{"positive": "c"}, {"classes": ["a", "b", "c"]}],
+        ),
+        (
+            "multiclass",
+            (Output("scores", Datatype.FP64, (3,)), Output("label", Datatype.BYTES)),
+            [{"classes": ["a", "b", "c"]}, {"classes": ["a", "b", "c"]}],
+        ),
+    ],
+)
+def test_metadata_name_the_classes_in_the_order_of_the_scores(
+    task: Task, outputs: tuple[Output, ...], told: list[Any]
+) -> None:
+    signature = Signature((Column("x", Datatype.FP64),), outputs, task, ("a", "b", "c"))
+    plan = Plan(target(1, signature=signature))
+    described = json.loads(metadata(plan, "d", (1,)))["outputs"]
+    assert [each["parameters"] for each in described] == told
+
+
+def test_who_sends_labels_of_no_class_is_told_so_and_they_are_stored(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        signature = msgspec.structs.replace(SIGNATURE, task="binary", classes=("0", "1"))
+        routing = snapshot(1, [target(1, socket_of(1), signature=signature)], [(1, "stable", 0)])
+        async with running(tmp_path, routing) as it:
+            labels = [{"key": name, "label": name} for name in ("7", "1.0", "no")]
+            answer = await it.client.post("/v2/models/d/feedback", json={"labels": labels})
+            assert answer.json() == {
+                "accepted": 3,
+                "unusable": 2,
+                "warning": "2 of the labels, such as '7', are none of the classes '0', '1' of m@1: "
+                "stored, but no evidence",
+            }
+            await it.publish()
+            (path,) = (tmp_path / "log/d/labels").glob("*.arrow")
+            table = pa.ipc.open_file(path.read_bytes()).read_all().to_pydict()
+            assert table["label"] == ["7", "1", "no"]
 
     run(scenario)
 

@@ -1,6 +1,7 @@
 """`trimtab label`."""
 
 import time
+import warnings
 from itertools import islice
 from typing import TextIO
 
@@ -10,7 +11,7 @@ from trimtab.cli.labels import read_labels
 from trimtab.cli.names import deployments
 from trimtab.cli.project import agent_facts
 from trimtab.cli.screen import Screen, verb
-from trimtab.client import Client
+from trimtab.client import Client, LabelWarning
 from trimtab.views.sent_shapes import LabelView
 
 BATCH = 1000
@@ -27,7 +28,11 @@ def command(screen: Screen, deployment: str, file: TextIO, source: str | None) -
     """
     started, accepted = time.monotonic(), 0
     labels = read_labels(file, getattr(file, "name", "-"))
-    with Client(agent_facts().inference) as client:
+    with Client(agent_facts().inference) as client, warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always", LabelWarning)
         while batch := list(islice(labels, BATCH)):
             accepted += client.label(deployment, batch, source=source)
-    screen.show(LabelView(deployment, accepted, time.monotonic() - started))
+    for doubt in dict.fromkeys(str(doubt.message) for doubt in doubts):
+        screen.say(f"warning: {doubt}")
+    seconds = time.monotonic() - started
+    screen.show(LabelView(deployment, accepted, seconds, client.unusable))
