@@ -16,6 +16,7 @@ from trimtab.app.projects import project_or_folder
 from trimtab.app.releases import build_release
 from trimtab.build.arrays import table_of
 from trimtab.build.frames import table_of_frame
+from trimtab.build.listing import listing
 from trimtab.build.request import BuildRequest, ReferenceData
 from trimtab.domain.release import EngineChoice, Format
 from trimtab.judge.own_loss import OwnLoss
@@ -161,7 +162,7 @@ def _table(reference: Any) -> pa.Table:
             "reference",
             f"{cause}, a file, or arrays by name",
             unchanged="nothing was built",
-            hint='python -c "import trimtab; help(trimtab.build)"',
+            hint="python -m pydoc trimtab.building.BuildOptions",
         ) from None
 
 
@@ -253,5 +254,5 @@ def _existing(path: Path) -> Path:
         path.name,
         "there is no such file",
         unchanged="nothing was built",
-        hint=f"ls {path.parent}",
+        hint=listing(path),
     )

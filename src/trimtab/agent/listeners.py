@@ -102,5 +102,5 @@ def _cannot_listen(text: str, name: str, cause: OSError) -> errors.Unavailable:
         text,
         "another process listens there" if taken else f"the system refuses it: {reason}",
         unchanged="nothing was started",
-        hint=f"trimtab status, or TRIMTAB_SERVER_{name.upper()}=127.0.0.1:0 trimtab up",
+        hint=f"TRIMTAB_SERVER_{name.upper()}=127.0.0.1:0 trimtab up",
     )

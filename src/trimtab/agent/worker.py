@@ -218,9 +218,10 @@ class WorkerKeeper:
                 errors.NO_SUCH_GPU,
                 "start",
                 f"worker {self.slot.id}",
-                f"limits.gpus gives it the GPU {device!r}, and {why}",
+                f"limits.gpus gives it the GPU {device!r}, and {why}; without limits.gpus it runs "
+                "on the CPU",
                 unchanged="no process was started",
-                hint="nvidia-smi -L; without limits.gpus it runs on the CPU",
+                hint="nvidia-smi -L",
             )
 
     def _leave(self, groups: Groups, pid: int) -> None:

@@ -75,9 +75,9 @@ def _reference(project: Project, release: Release) -> Reference:
             errors.BAD_REFERENCE,
             "monitor",
             release.name,
-            "it was made without reference data, so there is nothing to compare with",
+            "it was made without --reference, so there is nothing to compare with",
             unchanged="nothing was judged",
-            hint=f"trimtab build {release.model} --model FILE --reference FILE --target COLUMN",
+            hint="trimtab build --help",
         )
     return Reference(release.name, release.manifest.signature, profile)
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -209,6 +210,7 @@ def _build(lock: EnvironmentLock, folder: Path, *options: str) -> None:
 def _must(lock: EnvironmentLock, done: "subprocess.CompletedProcess[str]") -> None:
     if done.returncode != 0:
         told = _message(done)
+        full = os.strerror(errno.ENOSPC) in told
         made_for = (
             f"the lock is for Python {lock.python} on {lock.platform}; this is Python "
             f"{platform.python_version()} on {sysconfig.get_platform()}"
@@ -217,9 +219,9 @@ def _must(lock: EnvironmentLock, done: "subprocess.CompletedProcess[str]") -> No
             errors.ENVIRONMENT_FAILED,
             "build the environment of",
             short(lock_digest(lock)),
-            told,
+            told if full else f"{told} ({made_for})",
             unchanged="no environment was made",
-            hint="df -h ." if os.strerror(errno.ENOSPC) in told else made_for,
+            hint="df -h ." if full else "python -m platform",
         )
 
 
@@ -285,9 +287,9 @@ def _changed(environment: Path, differences: Sequence[str]) -> errors.Integrity:
         errors.LOCK_MISMATCH,
         "use the environment",
         environment.name,
-        "; ".join(differences),
+        "; ".join(differences) + "; once its folder is deleted, it is made again",
         unchanged="nothing was started in it",
-        hint=f"delete the folder to have it made again: rm -r {environment}",
+        hint=f"rm -r {shlex.quote(str(environment))}",
     )
 
 

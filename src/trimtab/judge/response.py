@@ -304,8 +304,8 @@ def _conditions(draft: Draft, stranded: str) -> tuple[Incident, ...]:
             why = f"{rollout.candidate.name} is held in {rollout.phase}: " + (
                 missing or "there is no evidence that it is not worse"
             )
-            hint = f"trimtab promote {name} or trimtab abort {name}"
-            found.append(_own(draft, key, "ticket", why, f"hold; decide with {hint}"))
+            action = f"hold; decide with trimtab promote {name} or trimtab abort {name}"
+            found.append(_own(draft, key, "ticket", why, action))
     if stranded:
         key = f"{name}-stranded-{state.rollouts}"
         found.append(_own(draft, key, "page", stranded, "hold: there is nothing to roll back to"))

@@ -176,8 +176,8 @@ def promote(
     guard = seen.guard
     if not seen.up(rollout.candidate):
         slot = WorkerSlot(rollout.candidate.digest, 0).id
-        hint = f"read logs/worker-{slot}.log in the state folder (.trimtab)"
-        raise _not_promoted(WORKER_FAILED, rollout, "it has no ready worker", hint)
+        why = f"it has no ready worker; logs/worker-{slot}.log in the state folder says why"
+        raise _not_promoted(WORKER_FAILED, rollout, why, f"trimtab status {name}")
     if guard is not None and guard.verdict == "bad":
         raise _not_promoted(ROLLED_BACK, rollout, "the guard finds it bad", f"trimtab why {name}")
     shown = guard is not None and guard.advance == "ok"
@@ -185,7 +185,7 @@ def promote(
     if needs_evidence and not shown and not override:
         missing = guard.waiting_for if guard else ""
         why = missing or "there is no evidence yet that it is not worse"
-        hint = f"trimtab promote {name} --override --reason TEXT"
+        hint = f"trimtab promote {name} --override --reason 'seen and accepted'"
         raise _not_promoted(ROLLOUT_IN_PROGRESS, rollout, why, hint)
     advance(draft, full)
     return draft.decision()
@@ -266,7 +266,7 @@ def _no_target(state: DeploymentState, why: str) -> Refused:
         name,
         why,
         unchanged=_SAME,
-        hint=f"trimtab deploy {name} --release MODEL@N --strategy now",
+        hint=f"trimtab releases --model {state.spec.model}",
     )
 
 

@@ -11,7 +11,7 @@ from trimtab.domain.profile import ReferenceProfile
 
 Kind = Literal["number", "text", "label"]
 """A `label` is a class of any type, known by its text."""
-HINT = 'python -c "import trimtab; help(trimtab.monitor)"'
+HINT = "python -m pydoc trimtab.monitor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from trimtab import errors
 from trimtab.build.frames import table_of_frame
+from trimtab.build.listing import listing
 from trimtab.build.reference import read_table
 from trimtab.monitoring.columns import is_text, unusable
 
@@ -274,7 +275,7 @@ def _paths(text: str, what: str) -> list[Path]:
         what,
         f"there is no file {text}",
         unchanged="nothing was judged",
-        hint=f"ls {text}",
+        hint=listing(Path(text)),
     )
 
 

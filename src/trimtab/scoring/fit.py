@@ -31,7 +31,8 @@ _ARROW: Mapping[str, pa.DataType] = {
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a deployment takes and gives: datatypes of the inputs, Arrow types of the outputs.
+    """What a deployment takes and gives: datatypes of the inputs, Arrow types of the outputs, as
+    `release` does that serves.
 
     `tensors` are the inputs whose rows are lists."""
 
@@ -40,6 +41,7 @@ class Deployment:
     outputs: Mapping[str, pa.DataType]
     key: str | None
     tensors: frozenset[str] = frozenset()
+    release: str = ""
 
     @classmethod
     def ask(cls, client: Client, name: str) -> "Deployment":
@@ -48,7 +50,8 @@ class Deployment:
         inputs = {each["name"]: each["datatype"] for each in described["inputs"]}
         outputs = {each["name"]: _output(each) for each in described["outputs"]}
         tensors = frozenset(e["name"] for e in described["inputs"] if len(e["shape"]) > 1)
-        return cls(name, inputs, outputs, client.config(name)["key"], tensors)
+        config = client.config(name)
+        return cls(name, inputs, outputs, config["key"], tensors, config["release"])
 
     def csv_types(self) -> dict[str, pa.DataType]:
         """What its columns are in a file that has no types."""
@@ -88,9 +91,9 @@ class Deployment:
                 path,
                 "; ".join(problems[:8]) + (" and more" if len(problems) > 8 else ""),
                 unchanged="no row was sent",
-                hint="--prefix predicted_"
+                hint="add --prefix predicted_"
                 if taken and len(taken) == len(problems)
-                else "trimtab show",
+                else f"trimtab show {self.release}",
             )
 
     def _wanted(self, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow.parquet
 
 from trimtab import errors
 from trimtab.build.dialect import Dialect, dialect
+from trimtab.build.listing import listing
 
 PARQUET = frozenset({".parquet", ".pq"})
 CSV = frozenset({".csv", ".csv.gz"})
@@ -38,7 +40,7 @@ class Source:
                 str(path),
                 "there is no such file",
                 unchanged="no row was sent",
-                hint=f"ls {path.parent}",
+                hint=listing(path),
             )
 
     @property
@@ -174,7 +176,9 @@ def check_writable(path: Path, schema: pa.Schema) -> None:
             told = f"{field.name!r} is {field.type}, which CSV does not hold"
             raise _unusable(path, told, "use .parquet") from cause
     if not path.parent.is_dir():
-        raise _unusable(path, "there is no such folder", f"mkdir -p {path.parent}")
+        raise _unusable(
+            path, "there is no such folder", f"mkdir -p {shlex.quote(str(path.parent))}"
+        )
 
 
 def write(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,7 +86,7 @@ class Work:
                 str(self._path),
                 f"{self.folder} holds finished rows of another table, deployment or prefix",
                 unchanged="nothing was sent or written",
-                hint=f"rm -r {self.folder}",
+                hint=f"rm -r {shlex.quote(str(self.folder))}",
             )
 
     def finished(self, number: int) -> bool:

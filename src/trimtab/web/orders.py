@@ -191,7 +191,7 @@ def _malformed(request: Request, problem: str) -> errors.Usage:
         request.url.path,
         problem,
         unchanged="nothing was changed",
-        hint="see the JSON API in the docs",
+        hint="read docs/cli-json.md of trimtab for the orders that there are",
     )
 
 

@@ -182,7 +182,7 @@ def test_variables_of_others_mean_nothing_where_nothing_is_sent() -> None:
 def test_what_cannot_be_followed_is_refused_by_its_name(name: str, value: str) -> None:
     problem = refused(TABLE, **{name: value})
     assert problem.subject == name
-    assert problem.hint == (f"unset {name}, or send nothing: export TRIMTAB_TELEMETRY_ENDPOINT=off")
+    assert problem.hint == "export TRIMTAB_TELEMETRY_ENDPOINT=off"
 
 
 @pytest.mark.parametrize("argument", ["2", "-0.1", "half", "nan"])

@@ -136,7 +136,8 @@ def test_promote_of_a_bad_or_unready_candidate_is_refused_even_with_an_override(
     told = refused(
         errors.WORKER_FAILED, lambda: verbs.promote(story.state, down, ANN, override=True)
     )
-    assert f"logs/worker-{WorkerSlot(release(2).digest, 0).id}.log" in told.hint
+    assert f"logs/worker-{WorkerSlot(release(2).digest, 0).id}.log" in told.message
+    assert told.hint == f"trimtab status {story.state.spec.name}"
 
 
 def test_pause_resume_and_abort_need_a_rollout_and_are_idempotent() -> None:

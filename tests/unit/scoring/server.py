@@ -70,7 +70,7 @@ def deployed() -> Iterator[Deployed]:
 
         def do_GET(self) -> None:
             config = self.path.endswith("/config")
-            self.reply(200, {"key": "flight_id"} if config else it.metadata)
+            self.reply(200, {"key": "flight_id", "release": "m@1"} if config else it.metadata)
 
         def do_POST(self) -> None:
             self.reply(*it.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
