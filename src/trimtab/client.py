@@ -235,7 +235,7 @@ class Client:
                 reply, problem = Reply(0, b""), cause
             else:
                 if reply.status not in _RETRIED_STATUS:
-                    return _accepted(reply, path)
+                    return self._accepted(reply, path)
                 self.refusals += reply.status == http.client.TOO_MANY_REQUESTS
                 problem = _error_text(reply.text)
             pause = min(max(reply.wait or 0.0, pause), _LONGEST_PAUSE)
@@ -246,6 +246,24 @@ class Client:
                 )
             time.sleep(pause)
             pause *= 2
+
+    def _accepted(self, reply: Reply, path: str) -> Reply:
+        if reply.status == http.client.OK:
+            return reply
+        wrong = reply.status < http.client.INTERNAL_SERVER_ERROR
+        other = errors.Usage if wrong else errors.Permanent
+        family = {404: errors.NotFound, 504: errors.TimedOut}.get(reply.status, other)
+        missing = reply.status == http.client.NOT_FOUND
+        code = errors.NO_SUCH_DEPLOYMENT if missing else errors.REQUEST_FAILED
+        asked = wrong and not missing
+        hint = self._description(path) if asked else "trimtab status"
+        raise family(code, "call", path, _error_text(reply.text), hint=hint)
+
+    def _description(self, path: str) -> str:
+        """The command that shows what a deployment takes, and gives."""
+        host, port = self._address
+        model = path.removeprefix("/v2/models/").partition("/")[0]
+        return f"curl -s http://{host}:{port}/v2/models/{model}"
 
     def _unanswered(self, seconds: float) -> str:
         host, port = self._address
@@ -378,16 +396,6 @@ def _error_text(text: bytes) -> str:
         return str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):
         return text.decode(errors="replace")[:200]
-
-
-def _accepted(reply: Reply, path: str) -> Reply:
-    if reply.status == http.client.OK:
-        return reply
-    other = errors.Usage if reply.status < http.client.INTERNAL_SERVER_ERROR else errors.Permanent
-    family = {404: errors.NotFound, 504: errors.TimedOut}.get(reply.status, other)
-    missing = reply.status == http.client.NOT_FOUND
-    code = errors.NO_SUCH_DEPLOYMENT if missing else errors.REQUEST_FAILED
-    raise family(code, "call", path, _error_text(reply.text), hint="trimtab status")
 
 
 def _gave_up(path: str, status: int, problem: str, seconds: float) -> errors.TrimtabError:

@@ -1,6 +1,7 @@
 """The client against a small real server: what it sends, when it tries again, what it says."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -179,6 +180,15 @@ def test_a_refusal_is_not_repeated_and_keeps_the_servers_words(
         client.predict("m", ROWS)
     assert caught.value.code == code
     assert len(script.asked) == 1
+
+
+def test_the_hint_of_a_wrong_request_shows_what_the_deployment_takes(
+    client: Client, script: Script
+) -> None:
+    script.answers = [(400, {"error": "unknown column 'x'"})]
+    with pytest.raises(errors.Usage) as caught:
+        client.predict("m", ROWS)
+    assert re.fullmatch(r"curl -s http://127\.0\.0\.1:\d+/v2/models/m", caught.value.hint)
 
 
 def test_words_that_are_not_json_are_kept_too(client: Client, script: Script) -> None:

@@ -40,7 +40,8 @@ def open_project(start: Path, environment: Mapping[str, str]) -> Project:
         errors.NO_PROJECT,
         "find project",
         str(start),
-        f"there is no {CONFIG} here or in a folder above",
+        f"there is no {CONFIG} here or in a folder above; for a model of your own an empty one is "
+        "enough to build it",
         hint="trimtab init my-project",
     )
 

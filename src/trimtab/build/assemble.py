@@ -108,8 +108,8 @@ def _staged(
     if request.features:
         stage_code(request.features.partition(":")[0], request.code, folder)
     lock = request.lock or _locked(request, tools)
-    python = tools.environments.materialise(lock)
     tools.narrate(f"environment: {len(lock.packages)} locked packages")
+    python = tools.environments.materialise(lock)
     inputs = reference.columns if reference else ()
     stage = Stage(folder, python, request, model_path, lock, Signature(inputs, ()))
     return _with_signature(stage, reference, tools)

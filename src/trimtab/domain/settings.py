@@ -373,7 +373,13 @@ DEPLOYMENT: tuple[Setting, ...] = (
         YEARLY,
         "Tolerated false pages of the whole deployment.",
     ),
-    Setting("monitor.block", "monitor.block_seconds", DURATION, "Length of an evidence block."),
+    Setting(
+        "monitor.block",
+        "monitor.block_seconds",
+        DURATION,
+        "Length of an evidence block. Where the reference shows how days differ, blocks of inputs "
+        "and quality are a day at least.",
+    ),
     Setting("monitor.maturity", "monitor.maturity_seconds", DURATION, "How long labels may take."),
     Setting("monitor.segments", "monitor.segments", TEXTS, "Columns to watch group by group."),
     Setting(

@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from trimtab.domain.plurals import many
 from trimtab.domain.records import LABEL_COLUMNS
 from trimtab.domain.signature import Signature
 from trimtab.gateway.plan import Plan
@@ -44,7 +45,7 @@ class Truths:
             return label
         return self._numbers.get(_number(label), label)
 
-    def doubt(self, labels: Iterable[str | None]) -> tuple[int, str]:
+    def doubt(self, labels: Sequence[str | None]) -> tuple[int, str]:
         """How many labels the release cannot be judged by, and that in words."""
         odd = Counter(label for label in labels if not self._usable(label))
         if not odd:
@@ -52,7 +53,8 @@ class Truths:
         (label, _), n = odd.most_common(1)[0], odd.total()
         seen = "null" if label is None else repr(label[:MOST_SHOWN])
         wrong = "a wrong answer each" if self._task == "multiclass" else "but no evidence"
-        return n, f"{n:,} of the labels, such as {seen}, {self._lack}: stored, {wrong}"
+        of = f"{n:,} of {many(len(labels), 'label')}, such as {seen}"
+        return n, f"{of}, {self._lack}: stored, {wrong}"
 
     def _usable(self, label: str | None) -> bool:
         if self._classes:
@@ -62,11 +64,11 @@ class Truths:
     @property
     def _lack(self) -> str:
         if not self._classes:
-            return f"are no number, as {self._name} predicts one"
+            return f"no number, as {self._name} predicts one"
         more = len(self._classes) - MOST_NAMED
         named = ", ".join(map(repr, self._classes[:MOST_NAMED]))
         rest = f" and {more} more" if more > 0 else ""
-        return f"are none of the classes {named}{rest} of {self._name}"
+        return f"none of the classes {named}{rest} of {self._name}"
 
 
 @lru_cache(maxsize=256)

@@ -249,7 +249,8 @@ def rollback(
         raise _no_target(state, "there is nothing to go back from")
     target = to or rollback_target(state)
     if target is None or target not in state.proven:
-        raise _no_target(state, f"{target.name} was never proven" if target else "none is proven")
+        why = f"{target.name} was never proven" if target else "no other release is proven yet"
+        raise _no_target(state, why)
     if not seen.up(target):
         raise _no_target(state, f"{target.name} has no ready worker")
     revert(draft, stable, target, "")

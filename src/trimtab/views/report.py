@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import ColumnProfile, QualityProfile, ReferenceProfile
 from trimtab.domain.verdicts import Incident, Verdict
 from trimtab.judge import budget
@@ -210,12 +211,12 @@ def _summary(word: s.StreamWord, streams: Sequence[s.StreamView], story: Story) 
         plain(each.causes[0].cause) for each in story.incidents if each.closed_at is None
     )
     if found:
-        told = f"{len(found)} of {len(streams)} streams left their harmless zone"
+        told = f"{len(found)} of {many(len(streams), 'stream')} left their harmless zone"
         told += f": {', '.join(causes)}" if causes else ""
     elif word == "unknown":
         told = "nothing could be judged"
     else:
-        told = f"no evidence of harm in {len(streams) - len(unknown)} streams"
+        told = f"no evidence of harm in {many(len(streams) - len(unknown), 'stream')}"
     lasting = f"; {len(unknown)} unknown" if unknown and word != "unknown" else ""
     return told + lasting
 

@@ -20,8 +20,12 @@ MOST_POINTS = 240
 OTHER = "#ee8866"
 SMALL = Box(width=320.0, height=118.0, left=34.0)
 WIDE = Box(width=640.0, height=180.0, left=48.0)
-BARS = Box(width=320.0, height=118.0, left=34.0, bottom=14.0)
+BARS = Box(width=320.0, height=118.0, left=34.0, bottom=16.0)
 MOST_BARS = 16
+FEWEST_LETTERS = 4
+"""Longer names of bins that have room for fewer letters are left to the pointer."""
+LETTER = 5.2
+"""Width of a letter below a bar."""
 
 T = TypeVar("T")
 Step = EvidenceStep | CohortView
@@ -110,8 +114,34 @@ def distribution(view: DistributionView) -> str:
         for side, share in enumerate(pair):
             told = f"{view.bins[number]}: {words.percent(share)}"
             bars.append(_bar(left + side * width, width, share / top, told, side))
-    body = grid(BARS, [(0.0, "0"), (1.0, f"{top * 100:.2g}%")]) + "".join(bars)
+    names = _names(view, sorted(heaviest))
+    body = grid(BARS, [(0.0, "0"), (1.0, f"{top * 100:.2g}%")]) + "".join(bars) + names
     return chart(BARS, view.column, "share of the reference and live, by bin", body)
+
+
+def _names(view: DistributionView, shown: Sequence[int]) -> str:
+    """Below the bars: categories as far as there is room, or the first and last bin of numbers."""
+    if view.kind == "continuous":
+        ends = [(0.0, "start", view.bins[shown[0]]), (1.0, "end", view.bins[shown[-1]])]
+        return "".join(_name(*each) for each in (ends if len(shown) > 1 else ends[:1]))
+    room = int((BARS.x(1.0) - BARS.x(0.0)) / len(shown) / LETTER)
+    if room < min(FEWEST_LETTERS, max(len(view.bins[number]) for number in shown)):
+        return ""
+    return "".join(
+        _name((place + 0.5) / len(shown), "middle", _cut(view.bins[number], room))
+        for place, number in enumerate(shown)
+    )
+
+
+def _name(place: float, anchor: str, text: str) -> str:
+    return (
+        f'<text class="tick" x="{BARS.x(place):.1f}" y="{BARS.height - 4.0:.1f}" '
+        f'text-anchor="{anchor}" font-size="9">{escape(text)}</text>'
+    )
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def _bar(left: float, width: float, height: float, told: str, side: int) -> str:

@@ -92,7 +92,7 @@ def test_who_sends_labels_of_no_class_is_told_so_and_they_are_stored(tmp_path: P
             assert answer.json() == {
                 "accepted": 3,
                 "unusable": 2,
-                "warning": "2 of the labels, such as '7', are none of the classes '0', '1' of m@1: "
+                "warning": "2 of 3 labels, such as '7', none of the classes '0', '1' of m@1: "
                 "stored, but no evidence",
             }
             await it.publish()

@@ -41,7 +41,7 @@ def test_a_class_is_known_however_a_file_writes_its_number(
             ["0", "7", "8", "7"],
             3,
             (
-                "3 of the labels, such as '7', are none of the classes '0', '1' of m@3: "
+                "3 of 4 labels, such as '7', none of the classes '0', '1' of m@3: "
                 "stored, but no evidence"
             ),
         ),
@@ -50,7 +50,7 @@ def test_a_class_is_known_however_a_file_writes_its_number(
             ["x", None, None],
             3,
             (
-                "3 of the labels, such as null, are none of the classes 'a', 'b', 'c', 'd', 'e' "
+                "3 of 3 labels, such as null, none of the classes 'a', 'b', 'c', 'd', 'e' "
                 "and 2 more of m@3: stored, a wrong answer each"
             ),
         ),
@@ -59,7 +59,7 @@ def test_a_class_is_known_however_a_file_writes_its_number(
             ["1.5", "late", "nan"],
             2,
             (
-                "2 of the labels, such as 'late', are no number, as m@3 predicts one: "
+                "2 of 3 labels, such as 'late', no number, as m@3 predicts one: "
                 "stored, but no evidence"
             ),
         ),

@@ -343,12 +343,12 @@ class Quality:
         none = "counts yet" if state.excluded else "has its labels yet"
         parts = [share if state.predicted else f"no cohort of predictions {none}"]
         if state.late:
-            parts.append(f"{state.late} came too late to count")
+            parts.append(f"{state.late:,} came too late to count")
         if state.excluded:
             left_out = "were left out (an upstream break, part of a day, or too few)"
-            parts.append(f"{state.excluded} {left_out}")
+            parts.append(f"{state.excluded:,} {left_out}")
         if state.unusable:
-            parts.append(f"{state.unusable} had no usable score or label")
+            parts.append(f"{state.unusable:,} had no usable score or label")
         return ", ".join(parts)
 
     @property
