@@ -357,8 +357,10 @@ def _distribution(column: ColumnProfile, bins: Bins) -> s.DistributionView:
 def _names(column: ColumnProfile) -> tuple[str, ...]:
     if column.kind == "categorical":
         return (*column.categories, "others")
-    cuts = [f"{cut:.4g}" for cut in column.cuts]
-    if not cuts:
+    if not column.cuts:
         return ("all",)
+    # A cut lies a hair beside the value it is of, which shows where that is zero.
+    hair = max(map(abs, column.cuts)) * 1e-5
+    cuts = [f"{cut if abs(cut) > hair else 0.0:.4g}" for cut in column.cuts]
     middle = [f"{low} – {high}" for low, high in pairwise(cuts)]
     return (f"up to {cuts[0]}", *middle, f"above {cuts[-1]}")

@@ -57,6 +57,12 @@ def test_a_moved_input_is_something_to_watch_and_no_harm() -> None:
     assert report.verdict == "watch"
 
 
+def test_the_bin_of_a_count_that_ends_at_zero_is_told_so() -> None:
+    counts = {"n": [0, 1, 2, 3] * 300}
+    (shown,) = trimtab.monitor(counts, counts).view.distributions
+    assert shown.bins[0] == "up to 0"
+
+
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
