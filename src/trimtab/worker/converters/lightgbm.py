@@ -28,7 +28,7 @@ _PRINTED_FOR_INFINITY = 1e300
 def converted(predictor: LightGBM, shown: Shown) -> Graph:
     """The graph of a booster, which sums in float64 and in the order of the trees as it does."""
     if shown.texts:
-        raise Unconvertible("LightGBM takes no texts")
+        raise Unconvertible("texts are categories to LightGBM, which are not compiled")
     dump = predictor.booster.dump_model()
     link = _LINKS.get(_plain_objective(str(dump.get("objective", ""))))
     if link is None:

@@ -46,7 +46,15 @@ class LightGBM:
 
     def values(self, given: Any) -> Any:
         """The prediction, stopped at the best iteration when training found one."""
-        return self.booster.predict(given, num_threads=threads())
+        return self.booster.predict(self._categories(given), num_threads=threads())
+
+    def _categories(self, given: Any) -> Any:
+        """Texts as categories, where the booster was fitted on a frame of such: it knows them by
+        their type alone, and what it has not seen is missing to it, as in training."""
+        if not self.booster.pandas_categorical or not hasattr(given, "columns"):
+            return given
+        texts = [name for name in given.columns if given[name].dtype.kind == "O"]
+        return given.astype(dict.fromkeys(texts, "category"))
 
 
 def _objective(text: str) -> str:
