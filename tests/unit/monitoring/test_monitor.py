@@ -57,29 +57,6 @@ def test_a_moved_input_is_something_to_watch_and_no_harm() -> None:
     assert report.verdict == "watch"
 
 
-def test_the_bin_of_a_count_that_ends_at_zero_is_told_so() -> None:
-    counts = {"n": [0, 1, 2, 3] * 300}
-    (shown,) = trimtab.monitor(counts, counts).view.distributions
-    assert shown.bins[0] == "up to 0"
-
-
-@pytest.mark.parametrize(
-    ("typed", "told"),
-    [
-        ("qualty", "did you mean 'quality' or "),
-        ("size", "'input:size'"),
-        ("9", "there are '"),
-    ],
-)
-def test_of_an_unknown_stream_it_is_said_which_there_are(
-    flipped: trimtab.Report, typed: str, told: str
-) -> None:
-    with pytest.raises(KeyError) as caught:
-        flipped[typed]
-    assert f"no stream {typed!r}; " in str(caught.value)
-    assert told in str(caught.value)
-
-
 def test_a_feed_that_breaks_in_one_segment_is_named_with_it() -> None:
     report = trimtab.monitor(REFERENCE, table(seed=5, first_day=30, broken_from=20), **MEANING)
     (incident,) = [each for each in report.incidents if "upstream:rate" in each.signals]
