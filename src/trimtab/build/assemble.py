@@ -29,9 +29,9 @@ from trimtab.worker import frames, tensors
 
 FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
 MOST_PROFILED = 50_000
+"""Reference rows that are scored for the profile; more are thinned out evenly."""
 MOST_TOLD = 20
 """Classes that are named while a release is built."""
-"""Reference rows that are scored for the profile; more are thinned out evenly."""
 
 
 def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
