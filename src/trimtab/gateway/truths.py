@@ -71,7 +71,7 @@ class Truths:
         return f"none of the classes {named}{rest} of {self._name}"
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def truths_of(plan: Plan) -> Truths:
     """What labels can say of a release."""
     return Truths(plan.name, plan.signature)
