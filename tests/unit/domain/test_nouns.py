@@ -8,7 +8,7 @@ from trimtab.domain import layout
 from trimtab.domain.names import Digest, ReleaseRef, checked_name, short
 from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.records import Labels, Rows, label_text
-from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release
+from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release, Speed
 from trimtab.domain.signature import Column, Datatype, Signature
 
 DIGEST = Digest("sha256:" + "ab" * 32)
@@ -83,6 +83,10 @@ def test_a_release_is_named_by_model_and_number() -> None:
         golden=Golden(DIGEST, 0, 0.0, True),
     )
     assert Release(DIGEST, "m", 3, 0.0, manifest).name == "m@3"
+
+
+def test_a_speed_tells_how_many_times_faster_the_engine_is() -> None:
+    assert Speed(rows=1, native_seconds=0.004, engine_seconds=0.001).times == 4.0
 
 
 def test_rows_can_be_taken_by_mask() -> None:

@@ -60,6 +60,7 @@ def with_level(values: np.ndarray) -> ReferenceProfile:
     )
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("value", "reason"),
     [(7.0, "a single value"), (np.nan, "no value of it")],
@@ -165,6 +166,7 @@ def test_a_clock_that_jumps_closes_what_is_open_and_goes_on() -> None:
     assert (verdict.verdict, verdict.n) == ("ok", 6 * 400)
 
 
+@pytest.mark.no_cover
 def test_rows_of_any_time_leave_a_bounded_number_of_blocks_open() -> None:
     monitors = begun(TIMED)
     part = rows(2 * MOST_OPEN, start=FIRST * DAY, seconds=2 * MOST_OPEN * DAY)

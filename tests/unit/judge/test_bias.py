@@ -181,6 +181,7 @@ def test_a_gap_from_the_first_day_on_is_the_releases_own() -> None:
     assert causes == {Cause.BAD_RELEASE}
 
 
+@pytest.mark.no_cover
 def test_a_gap_that_closes_again_ends_its_incident() -> None:
     watching = lived(6, group={"sex": "F"}, decisions=0.7)
     assert watching.open

@@ -4,6 +4,7 @@ from collections import Counter
 from contextlib import suppress
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -248,4 +249,4 @@ class Loop(RuleBasedStateMachine):
 
 
 Loop.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
-TestLoop = Loop.TestCase
+TestLoop = pytest.mark.no_cover(Loop.TestCase)

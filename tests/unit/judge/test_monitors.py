@@ -92,6 +92,7 @@ def test_before_any_row_everything_is_unknown() -> None:
     assert life.monitors.release == STABLE.digest
 
 
+@pytest.mark.no_cover
 def test_ordinary_days_raise_nothing() -> None:
     life = start().days([CALM] * 30)
     watched = [verdict for verdict in life.report.verdicts if verdict.signal not in UNTOLD]
@@ -133,6 +134,7 @@ def test_answers_of_the_batch_lane_may_take_their_time() -> None:
     assert not life.incidents
 
 
+@pytest.mark.no_cover
 def test_labels_turned_around_are_concept_drift_with_the_day_it_began() -> None:
     life = start().days([CALM] * 10 + [Change(flip=0.3)] * 6)
     quality = life.verdict("quality")
@@ -146,6 +148,7 @@ def test_labels_turned_around_are_concept_drift_with_the_day_it_began() -> None:
     assert {ruled.cause for ruled in incident.ruled_out} >= {Cause.DATA_DRIFT, Cause.BAD_RELEASE}
 
 
+@pytest.mark.no_cover
 def test_quality_that_recovers_closes_its_incident() -> None:
     life = start().days([CALM] * 5 + [Change(flip=0.3)] * 6 + [CALM] * 20)
     assert not life.incidents
@@ -153,6 +156,7 @@ def test_quality_that_recovers_closes_its_incident() -> None:
     assert life.verdict("quality").verdict == "ok"
 
 
+@pytest.mark.no_cover
 def test_moved_inputs_without_harm_are_a_note() -> None:
     life = start().days([CALM] * 3 + [Change(shift=1.5)] * 25)
     incident = next(iter(life.incidents.values()))
@@ -178,6 +182,7 @@ def test_a_broken_feed_is_named_within_two_days_and_closes_when_it_is_mended(
     assert life.verdict("upstream").verdict == "ok"
 
 
+@pytest.mark.no_cover
 def test_quality_that_falls_while_a_feed_is_broken_is_no_incident_of_its_own() -> None:
     life = start().days([CALM] * 8 + [Change(factor=3.6, flip=0.4)] * 8)
     assert life.causes() == [Cause.UPSTREAM_BREAK]
@@ -196,6 +201,7 @@ def test_a_new_text_everywhere_is_a_break_until_it_is_known() -> None:
     assert "100% impossible or never seen (up)" in bad[0].reason
 
 
+@pytest.mark.no_cover
 def test_a_text_that_takes_longer_to_prove_than_to_learn_is_not_learned_meanwhile() -> None:
     life = start().days([CALM] * 8)
     for _ in range(QUARANTINE + 3):
@@ -204,6 +210,7 @@ def test_a_text_that_takes_longer_to_prove_than_to_learn_is_not_learned_meanwhil
     assert "45% impossible or never seen (up)" in life.verdict("upstream:side").reason
 
 
+@pytest.mark.no_cover
 def test_texts_that_the_reference_never_held_are_a_break_below_a_quarter_of_the_rows() -> None:
     life = start().days([CALM] * 8)
     for _ in range(10):
@@ -212,6 +219,7 @@ def test_texts_that_the_reference_never_held_are_a_break_below_a_quarter_of_the_
     assert "24% impossible or never seen (up)" in life.verdict("upstream:side").reason
 
 
+@pytest.mark.no_cover
 def test_a_few_texts_that_the_reference_never_held_are_no_break() -> None:
     life = start().days([CALM] * 8)
     for _ in range(10):
@@ -219,6 +227,7 @@ def test_a_few_texts_that_the_reference_never_held_are_no_break() -> None:
     assert Cause.UPSTREAM_BREAK not in life.causes()
 
 
+@pytest.mark.no_cover
 def test_a_number_that_no_longer_changes_is_a_break_until_it_does() -> None:
     life = start().days([CALM] * 8)
     stuck_day(life)
@@ -228,6 +237,7 @@ def test_a_number_that_no_longer_changes_is_a_break_until_it_does() -> None:
     assert not life.incidents
 
 
+@pytest.mark.no_cover
 def test_a_number_that_has_one_value_a_day_is_not_stuck() -> None:
     life = start()
     for _ in range(12):
@@ -244,6 +254,7 @@ def stuck_day(life: Life) -> None:
     life.assess(life.day * DAY + 3600.0)
 
 
+@pytest.mark.no_cover
 def test_what_other_columns_bring_while_a_feed_is_broken_is_not_learned() -> None:
     """Too few rows to be a break of their own; were they learned, the later one would be missed."""
     life = start().days([CALM] * 8)
@@ -444,6 +455,7 @@ def test_a_model_of_another_kind_is_watched_by_its_inputs() -> None:
     assert words == dict.fromkeys(["errors", "latency", "workers", "input:x", "upstream"], "ok")
 
 
+@pytest.mark.no_cover
 def test_what_was_saved_resumes_bit_for_bit() -> None:
     days = [CALM] * 6 + [Change(factor=3.6)] + [CALM] * 2 + [Change(flip=0.4)] * 5
     straight, broken = start().days(days), start()
@@ -459,6 +471,7 @@ def test_a_foreign_file_is_no_saved_state() -> None:
         Monitors.load(b"{}")
 
 
+@pytest.mark.no_cover
 @settings(max_examples=15, deadline=None)
 @given(st.permutations(range(6)), st.integers(0, 3))
 def test_the_order_of_segments_within_a_block_does_not_matter(order: list[int], seed: int) -> None:

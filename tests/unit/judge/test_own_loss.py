@@ -197,6 +197,7 @@ def judged(flip: float, **monitor: Any) -> dict[str, Verdict]:
     return {verdict.signal: verdict for verdict in report.verdicts}
 
 
+@pytest.mark.no_cover
 def test_harm_is_found_by_a_loss_of_the_users_own_and_calm_is_not() -> None:
     assert judged(0.0)["quality"].verdict == "ok"
     found = judged(0.3)["quality"]

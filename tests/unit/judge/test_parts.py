@@ -94,6 +94,7 @@ def test_what_is_missing_in_a_part_is_a_break_and_ends_when_it_is_back() -> None
     assert parts_of(monitors).watches == {}
 
 
+@pytest.mark.no_cover
 def test_what_is_missing_in_a_part_from_the_beginning_is_usual_there() -> None:
     monitors = began()
     said = live(monitors, range(20), "z", missing=0.9)

@@ -172,12 +172,14 @@ def test_metrics_share_the_weight_of_quality() -> None:
     assert apart == pytest.approx(np.log10(5.0))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("metric", ["error", "log_loss", "cost"])
 def test_harm_is_found_by_each_loss(metric: str) -> None:
     found = judged(25, 0.3, **SEVERAL)
     assert found[f"quality:{metric}"].verdict == "bad"
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("metric", ["precision", "recall", "f1"])
 def test_harm_is_found_by_each_ratio(metric: str) -> None:
     monitors = Monitors.start(spec(quality=metric), BINARY, CAREFUL, STABLE.digest, FIRST * DAY)

@@ -282,6 +282,7 @@ class Served:
         self.history.append(self.workers)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("rate", [3.0, 60.0, 170.0])
 def test_the_number_does_not_swing_under_constant_load(rate: float) -> None:
     """Once the first minutes are over it falls once at most, and does not rise again."""

@@ -144,6 +144,7 @@ def test_a_log_that_nobody_read_for_hours_has_no_peak() -> None:
     assert (told.level, told.peak) == (0.0, 0.0)
 
 
+@pytest.mark.no_cover
 def test_after_the_clock_went_back_demand_is_that_of_now() -> None:
     arrivals = counted(evenly(10.0, 90_000.0, 60.0), now=90_060.0)
     later = evenly(30.0, 0.0, 120.0)

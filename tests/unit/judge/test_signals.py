@@ -69,6 +69,7 @@ def parts(owner: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(owner == worker) for worker in range(8)]
 
 
+@pytest.mark.no_cover
 @every_family
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 99), st.permutations(range(8)))
@@ -176,6 +177,7 @@ def test_without_a_profile_what_needs_none_is_watched() -> None:
     assert begun == {"callers", "service", "workers", "parity"}
 
 
+@pytest.mark.no_cover
 def test_counts_made_elsewhere_are_judged_as_rows_are() -> None:
     counting, judging, straight = (Monitors(TARGET) for _ in range(3))
     for day in range(4):

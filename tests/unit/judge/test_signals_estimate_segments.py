@@ -318,6 +318,7 @@ def test_what_is_known_of_segments_survives_a_restart() -> None:
     assert found["estimate:side=right"].n == 120
 
 
+@pytest.mark.no_cover
 def test_a_segment_in_alarm_is_an_incident_that_names_it() -> None:
     monitors = Monitors.start(spec(block_seconds=DAY), BINARY, UNTIMED, STABLE.digest, FIRST * DAY)
     opened = []

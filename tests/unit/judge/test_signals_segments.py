@@ -81,6 +81,7 @@ def begun(known: ReferenceProfile, **plan: Any) -> Segments:
     return family
 
 
+@pytest.mark.no_cover
 def test_while_every_segment_does_as_well_as_before_none_is_told() -> None:
     days = Days().live(30)
     assert days.said.verdict == "ok"
@@ -113,6 +114,7 @@ def test_a_segment_whose_rows_became_harder_is_data_drift() -> None:
     assert found.causes[0].cause is Cause.DATA_DRIFT
 
 
+@pytest.mark.no_cover
 def test_it_ends_when_the_segment_is_as_before() -> None:
     days = Days().live(3).live(6, "left", 0.5)
     assert days.said.verdict == "bad"

@@ -49,6 +49,7 @@ def watches() -> list[Watch]:
     ]
 
 
+@pytest.mark.no_cover
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
 def test_watches_that_are_settled_at_once_end_as_each_by_itself(shares: list[float]) -> None:
     """Through alarms and recoveries, and also where the zones are those of the block."""

@@ -89,6 +89,7 @@ class Team:
         return found.causes[0].cause
 
 
+@pytest.mark.no_cover
 def test_workers_that_do_alike_are_no_incident_however_badly_they_do() -> None:
     team = Team().live(30, fails=0.3, slow=0.3, score=0.9, only=False)
     assert team.verdicts["workers"].verdict == "ok"
@@ -97,6 +98,7 @@ def test_workers_that_do_alike_are_no_incident_however_badly_they_do() -> None:
     assert "4 workers do alike" in ruled_out[Cause.BAD_WORKER]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("workers", [2, 4])
 @pytest.mark.parametrize(
     ("fault", "words"), [({"fails": 0.3}, "fails in"), ({"slow": 0.3}, "is too slow in")]
@@ -113,6 +115,7 @@ def test_a_worker_that_does_worse_than_the_others_is_named_within_minutes(
     assert team.first_cause("service") is Cause.BAD_WORKER
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("fault", "words"), [({"fails": 0.15}, "fails in"), ({"slow": 0.15}, "is too slow in")]
 )
@@ -133,6 +136,7 @@ def test_where_few_requests_come_they_are_gathered_until_there_are_others_to_com
     assert "workers:w-0" not in at_once.verdicts, "blocks of the plan are not outlasted"
 
 
+@pytest.mark.no_cover
 def test_a_worker_that_answers_otherwise_is_why_predictions_moved() -> None:
     team = Team().live(5).live(80, score=0.9)
     assert "answers otherwise" in team.verdicts["workers:w-0"].reason
@@ -140,6 +144,7 @@ def test_a_worker_that_answers_otherwise_is_why_predictions_moved() -> None:
     assert team.first_cause("service") is Cause.BAD_WORKER
 
 
+@pytest.mark.no_cover
 def test_of_two_workers_that_answer_differently_neither_is_accused() -> None:
     assert Team(2).live(40, score=0.9).verdicts["workers"].verdict == "ok"
 

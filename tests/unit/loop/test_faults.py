@@ -276,6 +276,7 @@ def events(journal: Journal) -> list[str]:
     return [type(entry.event).__name__ for entry in journal.entries()]
 
 
+@pytest.mark.no_cover
 def test_death_at_every_point_leads_to_the_same_history(tmp_path: Path) -> None:
     journal = MemoryJournal()
     calm, points = told(tmp_path / "calm", 0, journal, MemoryCatalog())

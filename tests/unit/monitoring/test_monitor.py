@@ -522,6 +522,7 @@ def test_files_of_other_columns_are_refused_by_name(tmp_path: Path) -> None:
         opened(str(tmp_path / "*.parquet"), "live")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("rows", [1, 1700, 5000])
 def test_the_report_is_the_same_however_many_rows_are_counted_at_once(
     rows: int, monkeypatch: pytest.MonkeyPatch
