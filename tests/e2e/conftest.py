@@ -17,3 +17,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         said = system.verb(*BUILD, "--model", entry)
         assert said.code == 0, said
     return folder
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of environments for projects that need the same libraries; see `sharing`."""
+    return tmp_path_factory.mktemp("environments")

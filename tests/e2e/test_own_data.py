@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from tests.support.documents import blocks, commands
-from tests.support.system import System, finished, until
+from tests.support.system import System, finished, sharing, until
 
 import trimtab
 import trimtab.errors
@@ -77,9 +77,12 @@ def test_the_readme_gives_no_command_that_the_quickstart_does_not() -> None:
         assert command.startswith(SETUP) or command in longer
 
 
-def test_a_project_is_made_built_deployed_asked_and_labelled(system: System) -> None:
+def test_a_project_is_made_built_deployed_asked_and_labelled(
+    system: System, environments: Path
+) -> None:
     (make,) = blocks(PAGE, "2. Make a project", "sh")
     shell(system, make, system.folder.parent)
+    sharing(system.folder, environments)
     (build,) = blocks(PAGE, "3. Build", "sh")
     assert "my-project@1" in shell(system, build)
     start, deploy, ask, label = blocks(PAGE, "4. Start and deploy", "sh")

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from tests.support.project import people, write_csv
-from tests.support.system import System, copied, finished, running, until
+from tests.support.system import System, copied, finished, running, sharing, until
 
 pytestmark = pytest.mark.e2e
 
@@ -107,11 +107,12 @@ def told(model: Path, out: Path) -> None:
 """
 
 
-def test_a_pipeline_run_tells_by_itself(tmp_path: Path) -> None:
+def test_a_pipeline_run_tells_by_itself(environments: Path, tmp_path: Path) -> None:
     """The pipeline of `trimtab init`, whose table for parity is taken after a retraining."""
     system = System(tmp_path / "study")
     with finished(system):
         System(tmp_path).verb("init", "study")
+        sharing(system.folder, environments)
         for file, old, new in (
             ("pipeline.py", "\n\ndef past()", f"{STEP}\n\ndef past()"),
             ("trimtab.toml", '["dataset", "model"]', '["dataset", "model", "told"]'),

@@ -11,6 +11,7 @@ import pytest
 import skops.io
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from tests.support.system import sharing
 
 import trimtab
 from trimtab import errors
@@ -46,9 +47,9 @@ def table() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(environments: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One state folder, so that its environments are made once."""
-    return tmp_path_factory.mktemp("project")
+    return sharing(tmp_path_factory.mktemp("project"), environments)
 
 
 def fitted(rows: pd.DataFrame, **options: float) -> LogisticRegression:

@@ -16,7 +16,7 @@ import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
-from tests.support.system import System, finished, until
+from tests.support.system import System, finished, sharing, until
 
 import trimtab
 from trimtab.backends.environments import UvEnvironments
@@ -66,14 +66,13 @@ np.save(sys.argv[1] + "/weights.npy", weights)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(environments: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with its models; the ONNX file is made where the onnx package is."""
-    made = tmp_path_factory.mktemp("tensors") / "project"
-    made.mkdir()
+    made = sharing(tmp_path_factory.mktemp("tensors") / "project", environments)
     (made / "trimtab.toml").write_text(CONFIG, encoding="utf-8")
     (made / "requirements.txt").write_text("numpy>=2,<3\nonnxruntime\n", encoding="utf-8")
-    environments = UvEnvironments(tmp_path_factory.mktemp("home"))
-    python = environments.materialise(environments.lock(["numpy>=2,<3", "onnx"]))
+    backend = UvEnvironments(made / ".trimtab")
+    python = backend.materialise(backend.lock(["numpy>=2,<3", "onnx"]))
     subprocess.run([python, "-c", ENCODER, str(made)], check=True, capture_output=True)
     return made
 

@@ -359,6 +359,15 @@ def until(what: Callable[[], object], seconds: float = 30.0) -> None:
         pause.wait(0.02)
 
 
+def sharing(folder: Path, environments: Path) -> Path:
+    """The folder of a project that finds and leaves its environments in `environments`: to install
+    scikit-learn and the converters takes longer than the tests that need them."""
+    home = folder / ".trimtab"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (home / layout.ENVIRONMENTS).symlink_to(environments, target_is_directory=True)
+    return folder
+
+
 def copied(project: Path, folder: Path) -> Path:
     """A project and what it has built, without what a server left behind.
 
