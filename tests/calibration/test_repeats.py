@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from trimtab.judge.signals.repeats import LOOKED_AT, PLACES, Alike, Repeats
+from trimtab.judge.signals.prominent import LOOKED_AT
+from trimtab.judge.signals.repeats import PLACES, Alike, Repeats
 
 pytestmark = pytest.mark.slow
 

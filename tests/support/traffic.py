@@ -113,10 +113,10 @@ def related(given: Rows, lift: float = 3.0) -> Rows:
     return Rows(given.fixed, {**given.inputs, "level": level}, given.outputs)
 
 
-def related_profile(timed: bool = True, days: int = 20) -> ReferenceProfile:
+def related_profile(timed: bool = True, days: int = 20, lift: float = 3.0) -> ReferenceProfile:
     """The profile of a reference in which the level is higher on the right."""
     known = reference(days=days, timed=timed)
-    higher = np.where(known.inputs["side"] == "right", 3.0, 0.0)
+    higher = np.where(known.inputs["side"] == "right", lift, 0.0)
     level = np.round(known.inputs["level"] + higher, 1)
     return build_profile(replace(known, inputs={**known.inputs, "level": level}))
 

@@ -4,7 +4,8 @@ A caller is a unit (`parameters.unit`, hashed); requests without one belong to n
 into as many groups as are watched, so that memory is bounded whoever calls. Bad are requests that
 fail, and rows with a value that the reference cannot have held: those of a group are compared with
 its own recent past, and with the other groups at the same time. So is by how much it brings one row
-again and again (`signals.repeats`).
+again and again (`signals.repeats`), or rows that hold together as those of nobody else do
+(`signals.farfetched`).
 
 What a group brings while it is in alarm is no evidence about the model: `Monitors` leaves it out of
 everything else, so that one caller alone can neither start a retraining nor end a release.
@@ -31,7 +32,9 @@ from trimtab.judge.signals.counts import (
     with_size,
 )
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.signals.repeats import LOOKED_AT, Alike, Repeats, alike
+from trimtab.judge.signals.farfetched import FarFetched, Fetched, Lifted
+from trimtab.judge.signals.prominent import LOOKED_AT, Prominent
+from trimtab.judge.signals.repeats import Alike, Repeats, alike
 
 GROUPS = 256
 """Groups of callers."""
@@ -60,15 +63,18 @@ class Brought(msgspec.Struct, frozen=True):
 
 
 class Crowd(msgspec.Struct, frozen=True):
-    """What each group brought in a block, and which of it was alike (`repeats.alike`)."""
+    """What each group brought in a block, and of a sample of it what was alike (`repeats.alike`)
+    and what far-fetched (`farfetched.Lifted`)."""
 
     groups: dict[int, Brought] = {}
     places: dict[int, Alike] = {}
+    fetched: dict[int, Fetched] = {}
 
     def merge(self, other: "Crowd") -> "Crowd":
         """The counts of both, in the order of the groups."""
         groups, places = merged(self.groups, other.groups), merged(self.places, other.places)
-        return Crowd(dict(sorted(groups.items())), dict(sorted(places.items())))
+        fetched = dict(sorted(merged(self.fetched, other.fetched).items()))
+        return Crowd(dict(sorted(groups.items())), dict(sorted(places.items())), fetched)
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -92,20 +98,23 @@ class State(msgspec.Struct):
     sizes: list[int] = []
     accused: float | None = None
     repeats: Repeats = msgspec.field(default_factory=Repeats)
+    farfetched: FarFetched = msgspec.field(default_factory=FarFetched)
     blocks: Blocks[Crowd] = msgspec.field(default_factory=Blocks[Crowd])
 
 
 class Callers:
-    """The share of bad rows of each group of callers, and of those that are alike."""
+    """The share of bad rows of each group of callers, of those that are alike, and of far-fetched
+    ones."""
 
     name: ClassVar[str] = "callers"
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._seconds = target.spec.monitor.block_seconds
-        self._limit = target.threshold("callers", self._seconds, GROUPS + LOOKED_AT)
+        self._limit = target.threshold("callers", self._seconds, GROUPS + 2 * LOOKED_AT)
         columns = () if target.profile is None else target.profile.inputs
         self._known = [(column, Recent.of(column)) for column in columns]
+        self._lifted = Lifted(target.profile)
         self.state: State = State()
 
     @classmethod
@@ -115,7 +124,7 @@ class Callers:
 
     def accused(self, rows: Rows) -> NDArray[np.bool_]:
         """Rows of callers that are in alarm, as a mask."""
-        guilty = [*self._guilty(), *self._stuck()]
+        guilty = self._alarmed()
         units = rows.fixed.get("unit")
         if units is None or not guilty:
             return np.zeros(len(rows), dtype=np.bool_)
@@ -141,16 +150,17 @@ class Callers:
                 group: Brought(int(n[group]), int(wrong[group]), samples.get(group, ""))
                 for group in np.flatnonzero(n).tolist()
             },
-            self._places(rows),
+            *self._sampled(rows),
         )
 
-    def _places(self, rows: Rows) -> dict[int, Alike]:
-        """Where a sample of the rows lie; none before it is known how many a block holds."""
+    def _sampled(self, rows: Rows) -> tuple[dict[int, Alike], dict[int, Fetched]]:
+        """Where a sample of the rows lie, and which are far-fetched; none before it is known how
+        many a block holds."""
         if not self.state.sizes:
-            return {}
+            return {}, {}
         some = rows.take(sample(rows, every(self.state.sizes)))
-        columns = [column for column, _ in self._known]
-        return alike(columns, some, _groups(some.fixed["unit"]))
+        columns, groups = [column for column, _ in self._known], _groups(some.fixed["unit"])
+        return alike(columns, some, groups), self._lifted.count(some, groups)
 
     def _samples(self, bad: Rows) -> dict[int, str]:
         """By group, the first request id by the alphabet."""
@@ -173,9 +183,10 @@ class Callers:
         for number in self.state.blocks.due(clock, self._seconds):
             start, crowd = number * self._seconds, self.state.blocks.pop(number)
             self.state.repeats.take(start, crowd.places, self._limit)
+            self.state.farfetched.take(start, crowd.fetched, self._limit)
             self._judge(start, crowd.groups)
             self.state.sizes = with_size(self.state.sizes, self.state.n)
-            if self._guilty() or self._stuck():
+            if self._alarmed():
                 self.state.accused = start
 
     def _judge(self, start: float, groups: Mapping[int, Brought]) -> None:
@@ -220,16 +231,24 @@ class Callers:
 
     def _stuck(self) -> list[int]:
         """Groups that bring one row again and again, and nothing worse."""
-        broken, guilty = self.state.repeats.broken, self._guilty()
-        stuck = broken if len(broken) <= FEW else []
-        return [number for number in stuck if number not in guilty]
+        return _apart(self.state.repeats, self._guilty())
+
+    def _inventing(self) -> list[int]:
+        """Groups that bring far-fetched rows, and nothing else that is said of them."""
+        return _apart(self.state.farfetched, [*self._guilty(), *self._stuck()])
+
+    def _alarmed(self) -> list[int]:
+        """All groups in alarm."""
+        return [*self._guilty(), *self._stuck(), *self._inventing()]
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each group in alarm, or a single one that no caller stands out."""
-        guilty, stuck = self._guilty(), self._stuck()
-        if guilty or stuck:
-            bad = [self._misbehaves(number) for number in guilty]
-            return (*bad, *(self._repeats(number) for number in stuck))
+        if self._alarmed():
+            return (
+                *map(self._misbehaves, self._guilty()),
+                *map(self._repeats, self._stuck()),
+                *map(self._invents, self._inventing()),
+            )
         watches = self.state.watches
         if len(watches) < 2:
             reason = "no two callers that name themselves (parameters.unit) brought enough rows"
@@ -265,6 +284,16 @@ class Callers:
         )
         return self._bad(number, watch, told, watch.before)
 
+    def _invents(self, number: int) -> Verdict:
+        watch = self.state.farfetched.watches[number]
+        told = (
+            f"{watch.share:.0%} of the rows of one caller (such as request "
+            f"{self.state.farfetched.samples[number]}) hold values that come beside each other "
+            f"more rarely than by chance since {describe.day(watch.since or 0.0)}, at most "
+            f"{watch.before:.0%} before or of the others'"
+        )
+        return self._bad(number, watch, told, watch.before)
+
     def _bad(self, number: int, watch: BreakWatch, told: str, reference: float) -> Verdict:
         return Verdict(
             signal=f"callers:{number}",
@@ -280,6 +309,12 @@ class Callers:
             n=watch.n,
             since=watch.since,
         )
+
+
+def _apart(watched: Prominent, others: list[int]) -> list[int]:
+    """Groups in alarm that are not among the others; none where too many are."""
+    broken = watched.broken if len(watched.broken) <= FEW else []
+    return [number for number in broken if number not in others]
 
 
 def _groups(units: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -17,20 +17,11 @@ from numpy.typing import NDArray
 
 from trimtab.domain.profile import ColumnProfile
 from trimtab.domain.records import CodedTexts, Column, Rows
-from trimtab.judge.signals.breaks import CLUSTERS, FEWEST_ROWS, QUARANTINE, BreakWatch, settle_all
 from trimtab.judge.signals.counts import column_of, mixed, upper_bits
+from trimtab.judge.signals.prominent import Prominent
 
 PLACES = 64
 """Places of a group of callers; a power of two."""
-
-LEAST = 0.05
-"""A group with a smaller share of the rows moves nothing much, whatever it repeats."""
-
-MOST = 0.9
-"""One with a larger share leaves no others to be judged by, were it left out."""
-
-LOOKED_AT = round(1.0 / LEAST)
-"""Groups that can be looked at in a block."""
 
 MISSING = 1
 """What stands for a text that is missing."""
@@ -76,52 +67,32 @@ def _coded(values: Column) -> NDArray[np.uint64]:
     return np.asarray(numbers.astype(np.float64).view(np.uint64))
 
 
-class Repeats(msgspec.Struct):
-    """What changes while repeats are watched, by group: how much of its rows the fullest place
-    holds, and a request of that place for those in alarm. `seen` are blocks that were counted."""
+class Repeats(Prominent):
+    """How much of the rows of each group the fullest place holds, and a request of that place for
+    those in alarm."""
 
-    watches: dict[int, BreakWatch] = {}
-    samples: dict[int, str] = {}
-    seen: int = 0
+    samples: dict[int, str] = msgspec.field(default_factory=dict)
 
     def take(self, start: float, came: Mapping[int, Alike], log10_threshold: float) -> None:
         """Take in the block that began at `start`."""
         if not came:
             return
-        self.seen += 1
         groups = _by_group(came)
         sizes = {group: sum(places.values()) for group, places in groups.items()}
-        total, staked = sum(sizes.values()), []
         every = [sum(each.get(place, 0) for each in groups.values()) for place in range(PLACES)]
-        for group, n in sizes.items():
-            if max(FEWEST_ROWS, LEAST * total) <= n <= MOST * total:
-                watch = self.watches.setdefault(group, BreakWatch("", "strange", "", 0.0))
-                watch.base = _fullest(every, groups[group])
-                if self._met(watch, start, max(groups[group].values()) / n, n):
-                    staked.append(watch)
-        for group in self.broken:
-            if sizes.get(group, 0) < LEAST * total and total >= FEWEST_ROWS:
-                self.watches[group].meet(start, 0.0, CLUSTERS)
-        settle_all(staked, log10_threshold)
-        self.samples = {group: self._sample(group, came) for group in self.broken}
 
-    def _met(self, watch: BreakWatch, start: float, share: float, n: int) -> bool:
-        """Whether a watch bets on a block: what a service is like from the first is no fault."""
-        if self.seen > QUARANTINE:
-            return watch.meet(start, share, n)
-        watch.recent = [*watch.recent, share]
-        return False
+        def shares(group: int) -> tuple[float, float]:
+            mine = groups[group]
+            return max(mine.values()) / sizes[group], _fullest(every, mine)
+
+        self.settle(start, sizes, shares, log10_threshold)
+        self.samples = {group: self._sample(group, came) for group in self.broken}
 
     def _sample(self, group: int, came: Mapping[int, Alike]) -> str:
         """A request of the fullest place of a group; the one that is known where none came."""
         mine = [each for key, each in came.items() if key // PLACES == group]
         fullest = max(mine, key=lambda each: each.n, default=None)
         return self.samples[group] if fullest is None else fullest.sample
-
-    @property
-    def broken(self) -> list[int]:
-        """Groups in alarm."""
-        return [group for group, watch in self.watches.items() if watch.broken]
 
 
 def _by_group(came: Mapping[int, Alike]) -> dict[int, dict[int, int]]:
