@@ -10,22 +10,10 @@ from trimtab.domain.durations import span
 from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
+from trimtab.judge.signals.awaited import Awaited, Known, by_caller
 from trimtab.judge.signals.breaks import FEWEST_ROWS, QUARANTINE, BreakWatch
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block
 from trimtab.judge.signals.family import Breaks, Target
-
-
-class Awaited(msgspec.Struct, frozen=True):
-    """Predictions of a block, those whose label is known, and the whole seconds that these took."""
-
-    predicted: int = 0
-    labelled: int = 0
-    seconds: int = 0
-
-    def merge(self, other: "Awaited") -> "Awaited":
-        """The counts of both."""
-        predicted, labelled = self.predicted + other.predicted, self.labelled + other.labelled
-        return Awaited(predicted, labelled, self.seconds + other.seconds)
 
 
 class State(msgspec.Struct):
@@ -33,6 +21,7 @@ class State(msgspec.Struct):
 
     watch: BreakWatch
     delay: float | None = None
+    known: Known = msgspec.field(default_factory=Known)
     blocks: Blocks[Awaited] = msgspec.field(default_factory=Blocks[Awaited])
 
 
@@ -56,14 +45,18 @@ class Labels:
         """Count predictions."""
         answered = rows.take(rows.has("outcome", Outcome.OK))
         parts = by_block(answered, self._target.block_seconds)
-        return {number: Awaited(len(part)) for number, part in parts}
+        return {number: Awaited(by_caller(part)) for number, part in parts}
 
     def learn(self, labelled: Labelled) -> Mapping[int, Awaited]:
         """Count labels into the cohorts of their predictions."""
         numbers = block_numbers(labelled.rows, self._target.block_seconds)
         took = np.maximum(labelled.labelled_at - labelled.rows.fixed["event_time"], 0.0)
         return {
-            n: Awaited(0, int((numbers == n).sum()), int(np.floor(took[numbers == n]).sum()))
+            n: Awaited(
+                [],
+                by_caller(labelled.rows.take(numbers == n)),
+                int(np.floor(took[numbers == n]).sum()),
+            )
             for n in np.unique(numbers).tolist()
         }
 
@@ -78,8 +71,9 @@ class Labels:
             if cohort.labelled:
                 state.delay = cohort.seconds / cohort.labelled
             if cohort.predicted >= FEWEST_ROWS:
-                unknown = max(1.0 - cohort.labelled / cohort.predicted, 0.0)
-                state.watch.take(start, unknown, cohort.predicted, self._limit)
+                state.watch.take(start, *state.known.missing(cohort), self._limit)
+            if not (state.watch.broken or state.watch.suspected):
+                state.known.learn(cohort)
 
     @property
     def _took(self) -> str:
