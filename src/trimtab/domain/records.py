@@ -308,16 +308,17 @@ class Fate(StrEnum):
 class Heard:
     """Labels as they came: `at` on the deployment's clock, the `Fate` of each, what the `first`
     label of its prediction says (of a fresh one, and where no prediction is known, its own text;
-    empty where that is not known any more), and who sent it."""
+    empty where that is not known any more), who sent it, and what it says itself."""
 
     at: Floats
     fate: Texts
     first: Texts
     source: Texts
+    label: Texts
 
     def take(self, index: NDArray[Any]) -> "Heard":
         """Those at `index` (positions or a boolean mask)."""
-        columns = (self.at, self.fate, self.first, self.source)
+        columns = (self.at, self.fate, self.first, self.source, self.label)
         return Heard(*(each[index] for each in columns))
 
 

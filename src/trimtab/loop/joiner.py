@@ -157,6 +157,7 @@ class Joiner:
             np.array(fates, dtype=object),
             np.array(words, dtype=object),
             labels.fixed["source"],
+            labels.fixed["label"],
         )
 
     def _weighed(

@@ -22,8 +22,10 @@ LABELS = st.lists(
 
 
 def heard(labels: list[Label]) -> Heard:
-    columns = (np.array([each[at] for each in labels], dtype=object) for at in range(3))
-    return Heard(np.zeros(len(labels)), *columns)
+    fate, first, source = (np.array([x[at] for x in labels], dtype=object) for at in range(3))
+    other = np.where(first == "1", "0", "1").astype(object)
+    said = np.where(fate == Fate.CONTRADICTED, other, first).astype(object)
+    return Heard(np.zeros(len(labels)), fate, first, source, said)
 
 
 def day(given: int, denied: int, name: str = "1", source: str = "ledger") -> dict[str, Said]:
@@ -41,7 +43,10 @@ def test_labels_are_counted_by_what_the_first_one_of_their_prediction_says() -> 
         (Fate.UNKNOWN, "no class", "b"),
         (Fate.FRESH, "no class", "a"),
     ]
-    assert said(BOTH, heard(labels)) == {"0": Said(1, stray=1), "1": Said(1, 2, {"b": 1, "c": 1})}
+    assert said(BOTH, heard(labels)) == {
+        "0": Said(1, stray=1, corrected=2),
+        "1": Said(1, 2, {"b": 1, "c": 1}),
+    }
     assert said((), heard(labels)) == {}
     many = tuple(map(str, range(CLASSES + 1)))
     assert said(many, heard([(Fate.FRESH, many[-1], "a")])) == {}

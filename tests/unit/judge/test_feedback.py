@@ -49,7 +49,7 @@ class Mail(Followed):
             source = names if senders else None
             self.monitors.learn(Labelled(given, truth.label, at, source))
             fates = np.where(np.arange(n) < share * n, fate, Fate.FRESH).astype(object)
-            self.monitors.hear(Heard(at, fates, truth.label, names))
+            self.monitors.hear(Heard(at, fates, truth.label, names, truth.label))
             self.day += 1
             self.judge()
         return self
@@ -110,7 +110,8 @@ def test_labels_of_one_class_that_others_deny_are_at_fault_however_rare_it_is() 
     fates = np.repeat(np.array([Fate.FRESH, Fate.CONTRADICTED], dtype=object), [620, 15])
     source = np.repeat(np.array(["warehouse", "ledger"], dtype=object), [620, 15])
     for day in range(8):
-        come = Heard(np.full(first.size, (day + 0.5) * DAY), fates, first, source)
+        at = np.full(first.size, (day + 0.5) * DAY)
+        come = Heard(at, fates, first, source, np.where(fates == Fate.FRESH, first, "0"))
         family.take(family.hear(come.take(np.arange(620 if day < 4 else 635))))
         family.close((day + 2) * DAY, Breaks())
         assert (family.verdicts()[0].verdict == "bad") is (day >= 4)
@@ -131,13 +132,35 @@ def test_labels_of_one_class_that_come_when_nobody_waits_any_more_are_told_howev
     for day in range(24):
         fate = Fate.FRESH if day < 12 else Fate.UNKNOWN
         fates = np.repeat(np.array([Fate.FRESH, fate], dtype=object), [600, rare])
-        family.take(family.hear(Heard(np.full(said.size, (day + 0.5) * DAY), fates, said, source)))
+        at = np.full(said.size, (day + 0.5) * DAY)
+        family.take(family.hear(Heard(at, fates, said, source, said)))
         family.close((day + 2) * DAY, Breaks())
         assert day >= 12 or family.verdicts()[0].verdict != "bad"
     (stray,) = family.verdicts()
     assert stray.signal == "feedback:strays 1"
     assert "100% of the labels that say 1 name a prediction that is not known" in stray.reason
     assert stray.since == 12 * DAY
+
+
+@pytest.mark.parametrize("rare", [20, 6])
+def test_a_class_that_comes_as_corrections_of_others_is_at_fault_however_rare_it_is(
+    rare: int,
+) -> None:
+    family = Feedback(Target(spec(block_seconds=DAY), BINARY, KNOWN, STABLE.digest, 0.0))
+    said = np.repeat(np.array(["0", "1"], dtype=object), [600, rare])
+    for day in range(24):
+        fates = np.full(said.size, Fate.FRESH, dtype=object)
+        early = (said == "1") & (np.arange(said.size) % 2 == 0) & (day >= 12)
+        fates[early] = Fate.CONTRADICTED
+        at = np.full(said.size, (day + 0.5) * DAY)
+        first, source = np.where(early, "0", said), np.full(said.size, "warehouse", dtype=object)
+        family.take(family.hear(Heard(at, fates, first, source, said)))
+        family.close((day + 2) * DAY, Breaks())
+        assert day >= 12 or family.verdicts()[0].verdict != "bad"
+    (corrected,) = family.verdicts()
+    assert corrected.signal == "feedback:corrections 1"
+    assert "50% of the labels that say 1 correct what was said before" in corrected.reason
+    assert corrected.since == 12 * DAY
 
 
 def test_before_the_first_labels_mature_late_ones_are_only_still_to_come() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from trimtab.domain.records import Fate, Heard, Texts
 from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, RECENT, BreakWatch, settle_all
+from trimtab.judge.signals.counts import Tally
 
 CLASSES = 16
 """Classes that are watched, the first of the signature."""
@@ -30,12 +31,14 @@ no hour in which nothing came."""
 
 class Said(msgspec.Struct, frozen=True):
     """Labels of one class that were the first of their prediction, those of any time that a later
-    one denied, who sent these, and labels that name no prediction that is known."""
+    one denied, who sent these, labels that name no prediction that is known, and those that
+    corrected one of another class."""
 
     given: int = 0
     denied: int = 0
     sources: dict[str, int] = {}
     stray: int = 0
+    corrected: int = 0
 
     def merge(self, other: "Said") -> "Said":
         """The counts of both; of too many sources the first by the alphabet are exact."""
@@ -46,7 +49,19 @@ class Said(msgspec.Struct, frozen=True):
             self.denied + other.denied,
             _first(both),
             self.stray + other.stray,
+            self.corrected + other.corrected,
         )
+
+    @property
+    def strays(self) -> Tally:
+        """Strays, among all labels of the class that others did not go before."""
+        return Tally(self.stray, self.given + self.stray)
+
+    @property
+    def corrections(self) -> Tally:
+        """Corrections, among all labels that say the class of a known prediction for the first
+        time."""
+        return Tally(self.corrected, self.given + self.corrected)
 
     @property
     def denier(self) -> str:
@@ -59,15 +74,18 @@ def _first(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def said(classes: tuple[str, ...], heard: Heard) -> dict[str, Said]:
-    """Count labels by class: those that were first, those that deny one that was, and strays."""
+    """Count labels by class: those that were first, those that deny one that was, strays, and those
+    that deny one of another class."""
     fates = (Fate.FRESH, Fate.CONTRADICTED, Fate.UNKNOWN)
     fresh, denial, stray = (heard.fate == each for each in fates)
     found = {}
     for name in classes[:CLASSES]:
         mine = np.asarray(heard.first == name, dtype=np.bool_)
         denied, given, strays = denial & mine, int((fresh & mine).sum()), int((stray & mine).sum())
-        if given or strays or denied.any():
-            found[name] = Said(given, int(denied.sum()), _sources(heard.source, denied), strays)
+        corrected = int((denial & np.asarray(heard.label == name, dtype=np.bool_)).sum())
+        if given or strays or corrected or denied.any():
+            sources = _sources(heard.source, denied)
+            found[name] = Said(given, int(denied.sum()), sources, strays, corrected)
     return found
 
 

@@ -18,6 +18,7 @@ from trimtab.judge.quality import losses
 from trimtab.judge.signals.breaks import (
     CLUSTERS,
     FEWEST_ROWS,
+    JUMP,
     QUARANTINE,
     RECENT,
     BreakWatch,
@@ -26,7 +27,7 @@ from trimtab.judge.signals.breaks import (
 from trimtab.judge.signals.counts import Blocks, Tally, merged, sums
 from trimtab.judge.signals.denials import CLASSES, MARGIN, Denials, Said, said
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.signals.strays import Strays
+from trimtab.judge.signals.of_class import OfClass
 from trimtab.judge.watch import Watch, Zone
 
 CONTRADICTED = 0.05
@@ -48,8 +49,9 @@ SOURCES = 16
 STREAMS = 5 + SOURCES
 """Those that there are of any labels, that of echoes (`signals.echoes`) included."""
 
-EACH = 2
-"""Those that there are of each class besides: of labels that are denied, and of strays."""
+EACH = 3
+"""Those that there are of each class besides: of labels that are denied, of strays, and of
+corrections."""
 
 _TOLD = {
     "useless": "repeat a label or name a prediction that is not known",
@@ -107,7 +109,8 @@ class State(msgspec.Struct):
     sources: dict[str, BreakWatch] = {}
     others: float | None = None
     denials: Denials = msgspec.field(default_factory=Denials)
-    strays: Strays = msgspec.field(default_factory=Strays)
+    strays: OfClass = msgspec.field(default_factory=lambda: OfClass(JUMP))
+    corrections: OfClass = msgspec.field(default_factory=lambda: OfClass(MARGIN))
     blocks: Blocks[Told] = msgspec.field(default_factory=Blocks[Told])
 
 
@@ -193,7 +196,10 @@ class Feedback:
                 self._delays(start, told.delays)
             self._senders(start, told.sources)
             self.state.denials.take(start, told.classes, self._limit)
-            self.state.strays.take(start, told.classes, self._limit)
+            strays = {name: each.strays for name, each in told.classes.items()}
+            self.state.strays.take(start, strays, self._limit)
+            corrections = {name: each.corrections for name, each in told.classes.items()}
+            self.state.corrections.take(start, corrections, self._limit)
 
     def _fates(self, start: float, told: Told) -> None:
         state = self.state
@@ -270,6 +276,14 @@ class Feedback:
             self._broke(f"strays {each.column}", words.format(each.column), each) for each in broken
         ]
 
+    def _corrected(self) -> list[Verdict]:
+        """Classes that come as corrections of others."""
+        words = "that say {} correct what was said before of the same prediction"
+        return [
+            self._broke(f"corrections {each.column}", words.format(each.column), each)
+            for each in self.state.corrections.broken
+        ]
+
     def _denied(self) -> list[Verdict]:
         """Classes whose labels others deny."""
         denials = self.state.denials
@@ -288,7 +302,7 @@ class Feedback:
                 state.share, state.contradicted.since, state.contradicted.log10_evidence
             )
             bad.append(self._bad("contradicted", _TOLD["contradicted"], contradicted))
-        bad += [*self._denied(), *self._strayed(), *self._errs()]
+        bad += [*self._denied(), *self._corrected(), *self._strayed(), *self._errs()]
         if bad:
             return tuple(bad)
         if state.seen < QUARANTINE:
