@@ -3,7 +3,8 @@
 usage: scripts/bench request_cost [--case NAME ...] [--runs N]
 
 Processor time in one process, the least of some runs: no sockets, no model, everything on.
-Monitors have seen a day with ten million rows, so that a sample of the relations is scored.
+Monitors have seen a day with ten million rows, so that relations, and what workers answer, are
+counted in a sample.
 Requests are answered in batches, but for those `alone`, whose figure includes what a turn of the
 loop and the worker's stand-in cost; `numbers` are of a model of thirty numbers that go together,
 `binary` the same as tensors of bytes, `mixed` of one of ten texts of eight categories and twenty
@@ -43,6 +44,7 @@ from trimtab.gateway.main import COLLECT_EVERY, Gateway, GatewayOptions
 from trimtab.gateway.table import View
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
+from trimtab.judge.signals.answers import Answers
 from trimtab.judge.signals.multivariate import Multivariate
 from trimtab.loop.demand import Demands
 from trimtab.loop.joiner import Joiner, Terms
@@ -228,7 +230,7 @@ def started(case: Case) -> Monitors:
     profile = build_profile(Reference(case.signature, case.values(REFERENCE, 1), score, label))
     monitors = Monitors.start(spec, case.signature, profile, RELEASE, 0.0)
     for family in monitors.families:
-        if isinstance(family, Multivariate):
+        if isinstance(family, Multivariate | Answers):
             family.state.sizes = [USUAL]
     return monitors
 

@@ -58,7 +58,7 @@ def learned_relations(
     """
     rows = len(values[columns[0].name])
     most = min(int(np.sqrt(rows / ROWS_PER_CELL)) - 2, BINS)
-    shaped = tuple(_coarse(each, most) for each in columns[:MOST_COLUMNS])
+    shaped = tuple(coarse(each, most) for each in columns[:MOST_COLUMNS])
     codes = [coarse_bins(each, values[each.name]) for each in shaped]
     chosen = _chosen(shaped, codes, half)
     used = sorted({place for pair in chosen for place in pair})
@@ -69,7 +69,7 @@ def learned_relations(
     )
 
 
-def _coarse(column: ColumnProfile, most: int) -> Coarse:
+def coarse(column: ColumnProfile, most: int) -> Coarse:
     """A column in at most so many cuts or categories, beside others and missing values."""
     cuts = np.array(column.cuts)
     places = np.linspace(-1, cuts.size, min(most, cuts.size) + 2)[1:-1].round().astype(np.int64)

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from trimtab.judge.signals.answers import Answers
 from trimtab.judge.signals.bias import Bias
 from trimtab.judge.signals.calibration import Calibration
 from trimtab.judge.signals.callers import Callers
@@ -28,6 +29,7 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Callers,
     Service,
     Workers,
+    Answers,
     Quality,
     Segments,
     Estimated,
@@ -44,6 +46,7 @@ SERVED: dict[type[Family[Any, Any]], tuple[str, ...]] = {
     Callers: ("callers",),
     Service: ("errors", "latency"),
     Workers: ("workers",),
+    Answers: ("workers",),
     Labels: ("labels",),
     Feedback: ("feedback",),
     Parity: ("parity",),

@@ -169,14 +169,10 @@ class Workers:
     name: ClassVar[str] = "workers"
 
     def __init__(self, target: Target) -> None:
-        plan = target.spec.monitor
-        wall = target.spec.clock == "wall"
         self._target = target
-        self._seconds = min(plan.block_seconds, LONGEST_BLOCK) if wall else plan.block_seconds
+        self._seconds, self._limit = block_length(target), limit(target)
         self._score = None if target.profile is None else target.profile.score
-        self._ends = ANSWERS + (0 if self._score is None else PARTS + 1)
-        streams = target.spec.scale.max * self._ends
-        self._limit = target.threshold("workers", self._seconds, streams)
+        self._ends = _ends(target)
         self.state: State = State()
 
     @classmethod
@@ -185,14 +181,9 @@ class Workers:
         return cls(target) if target.spec.scale.max > 1 else None
 
     def count(self, rows: Rows) -> Mapping[int, Deal]:
-        """Count requests by the first of their rows; those that no worker had are left out."""
-        if "worker" not in rows.fixed:
-            return {}
-        had = np.asarray(rows.texts("worker").places >= 0, dtype=np.bool_)
-        if self._target.spec.scale.batch:
-            had &= rows.prompt
-        first = rows.take(np.asarray(had & (rows.fixed["row"] == 0), dtype=np.bool_))
-        return {number: self._deal(part) for number, part in by_block(first, self._seconds)}
+        """Count requests by the first of their rows."""
+        parts = by_block(first_rows(rows, self._target), self._seconds)
+        return {number: self._deal(part) for number, part in parts}
 
     def _deal(self, rows: Rows) -> Deal:
         workers = rows.texts("worker")
@@ -322,6 +313,35 @@ class Workers:
             n=worst.watch.n,
             since=since,
         )
+
+
+def block_length(target: Target) -> float:
+    """Seconds of a block in which workers are compared."""
+    seconds = target.spec.monitor.block_seconds
+    return min(seconds, LONGEST_BLOCK) if target.spec.clock == "wall" else seconds
+
+
+def limit(target: Target) -> float:
+    """log10 of the evidence at which a worker differs: by how requests end, or by what it answers
+    to requests that are alike (`signals.answers`)."""
+    streams = target.spec.scale.max * (_ends(target) + 1)
+    return target.threshold("workers", block_length(target), streams)
+
+
+def _ends(target: Target) -> int:
+    """How many ends of requests are compared."""
+    known = target.profile is not None and target.profile.score is not None
+    return ANSWERS + (PARTS + 1 if known else 0)
+
+
+def first_rows(rows: Rows, target: Target) -> Rows:
+    """The first row of each request that a worker had, and that was dealt to all of them."""
+    if "worker" not in rows.fixed:
+        return rows.take(np.zeros(len(rows), dtype=np.bool_))
+    had = np.asarray(rows.texts("worker").places >= 0, dtype=np.bool_)
+    if target.spec.scale.batch:
+        had &= rows.prompt
+    return rows.take(np.asarray(had & (rows.fixed["row"] == 0), dtype=np.bool_))
 
 
 def in_parts(profile: ColumnProfile, counts: Sequence[int]) -> list[int]:
