@@ -176,7 +176,8 @@ def _action(draft: Draft, incident: Incident) -> str:
         case Cause.CONCEPT_DRIFT if incident.tier == "note":
             return "watch: scores come true otherwise, no harm is shown"
         case Cause.BAD_WORKER:
-            return f"replace {', '.join(_differing(incident))}; the release itself is sound"
+            workers = ", ".join(_differing(incident)) or "the workers that differ"
+            return f"replace {workers}; the release itself is sound"
         case Cause.BAD_RELEASE:
             return incident.action or _verdict_on(draft, incident)
         case cause:
@@ -184,8 +185,10 @@ def _action(draft: Draft, incident: Incident) -> str:
 
 
 def _differing(incident: Incident) -> list[str]:
-    """The workers that the incident blames, as slots are called."""
-    return [verdict.scope["worker"] for verdict in incident.verdicts if "worker" in verdict.scope]
+    """The workers that the incident blames, as slots are called; none where it is about what they
+    do, and another one about them."""
+    named = (each.scope["worker"] for each in incident.verdicts if "worker" in each.scope)
+    return list(dict.fromkeys(named))
 
 
 def _relieve(draft: Draft, incident: Incident, known: Incident | None) -> None:

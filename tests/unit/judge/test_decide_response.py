@@ -81,6 +81,15 @@ def test_a_worker_that_differs_is_replaced_once_and_another_one_when_it_differs_
     assert [each.what for each in relieved] == [e.Relieve("w-10")]
 
 
+def test_what_workers_do_to_quality_has_none_replaced_twice() -> None:
+    blamed = incident("q", Cause.BAD_WORKER, "page")
+    story = served().tick(monitors=MonitorReport((), opened=(blamed,)))
+    assert story.state.incidents[0].action.startswith("replace the workers that differ;")
+    assert not [each for each in story.last.effects if "relieve" in each.id]
+    story = served().tick(monitors=MonitorReport((), opened=(differing("w-1", "w-1"),)))
+    assert story.state.incidents[0].action.startswith("replace w-1;")
+
+
 def test_an_incident_that_turns_out_to_be_a_worker_has_it_replaced() -> None:
     story = served().tick(monitors=opened("w", Cause.UNKNOWN, "ticket"))
     story.tick(monitors=MonitorReport((), updated=(differing("w-1"),)))
