@@ -4,6 +4,7 @@ Counts are drawn and given to the families as other workers would give them, so 
 seconds. Every alarm is counted and the stream re-armed at once, as if nobody ever fixed a thing.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,6 +22,8 @@ from trimtab.judge.gaps import Block, Expected, GapWatch, gap_watch
 from trimtab.judge.groups import Sums
 from trimtab.judge.profile import build_profile
 from trimtab.judge.segment_watch import Part, SegmentWatch
+from trimtab.judge.signals import answers, crowded
+from trimtab.judge.signals.awaited import Awaited
 from trimtab.judge.signals.bias import Bias
 from trimtab.judge.signals.breaks import Cell, Seen
 from trimtab.judge.signals.calibration import Calibration, Matured
@@ -30,9 +33,10 @@ from trimtab.judge.signals.counts import Bins, Tally
 from trimtab.judge.signals.denials import Said
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Breaks, Family, Target
+from trimtab.judge.signals.farfetched import Fetched
 from trimtab.judge.signals.feedback import DELAYS, Feedback, Told
 from trimtab.judge.signals.inputs import Columns, Inputs
-from trimtab.judge.signals.labels import Awaited, Labels
+from trimtab.judge.signals.labels import Labels
 from trimtab.judge.signals.multivariate import Multivariate, Related
 from trimtab.judge.signals.parity import Differences, Pairs, Parity
 from trimtab.judge.signals.prediction import Answers, Prediction
@@ -109,11 +113,11 @@ class World:
         return Tally(int(self.rng.binomial(ROWS, self.around(share, spread))), ROWS)
 
     def denied(self) -> dict[str, Said]:
-        """Labels of both classes, of which others deny some."""
+        """Labels of both classes, of which others deny some, and some deny others."""
         shares = self.rng.beta(1.0, 40.0, 2).tolist()
         given = dict(zip(BINARY.classes, (ROWS - ROWS // 4, ROWS // 4), strict=True))
         return {
-            name: Said(n, int(self.rng.binomial(n, share)))
+            name: Said(n, int(self.rng.binomial(n, share)), corrected=int(n * share))
             for (name, n), share in zip(given.items(), shares, strict=True)
         }
 
@@ -190,7 +194,7 @@ def draw(world: World, family: object) -> Any:
             return Matured(ROWS, ROWS, positive, int(score * MICRO * ROWS))
         case Labels():
             known = int(world.rng.binomial(ROWS, world.rng.beta(40.0, 1.0)))
-            return Awaited(ROWS, known, known)
+            return Awaited([ROWS], [known], known)
         case Upstream(state=state):
             shares = {watch.key: world.rng.beta(1.0, 40.0, 2) for watch in state.watches}
             cells = {
@@ -205,16 +209,29 @@ def draw(world: World, family: object) -> Any:
 def drawn_around(world: World, family: object) -> Any:
     """The counts of one block for a family that watches what is around the model."""
     match family:
+        case crowded.Crowded(state=state):
+            drawn = world.rng.random((crowded.DRAWN, 1 + len(state.watches))).tolist()
+            held = {name: world.tally(world.rng.beta(1.0, 40.0)) for name in state.sought}
+            return crowded.Crowd(held, list(map(tuple, drawn)))
         case Workers():
             return Deal({f"w{each}": world.dealt(each == 0) for each in range(4)})
+        case answers.Answers():
+            shares = np.full(math.prod(family.shape[1:]), 1.0 / math.prod(family.shape[1:]))
+            names = [f"w{each}" for each in range(4)]
+            came = world.rng.multinomial(ROWS, shares, (len(names), family.shape[0]))
+            return answers.Answered(dict(zip(names, came.reshape(4, -1).tolist(), strict=True)))
         case Callers():
-            bad = world.rng.binomial(ROWS, world.rng.beta(1.0, 40.0, 8)).tolist()
-            return Crowd({each: Brought(ROWS, n, "r") for each, n in enumerate(bad)})
+            bad, far = world.rng.binomial(ROWS, world.rng.beta(1.0, 40.0, (2, 8))).tolist()
+            return Crowd(
+                {each: Brought(ROWS, n, "r") for each, n in enumerate(bad)},
+                {},
+                {each: Fetched(Tally(n, ROWS), "r") for each, n in enumerate(far)},
+            )
         case Feedback(state=state):
             wrong = world.tally(state.contradicted.zones[0].high or 0.0).hits
             useless = int(world.rng.binomial(ROWS, world.rng.beta(1.0, 40.0)))
             delays = world.rng.multinomial(ROWS, np.full(DELAYS, 1.0 / DELAYS)).tolist()
-            return Told(ROWS, useless, wrong, delays, classes=world.denied())
+            return Told(ROWS, useless, wrong, delays=delays, classes=world.denied())
         case Parity(state=state):
             high = next(iter(state.streams.values())).watch.zones[0].high or 0.0
             differing = {name: world.tally(high).hits for name in state.streams}
@@ -292,12 +309,21 @@ def around(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
             watches = {"parity": [stream.watch for stream in state.streams.values()]}
         case Workers(state=state):
             watches = {"workers": [pair.watch for pair in state.pairs.values()]}
+        case crowded.Crowded(state=state):
+            each = list(state.watches.values())
+            yield from (("upstream", lambda: None) for watch in each if watch.broken)
+        case answers.Answers(state=state):
+            habits = state.habits.workers
+            bad = [name for name, habit in habits.items() if habit.since is not None]
+            yield from (("workers", partial(habits.__delitem__, name)) for name in bad)
         case Callers(state=state):
-            each = state.watches.values()
+            each = [*state.watches.values(), *state.farfetched.watches.values()]
             yield from (("callers", lambda: None) for watch in each if watch.broken)
         case Feedback(state=state):
             watches = {"feedback": [state.contradicted]}
-            shares = (state.useless, state.late, state.early, *state.denials.watches.values())
+            classes = (state.denials, state.strays, state.corrections)
+            each = [watch for kind in classes for watch in kind.watches.values()]
+            shares = (state.useless, state.late, state.early, *each)
             yield from (("feedback", lambda: None) for watch in shares if watch.broken)
     for group, every in watches.items():
         yield from ((group, watch.rearm) for watch in every if watch.frozen is not None)
