@@ -18,7 +18,6 @@ from trimtab.judge.quality import losses
 from trimtab.judge.signals.breaks import (
     CLUSTERS,
     FEWEST_ROWS,
-    JUMP,
     QUARANTINE,
     RECENT,
     BreakWatch,
@@ -72,7 +71,7 @@ class Told(msgspec.Struct, frozen=True):
     sources: dict[str, Tally] = {}
     """Labels of each sender that say otherwise than the prediction, among its labels."""
     classes: dict[str, Said] = {}
-    """Labels of each class, how many of them others denied, and strays."""
+    """Labels of each class, how many of them others denied, strays, and corrections."""
 
     def merge(self, other: "Told") -> "Told":
         """The counts of both."""
@@ -109,7 +108,7 @@ class State(msgspec.Struct):
     sources: dict[str, BreakWatch] = {}
     others: float | None = None
     denials: Denials = msgspec.field(default_factory=Denials)
-    strays: OfClass = msgspec.field(default_factory=lambda: OfClass(JUMP))
+    strays: OfClass = msgspec.field(default_factory=OfClass)
     corrections: OfClass = msgspec.field(default_factory=lambda: OfClass(MARGIN))
     blocks: Blocks[Told] = msgspec.field(default_factory=Blocks[Told])
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from trimtab.judge.signals.breaks import FEWEST_ROWS, BreakWatch
+from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch
 from trimtab.judge.signals.counts import Tally
 
 
@@ -30,7 +30,7 @@ class OfClass(msgspec.Struct):
     """What changes while a share is watched, which may rise by `jump` over its recent past.
     `gathered` are blocks that brought too few labels of a class to judge by."""
 
-    jump: float
+    jump: float = JUMP
     watches: dict[str, BreakWatch] = {}
     gathered: dict[str, Gathered] = {}
 
