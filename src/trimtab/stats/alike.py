@@ -24,7 +24,7 @@ def log_evidence(
     stratum summing to 1, all above 0.
 
     >>> log_evidence([[30, 10]], [[10, 30]], [[0.7, 0.3]], [[0.3, 0.7]]).round(2).item()
-    7.96
+    9.97
     """
     one, other = (np.asarray(counts, dtype=np.float64) for counts in (first, second))
     mine, theirs = (np.asarray(chances, dtype=np.float64) for chances in (p, q))
