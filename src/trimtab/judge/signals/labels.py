@@ -79,10 +79,9 @@ class Labels:
     def _took(self) -> str:
         """How long labels took, in words. Without times of their own they have the predictions'."""
         delay = self.state.delay
-        if delay is None:
-            return ""
-        later = delay >= 1.0
-        return f", after {span(delay)} on average" if later else ", dated within a second of them"
+        if delay is None or delay < 1.0:
+            return "" if delay is None else ", dated within a second of them"
+        return f", after {span(delay)} on average"
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """`labels`."""
