@@ -11,7 +11,7 @@ from .traffic import DAY
 
 @dataclass
 class Followed:
-    """What monitors say at the end of a day, and which incidents are open, or ever were."""
+    """What monitors say when they are asked, and which incidents are open, or ever were."""
 
     day: int = 20
     incidents: dict[str, Incident] = field(default_factory=dict)
@@ -19,9 +19,9 @@ class Followed:
     opened: list[Incident] = field(default_factory=list)
     monitors: Monitors = field(init=False)
 
-    def judge(self) -> None:
-        """Judge when the blocks of the day before have closed."""
-        clock = (self.day + 1) * DAY + 3600.0
+    def judge(self, clock: float | None = None) -> None:
+        """Judge at a time, by default when the blocks of the day before have closed."""
+        clock = (self.day + 1) * DAY + 3600.0 if clock is None else clock
         report = self.monitors.assess(clock, tuple(self.incidents.values()), Surroundings(0.0))
         self.verdicts = {verdict.signal: verdict for verdict in report.verdicts}
         self.opened += report.opened

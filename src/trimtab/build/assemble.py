@@ -21,7 +21,7 @@ from trimtab.build.requirements import requirement_lines
 from trimtab.build.stage import Stage, ask, canonical, configure, probe, scored, stored_files
 from trimtab.build.staging import stage_code, stage_model
 from trimtab.domain.names import Digest, checked_name
-from trimtab.domain.plurals import many
+from trimtab.domain.plurals import many, some
 from trimtab.domain.release import CODE_FORMATS, EnvironmentLock, Golden, Manifest
 from trimtab.domain.signature import Column, Datatype, Output, Signature, Task
 from trimtab.judge import profile as judged
@@ -241,9 +241,7 @@ def _of_classes(task: Task, classes: Sequence[str]) -> str:
         return ""
     if task == "binary":
         return f" (score is the probability of {classes[-1]!r}, not {classes[0]!r})"
-    more = len(classes) - MOST_TOLD
-    named = ", ".join(map(repr, classes[:MOST_TOLD])) + (f" and {more} more" if more > 0 else "")
-    return f" (scores are of {named}, in this order)"
+    return f" (scores are of {some(classes, MOST_TOLD)}, in this order)"
 
 
 def _classes_of(reference: Reference | None) -> list[str]:

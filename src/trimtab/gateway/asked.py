@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from trimtab.domain.plurals import some
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.plan import Plan
 
@@ -105,9 +106,3 @@ def unknown(what: str, name: str, known: Iterable[str]) -> Fault:
     close = difflib.get_close_matches(name[:100], known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; it has {some(known)}"
     return bad(f"unknown {what} {name[:100]!r}{hint}")
-
-
-def some(names: Iterable[str]) -> str:
-    """The first of many names, for a message."""
-    shown = [repr(name) for name in names]
-    return ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from trimtab.domain import telemetry
-from trimtab.gateway.asked import some
+from trimtab.domain.plurals import some
 from trimtab.gateway.counted import Counted
 from trimtab.gateway.faults import not_found, unavailable
 from trimtab.gateway.intake import Intake

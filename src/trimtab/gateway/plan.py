@@ -148,8 +148,8 @@ class Plan:
     matrix; `matrix_capable` whether clients may send one; `plain` whether each column is FP64, and
     so holds whatever number comes. `tensors` are the positions of the inputs with a shape per row.
     A row is about `row_bytes` bytes, texts aside. `at_once` reads the columns of a request that
-    names them all. `headers` are the lines of every answer, up to
-    the request's id, and `json_headers` those of one in JSON.
+    names them all. `headers` are the lines of every answer, up to the request's id, and
+    `json_headers` those of one in JSON.
     """
 
     __slots__ = (

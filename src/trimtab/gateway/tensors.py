@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
-from trimtab.gateway.asked import some, unknown
+from trimtab.domain.plurals import some
+from trimtab.gateway.asked import unknown
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.plan import INTEGER_RANGES, ColumnPlan, Plan, family
 from trimtab.gateway.values import Inputs, inputs_of_columns

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from trimtab.domain.plurals import many
+from trimtab.domain.plurals import many, some
 from trimtab.domain.records import LABEL_COLUMNS
 from trimtab.domain.signature import Signature
 from trimtab.gateway.plan import Plan
@@ -65,10 +65,7 @@ class Truths:
     def _lack(self) -> str:
         if not self._classes:
             return f"no number, as {self._name} predicts one"
-        more = len(self._classes) - MOST_NAMED
-        named = ", ".join(map(repr, self._classes[:MOST_NAMED]))
-        rest = f" and {more} more" if more > 0 else ""
-        return f"none of the classes {named}{rest} of {self._name}"
+        return f"none of the classes {some(self._classes, MOST_NAMED)} of {self._name}"
 
 
 @lru_cache(maxsize=16)

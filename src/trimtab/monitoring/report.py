@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from trimtab.domain.plurals import some
 from trimtab.views.encode import to_json
 from trimtab.views.report_shapes import FindingView, ReportView, StreamView, StreamWord
 
@@ -115,9 +116,7 @@ def _unknown(signal: object, known: Sequence[str]) -> str:
     near += [name for name in known if name.endswith(f":{signal}") and name not in near]
     if near:
         return f"no stream {signal!r}; did you mean {' or '.join(map(repr, near))}?"
-    more = len(known) - MOST_NAMED
-    told = ", ".join(map(repr, known[:MOST_NAMED])) + (f" and {more:,} more" if more > 0 else "")
-    return f"no stream {signal!r}; there are {told}"
+    return f"no stream {signal!r}; there are {some(known, MOST_NAMED)}"
 
 
 _TYPES: Mapping[str, pa.DataType] = {

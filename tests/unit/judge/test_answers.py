@@ -7,14 +7,14 @@ from functools import reduce
 import msgspec
 import numpy as np
 import pytest
+from tests.support.followed import Followed
 from tests.support.traffic import BINARY, DAY, STABLE, profile, rows, spec
 
 from trimtab.domain.deployment import DeploymentSpec, ScalePlan
 from trimtab.domain.records import Rows
 from trimtab.domain.signature import Signature
-from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.domain.verdicts import Cause
 from trimtab.judge.monitors import Monitors
-from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.answers import Answered, Answers
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.workers import MOST, RECENT
@@ -39,7 +39,7 @@ def asked(
 
 
 @dataclass
-class Team:
+class Team(Followed):
     """Minutes of workers, some of which misread."""
 
     workers: int = 4
@@ -48,21 +48,12 @@ class Team:
 
     def __post_init__(self) -> None:
         self.monitors = Monitors.start(WALL, BINARY, KNOWN, STABLE.digest, START)
-        self.incidents: dict[str, Incident] = {}
-        self.verdicts: dict[str, Verdict] = {}
 
     def live(self, minutes: int, *misread: int) -> "Team":
         for _ in range(minutes):
             self.monitors.observe(asked(self.minute, self.workers, misread, 400, self.first))
             self.minute += 1
-            clock = START + self.minute * BLOCK + 7.0
-            open_now = tuple(self.incidents.values())
-            report = self.monitors.assess(clock, open_now, Surroundings(0.0))
-            self.verdicts = {verdict.signal: verdict for verdict in report.verdicts}
-            for incident in (*report.opened, *report.updated):
-                self.incidents[incident.id] = incident
-            for closed in report.closed:
-                del self.incidents[closed]
+            self.judge(START + self.minute * BLOCK + 7.0)
         return self
 
     @property
@@ -77,7 +68,7 @@ class Team:
 def test_workers_that_misread_an_input_are_named_with_it_and_no_others(
     workers: int, misread: tuple[int, ...]
 ) -> None:
-    team = Team(workers).live(15)
+    team = Team(workers=workers).live(15)
     assert not team.incidents
     team.live(12, *misread)
     assert team.named == [f"w-{each}" for each in misread]
@@ -99,7 +90,7 @@ def test_an_alarm_ends_when_the_worker_answers_as_the_others_again() -> None:
 
 
 def test_of_two_workers_that_differ_from_the_first_neither_is_named() -> None:
-    assert not Team(2).live(25, 1).named
+    assert not Team(workers=2).live(25, 1).named
 
 
 def test_where_all_but_one_misread_it_is_not_the_one_that_is_named() -> None:

@@ -1,18 +1,18 @@
 """Each worker against the others on the same traffic: who differs, and who only had bad luck."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import pytest
+from tests.support.followed import Followed
 from tests.support.traffic import BINARY, DAY, STABLE, profile, rows, spec
 
 from trimtab.domain.deployment import ScalePlan
 from trimtab.domain.records import Rows
 from trimtab.domain.signature import Signature
-from trimtab.domain.verdicts import Cause, Incident, Verdict
+from trimtab.domain.verdicts import Cause
 from trimtab.judge.monitors import Monitors
-from trimtab.judge.reports import Surroundings
 from trimtab.judge.signals.family import Target
 from trimtab.judge.signals.workers import MOST, RECENT, Deal, Dealt, Workers, in_parts
 
@@ -21,7 +21,7 @@ KNOWN = profile()
 
 
 @dataclass
-class Team:
+class Team(Followed):
     """Workers over minutes, of which the first may be made to fail, be slow or answer otherwise."""
 
     workers: int = 4
@@ -29,8 +29,6 @@ class Team:
     requests: int = 400
     plan_seconds: float = BLOCK
     minute: int = 0
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         plan = msgspec.structs.replace(spec(block_seconds=self.plan_seconds), clock="wall")
@@ -71,18 +69,8 @@ class Team:
             scores = np.where(failed, np.nan, told)
             self.monitors.observe(Rows(fixed, given.inputs, {"score": scores}))
             self.minute += 1
-            self.judge()
+            self.judge(START + self.minute * BLOCK + 7.0)
         return self
-
-    def judge(self) -> None:
-        clock = START + self.minute * BLOCK + 7.0
-        open_now = tuple(self.incidents.values())
-        report = self.monitors.assess(clock, open_now, Surroundings(0.0))
-        self.verdicts = {verdict.signal: verdict for verdict in report.verdicts}
-        for incident in (*report.opened, *report.updated):
-            self.incidents[incident.id] = incident
-        for closed in report.closed:
-            del self.incidents[closed]
 
     def first_cause(self, kind: str) -> Cause:
         (found,) = (each for name, each in self.incidents.items() if f"-{kind}-" in name)
@@ -106,7 +94,7 @@ def test_workers_that_do_alike_are_no_incident_however_badly_they_do() -> None:
 def test_a_worker_that_does_worse_than_the_others_is_named_within_minutes(
     fault: dict[str, float], words: str, workers: int
 ) -> None:
-    team = Team(workers).live(20).live(15, **fault)  # type: ignore[arg-type]
+    team = Team(workers=workers).live(20).live(15, **fault)  # type: ignore[arg-type]
     verdict = team.verdicts["workers:w-0"]
     assert verdict.verdict == "bad"
     assert words in verdict.reason
@@ -146,7 +134,7 @@ def test_a_worker_that_answers_otherwise_is_why_predictions_moved() -> None:
 
 @pytest.mark.no_cover
 def test_of_two_workers_that_answer_differently_neither_is_accused() -> None:
-    assert Team(2).live(40, score=0.9).verdicts["workers"].verdict == "ok"
+    assert Team(workers=2).live(40, score=0.9).verdicts["workers"].verdict == "ok"
 
 
 def test_one_bad_minute_is_no_alarm() -> None:
@@ -168,12 +156,12 @@ def test_a_worker_that_is_gone_is_forgotten() -> None:
         worker = np.array([f"w-{1 + i % 3}" for i in range(40)], dtype=object)
         team.monitors.observe(Rows({**given.fixed, "worker": worker}, given.inputs, given.outputs))
         team.minute += 1
-        team.judge()
+        team.judge(START + team.minute * BLOCK + 7.0)
     assert "3 workers do alike" in team.verdicts["workers"].reason
 
 
 def test_a_worker_alone_cannot_be_compared() -> None:
-    team = Team(1).live(3, fails=0.5)
+    team = Team(workers=1).live(3, fails=0.5)
     assert team.verdicts["workers"].verdict == "unknown"
     assert "not two workers" in team.verdicts["workers"].reason
     assert Cause.BAD_WORKER not in {r.cause for i in team.incidents.values() for r in i.ruled_out}

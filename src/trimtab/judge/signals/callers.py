@@ -39,6 +39,10 @@ from trimtab.judge.signals.repeats import Alike, Repeats, alike
 GROUPS = 256
 """Groups of callers."""
 
+_ALIKE = "are alike"
+_ODD = "hold values that come beside each other more rarely than by chance"
+"""What is said of the rows of callers that stand out."""
+
 USUAL = 0.05
 """A caller may always bring this share of bad rows, whatever its past."""
 
@@ -243,11 +247,12 @@ class Callers:
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each group in alarm, or a single one that no caller stands out."""
+        state = self.state
         if self._alarmed():
             return (
                 *map(self._misbehaves, self._guilty()),
-                *map(self._repeats, self._stuck()),
-                *map(self._invents, self._inventing()),
+                *(self._stands_out(state.repeats, each, _ALIKE) for each in self._stuck()),
+                *(self._stands_out(state.farfetched, each, _ODD) for each in self._inventing()),
             )
         watches = self.state.watches
         if len(watches) < 2:
@@ -274,22 +279,11 @@ class Callers:
         )
         return self._bad(number, watch, told, self.state.others)
 
-    def _repeats(self, number: int) -> Verdict:
-        watch = self.state.repeats.watches[number]
+    def _stands_out(self, watched: Prominent, number: int, what: str) -> Verdict:
+        watch = watched.watches[number]
         told = (
-            f"{watch.share:.0%} of the rows of one caller are alike (such as request "
-            f"{self.state.repeats.samples[number]}), again and again since "
-            f"{describe.day(watch.since or 0.0)}, at most {watch.before:.0%} before or of the "
-            "others'"
-        )
-        return self._bad(number, watch, told, watch.before)
-
-    def _invents(self, number: int) -> Verdict:
-        watch = self.state.farfetched.watches[number]
-        told = (
-            f"{watch.share:.0%} of the rows of one caller (such as request "
-            f"{self.state.farfetched.samples[number]}) hold values that come beside each other "
-            f"more rarely than by chance since {describe.day(watch.since or 0.0)}, at most "
+            f"{watch.share:.0%} of the rows of one caller {what} (such as request "
+            f"{watched.samples[number]}) since {describe.day(watch.since or 0.0)}, at most "
             f"{watch.before:.0%} before or of the others'"
         )
         return self._bad(number, watch, told, watch.before)

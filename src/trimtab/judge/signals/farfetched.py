@@ -57,9 +57,7 @@ class Lifted:
 
 
 class FarFetched(Prominent):
-    """How much of the rows of each group is far-fetched, and such a request for those in alarm."""
-
-    samples: dict[int, str] = msgspec.field(default_factory=dict)
+    """How much of the rows of each group is far-fetched; samples are such requests."""
 
     def take(self, start: float, came: Mapping[int, Fetched], log10_threshold: float) -> None:
         """Take in the block that began at `start`."""

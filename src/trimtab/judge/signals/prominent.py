@@ -23,9 +23,10 @@ LOOKED_AT = round(1.0 / LEAST)
 
 class Prominent(msgspec.Struct):
     """What changes while the groups of callers that count as many are watched for one share of
-    their rows. `seen` are blocks that were counted."""
+    their rows. `samples` has a request for those in alarm; `seen` are blocks that were counted."""
 
     watches: dict[int, BreakWatch] = {}
+    samples: dict[int, str] = {}
     seen: int = 0
 
     def settle(

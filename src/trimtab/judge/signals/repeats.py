@@ -68,10 +68,7 @@ def _coded(values: Column) -> NDArray[np.uint64]:
 
 
 class Repeats(Prominent):
-    """How much of the rows of each group the fullest place holds, and a request of that place for
-    those in alarm."""
-
-    samples: dict[int, str] = msgspec.field(default_factory=dict)
+    """How much of the rows of each group the fullest place holds; samples are of that place."""
 
     def take(self, start: float, came: Mapping[int, Alike], log10_threshold: float) -> None:
         """Take in the block that began at `start`."""
