@@ -2,7 +2,9 @@
 
 Records are appended before the answer leaves, so a killed process loses none. The file a writer
 appends to is `<writer>.<n>.live`, and it holds a lock on it for as long as it lives; sealing
-renames it to `<writer>.<n>.log`. What becomes of a sealed file is the matter of `publishing`.
+renames it to `<writer>.<n>.log`. Only to append is part of a request: the next file is made before
+it is needed and the last one renamed after it was, where nobody waits for the disk. What becomes
+of a sealed file is the matter of `publishing`.
 
 A record is `u32 length, u32 crc32`, and one of the structs below in MessagePack. This module needs
 neither pyarrow nor numpy: it is all that a gateway loads of the log.
@@ -15,6 +17,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -63,32 +66,69 @@ class LabelsRecord(msgspec.Struct, frozen=True, array_like=True, tag=2):
 Record = SchemaRecord | RowsRecord | LabelsRecord | AnsweredRecord
 
 
+class _File:
+    """A spool that is appended to. `schemas` are those it declares, by number."""
+
+    __slots__ = ("descriptor", "path", "schemas", "size")
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.size = 0
+        self.schemas: dict[LogSchema, int] = {}
+
+    def append(self, data: bytearray) -> None:
+        """Write all of `data` or nothing: what a failed write left is cut off again."""
+        try:
+            _write_all(self.descriptor, data)
+        except OSError:
+            os.ftruncate(self.descriptor, self.size)
+            raise
+        self.size += len(data)
+
+    @property
+    def sealed(self) -> Path:
+        """Where it is when it was handed over and not taken."""
+        return self.path.with_suffix(SEALED)
+
+    def end(self) -> None:
+        """Hand it over; a file that holds nothing is removed."""
+        if self.size:
+            self.path.rename(self.sealed)
+        else:
+            self.path.unlink()
+        os.close(self.descriptor)
+
+
 class SpoolLog:
     """`LogSink` on the state folder. `writer` is `g<index>-<start time in ms>` (docs/wire.md)."""
 
     def __init__(self, home: Path, writer: str) -> None:
         self._folder = home / layout.SPOOL
         self._writer = writer
-        self._number = 0
-        self._descriptor = -1
-        self._size = 0
-        self._schemas: dict[LogSchema, int] = {}
+        self._numbers = count()
+        self._file: _File | None = None
+        self._next: _File | None = None
+        self._left: list[_File] = []
+        self._handed_over: Path | None = None
         self._encode_into = msgspec.msgpack.Encoder().encode_into
 
     def spool(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> None:
         """Append attempts; raises `OSError`, or what no record holds, with the spool as it was."""
-        known = len(self._schemas)
+        file = self._open_file()
+        known = len(file.schemas)
         try:
-            self._write(self._records(attempts))
+            file.append(self._encoded(_records(attempts, file.schemas)))
         except Exception:
-            for schema in list(self._schemas)[known:]:
-                del self._schemas[schema]
+            for schema in list(file.schemas)[known:]:
+                del file.schemas[schema]
             raise
 
     def spool_labels(self, block: LabelBlock) -> int:
         """Append labels; returns the descriptor to `sync`. Raises `OSError`."""
-        self._write([LabelsRecord(block.deployment, block.columns)])
-        return os.dup(self._descriptor)
+        file = self._open_file()
+        file.append(self._encoded([LabelsRecord(block.deployment, block.columns)]))
+        return os.dup(file.descriptor)
 
     def sync(self, descriptor: int) -> None:
         """Make everything spooled so far durable, the name of the spool included."""
@@ -98,59 +138,49 @@ class SpoolLog:
         finally:
             os.close(descriptor)
 
-    def seal(self) -> None:
-        """Rename the spool; the next append starts another.
+    def prepare(self) -> bool:
+        """Make the spool that comes next, where there is one to hand over.
 
         While the file before this one has not been taken, this one grows instead, so that a
         stopped controller does not leave one small file for each interval."""
-        before = self._path(self._number - 1, SEALED)
-        if self._size and (self._size >= MOST_UNSEALED or not before.exists()):
-            self._seal()
+        if self._next is None and (self._file is None or self._due(self._file)):
+            self._next = self._open()
+        return self._next is not None
+
+    def turn(self) -> None:
+        """Append to the prepared spool from now on."""
+        if self._next is None:
+            return
+        if self._file is not None:
+            self._left.append(self._file)
+        self._file, self._next = self._next, None
+
+    def seal(self) -> None:
+        """Rename what was left by `turn`."""
+        while self._left:
+            file = self._left[0]
+            file.end()
+            self._handed_over = file.sealed
+            del self._left[0]
 
     def close(self) -> None:
         """Seal what is left; an empty spool is removed."""
-        if self._size:
-            self._seal()
-        elif self._descriptor >= 0:
-            self._path(self._number, LIVE).unlink()
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._left += [each for each in (self._file, self._next) if each is not None]
+        self._file = self._next = None
+        self.seal()
 
-    def _seal(self) -> None:
-        self._path(self._number, LIVE).rename(self._path(self._number, SEALED))
-        os.close(self._descriptor)
-        self._descriptor, self._size = -1, 0
-        self._number += 1
-        self._schemas.clear()
+    def _due(self, file: _File) -> bool:
+        if not file.size:
+            return False
+        before = self._handed_over
+        waits = bool(self._left) or (before is not None and before.exists())
+        return file.size >= MOST_UNSEALED or not waits
 
-    def _path(self, number: int, ending: str) -> Path:
-        return self._folder / f"{self._writer}.{number}{ending}"
-
-    def _records(
-        self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]
-    ) -> Iterator[Record]:
-        for schema, some in attempts:
-            number = self._schemas.get(schema)
-            if number is None:
-                number = self._schemas[schema] = len(self._schemas)
-                yield SchemaRecord(number, schema)
-            entries: list[Entry] = []
-            for each in some:
-                if isinstance(each, Entry):
-                    entries.append(each)
-                    continue
-                if entries:
-                    yield RowsRecord(number, entries)
-                    entries = []
-                yield AnsweredRecord(number, each)
-            if entries:
-                yield RowsRecord(number, entries)
-
-    def _write(self, records: Iterable[Record]) -> None:
+    def _encoded(self, records: Iterable[Record]) -> bytearray:
         data = bytearray()
         for record in records:
             self._add(data, record)
-        self._append(data)
+        return data
 
     def _add(self, data: bytearray, record: Record) -> None:
         """Encode a record where it is written from: most of it are the values of many rows."""
@@ -160,21 +190,16 @@ class SpoolLog:
         with memoryview(data) as view, view[start:] as payload:
             _FRAME.pack_into(data, at, len(payload), zlib.crc32(payload))
 
-    def _append(self, data: bytearray) -> None:
-        """Write all of `data` or nothing: what a failed write left is cut off again."""
-        if self._descriptor < 0:
-            self._descriptor = self._open()
-        try:
-            _write_all(self._descriptor, data)
-        except OSError:
-            os.ftruncate(self._descriptor, self._size)
-            raise
-        self._size += len(data)
+    def _open_file(self) -> _File:
+        """The spool in use; of a full disk the first one may not have been prepared."""
+        if self._file is None:
+            self._file = self._open()
+        return self._file
 
-    def _open(self) -> int:
+    def _open(self) -> _File:
         """A file that is locked before anybody can see it by its name."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(self._number, LIVE)
+        path = self._folder / f"{self._writer}.{next(self._numbers)}{LIVE}"
         unseen = path.with_name(f".{path.name}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(unseen, flags, 0o600)
@@ -184,7 +209,29 @@ class SpoolLog:
         except OSError:
             os.close(descriptor)
             raise
-        return descriptor
+        return _File(path, descriptor)
+
+
+def _records(
+    attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]], schemas: dict[LogSchema, int]
+) -> Iterator[Record]:
+    """Attempts as records, after those of schemas that are new to the file; `schemas` grows."""
+    for schema, some in attempts:
+        number = schemas.get(schema)
+        if number is None:
+            number = schemas[schema] = len(schemas)
+            yield SchemaRecord(number, schema)
+        entries: list[Entry] = []
+        for each in some:
+            if isinstance(each, Entry):
+                entries.append(each)
+                continue
+            if entries:
+                yield RowsRecord(number, entries)
+                entries = []
+            yield AnsweredRecord(number, each)
+        if entries:
+            yield RowsRecord(number, entries)
 
 
 def sealed_spools(folder: Path) -> list[Path]:

@@ -23,6 +23,7 @@ from trimtab.gateway.otlp import (
     resource_of,
     span_request,
 )
+from trimtab.gateway.peers import Look
 from trimtab.gateway.protobuf import ProtobufError
 from trimtab.gateway.series import begin_exports
 from trimtab.gateway.tracing import Spans, Tracer
@@ -55,11 +56,12 @@ class Sender(Protocol):
 class Exports:
     """What of a gateway is exported. Metrics are those of all processes, so one gateway sends them.
 
-    `instance` tells this machine's service from others of the same name.
+    `look` makes the counts of `meter` those of all. `instance` tells this machine's service from
+    others of the same name.
     """
 
     def __init__(
-        self, export: Export, meter: Meter, log: Log, *, index: int, instance: str
+        self, export: Export, meter: Meter, look: Look, log: Log, *, index: int, instance: str
     ) -> None:
         resource = resource_of({"service.instance.id": instance, **export.attributes})
         self._senders: list[Sender] = []
@@ -73,7 +75,7 @@ class Exports:
             self._senders.append(spans)
         if export.metrics is not None and index == 0:
             line = _Line("metrics", export.metrics, meter, log)
-            self._senders.append(MetricSender(line, resource, meter, export.metrics_seconds))
+            self._senders.append(MetricSender(line, resource, meter, look, export.metrics_seconds))
 
     def start(self) -> None:
         """Begin to send."""
@@ -137,6 +139,7 @@ class SpanSender:
         self._waiting: deque[Spans] = deque()
         self._count = 0
         self._many = asyncio.Event()
+        self._sending: asyncio.Future[None] | None = None
 
     def take(self, request: Spans) -> None:
         """Let the spans of a request wait, or drop them when there is no room."""
@@ -155,10 +158,14 @@ class SpanSender:
                 await asyncio.wait_for(self._many.wait(), DELAY_SECONDS)
             self._many.clear()
             while self._waiting:
-                await self._send(TRIES)
+                self._sending = asyncio.ensure_future(self._send(TRIES))
+                await asyncio.shield(self._sending)
 
     async def finish(self) -> None:
-        """Send what is left; what is not taken at once is dropped."""
+        """Let what is on its way arrive and send what is left; what is not taken at once is
+        dropped."""
+        if self._sending is not None:
+            await self._sending
         while self._waiting:
             await self._send(1)
 
@@ -211,10 +218,13 @@ class MetricSender:
     Sums and histograms are cumulative, so one that did not arrive is made good by the next.
     """
 
-    def __init__(self, line: _Line, resource: bytes, meter: Meter, every: float) -> None:
+    def __init__(
+        self, line: _Line, resource: bytes, meter: Meter, look: Look, every: float
+    ) -> None:
         self._line = line
         self._resource = resource
         self._meter = meter
+        self._look = look
         self._every = max(every, 1.0)
 
     async def run(self) -> None:
@@ -225,4 +235,5 @@ class MetricSender:
 
     async def finish(self) -> None:
         """Send what was counted so far."""
+        await self._look()
         await self._line.post(metrics_request(self._resource, self._meter.totals(), time.time()))

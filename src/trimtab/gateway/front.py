@@ -22,6 +22,7 @@ from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.mlflow_shapes import MlflowCaller
 from trimtab.gateway.openapi import description
+from trimtab.gateway.peers import Look
 from trimtab.gateway.plan import PLATFORM, Plan
 from trimtab.gateway.pool import Pools
 from trimtab.gateway.record import Recorder
@@ -57,15 +58,24 @@ class Target:
 
 
 class Front:
-    """Routes exchanges. Everything that goes wrong becomes an error answer here."""
+    """Routes exchanges. Everything that goes wrong becomes an error answer here.
+
+    `look` makes the counts of `meter` those of all processes."""
 
     def __init__(
-        self, directory: Directory, intake: Intake, recorder: Recorder, meter: Meter, log: Log
+        self,
+        directory: Directory,
+        intake: Intake,
+        recorder: Recorder,
+        meter: Meter,
+        look: Look,
+        log: Log,
     ) -> None:
         self._directory = directory
         self._intake = intake
         self._recorder = recorder
         self._meter = meter
+        self._look = look
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -286,7 +296,11 @@ class Front:
         exchange.respond(200, encode_json(description(rows)))
 
     def _metrics(self, exchange: Exchange) -> None:
-        exchange.respond(200, self._meter.exposition(), _METRICS_TYPE)
+        async def tell() -> None:
+            await self._look()
+            exchange.respond(200, self._meter.exposition(), _METRICS_TYPE)
+
+        self._start(tell())
 
 
 def register_gauges(meter: Meter, table: Table, pools: Pools) -> None:

@@ -19,6 +19,7 @@ from trimtab.domain import layout, telemetry
 from trimtab.domain.otel import Export
 from trimtab.gateway.backlog import Backlog
 from trimtab.gateway.directory import Directory
+from trimtab.gateway.disk import Disk
 from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.export import Exports
 from trimtab.gateway.front import Front, register_gauges
@@ -100,29 +101,31 @@ class Gateway:
         self._log = log
         self._stop = asyncio.Event()
         self._meter = meter = Meter()
-        self.recorder = Recorder(sink, meter, log)
+        self._disk = disk = Disk(log)
+        self.recorder = Recorder(sink, disk, meter, log)
         self.backlog = Backlog()
         dispatcher = Dispatcher(self.recorder, self.backlog, meter, log)
         self.pools = dispatcher.pools = Pools(options.limits, dispatcher, log, self.backlog)
-        self.table = Table(Path(), options.index, self._prepare, self._swapped, log)
+        self.table = Table(Path(), options.index, self._prepare, self._swapped, disk, log)
+        self._peers = Peers(options.index, meter, disk, log, self._names)
         self._exports = Exports(
-            *(options.export, meter, log), index=options.index, instance=socket.gethostname()
+            *(options.export, meter, self._peers.look, log),
+            index=options.index,
+            instance=socket.gethostname(),
         )
-        waker = Waker(Path(), asyncio.get_running_loop().time, log)
+        waker = Waker(Path(), asyncio.get_running_loop().time, disk)
         intake = Intake(dispatcher, waker, self._exports.tracer, self.backlog)
         directory = Directory(self.table, intake, meter)
-        self._front = Front(directory, intake, self.recorder, meter, log)
+        self._front = Front(directory, intake, self.recorder, meter, self._peers.look, log)
         self.http = HttpServer(partial(self.backlog.give, self._front.begin))
         self._grpc_front = GrpcFront(directory, intake, self.backlog, log)
         self.http2 = Http2Server(self._grpc_front.begin)
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         register_gauges(meter, self.table, self.pools)
-        self._peers = Peers(options.index, meter, log, self._names)
         meter.gauge(
             telemetry.RESTING, lambda: [((pool.plan.name,), pool.resting) for pool in self.pools]
         )
-        meter.gauge(telemetry.LOG_UNREADABLE, lambda: [((), _unreadable_spools())])
 
     async def start(self) -> None:
         """Route by what is on disk, then accept."""
@@ -133,7 +136,8 @@ class Gateway:
         if self._options.parent is not None:
             loop.add_reader(self._options.parent, self._parent_event)
         self.http.tick(loop.time())
-        self._peers.go_on()
+        await self._peers.go_on()
+        await self.recorder.flush()
         try:
             await self.table.refresh()
         except OSError as error:
@@ -173,9 +177,10 @@ class Gateway:
             task.cancel()
         self.table.forget()
         self.pools.abort()
-        self.recorder.close()
-        self._peers.leave()
+        await self.recorder.close()
+        await self._peers.leave()
         await self._exports.finish()
+        self._disk.close()
 
     async def _listen(self, number: int, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept on an inherited socket."""
@@ -236,7 +241,7 @@ class Gateway:
         for histogram in self._meter.histograms():
             histogram.sort()
             await asyncio.sleep(0)
-        self._peers.leave()
+        await self._peers.leave()
 
     async def _forever(self, step: Callable[[], Coroutine[None, None, None]], pause: float) -> None:
         """A step that fails is logged and tried again: background work never just ends."""
@@ -246,10 +251,6 @@ class Gateway:
                 await step()
             except Exception as error:
                 self._log.error("background.failed", step=step.__name__, error=repr(error))
-
-
-def _unreadable_spools() -> int:
-    return sum(1 for _ in Path(layout.SPOOL).glob(f"*{layout.UNREADABLE}"))
 
 
 def _routed(view: View) -> set[str]:

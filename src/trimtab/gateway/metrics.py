@@ -80,11 +80,12 @@ class Totals:
 class Meter(Collector):
     """All counters and histograms of one gateway; gauges are read when somebody asks.
 
-    `others` gives the counts of the other gateways, which `collect` adds.
+    `others` are the counts of the other processes as they were when somebody last looked, which
+    `collect` adds.
     """
 
     def __init__(self) -> None:
-        self.others: Callable[[], Iterable[Count]] = tuple
+        self.others: tuple[Count, ...] = ()
         self._counters: dict[str, dict[Labels, int]] = {
             metric.name: {} for metric in METRICS if metric.kind == "counter"
         }
@@ -159,7 +160,7 @@ class Meter(Collector):
 
     def totals(self) -> Totals:
         """What all processes together have counted, and their gauges."""
-        counts = [self.so_far(), *self.others()]
+        counts = [self.so_far(), *self.others]
         return Totals(
             min(count.since for count in counts),
             {metric: _numbers(metric, counts) for metric in METRICS if metric.kind != "histogram"},

@@ -6,59 +6,80 @@ falls.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from trimtab.domain import layout
+from trimtab.domain import layout, telemetry
 from trimtab.domain.counts import Count
+from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 
 KEPT_SECONDS = 60.0
 """A count that is older is of an earlier run, and means nothing any more."""
 
+Look = Callable[[], Coroutine[None, None, None]]
+"""Reads what others left; see `Peers.look`."""
+
 
 class Peers:
     """The counts of the other processes, and the file of this one's. Paths are relative.
 
-    `names` are those of the releases by digest, which is all that the agent knows of them.
+    `names` are those of the releases by digest, which is all that the agent knows of them. `look`
+    is what makes the counts of a meter those of all.
     """
 
     def __init__(
-        self, index: int, meter: Meter, log: Log, names: Callable[[], Mapping[str, str]] = dict
+        self,
+        index: int,
+        meter: Meter,
+        disk: Disk,
+        log: Log,
+        names: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._path = Path(layout.gateway_count(index))
         self._meter = meter
+        self._disk = disk
         self._log = log
         self._names = names
-        meter.others = self.others
+        self._unreadable = 0
+        meter.gauge(telemetry.LOG_UNREADABLE, lambda: [((), self._unreadable)])
 
-    def go_on(self) -> None:
+    async def go_on(self) -> None:
         """Take over what the process before this one had counted."""
-        count = self._read(self._path)
+        count = await self._disk.do(partial(self._read, self._path))
         if count is not None:
             self._meter.go_on(count)
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """Write what was counted so far."""
-        unfinished = self._path.with_suffix(".tmp")
+        count = msgspec.msgpack.encode(self._meter.so_far())
         try:
-            unfinished.write_bytes(msgspec.msgpack.encode(self._meter.so_far()))
-            unfinished.replace(self._path)
+            await self._disk.do(partial(self._write, count))
         except OSError as error:
             self._log.error("count.failed", error=str(error))
 
-    def others(self) -> Iterator[Count]:
+    async def look(self) -> None:
+        """Read what the others left, and how many spools were set aside."""
+        self._meter.others = await self._disk.do(self._counts)
+        self._unreadable = await self._disk.do(_unreadable_spools)
+
+    def _write(self, count: bytes) -> None:
+        unfinished = self._path.with_suffix(".tmp")
+        unfinished.write_bytes(count)
+        unfinished.replace(self._path)
+
+    def _counts(self) -> tuple[Count, ...]:
         """The last counts of the other processes; gauges only of those that still write."""
-        for path in sorted(self._path.parent.glob(layout.GATEWAY_COUNTS)):
-            count = None if path == self._path else self._read(path)
-            if count is not None:
-                yield count
+        paths = sorted(self._path.parent.glob(layout.GATEWAY_COUNTS))
+        found = [self._read(path) for path in paths if path != self._path]
         agent = self._read(Path(layout.AGENT_COUNT))
         if agent is not None:
-            yield agent.with_names(self._names())
+            found.append(agent.with_names(self._names()))
+        return tuple(count for count in found if count is not None)
 
     def _read(self, path: Path) -> Count | None:
         try:
@@ -76,3 +97,7 @@ class Peers:
         except (OSError, msgspec.DecodeError) as error:
             self._log.error("count.unreadable", path=str(path), error=str(error))
             return None
+
+
+def _unreadable_spools() -> int:
+    return sum(1 for _ in Path(layout.SPOOL).glob(f"*{layout.UNREADABLE}"))

@@ -12,6 +12,7 @@ from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
 from trimtab.gateway.batch import Timing, Together
 from trimtab.gateway.call import Call
+from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.plan import Plan
@@ -47,8 +48,9 @@ class Recorder:
     What one turn of the event loop adds is spooled with one write, at its end or with `commit`.
     """
 
-    def __init__(self, sink: LogSink, meter: Meter, log: Log) -> None:
+    def __init__(self, sink: LogSink, disk: Disk, meter: Meter, log: Log) -> None:
         self._sink = sink
+        self._disk = disk
         self._meter = meter
         self._log = log
         self._loop = asyncio.get_running_loop()
@@ -87,18 +89,20 @@ class Recorder:
         self._meter.count(telemetry.LABELS, (block.deployment,), len(block))
 
     async def flush(self) -> None:
-        """Hand over what is spooled."""
+        """Hand over what is spooled; meanwhile the next spool is appended to."""
         self.commit()
         try:
-            self._sink.seal()
+            if await self._disk.do(self._sink.prepare):
+                self._sink.turn()
+                await self._disk.do(self._sink.seal)
         except OSError as error:
             self._log.error("log.seal_failed", error=str(error))
 
-    def close(self) -> None:
-        """Spool and hand over what is left."""
+    async def close(self) -> None:
+        """Spool and hand over what is left; nothing is added any more."""
         self.commit()
         try:
-            self._sink.close()
+            await self._disk.do(self._sink.close)
         except OSError as error:
             self._log.error("log.seal_failed", error=str(error))
 

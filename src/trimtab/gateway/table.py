@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from trimtab.domain import layout
 from trimtab.domain.routing import DeploymentRoute, RoutingSnapshot, Target
+from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
 from trimtab.gateway.plan import Plan
 from trimtab.ports.logsink import LogSchema
@@ -96,6 +98,7 @@ class Table:
         index: int,
         prepare: Callable[[View], Awaitable[None]],
         swapped: Callable[[View], None],
+        disk: Disk,
         log: Log,
     ) -> None:
         self.view: View | None = None
@@ -103,6 +106,7 @@ class Table:
         self._facts = home / layout.gateway_facts(index)
         self._prepare = prepare
         self._swapped = swapped
+        self._disk = disk
         self._log = log
         self._seen: tuple[int, int, int] | None = None
 
@@ -118,7 +122,7 @@ class Table:
         seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         if seen == self._seen:
             return
-        snapshot = self._read()
+        snapshot = self._decoded(await self._disk.do(self._path.read_bytes))
         self._seen = seen
         if snapshot is not None:
             await self._use(snapshot)
@@ -127,9 +131,9 @@ class Table:
         """Take the acknowledgement back: this process routes no more."""
         self._facts.unlink(missing_ok=True)
 
-    def _read(self) -> RoutingSnapshot | None:
+    def _decoded(self, data: bytes) -> RoutingSnapshot | None:
         try:
-            snapshot = msgspec.json.decode(self._path.read_bytes(), type=RoutingSnapshot)
+            snapshot = msgspec.json.decode(data, type=RoutingSnapshot)
         except ValueError as error:
             self._log.error("routing.unreadable", error=str(error))
             return None
@@ -143,7 +147,7 @@ class Table:
         await self._prepare(view)
         self.view = view
         self._swapped(view)
-        self._acknowledge(snapshot)
+        await self._disk.do(partial(self._acknowledge, snapshot))
         self._log.info("routing.swapped", version=snapshot.version, epoch=snapshot.epoch)
 
     def _acknowledge(self, snapshot: RoutingSnapshot) -> None:

@@ -109,7 +109,11 @@ class LabelBlock:
 
 
 class LogSink(Protocol):
-    """The log of one writer. All calls but `sync` return quickly; `sync` blocks."""
+    """The log of one writer.
+
+    `spool`, `spool_labels` and `turn` return quickly. The others may wait for a disk; `prepare`,
+    `seal` and `close` are called one after the other, and may be on another thread than the rest.
+    """
 
     def spool(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> None:
         """Append attempts, those of a schema together; raises `OSError` with the spool as it
@@ -124,10 +128,19 @@ class LogSink(Protocol):
         """Make everything spooled so far durable. Raises `OSError`."""
         ...
 
+    def prepare(self) -> bool:
+        """Make ready what is appended to next, where there is something to hand over; whether to
+        `turn`. Raises `OSError`."""
+        ...
+
+    def turn(self) -> None:
+        """Append from now on to what was prepared."""
+        ...
+
     def seal(self) -> None:
-        """Hand over what is spooled to whoever makes segments of it. Raises `OSError`."""
+        """Hand over what `turn` left to whoever makes segments of it. Raises `OSError`."""
         ...
 
     def close(self) -> None:
-        """Seal what is left; an empty spool is removed."""
+        """Hand over what is left; an empty spool is removed. Raises `OSError`."""
         ...

@@ -73,17 +73,25 @@ def spools(home: Path) -> list[str]:
     return sorted(path.name for path in (home / "spool").glob("[!.]*"))
 
 
+def handed_over(log: SpoolLog) -> None:
+    """What a gateway does from time to time."""
+    if log.prepare():
+        log.turn()
+        log.seal()
+
+
 def killed(log: SpoolLog) -> None:
     """What a kill does to a writer: its descriptors, and so its lock, are gone."""
-    os.close(log._descriptor)
+    assert log._file is not None
+    os.close(log._file.descriptor)
 
 
 def test_a_sealed_spool_becomes_a_segment_with_the_declared_columns(tmp_path: Path) -> None:
     log = SpoolLog(tmp_path, "g0-1")
     log.spool([(schema(), [entry("a"), entry("b")])])
     assert spools(tmp_path) == ["g0-1.0.live"]
-    log.seal()
-    assert spools(tmp_path) == ["g0-1.0.log"]
+    handed_over(log)
+    assert spools(tmp_path) == ["g0-1.0.log", "g0-1.1.live"]
     assert publish(tmp_path) == 1
     (table,) = segments(tmp_path).values()
     few = ("release", "mode", "lane", "rollout", "outcome", "worker")
@@ -97,6 +105,7 @@ def test_a_sealed_spool_becomes_a_segment_with_the_declared_columns(tmp_path: Pa
     assert table.schema.field("out.v").type == pa.list_(pa.float64())
     assert table.column("unit").to_pylist() == [2**63 + 1] * 2
     assert table.column("release").to_pylist() == ["r1"] * 2
+    log.close()
     assert spools(tmp_path) == []
 
 
@@ -201,7 +210,7 @@ def test_sequences_follow_the_number_of_the_spool(tmp_path: Path) -> None:
             log.spool([(schema(), [entry(str(number))])])
         if number:
             log.sync(log.spool_labels(labels("1")))
-        log.seal()
+        handed_over(log)
         publish(tmp_path)
     assert list(segments(tmp_path)) == ["g0-1-0.arrow", "g0-1-2000.arrow"]
     assert list(segments(tmp_path, "labels")) == ["g0-1-1000.arrow", "g0-1-2000.arrow"]
@@ -211,13 +220,75 @@ def test_a_spool_grows_while_nobody_takes_the_one_before(tmp_path: Path) -> None
     log = SpoolLog(tmp_path, "g0-1")
     for name in ("a", "b", "c"):
         log.spool([(schema(), [entry(name)])])
-        log.seal()
+        handed_over(log)
     assert spools(tmp_path) == ["g0-1.0.log", "g0-1.1.live"]
     assert publish(tmp_path) == 1
-    log.seal()
+    handed_over(log)
     assert publish(tmp_path) == 1
     assert ids(tmp_path) == ["a", "b", "c"]
     assert list(segments(tmp_path)) == ["g0-1-0.arrow", "g0-1-1000.arrow"]
+
+
+def test_what_is_spooled_while_a_spool_is_handed_over_is_in_the_next(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(schema(), [entry("a")])])
+    assert log.prepare()
+    log.spool([(schema(), [entry("b")])])
+    log.turn()
+    log.spool([(schema(), [entry("c")])])
+    assert spools(tmp_path) == ["g0-1.0.live", "g0-1.1.live"]
+    assert not log.prepare(), "the one before is not even sealed"
+    log.seal()
+    publish(tmp_path)
+    assert ids(tmp_path) == ["a", "b"]
+    log.close()
+    publish(tmp_path)
+    assert ids(tmp_path) == ["a", "b", "c"]
+
+
+def test_a_spool_that_cannot_be_renamed_is_handed_over_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(schema(), [entry("a")])])
+    assert log.prepare()
+    log.turn()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", _killed_here)
+        with pytest.raises(OSError, match="killed"):
+            log.seal()
+    log.spool([(schema(), [entry("b")])])
+    log.close()
+    publish(tmp_path)
+    assert ids(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_writer_that_is_killed_while_it_hands_over_loses_nothing(
+    tmp_path: Path, turned: bool
+) -> None:
+    dead = SpoolLog(tmp_path, "g0-1")
+    dead.spool([(schema(), [entry("a")])])
+    assert dead.prepare()
+    waiting = dead._next if not turned else dead._file
+    if turned:
+        dead.turn()
+    dead.spool([(schema(), [entry("b")])])
+    assert waiting is not None
+    os.close(waiting.descriptor)
+    killed(dead)
+    publish(tmp_path)
+    assert ids(tmp_path) == ["a", "b"]
+    assert spools(tmp_path) == []
+
+
+def test_an_idle_writer_hands_nothing_over(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    for _ in range(3):
+        handed_over(log)
+    assert spools(tmp_path) == ["g0-1.0.live"]
+    log.close()
+    assert spools(tmp_path) == []
 
 
 def test_what_a_killed_writer_left_is_published(tmp_path: Path) -> None:
@@ -270,7 +341,7 @@ def test_a_spool_that_a_living_writer_holds_is_left_alone(tmp_path: Path) -> Non
 def test_labels_can_be_made_durable_after_their_spool_was_sealed(tmp_path: Path) -> None:
     log = SpoolLog(tmp_path, "g0-1")
     descriptor = log.spool_labels(labels("yes"))
-    log.seal()
+    handed_over(log)
     publish(tmp_path)
     log.sync(descriptor)
     assert list(segments(tmp_path, "labels")) == ["g0-1-0.arrow"]
@@ -285,7 +356,7 @@ def test_a_spool_of_which_nothing_can_be_made_is_set_aside(tmp_path: Path) -> No
     assert spools(tmp_path) == ["g0-1.0.unreadable", "stray.log"]
 
 
-def _killed_here(path: Path, missing_ok: bool = False) -> None:
+def _killed_here(path: Path, *_: Any, **__: Any) -> None:
     raise OSError("killed")
 
 
@@ -354,7 +425,10 @@ def test_a_spool_from_before_there_were_traces_becomes_a_segment(tmp_path: Path)
     a, b, c, d, e = (entry(name, inputs=numbers(1, 2)) for name in "abcde")
     alone = msgspec.msgpack.decode(msgspec.msgpack.encode(a))[:-1]
     answered = msgspec.msgpack.decode(msgspec.msgpack.encode(together(b)))[:-1]
-    log._write([SchemaRecord(0, declared), RowsRecord(0, [alone]), AnsweredRecord(0, answered)])
+    old = log._encoded(
+        [SchemaRecord(0, declared), RowsRecord(0, [alone]), AnsweredRecord(0, answered)]
+    )
+    log._open_file().append(old)
     c, e = msgspec.structs.replace(c, trace_id="t"), msgspec.structs.replace(e, trace_id="u")
     log.spool([(declared, [together(c, d), e])])
     log.close()

@@ -29,6 +29,7 @@ from tests.unit.gateway.support import (
 )
 
 from trimtab.gateway import pool
+from trimtab.gateway.disk import Disk
 from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
@@ -46,7 +47,8 @@ def test_an_answer_that_cannot_be_sent_costs_no_other_its_answer() -> None:
     async def scenario() -> None:
         told: list[int] = []
         stream = io.StringIO()
-        recorder = Recorder(None, Meter(), Log(stream))  # type: ignore[arg-type]
+        log = Log(stream)
+        recorder = Recorder(None, Disk(log), Meter(), log)  # type: ignore[arg-type]
         for answer in (lambda: told.append(1), broken, lambda: told.append(2)):
             recorder.then(answer)
         await asyncio.sleep(0)

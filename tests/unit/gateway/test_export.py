@@ -359,10 +359,12 @@ def test_metrics_are_those_that_prometheus_is_shown(tmp_path: Path) -> None:
 
 
 def test_only_the_first_gateway_sends_the_metrics_of_all() -> None:
+    async def looked() -> None: ...
+
     async def scenario() -> None:
         export = Export(metrics=Destination("http://127.0.0.1:1"))
         for index, count in ((0, 1), (1, 0)):
-            made = Exports(export, Meter(), Log(io.StringIO()), index=index, instance="i")
+            made = Exports(export, Meter(), looked, Log(io.StringIO()), index=index, instance="i")
             assert len(made._senders) == count
 
     run(scenario)

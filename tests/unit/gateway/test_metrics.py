@@ -1,9 +1,12 @@
 """What several gateways counted is shown as one service."""
 
+import asyncio
+import functools
 import io
 import itertools
 import os
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import msgspec
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 from trimtab.domain import telemetry
 from trimtab.domain.counts import Count
 from trimtab.domain.layout import AGENT_COUNT, gateway_count
+from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Histogram, Meter
 from trimtab.gateway.peers import KEPT_SECONDS, Peers
@@ -29,32 +33,49 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("run").mkdir()
 
 
+def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """Gateways count on their event loop."""
+
+    @functools.wraps(test)
+    def ran() -> None:
+        asyncio.run(test())
+
+    return ran
+
+
 def gateway(index: int, workers: int = 2) -> tuple[Meter, Peers]:
     """A gateway's meter; it is connected to some workers and routes by snapshot 10 + index."""
     meter = Meter()
     meter.gauge(telemetry.WORKERS, lambda: [(("m@1",), workers)])
     meter.gauge(telemetry.QUEUE_DEPTH, lambda: [(("m@1", "realtime"), 3)])
     meter.gauge(telemetry.ROUTING_VERSION, lambda: [((), 10 + index)])
-    return meter, Peers(index, meter, Log(io.StringIO()))
+    return meter, peers(index, meter)
 
 
-def shown(meter: Meter) -> dict[str, float]:
+def peers(index: int, meter: Meter, names: Callable[[], dict[str, str]] = dict) -> Peers:
+    log = Log(io.StringIO())
+    return Peers(index, meter, Disk(log), log, names)
+
+
+async def shown(meter: Meter, its: Peers) -> dict[str, float]:
     """The lines of the exposition."""
+    await its.look()
     lines = [line for line in meter.exposition().decode().splitlines() if line[0] != "#"]
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 
-def test_any_gateway_shows_what_all_of_them_did() -> None:
+@in_loop
+async def test_any_gateway_shows_what_all_of_them_did() -> None:
     one, one_peers = gateway(0)
     two, two_peers = gateway(1)
     one.count(telemetry.SHED, SHED, 3)
     two.count(telemetry.SHED, SHED, 4)
     one.histogram(telemetry.DURATION, TIMES).observe(0.002)
     two.histogram(telemetry.DURATION, TIMES).observe(0.2)
-    one_peers.leave()
-    two_peers.leave()
-    for meter in (one, two):
-        lines = shown(meter)
+    await one_peers.leave()
+    await two_peers.leave()
+    for meter, its in ((one, one_peers), (two, two_peers)):
+        lines = await shown(meter, its)
         shed = 'trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'
         times = '{deployment="d",lane="realtime",layer="total",release="m@1"}'
         assert lines[shed] == 7
@@ -65,45 +86,51 @@ def test_any_gateway_shows_what_all_of_them_did() -> None:
         assert lines["trimtab_routing_version"] == 10
 
 
-def test_no_counter_falls_when_a_gateway_is_started_again() -> None:
+@in_loop
+async def test_no_counter_falls_when_a_gateway_is_started_again() -> None:
     one, one_peers = gateway(0)
     one.count(telemetry.SHED, SHED, 3)
     one.histogram(telemetry.DURATION, TIMES).observe(0.002)
-    one_peers.leave()
-    again, peers = gateway(0)
-    peers.go_on()
+    await one_peers.leave()
+    again, its = gateway(0)
+    await its.go_on()
     again.count(telemetry.SHED, SHED)
     assert again.counted(telemetry.SHED) == {SHED: 4}
     assert sum(again.histogram(telemetry.DURATION, TIMES).buckets[0]) == 1
 
 
-def test_of_a_gateway_that_is_gone_its_counters_stay_and_its_gauges_go() -> None:
-    one, _ = gateway(0)
+@in_loop
+async def test_of_a_gateway_that_is_gone_its_counters_stay_and_its_gauges_go() -> None:
+    one, one_peers = gateway(0)
     two, two_peers = gateway(1)
     two.count(telemetry.SHED, SHED, 4)
-    two_peers.leave()
+    await two_peers.leave()
     long_ago = time.time() - 2 * Count().lasts
     os.utime(gateway_count(1), (long_ago, long_ago))
-    lines = shown(one)
+    lines = await shown(one, one_peers)
     assert lines['trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'] == 4
     assert lines['trimtab_queue_depth{lane="realtime",release="m@1"}'] == 3
     earlier_run = time.time() - 2 * KEPT_SECONDS
     os.utime(gateway_count(1), (earlier_run, earlier_run))
-    assert not any("shed" in line for line in shown(one))
+    assert not any("shed" in line for line in await shown(one, one_peers))
 
 
-def test_a_count_that_cannot_be_read_costs_nothing_else() -> None:
-    one, peers = gateway(0)
+@in_loop
+async def test_a_count_that_cannot_be_read_costs_nothing_else() -> None:
+    one, its = gateway(0)
     Path(gateway_count(0)).write_bytes(b"?")
     Path(gateway_count(1)).write_bytes(b"?")
-    peers.go_on()
+    await its.go_on()
     one.count(telemetry.SHED, SHED)
-    assert shown(one)['trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'] == 1
+    assert (await shown(one, its))[
+        'trimtab_shed_total{deployment="d",lane="realtime",reason="full"}'
+    ] == 1
 
 
-def test_what_the_agent_measured_is_shown_by_the_names_of_the_releases() -> None:
+@in_loop
+async def test_what_the_agent_measured_is_shown_by_the_names_of_the_releases() -> None:
     meter = Meter()
-    Peers(0, meter, Log(io.StringIO()), lambda: {"sha256:a": "m@1"})
+    its = peers(0, meter, lambda: {"sha256:a": "m@1"})
     count = Count(
         {telemetry.WORKER_CPU.name: [(("sha256:a", "a-0"), 1.5)]},
         {},
@@ -112,12 +139,12 @@ def test_what_the_agent_measured_is_shown_by_the_names_of_the_releases() -> None
     )
     Path(AGENT_COUNT).write_bytes(msgspec.msgpack.encode(count))
     of_worker = '{release="m@1",worker="a-0"}'
-    assert shown(meter)[f"trimtab_worker_cpu_seconds_total{of_worker}"] == 1.5
-    assert shown(meter)[f"trimtab_worker_threads{of_worker}"] == 3
+    assert (await shown(meter, its))[f"trimtab_worker_cpu_seconds_total{of_worker}"] == 1.5
+    assert (await shown(meter, its))[f"trimtab_worker_threads{of_worker}"] == 3
     past = time.time() - 2 * count.lasts
     os.utime(AGENT_COUNT, (past, past))
-    assert shown(meter)[f"trimtab_worker_cpu_seconds_total{of_worker}"] == 1.5
-    assert f"trimtab_worker_threads{of_worker}" not in shown(meter)
+    assert (await shown(meter, its))[f"trimtab_worker_cpu_seconds_total{of_worker}"] == 1.5
+    assert f"trimtab_worker_threads{of_worker}" not in await shown(meter, its)
 
 
 @given(st.lists(st.floats(0, 100), max_size=50), st.integers(0, 50))

@@ -8,6 +8,7 @@ from tests.unit.gateway.scenarios import STABLE, run, score, socket_of, times, w
 from tests.unit.gateway.support import request, snapshot, target, until
 
 from trimtab.domain import layout
+from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
 from trimtab.gateway.wake import Waker
 
@@ -40,19 +41,28 @@ def test_a_deployment_that_is_awake_is_not_woken(tmp_path: Path) -> None:
 
 
 def test_each_deployment_is_asked_for_at_most_five_times_a_second(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    now = [100.0]
-    waker = Waker(tmp_path, lambda: now[0], Log())
-    left = []
-    for second in (0.0, 0.1, 0.19, 0.2, 0.3, 0.41):
-        now[0] = 100.0 + second
-        waker.wake("d")
-        file = tmp_path / layout.wake("d")
-        left.append(file.exists())
-        file.unlink(missing_ok=True)
-    assert left == [True, False, False, True, False, True]
-    waker.wake("e")
-    assert (tmp_path / layout.wake("e")).exists()
+    async def scenario() -> None:
+        (tmp_path / "run").mkdir()
+        now = [100.0]
+        disk = Disk(Log())
+        waker = Waker(tmp_path, lambda: now[0], disk)
+
+        async def woken(deployment: str) -> bool:
+            waker.wake(deployment)
+            file = tmp_path / layout.wake(deployment)
+            left = await disk.do(file.exists)
+            file.unlink(missing_ok=True)
+            return left
+
+        left = []
+        for second in (0.0, 0.1, 0.19, 0.2, 0.3, 0.41):
+            now[0] = 100.0 + second
+            left.append(await woken("d"))
+        assert left == [True, False, False, True, False, True]
+        assert await woken("e")
+        disk.close()
+
+    run(scenario)
 
 
 def test_a_folder_that_cannot_be_written_is_logged_and_the_request_waits_all_the_same(
