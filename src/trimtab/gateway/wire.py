@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from trimtab.gateway.plan import NUMPY_TYPES, ColumnPlan, OutputPlan, Plan
-from trimtab.gateway.values import Inputs, OutputValues
+from trimtab.gateway.values import Inputs, OutputValues, packed
 from trimtab.worker.frames import (
     Bytes,
     Frame,
@@ -91,6 +91,8 @@ def _column_bytes(column: ColumnPlan, parts: list[Any]) -> tuple[str, bytes]:
     wire = column.wire
     if column.family != "float" and None in values:
         wire = "FP64"
+    if wire == "FP64":
+        return wire, packed(values)
     return wire, np.array(values, dtype=NUMPY_TYPES[wire]).tobytes()
 
 
