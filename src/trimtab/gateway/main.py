@@ -239,8 +239,8 @@ class Gateway:
     async def _count(self) -> None:
         """Sorting a second's values at once would hold up whoever is answered meanwhile."""
         for histogram in self._meter.histograms():
-            histogram.sort()
-            await asyncio.sleep(0)
+            if histogram.sort():
+                await asyncio.sleep(0)
         await self._peers.leave()
 
     async def _forever(self, step: Callable[[], Coroutine[None, None, None]], pause: float) -> None:

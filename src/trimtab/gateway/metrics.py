@@ -41,12 +41,14 @@ class Histogram:
         self._unsorted: list[float] = []
         self.observe: Callable[[float], None] = self._unsorted.append
 
-    def sort(self) -> None:
-        """Put what was observed into its buckets."""
-        if self._unsorted:
-            values = np.array(self._unsorted)
-            self._unsorted.clear()
-            self.take(values)
+    def sort(self) -> bool:
+        """Put what was observed into its buckets; whether anything was."""
+        if not self._unsorted:
+            return False
+        values = np.array(self._unsorted)
+        self._unsorted.clear()
+        self.take(values)
+        return True
 
     def take(self, values: NDArray[np.float64]) -> None:
         """Observe many values."""

@@ -57,6 +57,7 @@ class Recorder:
         self._attempts: dict[LogSchema, list[Attempts]] = {}
         self._answers: list[Callable[[], None]] = []
         self._scheduled = False
+        self._waits = True
 
     def add(self, call: Call, ended: Ended) -> None:
         """Log one attempt that was not answered."""
@@ -84,6 +85,7 @@ class Recorder:
 
     async def add_labels(self, block: LabelBlock) -> None:
         """Log labels; returns when they are durable. Raises `OSError`."""
+        self._waits = True
         descriptor = self._sink.spool_labels(block)
         await asyncio.to_thread(self._sink.sync, descriptor)
         self._meter.count(telemetry.LABELS, (block.deployment,), len(block))
@@ -91,11 +93,15 @@ class Recorder:
     async def flush(self) -> None:
         """Hand over what is spooled; meanwhile the next spool is appended to."""
         self.commit()
+        if not self._waits:
+            return
         try:
             if await self._disk.do(self._sink.prepare):
+                self._waits = False
                 self._sink.turn()
                 await self._disk.do(self._sink.seal)
         except OSError as error:
+            self._waits = True
             self._log.error("log.seal_failed", error=str(error))
 
     async def close(self) -> None:
@@ -128,6 +134,7 @@ class Recorder:
 
     def _spool(self, attempts: Mapping[LogSchema, Sequence[Attempts]]) -> bool:
         """What a disk refuses or no record holds costs rows, which are counted, and no answer."""
+        self._waits = True
         try:
             self._sink.spool(list(attempts.items()))
         except (OSError, TypeError, ValueError) as error:
