@@ -6,7 +6,8 @@ OTHER is the folder of a checkout of another version, such as `git worktree add`
 CONNECTIONS-ROWS-KIND, as `64-1-json`, or CONNECTIONS-ROWS-KIND-RATE for an open loop of so many
 requests a second. The model is the logistic regression of `serving`. Servers share core 1 and the
 client has core 0, unless `--both` gives all of them both. On a machine whose speed swings, only the
-medians of the ratios within pairs mean something: this checkout over the other one.
+medians of the ratios within pairs mean something: this checkout over the other one. The one that
+was started first is the slower by up to a twentieth, whichever it is, so each is it for one half.
 """
 
 import argparse
@@ -36,22 +37,38 @@ class Version(NamedTuple):
     model: Trained
 
 
-@contextlib.contextmanager
-def started(
-    checkout: Path, folder: Path, engine: str, cores: tuple[int, ...] | None
-) -> Iterator[Version]:
-    """A checkout's own code, built, deployed and up in a folder of its own."""
-    folder.mkdir()
-    os.environ["PYTHONPATH"] = str(checkout / "src")
-    model = train(folder)["logreg"]
-    server = Trimtab("trimtab", engine=engine)
-    server.prepare(model)
-    running = server.start(model, Place(folder, cores))
-    try:
-        first_answer(running, model)
-        yield Version(running, model)
-    finally:
-        running.stop()
+class Built(NamedTuple):
+    """A checkout's own code, with the model built and deployed in a folder of its own."""
+
+    checkout: Path
+    folder: Path
+    server: Trimtab
+    model: Trained
+
+    @classmethod
+    def of(cls, checkout: Path, folder: Path, engine: str) -> "Built":
+        """Builds it."""
+        folder.mkdir()
+        model = train(folder)["logreg"]
+        made = cls(checkout, folder, Trimtab("trimtab", engine=engine), model)
+        made.use()
+        made.server.prepare(model)
+        return made
+
+    def use(self) -> None:
+        """What is started from now on is of this checkout."""
+        os.environ["PYTHONPATH"] = str(self.checkout / "src")
+
+    @contextlib.contextmanager
+    def up(self, cores: tuple[int, ...] | None) -> Iterator[Version]:
+        """The model served."""
+        self.use()
+        running = self.server.start(self.model, Place(self.folder, cores))
+        try:
+            first_answer(running, self.model)
+            yield Version(running, self.model)
+        finally:
+            running.stop()
 
 
 def measured(version: Version, asked: str, seed: int, cores: list[int] | None) -> Result:
@@ -89,6 +106,16 @@ def told(asked: str, pairs: Sequence[tuple[Result, Result]]) -> None:
     print(f"{asked} this / other, {len(pairs)} pairs: {', '.join(ratios)}", flush=True)
 
 
+def halves(
+    this: Built, other: Built, cores: tuple[int, ...] | None
+) -> Iterator[tuple[Version, Version]]:
+    """Both versions up: first this one was started before the other, then the other before this."""
+    with this.up(cores) as ours, other.up(cores) as theirs:
+        yield ours, theirs
+    with other.up(cores) as theirs, this.up(cores) as ours:
+        yield ours, theirs
+
+
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description="Two versions of trimtab under loads in turn.")
@@ -99,19 +126,18 @@ def main() -> None:
     parser.add_argument("--both", action="store_true", help="both cores for servers and client")
     given = parser.parse_args()
     servers, client = (None, None) if given.both else ((1,), [0])
+    found: dict[str, list[tuple[Result, Result]]] = {asked: [] for asked in given.load}
     with tempfile.TemporaryDirectory(prefix="trimtab-alternate-") as scratch:
-        this, other = Path(scratch) / "this", Path(scratch) / "other"
-        with (
-            started(HERE, this, given.engine, servers) as ours,
-            started(given.other.resolve(), other, given.engine, servers) as theirs,
-        ):
-            for asked in given.load:
-                pairs = []
-                for number in range(given.pairs):
+        this = Built.of(HERE, Path(scratch) / "this", given.engine)
+        other = Built.of(given.other.resolve(), Path(scratch) / "other", given.engine)
+        for ours, theirs in halves(this, other, servers):
+            for asked, pairs in found.items():
+                for number in range((given.pairs + 1) // 2):
                     order = (ours, theirs) if number % 2 else (theirs, ours)
                     first, second = (measured(each, asked, number, client) for each in order)
                     pairs.append((first, second) if number % 2 else (second, first))
-                told(asked, pairs)
+    for asked, pairs in found.items():
+        told(asked, pairs)
 
 
 if __name__ == "__main__":
