@@ -11,6 +11,7 @@ from trimtab.demo.world import Request, World
 from trimtab.domain.records import Floats
 
 OK = 200
+_HOUR = 3_600.0
 
 
 class _Output(msgspec.Struct):
@@ -53,14 +54,16 @@ class Totals:
 class Ledger:
     """What the client knows for itself, by request number and by flight of `world`.
 
-    `status` is 0 for a request without an answer and -1 for one not sent yet; `release` is an
-    index into `releases`, -1 for none; `score` is NaN where no score came.
+    `status` is 0 for a request without an answer and -1 for one not sent yet; `seconds` is how long
+    the answer took, of a request about the event time `at`; `release` is an index into `releases`,
+    -1 for none; `score` is NaN where no score came.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.status = np.full(world.requests, -1, dtype=np.int16)
         self.release = np.full(len(world.time), -1, dtype=np.int16)
+        self.at = np.full(world.requests, np.nan)
         self.seconds = np.full(world.requests, np.nan, dtype=np.float32)
         self.score = np.full(len(world.time), np.nan)
         self.releases: dict[str, int] = {}
@@ -79,6 +82,7 @@ class Ledger:
         self._rows += request.rows
         self._retried += reply.attempts > 1
         self.status[request.number] = reply.status
+        self.at[request.number] = request.time
         self.seconds[request.number] = seconds
         if reply.status != OK or not self._keep(request, reply):
             self._failed += 1
@@ -128,6 +132,18 @@ class Ledger:
         """Seconds from sending to the answer, retries included; None before the first answer."""
         known = self.seconds[~np.isnan(self.seconds)]
         return float(np.quantile(known, quantile)) if len(known) else None
+
+    def slow(self, start: float, end: float, limit: float) -> float:
+        """Share of answers that took longer than `limit` seconds, in that hour of event time in
+        [`start`, `end`) in which it was largest."""
+        chosen = (self.at >= start) & (self.at < end)
+        hours = (self.at[chosen] // _HOUR).astype(np.int64)
+        if not len(hours):
+            return 0.0
+        hours -= hours.min()
+        slow = np.bincount(hours, weights=self.seconds[chosen] > limit)
+        every = np.bincount(hours)
+        return float((slow[every > 0] / every[every > 0]).max())
 
     def loss(
         self, start: float, end: float, release: str | None = None

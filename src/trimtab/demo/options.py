@@ -12,6 +12,9 @@ LAST_DAY = date(2013, 12, 29)
 """The record of the weather ends in the evening of 30 December and the whole of 31 December is
 missing at its source. The replay stops before, because that break is in the data and not ours."""
 
+PROMISED_SECONDS, PROMISED_SHARE = 0.25, 0.99
+"""What `slo.latency_p99` of the example promises: this share of the answers takes no longer."""
+
 ACTS = frozenset(range(1, 9))
 
 

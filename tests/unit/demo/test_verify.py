@@ -1,6 +1,8 @@
 """An alarm is true when the client's own books say so."""
 
+import tomllib
 from datetime import datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from tests.unit.demo.test_outcomes import incident
 from trimtab.demo.connection import Reply
 from trimtab.demo.faults import Feed
 from trimtab.demo.ledger import Ledger
+from trimtab.demo.options import DEPLOYMENT, PROMISED_SECONDS, PROMISED_SHARE
 from trimtab.demo.verify import Truth
 from trimtab.demo.world import World
 from trimtab.domain.verdicts import Cause
@@ -26,7 +29,8 @@ def since(hours: float) -> datetime:
 
 @pytest.fixture(scope="module")
 def truth() -> Truth:
-    """Two releases answer in turn, the second one worse; on day ten one airport has no weather."""
+    """Two releases answer in turn, the second one worse; on day ten one airport has no weather, and
+    in one hour of the last days the machine is slow."""
     rows = [
         flight(h, late=int(h % 4 == 0), temp=None if 240 <= h < 264 else 50.0) for h in range(HOURS)
     ]
@@ -35,7 +39,8 @@ def truth() -> Truth:
     for request in world.bodies():
         release, score = (("m@1", b"0.2"), ("m@3", b"0.9"))[request.number % 2]
         body = b'{"outputs":[{"name":"score","data":[%b]}]}' % score
-        ledger.answered(request, Reply(200, release, body), 0.01)
+        slow = since(700).timestamp() <= request.time < since(701).timestamp()
+        ledger.answered(request, Reply(200, release, body), 0.3 if slow else 0.01)
     return Truth(world, ledger, "m@2", Feed("metric_units", Span(since(500), since(520))))
 
 
@@ -72,7 +77,10 @@ def alarm(cause: Cause, start: float, end: float, **facts: Any) -> IncidentView:
         (alarm(Cause.BAD_RELEASE, 0, 10, release="m@2"), None),
         (alarm(Cause.BAD_RELEASE, 0, 600, release="m@3"), None),
         (alarm(Cause.BAD_RELEASE, 0, 600, release="m@1"), "m@1 answered no worse"),
-        (alarm(Cause.INFRASTRUCTURE, 0, 10), "nothing of the kind infrastructure"),
+        (alarm(Cause.INFRASTRUCTURE, 0, 10), "0.0% at the most were slow"),
+        (alarm(Cause.INFRASTRUCTURE, 690, 705), None),
+        (alarm(Cause.INFRASTRUCTURE, 900, 910), "0.0% at the most were slow"),
+        (alarm(Cause.LABEL_FAULT, 0, 10), "nothing of the kind label_fault"),
         (alarm(Cause.UNKNOWN, 0, 10, causes=()), "nothing of the kind unknown"),
     ],
 )
@@ -92,3 +100,10 @@ def test_only_pages_count_as_alarms(truth: Truth) -> None:
         alarm(Cause.UPSTREAM_BREAK, 100, 120),
     )
     assert len(truth.false_alarms(found)) == 1
+
+
+def test_what_the_books_hold_the_answers_to_is_what_the_example_promises() -> None:
+    text = files("trimtab.examples.flights").joinpath("project/trimtab.toml").read_text("utf-8")
+    promised = tomllib.loads(text)["deployment"][DEPLOYMENT]["slo"]
+    assert promised["latency_p99"] == f"{PROMISED_SECONDS * 1000:g}ms"
+    assert PROMISED_SHARE == 0.99
