@@ -38,6 +38,9 @@ from trimtab.gateway.table import POLL_SECONDS, Table, View
 from trimtab.gateway.wake import Waker
 from trimtab.ports.logsink import LogSink
 
+WAITING_CONNECTIONS = 4096
+"""Connections that may wait to be accepted, where the kernel's `somaxconn` is no less. One that
+finds no room is not refused: the client's kernel asks again after a second."""
 TICK_SECONDS = 0.5
 COUNT_SECONDS = 1.0
 COLLECT_EVERY = (20_000, 20, 50)
@@ -186,7 +189,9 @@ class Gateway:
         """Accept on an inherited socket."""
         loop = asyncio.get_running_loop()
         listener = socket.socket(fileno=number)
-        self._servers.append(await loop.create_server(protocol, sock=listener, backlog=1024))
+        self._servers.append(
+            await loop.create_server(protocol, sock=listener, backlog=WAITING_CONNECTIONS)
+        )
 
     async def _drained(self) -> None:
         await self._front.finish()
