@@ -119,9 +119,7 @@ class Front:
             except Fault as fault:
                 _refuse(exchange, fault)
             except Exception as error:  # a bug must cost one request, not the connection
-                request_id = self._intake.make_id()
-                self._log.error("request.failed", request_id=request_id, error=repr(error))
-                exchange.refuse(internal(request_id))
+                self._failed(exchange, error)
 
     async def finish(self) -> None:
         """Wait for answers that are being made by tasks."""
@@ -194,7 +192,7 @@ class Front:
                 self._intake.refuse(call, internal(call.request_id))
 
         if caller.large:
-            self._start(submit_when_prepared())
+            self._start(exchange, submit_when_prepared())
             return
         try:
             submit()
@@ -219,13 +217,25 @@ class Front:
             else:
                 exchange.respond(200, encode_json(told))
 
-        self._start(accept())
+        self._start(exchange, accept())
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        """Let work go on beside the requests."""
-        task = self._loop.create_task(work)
+    def _start(self, exchange: Exchange, work: Coroutine[None, None, None]) -> None:
+        """Let the work for an answer go on beside the requests."""
+
+        async def answer() -> None:
+            try:
+                await work
+            except Exception as error:  # a bug must not leave a client without an answer
+                self._failed(exchange, error)
+
+        task = self._loop.create_task(answer())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _failed(self, exchange: Exchange, error: Exception) -> None:
+        request_id = self._intake.make_id()
+        self._log.error("request.failed", request_id=request_id, error=repr(error))
+        exchange.refuse(internal(request_id))
 
     def _server(self, exchange: Exchange) -> None:
         facts = {"name": "trimtab", "version": __version__, "extensions": EXTENSIONS}
@@ -298,9 +308,13 @@ class Front:
     def _metrics(self, exchange: Exchange) -> None:
         async def tell() -> None:
             await self._look()
-            exchange.respond(200, self._meter.exposition(), _METRICS_TYPE)
+            text = []
+            for piece in self._meter.exposition():
+                text.append(piece)
+                await asyncio.sleep(0)
+            exchange.respond(200, b"".join(text), _METRICS_TYPE)
 
-        self._start(tell())
+        self._start(exchange, tell())
 
 
 def register_gauges(meter: Meter, table: Table, pools: Pools) -> None:

@@ -13,13 +13,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from trimtab.domain import telemetry
 from trimtab.domain.counts import Count
 from trimtab.domain.layout import AGENT_COUNT, gateway_count
+from trimtab.domain.telemetry import METRICS
 from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
-from trimtab.gateway.metrics import Histogram, Meter
+from trimtab.gateway.metrics import SAMPLES, Histogram, Meter
 from trimtab.gateway.peers import KEPT_SECONDS, Peers
 
 SHED = ("d", "realtime", "full")
@@ -60,7 +62,7 @@ def peers(index: int, meter: Meter, names: Callable[[], dict[str, str]] = dict) 
 async def shown(meter: Meter, its: Peers) -> dict[str, float]:
     """The lines of the exposition."""
     await its.look()
-    lines = [line for line in meter.exposition().decode().splitlines() if line[0] != "#"]
+    lines = [line for line in b"".join(meter.exposition()).decode().splitlines() if line[0] != "#"]
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 
@@ -164,3 +166,20 @@ def test_a_histogram_counts_every_value_below_its_bound(values: list[float], cut
     first.add(second.buckets)
     assert first.buckets[0] == counts
     assert first.buckets[1] == pytest.approx(total)
+
+
+def test_the_text_comes_in_pieces_and_names_each_family_once() -> None:
+    meter = Meter()
+    for number in range(3 * SAMPLES):
+        meter.count(telemetry.SHED, (f"d{number}", "realtime", "full"))
+    meter.histogram(telemetry.DURATION, TIMES).observe(0.002)
+    pieces = list(meter.exposition())
+    assert max(piece.count(b"\n") for piece in pieces) <= SAMPLES + 2
+    families = {family.name: family for family in text_string_to_metric_families(_text(pieces))}
+    assert len(families["trimtab_shed"].samples) == 3 * SAMPLES
+    assert families["trimtab_request_duration_seconds"].type == "histogram"
+    assert _text(pieces).count("# TYPE") == len(METRICS)
+
+
+def _text(pieces: list[bytes]) -> str:
+    return b"".join(pieces).decode()

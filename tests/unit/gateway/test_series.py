@@ -3,14 +3,17 @@
 import asyncio
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.gateway.harness import Harness, running
 from tests.unit.gateway.scenarios import STABLE, run, times, waiting, worker
 from tests.unit.gateway.support import request
 
 from trimtab.domain.otel import Destination, Export
+from trimtab.gateway.metrics import Meter
 from trimtab.gateway.schedule import Limits
 
 Samples = dict[str, dict[tuple[str, ...], float]]
@@ -99,5 +102,22 @@ def test_what_is_shed_and_why_each_batch_left_are_told_apart(tmp_path: Path) -> 
             ("realtime", "full", "m@1"): 1.0,
             ("realtime", "freed", "m@1"): 1.0,
         }
+
+    run(scenario)
+
+
+def test_metrics_that_cannot_be_told_are_an_error_and_no_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Meter) -> Iterator[bytes]:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Meter, "exposition", broken)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as it:
+            answer = await it.client.get("/metrics")
+            assert answer.status_code == 500
+            assert "a bug" in (tmp_path / "gateway.log").read_text()
 
     run(scenario)
