@@ -19,6 +19,13 @@ TELLS = """
 from trimtab.cli.verbs.up import Screen, UpView, tell
 tell(Screen(), UpView("http://a", "http://b", 1, "p/.trimtab"))
 """
+VERBS = """
+from importlib import import_module
+from pkgutil import iter_modules
+from trimtab.cli import verbs
+for verb in iter_modules(verbs.__path__):
+    import_module(f"trimtab.cli.verbs.{verb.name}")
+"""
 
 
 def loaded(code: str) -> set[str]:
@@ -59,6 +66,7 @@ def loaded(code: str) -> set[str]:
         ),
         ("bare import", "import trimtab", DATA | PAGES | BUILDS | NUMBERS | TRAFFIC),
         ("command line", "import trimtab.cli", DATA | PAGES | BUILDS | NUMBERS | {"asyncio"}),
+        ("any verb that asks a running system", VERBS, DATA | BUILDS | NUMBERS),
     ],
 )
 def test_a_process_does_not_load_what_another_one_needs(

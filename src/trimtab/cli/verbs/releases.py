@@ -9,9 +9,6 @@ import click
 from trimtab import errors
 from trimtab.cli.api import connect
 from trimtab.cli.screen import Screen, verb
-from trimtab.domain.state import SystemState
-from trimtab.views.releases import build_releases
-from trimtab.views.seen import Seen
 from trimtab.views.shapes import ReleasesView
 
 
@@ -28,6 +25,9 @@ def command(screen: Screen, model: str | None) -> None:
 def _offline(model: str | None) -> ReleasesView:
     from trimtab.app.projects import open_project
     from trimtab.app.releases import releases_offline
+    from trimtab.domain.state import SystemState
+    from trimtab.views.releases import build_releases
+    from trimtab.views.seen import Seen
 
     project = open_project(Path.cwd(), os.environ)
     known = {release.digest: release for release in releases_offline(project, model)}

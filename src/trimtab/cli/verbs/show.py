@@ -10,9 +10,6 @@ from trimtab import errors
 from trimtab.cli.api import connect
 from trimtab.cli.names import releases
 from trimtab.cli.screen import Screen, verb
-from trimtab.domain.state import SystemState
-from trimtab.views.releases import build_show
-from trimtab.views.seen import Seen
 from trimtab.views.shapes import ShowView
 
 
@@ -29,6 +26,9 @@ def command(screen: Screen, release: str) -> None:
 def _offline(release: str) -> ShowView:
     from trimtab.app.projects import open_project
     from trimtab.app.releases import find_release, profile_of
+    from trimtab.domain.state import SystemState
+    from trimtab.views.releases import build_show
+    from trimtab.views.seen import Seen
 
     project = open_project(Path.cwd(), os.environ)
     found = find_release(project, release)
