@@ -15,7 +15,9 @@ import fcntl
 import os
 import re
 import struct
+import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -110,7 +112,7 @@ class SpoolLog:
         self._file: _File | None = None
         self._next: _File | None = None
         self._left: list[_File] = []
-        self._handed_over: Path | None = None
+        self._handed_over: deque[tuple[Path, float]] = deque()
         self._encode_into = msgspec.msgpack.Encoder().encode_into
 
     def spool(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> None:
@@ -160,8 +162,16 @@ class SpoolLog:
         while self._left:
             file = self._left[0]
             file.end()
-            self._handed_over = file.sealed
+            if file.size:
+                self._handed_over.append((file.sealed, time.monotonic()))
             del self._left[0]
+
+    def behind(self) -> float:
+        """Seconds since the oldest spool that nobody has taken yet was sealed; 0 without any."""
+        waiting = self._handed_over
+        while waiting and not waiting[0][0].exists():
+            waiting.popleft()
+        return time.monotonic() - waiting[0][1] if waiting else 0.0
 
     def close(self) -> None:
         """Seal what is left; an empty spool is removed."""
@@ -172,8 +182,7 @@ class SpoolLog:
     def _due(self, file: _File) -> bool:
         if not file.size:
             return False
-        before = self._handed_over
-        waits = bool(self._left) or (before is not None and before.exists())
+        waits = self._left or (self._handed_over and self._handed_over[-1][0].exists())
         return file.size >= MOST_UNSEALED or not waits
 
     def _encoded(self, records: Iterable[Record]) -> bytearray:

@@ -121,6 +121,13 @@ LOG_DROPPED = Metric(
     "Rows the request log lost because it could not be written",
     ("deployment",),
 )
+LOG_BEHIND = Metric(
+    "trimtab_log_behind_seconds",
+    "gauge",
+    "Age of the oldest rows that the controller has not taken from a gateway; from 5 s on "
+    "the batch lane is read at a lower rate",
+    across="max",
+)
 LOG_UNREADABLE = Metric(
     "trimtab_log_unreadable_spools",
     "gauge",
@@ -269,6 +276,7 @@ METRICS: tuple[Metric, ...] = (
     SHADOW_DROPPED,
     LOG_ROWS,
     LOG_DROPPED,
+    LOG_BEHIND,
     LOG_UNREADABLE,
     LABELS,
     RELEASE_INFO,

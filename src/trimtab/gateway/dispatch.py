@@ -60,6 +60,7 @@ class Dispatcher:
         self._ready: list[Call] = []
         self._pacer = Pacer(lambda: RATE_BEHIND if backlog.behind else RATE)
         self._unread: deque[Call] = deque()
+        self._reads = False
         self._readers: set[asyncio.Task[None]] = set()
         self._turns = {"realtime": asyncio.Lock(), "batch": asyncio.Lock()}
 
@@ -206,13 +207,25 @@ class Dispatcher:
             self._refused(call, Refusal(Shed.FULL))
             return
         self._unread.append(call)
-        if len(self._unread) == 1:
+        if not self._reads:
+            self._read_soon()
+
+    def _read_soon(self) -> None:
+        """Read the next call of the batch lane; not at once while the log is read too late."""
+        self._reads = True
+        wait = self._recorder.arrears.wait(time.monotonic())
+        if wait > 0.0:
+            self._loop.call_later(wait, self._read_next)
+        else:
             self._loop.call_soon(self._read_next)
 
     def _read_next(self) -> None:
-        call = self._unread.popleft()
+        self._read_of_batch(self._unread.popleft())
+        self._reads = False
         if self._unread:
-            self._loop.call_soon(self._read_next)
+            self._read_soon()
+
+    def _read_of_batch(self, call: Call) -> None:
         try:
             if call.client.gone:
                 self.abandoned(call)
@@ -275,6 +288,8 @@ class Dispatcher:
 
     def _attempt(self, call: Call) -> None:
         """Queue a call at the end of the pass, with the others that are ready by then."""
+        if call.lane == "batch":
+            self._recorder.arrears.took(call.rows, time.monotonic())
         if not self._ready:
             self._backlog.after(self._queue_ready)
         self._ready.append(call)

@@ -126,6 +126,7 @@ class Gateway:
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         register_gauges(meter, self.table, self.pools)
+        meter.gauge(telemetry.LOG_BEHIND, lambda: [((), self.recorder.arrears.age)])
         meter.gauge(
             telemetry.RESTING, lambda: [((pool.plan.name,), pool.resting) for pool in self.pools]
         )

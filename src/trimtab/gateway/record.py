@@ -1,6 +1,7 @@
 """The request log of one gateway: attempts are spooled before their answers leave."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from operator import sub
@@ -10,6 +11,7 @@ import msgspec
 
 from trimtab.domain import telemetry
 from trimtab.domain.records import Outcome
+from trimtab.gateway.arrears import Arrears
 from trimtab.gateway.batch import Timing, Together
 from trimtab.gateway.call import Call
 from trimtab.gateway.disk import Disk
@@ -46,6 +48,7 @@ class Recorder:
     """Collects attempts with `add`, and runs `then` callbacks once they are in the spool.
 
     What one turn of the event loop adds is spooled with one write, at its end or with `commit`.
+    `arrears` is how late the log is read.
     """
 
     def __init__(self, sink: LogSink, disk: Disk, meter: Meter, log: Log) -> None:
@@ -58,6 +61,7 @@ class Recorder:
         self._answers: list[Callable[[], None]] = []
         self._scheduled = False
         self._waits = True
+        self.arrears = Arrears(time.monotonic())
 
     def add(self, call: Call, ended: Ended) -> None:
         """Log one attempt that was not answered."""
@@ -93,10 +97,11 @@ class Recorder:
     async def flush(self) -> None:
         """Hand over what is spooled; meanwhile the next spool is appended to."""
         self.commit()
-        if not self._waits:
+        if not self._waits and not self.arrears.age:
             return
+        self.arrears.look(await self._disk.do(self._sink.behind), time.monotonic())
         try:
-            if await self._disk.do(self._sink.prepare):
+            if self._waits and await self._disk.do(self._sink.prepare):
                 self._waits = False
                 self._sink.turn()
                 await self._disk.do(self._sink.seal)

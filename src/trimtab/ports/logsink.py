@@ -112,7 +112,8 @@ class LogSink(Protocol):
     """The log of one writer.
 
     `spool`, `spool_labels` and `turn` return quickly. The others may wait for a disk; `prepare`,
-    `seal` and `close` are called one after the other, and may be on another thread than the rest.
+    `seal`, `behind` and `close` are called one after the other, and may be on another thread than
+    the rest.
     """
 
     def spool(self, attempts: Sequence[tuple[LogSchema, Sequence[Attempts]]]) -> None:
@@ -139,6 +140,10 @@ class LogSink(Protocol):
 
     def seal(self) -> None:
         """Hand over what `turn` left to whoever makes segments of it. Raises `OSError`."""
+        ...
+
+    def behind(self) -> float:
+        """Seconds since the oldest of what was handed over and is not taken yet was; else 0."""
         ...
 
     def close(self) -> None:

@@ -282,6 +282,21 @@ def test_a_writer_that_is_killed_while_it_hands_over_loses_nothing(
     assert spools(tmp_path) == []
 
 
+def test_a_writer_knows_how_long_its_oldest_spool_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    log = SpoolLog(tmp_path, "g0-1")
+    assert log.behind() == 0.0
+    log.spool([(schema(), [entry("a")])])
+    handed_over(log)
+    now[0] += 7.0
+    assert log.behind() == 7.0
+    publish(tmp_path)
+    assert log.behind() == 0.0
+
+
 def test_an_idle_writer_hands_nothing_over(tmp_path: Path) -> None:
     log = SpoolLog(tmp_path, "g0-1")
     for _ in range(3):
