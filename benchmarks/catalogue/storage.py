@@ -1,7 +1,7 @@
 """Ports of the control loop in memory, for as long as a run lasts."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class MemoryLog:
     def publish(self) -> int:
         """See `ports.RequestLog`: everything is finished when it is written."""
         return 0
+
+    def mark(self, deployments: Collection[str]) -> int:
+        """See `ports.RequestLog`."""
+        return len(self.pieces)
 
     def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
         """See `ports.RequestLog`."""

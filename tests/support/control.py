@@ -176,6 +176,7 @@ class ScriptedEvidence:
     demands: dict[str, Demand] = field(default_factory=dict)
     works: dict[Digest, Work] = field(default_factory=dict)
     broken: bool = False
+    fresh: bool = True
     saved: bytes = b"dump"
     restored: list[bytes] = field(default_factory=list)
 
@@ -183,6 +184,11 @@ class ScriptedEvidence:
         """See `Evidence`."""
         if self.broken:
             raise errors.Unavailable(errors.LOG_FAILED, "read", "log", "disk")
+        self.fresh = False
+
+    def stirred(self) -> bool:
+        """See `Evidence`."""
+        return self.fresh
 
     def clock(self, deployment: str) -> float:
         """See `Evidence`."""

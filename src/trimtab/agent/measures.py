@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from trimtab.agent.nvml import Gpu, Gpus, found_gpus
-from trimtab.agent.usage import Resources, boot_time, family, resources
+from trimtab.agent.usage import Privates, Resources, boot_time, family, resources
 from trimtab.domain import layout, telemetry
 from trimtab.domain.counts import Count, Labels, Sample
 from trimtab.domain.processes import WorkerStatus
@@ -56,6 +56,7 @@ class Measures:
         self._since = time.time()
         self._workers = Spent()
         self._processes = Spent()
+        self._privates = Privates()
 
     def leave(self, workers: Iterable[WorkerStatus], processes: Mapping[str, int]) -> None:
         """Measure and write; a disk that refuses costs this measurement. Blocks for milliseconds.
@@ -70,6 +71,7 @@ class Measures:
 
     def count(self, workers: Iterable[WorkerStatus], processes: Mapping[str, int]) -> Count:
         """What they use now. Releases are called by their digest."""
+        self._privates.begin()
         gauges: dict[str, list[Sample]] = {}
         restarts: list[Sample] = []
         gpus = self._gpus.look() if self._gpus is not None else []
@@ -93,7 +95,7 @@ class Measures:
     def _worker(
         self, labels: Labels, pid: int, gauges: dict[str, list[Sample]], gpus: Iterable[Gpu]
     ) -> None:
-        found = resources(pid, self._booted_at)
+        found = resources(pid, self._booted_at, self._privates)
         if found is None:
             return
         self._workers.take(labels, pid, found.cpu_seconds)
@@ -106,7 +108,7 @@ class Measures:
                 _add(gauges, telemetry.WORKER_GPU_MEMORY, (*labels, gpu.number), used)
 
     def _process(self, labels: Labels, pid: int, gauges: dict[str, list[Sample]]) -> None:
-        found = resources(pid, self._booted_at, alone=True)
+        found = resources(pid, self._booted_at, self._privates, alone=True)
         if found is None:
             return
         self._processes.take(labels, pid, found.cpu_seconds)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from trimtab.agent.control import Control
+from trimtab.agent.control import Changes, Control
 from trimtab.agent.groups import Groups, NotDelegated, delegated
 from trimtab.agent.hands import Hands
 from trimtab.agent.jobs import Jobs
@@ -115,7 +115,9 @@ class _Agent:
         listeners: _Listeners,
     ) -> None:
         self._options = options
-        self._report = report
+        self._tell = report
+        self._changes = Changes()
+        report = self._report
         self._nursery = nursery
         self._listeners = listeners
         patience = options.patience
@@ -129,7 +131,12 @@ class _Agent:
             for index in range(options.gateways)
         ]
         self._controller = Keeper(self._controller_launch, self._start_apart, patience, report)
-        self._control = Control(self._workforce, self._jobs, self._gateway_pids)
+        self._control = Control(self._workforce, self._jobs, self._gateway_pids, self._changes)
+
+    def _report(self, event: AgentEvent) -> None:
+        """Tell the operator, and the controller that there is something to look at."""
+        self._tell(event)
+        self._changes.tell()
 
     def _gateway_pids(self) -> tuple[int, ...]:
         children = (keeper.child for keeper in self._gateways)
@@ -170,6 +177,7 @@ class _Agent:
         self._write_export()
         self._workforce.resume()
         looking = [asyncio.ensure_future(look()) for look in self._looks()]
+        self._watch()
         keepers = [asyncio.ensure_future(k.run()) for k in (*self._gateways, self._controller)]
         stop = asyncio.Event()
         facts = Path(layout.AGENT_FACTS)
@@ -184,6 +192,7 @@ class _Agent:
                 await self._stop()
         finally:
             facts.unlink(missing_ok=True)
+            self._watching.cancel()
             for look in looking:
                 look.cancel()
             for name in (layout.AGENT_COUNT, layout.GATEWAY_EXPORT):
@@ -203,7 +212,7 @@ class _Agent:
 
     def _looks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         replays = [self._check_golden] if self._options.patience.replay > 0.0 else []
-        return [self._watch, self._end_stopped, self._measure, *replays]
+        return [self._end_stopped, self._measure, *replays]
 
     async def _check_golden(self) -> None:
         """Workers replay by themselves; asked more often, they tell sooner."""
@@ -211,10 +220,11 @@ class _Agent:
             await asyncio.sleep(self._options.patience.replay / 4.0)
             await self._workforce.check_golden()
 
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._options.patience.watch)
-            self._workforce.watch()
+    def _watch(self) -> None:
+        """Look at the workers now and again, without a task: that would be twice the turns."""
+        self._workforce.watch()
+        pause = self._options.patience.watch
+        self._watching = asyncio.get_running_loop().call_later(pause, self._watch)
 
     async def _end_stopped(self) -> None:
         """Whoever stopped one of these for good has ended what it does: another shall do it."""

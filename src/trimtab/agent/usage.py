@@ -11,8 +11,11 @@ _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _OWN_CPU, _ALL_CPU = slice(11, 13), slice(11, 15)
 """User and system time of a process, and with that of the children that it has waited for."""
-_THREADS, _BORN, _RESIDENT = 17, 19, 21
+_MINOR_FAULTS, _MAJOR_FAULTS, _THREADS, _BORN, _RESIDENT = 7, 9, 17, 19, 21
 """Fields of `/proc/<pid>/stat` behind the name (proc(5) counts three more)."""
+_AFRESH = 10
+"""Looks of which one is at everything, and measurements in which what is private is asked anew:
+what others do to shared pages, or a child that was started without any work, shows in no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,52 @@ class Resources:
     started_at: float
 
 
+class Steady:
+    """The usage of one process, again and again. As long as it does not work, nor get memory or
+    threads, neither it nor what it has started can have changed: that is not looked at then."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._marks: dict[int, Mark] = {}
+        self._found = Usage(0, 0)
+        self._left = 0
+
+    def look(self) -> Usage:
+        """The usage now; nothing when the process is gone or the system does not say."""
+        self._left -= 1
+        if self._left > 0 and all(_mark(pid) == mark for pid, mark in self._marks.items()):
+            return self._found
+        pids = tuple(family(self.pid))
+        self._marks = {pid: mark for pid in pids if (mark := _mark(pid))}
+        self._found = Usage(sum(map(resident_bytes, pids)), len(pids))
+        self._left = _AFRESH if len(self._marks) == len(pids) else 0
+        return self._found
+
+
+class Privates:
+    """Private memory of processes, of which the kernel takes milliseconds to tell."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, tuple[Mark, int, int | None]] = {}
+        self._now: dict[int, tuple[Mark, int, int | None]] = {}
+
+    def begin(self) -> None:
+        """A new measurement; what was not asked for in the last is forgotten."""
+        self._before, self._now = self._now, {}
+
+    def of(self, pid: int, mark: "Mark") -> int | None:
+        """Bytes; those of the measurement before where the process has had no other page since."""
+        known, left, private = self._before.get(pid, ((), 0, None))
+        if known != mark or left <= 0:
+            left, private = _AFRESH, _private_bytes(Path(f"/proc/{pid}"))
+        self._now[pid] = mark, left - 1, private
+        return private
+
+
+Mark = tuple[int, ...]
+"""Numbers of a process that are others after it has worked or got memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Process:
     cpu_seconds: float
@@ -57,14 +106,16 @@ def usage(pid: int) -> Usage:
     return Usage(sum(map(resident_bytes, found)), len(found))
 
 
-def resources(pid: int, booted_at: float, *, alone: bool = False) -> Resources | None:
+def resources(
+    pid: int, booted_at: float, privates: Privates, *, alone: bool = False
+) -> Resources | None:
     """What a process uses, with its descendants unless `alone`; None when it is gone.
 
-    `booted_at` is when the system started, from `boot_time`.
+    `booted_at` is when the system started, from `boot_time`; `privates` know what was private.
     """
     pids = (pid,) if alone else tuple(family(pid))
     cpu = _OWN_CPU if alone else _ALL_CPU
-    found = [process for each in pids if (process := _process(each, cpu)) is not None]
+    found = [process for each in pids if (process := _process(each, cpu, privates)) is not None]
     if not found:
         return None
     private = [p.private_bytes for p in found if p.private_bytes is not None]
@@ -141,20 +192,36 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _process(pid: int, cpu: slice) -> _Process | None:
-    folder = Path(f"/proc/{pid}")
+def _mark(pid: int) -> Mark | None:
+    """None when the process is gone."""
     try:
-        # The name of a process, in parentheses, may hold anything.
-        fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
-        numbers = [int(field) for field in fields[1:]]
-        open_files = sum(1 for _ in os.scandir(folder / "fd"))
+        at = _numbers(pid)
     except (OSError, ValueError):
         return None
-    at = (0, *numbers)
+    return (*at[_ALL_CPU], at[_THREADS], *_pages(at))
+
+
+def _pages(at: Mark) -> Mark:
+    return at[_MINOR_FAULTS], at[_MAJOR_FAULTS], at[_BORN], at[_RESIDENT]
+
+
+def _numbers(pid: int) -> Mark:
+    """The fields of `/proc/<pid>/stat` behind the name, in parentheses, which may hold anything;
+    the first, a letter, as 0. Raises `OSError` and `ValueError`."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return (0, *map(int, fields[1:]))
+
+
+def _process(pid: int, cpu: slice, privates: Privates) -> _Process | None:
+    try:
+        at = _numbers(pid)
+        open_files = sum(1 for _ in os.scandir(f"/proc/{pid}/fd"))
+    except (OSError, ValueError):
+        return None
     return _Process(
         cpu_seconds=sum(at[cpu]) / _TICK,
         resident_bytes=at[_RESIDENT] * _PAGE,
-        private_bytes=_private_bytes(folder),
+        private_bytes=privates.of(pid, _pages(at)),
         threads=at[_THREADS],
         open_files=open_files,
         born_seconds=at[_BORN] / _TICK,

@@ -23,7 +23,7 @@ from trimtab.agent.niceness import BATCH
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
 from trimtab.agent.process import Child
 from trimtab.agent.readiness import Hello, asked_again, greeted
-from trimtab.agent.usage import usage
+from trimtab.agent.usage import Steady, usage
 from trimtab.agent.zygotes import Zygotes
 from trimtab.domain import layout
 from trimtab.domain.names import Digest
@@ -69,6 +69,7 @@ class WorkerKeeper:
         self._refusal: Refusal | None = None
         self._hello: Hello | None = None
         self._child: Child | None = None
+        self._steady: Steady | None = None
         self._ends = 0
         self._failed_starts = 0
         self._born = 0.0
@@ -276,7 +277,10 @@ class WorkerKeeper:
         child = self._child
         if child is None or not child.running or self._stopping.is_set():
             return
-        limits, used = self._with.limits(self.slot.release), usage(child.pid)
+        limits = self._with.limits(self.slot.release)
+        if self._steady is None or self._steady.pid != child.pid:
+            self._steady = Steady(child.pid)
+        used = self._steady.look()
         if self._with.groups is not None:
             self._with.groups.hold(child.pid, limits, self._niceness)
         self._resident_bytes = used.resident_bytes

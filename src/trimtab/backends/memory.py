@@ -158,7 +158,7 @@ class MemoryNode:
     """`ports.Node` in memory: workers are ready at once, unless `failing` or `slow` name them.
 
     `reachable` False makes every call fail as a dead agent would; `applied` and `relieved` keep
-    what was asked.
+    what was asked. `tell` is how `changed` learns.
     """
 
     reachable: bool = True
@@ -170,6 +170,7 @@ class MemoryNode:
     applied: list[WantedWorkers] = field(default_factory=list)
     relieved: list[str] = field(default_factory=list)
     gateways: tuple[int, ...] = ()
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def apply(self, wanted: WantedWorkers) -> NodeStatus:
         """See `ports.Node`."""
@@ -185,6 +186,16 @@ class MemoryNode:
         """See `ports.Node`."""
         self._reach()
         return self._status()
+
+    async def changed(self) -> None:
+        """See `ports.Node`."""
+        self._reach()
+        await self._changed.wait()
+        self._changed.clear()
+
+    def tell(self) -> None:
+        """Something has become of a process."""
+        self._changed.set()
 
     async def start_job(
         self, job: str, argv: Sequence[str], environment: Mapping[str, str]

@@ -57,6 +57,15 @@ def publish(home: Path, rolls: Rolls | None = None, rest: Rest = no_rest) -> int
         return len(paths)
 
 
+def waits(home: Path) -> bool:
+    """Whether there is a spool that is sealed, or that its writer may have left."""
+    try:
+        with os.scandir(f"{home}/{layout.SPOOL}") as entries:
+            return any(entry.name.endswith((spool.LIVE, spool.SEALED)) for entry in entries)
+    except FileNotFoundError:
+        return False
+
+
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

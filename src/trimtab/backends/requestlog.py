@@ -5,7 +5,7 @@ import datetime
 import heapq
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -19,7 +19,7 @@ from trimtab.backends import parity, publishing, roll_reading, rolling
 from trimtab.backends import requestlog_files as files
 from trimtab.backends.pace import BRIEF, Pace
 from trimtab.backends.roll_reading import RollReader, Span
-from trimtab.backends.rolls import Roll, Rolls
+from trimtab.backends.rolls import Roll, Rolls, stamp
 from trimtab.domain import layout
 from trimtab.domain.records import (
     FIXED_COLUMNS,
@@ -78,6 +78,14 @@ class FolderRequestLog:
         """Make segments of the spools that gateways sealed, and of those that dead ones left."""
         pace = Pace(self.share, BRIEF, MOST_REST)
         return publishing.publish(self.home, self._rolls, pace.rest)
+
+    def mark(self, deployments: Collection[str]) -> Hashable | None:
+        """See the port."""
+        if publishing.waits(self.home):
+            return None
+        folders = [(name, kind) for name in sorted(deployments) for kind in KINDS]
+        stamps = [stamp(f"{self.home}/{layout.segments(*each)}", self.now()) for each in folders]
+        return None if None in stamps else (*zip(folders, stamps, strict=True),)
 
     def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:
         """Segments not covered by `after`, also those that were rolled before they were read.

@@ -47,6 +47,15 @@ class Capacity:
             self._asked = asked
             self._work = {each: self._evidence.work(each, *how) for each, how in asked.items()}
 
+    @property
+    def sleeping(self) -> tuple[str, ...]:
+        """The deployments whose workers sleep."""
+        return tuple(name for name, state in self._states.items() if asleep(state))
+
+    def asked(self) -> bool:
+        """Whether a request waits for workers that sleep."""
+        return any(map(self._wakes.asked, self.sleeping))
+
     def load(self, name: str) -> Load:
         """What the decision about the deployment rests on."""
         state, machine = self._states[name], self._machine

@@ -62,13 +62,16 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """Seconds: between ticks while something is in progress and otherwise, between looks at the log
-    then, until a worker is stopped although a gateway did not acknowledge, and between dumps of the
-    evidence."""
+    """Seconds: between ticks while something is in progress, between looks for something new and
+    between looks for it in the log otherwise, and between ticks while there is nothing new; between
+    readings of a log in which nothing seems to be new; until a worker is stopped although a gateway
+    did not acknowledge; and between dumps of the evidence."""
 
     busy: float = 0.1
     idle: float = 0.25
     look: float = 0.5
+    calm: float = 1.0
+    reread: float = 5.0
     patience: float = 5.0
     dump: float = 5.0
 
@@ -99,7 +102,8 @@ class Controller:
         self._reached = False
         self._blind = False
         self._dump_at = parts.clock.monotonic() + self._tempo.dump
-        self._looked_at = float("-inf")
+        self._dumped: bytes | None = None
+        self._looked_at = self._read_at = float("-inf")
 
     def lead(self, holder: str) -> None:
         """Take over from whoever led before. Raises `Permanent` TT-503."""
@@ -121,21 +125,57 @@ class Controller:
 
     async def run(self) -> None:
         """Tick until stopped. Raises `Conflict` TT-502 when another controller leads."""
-        while not self._stopping:
-            busy = True
-            try:
-                busy = await self.tick()
-            except Conflict:
-                raise
-            except Exception:
-                log.exception("a tick failed; the next one begins from what is recorded")
-            await self._rest(self._tempo.busy if busy else self._tempo.idle)
+        heeding = asyncio.ensure_future(self._heed())
+        try:
+            while not self._stopping:
+                busy = True
+                try:
+                    busy = await self.tick()
+                except Conflict:
+                    raise
+                except Exception:
+                    log.exception("a tick failed; the next one begins from what is recorded")
+                await self._rest(busy)
+        finally:
+            heeding.cancel()
+            await asyncio.gather(heeding, return_exceptions=True)
 
-    async def _rest(self, seconds: float) -> None:
+    async def _heed(self) -> None:
+        """Tick at once when the agent says that something has become of a process."""
+        while True:
+            try:
+                await self._parts.node.changed()
+                self.wake()
+            except TrimtabError:  # every tick asks it, and tells that it does not answer
+                await self._parts.clock.sleep(self._tempo.calm)
+
+    async def _rest(self, busy: bool) -> None:
+        """Until it is time for a tick: soon while something is in progress, and otherwise once
+        there is something new to decide about, or time may have made a difference."""
+        if busy:
+            await self._pause(self._tempo.busy)
+            return
+        until = self._parts.clock.monotonic() + self._tempo.calm
+        piece = self._tempo.idle if self._capacity.sleeping else self._tempo.look
+        while not await self._pause(piece):
+            if self._parts.clock.monotonic() >= until or self._stirred():
+                return
+
+    def _stirred(self) -> bool:
+        """Whether there is something new that nobody tells of: a request for workers that sleep, or
+        in the log."""
+        if self._capacity.asked():
+            return True
+        due = self._parts.clock.monotonic() - self._looked_at >= self._tempo.look
+        return due and self._parts.evidence.stirred()
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; returns at once, and True, when woken."""
         pause = asyncio.ensure_future(self._parts.clock.sleep(seconds))
         woken = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait((pause, woken), return_when=asyncio.FIRST_COMPLETED)
+            return self._wake.is_set()
         finally:
             pause.cancel()
             woken.cancel()
@@ -167,13 +207,18 @@ class Controller:
         fresh = self._moving or now - self._looked_at >= self._tempo.look
         if fresh:
             self._looked_at = now
-            await self._read()
+            await self._read(now)
         self._capacity.look(self.health.status, self.store.deployments, now, fresh=fresh)
 
-    async def _read(self) -> None:
+    async def _read(self, now: float) -> None:
+        """Read the log where there is something new, and now and then however that seems."""
+        evidence = self._parts.evidence
+        sure = now - self._read_at < self._tempo.reread and not self._blind
+        if sure and not evidence.stirred():
+            return
         try:
-            await self._parts.evidence.refresh()
-            self._blind = False
+            await evidence.refresh()
+            self._blind, self._read_at = False, now
         except (TrimtabError, OSError) as error:
             log.warning("no evidence can be read: %s", error)
             self._blind = True
@@ -307,12 +352,16 @@ class Controller:
 
     def _dump(self) -> None:
         """Save the evidence. The longer that took, the longer until the next time: what is read
-        again after a crash costs less than saving much all the time."""
+        again after a crash costs less than saving much all the time. What is saved already is left
+        as it is."""
         began = self._parts.clock.monotonic()
         if began < self._dump_at:
             return
         try:
-            self._parts.journal.save(self.store.epoch, EVIDENCE, self._parts.evidence.dump())
+            dump = self._parts.evidence.dump()
+            if dump != self._dumped:
+                self._parts.journal.save(self.store.epoch, EVIDENCE, dump)
+                self._dumped = dump
         except Conflict:
             raise
         except TrimtabError as error:

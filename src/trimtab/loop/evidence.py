@@ -23,10 +23,14 @@ class Evidence(Protocol):
     """The observer as the controller sees it. The calls come in this order in every tick:
     `refresh`, then per deployment `clock`, `report` and `settled`, then `follow`. `guard` is for
     orders of people in between.
-    `demand` and `work` may be asked at any time."""
+    `stirred`, `demand` and `work` may be asked at any time."""
 
     async def refresh(self) -> None:
         """Read what the gateways logged since the last call. An error means: nothing is known."""
+        ...
+
+    def stirred(self) -> bool:
+        """Whether there may be something to read since the last `refresh`; soon told."""
         ...
 
     def clock(self, deployment: str) -> float:

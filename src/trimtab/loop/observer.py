@@ -8,7 +8,7 @@ same segments are read again and lead to the same evidence.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
@@ -202,6 +202,7 @@ class Observer:
         self._watched: dict[str, _Watched] = {}
         self._losses: dict[Digest, tuple[str, ...]] = {}
         self._demands = Demands()
+        self._mark: Hashable | None = None
 
     def clock(self, deployment: str) -> float:
         """The deployment's clock: host time, or the watermark of event times (0.0 before any).
@@ -430,11 +431,17 @@ class Observer:
 
     async def refresh(self) -> None:
         """Read what is new, without holding the loop. Raises `TrimtabError` or `OSError`."""
+        self._mark, mark = None, self._sources.log.mark(self._watched)
         await asyncio.to_thread(self._sources.log.publish)
         for _ in range(POLLS_PER_REFRESH):
             if not self.poll():
+                self._mark = mark
                 return
             await asyncio.sleep(0)
+
+    def stirred(self) -> bool:
+        """Whether there may be something to read since the last `refresh`; soon told."""
+        return self._mark is None or self._mark != self._sources.log.mark(self._watched)
 
     def poll(self) -> int:
         """Read new segments of all deployments followed; returns how many were read."""

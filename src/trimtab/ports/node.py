@@ -17,6 +17,11 @@ class Node(Protocol):
         """What exists now."""
         ...
 
+    async def changed(self) -> None:
+        """Return once something has become of a process since the last call returned, or may have.
+        What a process uses is no change."""
+        ...
+
     async def start_job(
         self, job: str, argv: Sequence[str], environment: Mapping[str, str]
     ) -> None:

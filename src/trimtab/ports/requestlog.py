@@ -1,6 +1,6 @@
 """Reading what the gateways logged."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Hashable, Iterator
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -46,6 +46,11 @@ class RequestLog(Protocol):
         """Make segments of what the gateways handed over; returns how many files that were.
 
         Blocks; idempotent. Raises `OSError` with the rest left for the next call."""
+        ...
+
+    def mark(self, deployments: Collection[str]) -> Hashable | None:
+        """What is another once there is something new to read of these deployments, to be asked
+        before it is read; None where there is something to `publish`, or nobody can tell."""
         ...
 
     def segments(self, deployment: str, after: Cursor) -> Iterator[Segment]:

@@ -58,6 +58,18 @@ def create_app(
 class _Server(uvicorn.Server):
     """Leaves signals to the process that serves more than this listener."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ending = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Until told to end: without looking ten times a second whether that is so, but with the
+        time of day in its answers."""
+        while not self.ending.is_set():
+            await self.on_tick(0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ending.wait(), 1.0)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -81,6 +93,6 @@ async def serve(app: Starlette, fd: int) -> None:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         app.state.live.stopping.set()
-        server.should_exit = True
+        server.ending.set()
         await task
         raise

@@ -1,5 +1,7 @@
 """The admin listener's look at the controller that lives in the same process."""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
 from trimtab import errors
 from trimtab.app.control import ControlRoom
 from trimtab.domain.names import Digest, ReleaseRef
@@ -9,6 +11,30 @@ from trimtab.domain.state import DeploymentState
 from trimtab.judge.signals.family import Target
 from trimtab.ports.journal import Past
 from trimtab.views.seen import Blocks, Seen, TrafficCounts
+
+
+class Counted(Mapping[str, TrafficCounts]):
+    """Counts of deployments, each made when it is asked for and once: files are looked at."""
+
+    def __init__(self, names: Iterable[str], count: Callable[[str], TrafficCounts]) -> None:
+        self._names, self._count = frozenset(names), count
+        self._counts: dict[str, TrafficCounts] = {}
+
+    def __getitem__(self, name: str) -> TrafficCounts:
+        """Those of one. Raises KeyError."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._counts:
+            self._counts[name] = self._count(name)
+        return self._counts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """All names."""
+        return iter(sorted(self._names))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._names)
 
 
 class RoomSource:
@@ -32,7 +58,7 @@ class RoomSource:
             verdicts={
                 name: seen.monitors.verdicts for name, seen in reports.items() if seen.monitors
             },
-            traffic={name: self._traffic(name) for name in store.deployments},
+            traffic=Counted(store.deployments, self._traffic),
             loads={name: seen.load for name, seen in reports.items() if seen.load},
             clocks={name: seen.clock for name, seen in reports.items() if seen.clock > 0},
             blocks={

@@ -1,20 +1,19 @@
 """The recent evidence of every signal, thinned so that a chart of any length costs the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
+from trimtab.domain.names import Digest
+from trimtab.domain.release import Release
+from trimtab.domain.rollout import Standing
 from trimtab.domain.verdicts import Tier
-from trimtab.views.seen import Seen, moment
-from trimtab.views.shapes import (
-    EvidencePoint,
-    EvidenceSeries,
-    EvidenceView,
-    StatusView,
-    VerdictView,
-)
-from trimtab.views.status import build_status
+from trimtab.judge.said import Entry, Unsaid, Verdicts
+from trimtab.views.seen import Seen, maybe, moment
+from trimtab.views.shapes import EvidencePoint, EvidenceSeries, EvidenceView, VerdictView
+from trimtab.views.status import build_verdict
 
 MOST_POINTS = 240
 
@@ -42,30 +41,67 @@ class _Line:
             self.points = [*self.points[:-1:2], point]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was told of a deployment. Most looks tell what the one before them did, and nothing of
+    them is put into words but, if it is asked for, when the last of them was."""
+
+    at: datetime
+    verdicts: Verdicts
+    stable: Standing | None
+    releases: Mapping[Digest, Release]
+
+    @property
+    def told(self) -> tuple[object, ...]:
+        """What lines are drawn by, without putting it into words."""
+        return self.stable, *map(_told, self.verdicts.entries)
+
+    def views(self) -> list[VerdictView]:
+        """The verdicts for the screens."""
+        names: dict[str, str] = {digest: release.name for digest, release in self.releases.items()}
+        return [build_verdict(verdict, names) for verdict in self.verdicts]
+
+
 @dataclass(slots=True)
 class Trace:
-    """Collects evidence from one look after another. Lines of releases long gone are dropped."""
+    """Collects evidence from one look after another. Lines of releases long gone are dropped.
+
+    `_drawn` is what the last look told of which all is drawn, `_held` the last after it that told
+    the same: the end of lines that go on, drawn when they are asked for or no longer do."""
 
     _lines: dict[tuple[str, str, str], _Line] = field(default_factory=dict)
+    _drawn: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    _held: dict[str, _Look] = field(default_factory=dict)
 
-    def sample(self, seen: Seen) -> StatusView:
-        """Take in one look; returns the status it was read from."""
-        status = build_status(seen)
-        for deployment in status.deployments:
-            if deployment.at is None and deployment.clock == "event":
+    def sample(self, seen: Seen) -> None:
+        """Take in one look."""
+        for name, state in sorted(seen.state.deployments.items()):
+            clock, guard = maybe(seen.clocks.get(name)), seen.guards.get(name)
+            if clock is None and state.spec.clock == "event":
                 continue
-            at = deployment.at or moment(seen.now)
-            kept = self._kept(deployment.name, deployment.verdicts)
-            for verdict in deployment.verdicts:
-                if not _gathers(verdict):
-                    continue
-                line = kept.setdefault(_key(deployment.name, verdict), _Line(verdict.tier))
-                line.add(EvidencePoint(at, verdict.evidence_log10, verdict.threshold_log10))
-            self._lines = {
-                **{key: line for key, line in self._lines.items() if key[0] != deployment.name},
-                **kept,
-            }
-        return status
+            guarded = Verdicts(guard.verdicts if guard else ()).entries
+            verdicts = Verdicts((*guarded, *Verdicts(seen.verdicts.get(name, ())).entries))
+            look = _Look(clock or moment(seen.now), verdicts, state.stable, seen.releases)
+            if (told := look.told) == self._drawn.get(name):
+                self._held[name] = look
+                continue
+            self._draw_end(name)
+            self._draw(name, look)
+            self._drawn[name] = told
+
+    def _draw_end(self, name: str) -> None:
+        held = self._held.pop(name, None)
+        if held is not None:
+            self._draw(name, held)
+
+    def _draw(self, name: str, look: _Look) -> None:
+        verdicts = look.views()
+        kept = self._kept(name, verdicts)
+        for verdict in filter(_gathers, verdicts):
+            line = kept.setdefault(_key(name, verdict), _Line(verdict.tier))
+            line.add(EvidencePoint(look.at, verdict.evidence_log10, verdict.threshold_log10))
+        others = {key: line for key, line in self._lines.items() if key[0] != name}
+        self._lines = {**others, **kept}
 
     def _kept(
         self, deployment: str, verdicts: Iterable[VerdictView]
@@ -80,6 +116,8 @@ class Trace:
 
     def dump(self) -> bytes:
         """All lines, to be restored by another process."""
+        for name in list(self._held):
+            self._draw_end(name)
         names = dict.fromkeys(name for name, _, _ in self._lines)
         return msgspec.json.encode([self.view(name) for name in names])
 
@@ -92,6 +130,7 @@ class Trace:
 
     def view(self, deployment: str) -> EvidenceView:
         """The lines of a deployment, the nearest to its threshold first, those that ended last."""
+        self._draw_end(deployment)
         series = [
             EvidenceSeries(signal, release, line.tier, tuple(line.points))
             for (name, release, signal), line in self._lines.items()
@@ -100,6 +139,12 @@ class Trace:
         newest = max((line.points[-1].at for line in series), default=None)
         series.sort(key=lambda line: (line.points[-1].at != newest, *_distance(line)))
         return EvidenceView(deployment, tuple(series))
+
+
+def _told(entry: Entry) -> object:
+    if isinstance(entry, Unsaid):
+        return entry.signal, entry.bad, entry.evidence_log10, entry.threshold_log10
+    return entry
 
 
 def _gathers(verdict: VerdictView) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from trimtab.agent.measures import Measures, Spent
-from trimtab.agent.usage import boot_time, resources
+from trimtab.agent.usage import Privates, boot_time, resources
 from trimtab.domain import layout, telemetry
 from trimtab.domain.counts import Count
 from trimtab.domain.names import Digest
@@ -51,7 +51,7 @@ def busy() -> Iterator[int]:
 
 
 def test_all_that_a_process_and_its_children_use_is_counted(busy: int) -> None:
-    found = resources(busy, boot_time())
+    found = resources(busy, boot_time(), Privates())
     assert found is not None
     assert found.cpu_seconds >= 0.3
     assert found.resident_bytes >= 40_000_000
@@ -65,7 +65,7 @@ def test_all_that_a_process_and_its_children_use_is_counted(busy: int) -> None:
 
 
 def test_alone_it_is_counted_without_them(busy: int) -> None:
-    found = resources(busy, 0.0, alone=True)
+    found = resources(busy, 0.0, Privates(), alone=True)
     assert found is not None
     assert found.processes == 1
 
@@ -76,7 +76,7 @@ def test_what_children_used_stays_counted_when_they_have_ended() -> None:
     ) as process:
         assert process.stdout is not None
         own = float(process.stdout.readline())
-        found = resources(process.pid, 0.0)
+        found = resources(process.pid, 0.0, Privates())
         process.kill()
     assert found is not None
     assert found.processes == 1
@@ -86,7 +86,7 @@ def test_what_children_used_stays_counted_when_they_have_ended() -> None:
 def test_a_process_that_is_gone_uses_nothing() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    assert resources(process.pid, 0.0) is None
+    assert resources(process.pid, 0.0, Privates()) is None
 
 
 def test_processor_time_goes_on_when_a_worker_restarts() -> None:

@@ -17,7 +17,7 @@ from trimtab.agent.lock import hold_home
 from trimtab.agent.logfile import LogFile
 from trimtab.agent.options import Patience
 from trimtab.agent.readiness import greeted
-from trimtab.agent.usage import resident_bytes, usage
+from trimtab.agent.usage import Privates, Steady, children, resident_bytes, usage
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import WorkerSlot
 
@@ -87,6 +87,69 @@ def test_usage_is_that_of_a_process_and_all_that_it_started() -> None:
         assert usage(parent.pid).resident_bytes > resident_bytes(parent.pid) > 0
         parent.communicate(b"\n")
     assert usage(parent.pid).resident_bytes == 0
+
+
+GROWS = """
+import subprocess, sys
+for line in sys.stdin:
+    kept = bytearray(30_000_000) if line == "grow\\n" else subprocess.Popen([sys.executable, "-c",
+        "import time; time.sleep(600)"])
+    print("done", flush=True)
+"""
+
+
+def test_a_look_at_a_process_sees_what_it_got_and_what_it_started() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", GROWS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as grower:
+        assert grower.stdin is not None
+        assert grower.stdout is not None
+        steady = Steady(grower.pid)
+        grower.stdin.write("grow\n")
+        grower.stdin.flush()
+        assert grower.stdout.readline() == "done\n"
+        before = steady.look()
+        assert before == steady.look() == usage(grower.pid)
+        grower.stdin.write("grow\n" * 2 + "start\n")
+        grower.stdin.flush()
+        assert [grower.stdout.readline() for _ in range(3)] == ["done\n"] * 3
+        assert steady.look().processes == 2
+        for child in children(grower.pid):
+            os.kill(child, 9)
+        grower.kill()
+    assert steady.look().resident_bytes == 0
+
+
+def test_a_steady_process_is_looked_at_in_full_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+
+    def seen(pid: int) -> list[int]:
+        looked.append(pid)
+        return [pid]
+
+    monkeypatch.setattr("trimtab.agent.usage.family", seen)
+    monkeypatch.setattr("trimtab.agent.usage._mark", lambda pid: (1, 2))
+    steady = Steady(os.getpid())
+    for _ in range(20):
+        steady.look()
+    assert len(looked) == 2
+
+
+def test_what_is_private_is_asked_again_when_a_process_changed_or_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = iter(range(100, 200))
+    monkeypatch.setattr("trimtab.agent.usage._private_bytes", lambda folder: next(sizes))
+    privates, told = Privates(), []
+    for mark in [1] * 10 + [1] + [2]:
+        privates.begin()
+        told.append(privates.of(7, (mark,)))
+    assert told == [100] * 10 + [101, 102]
+    privates.begin()
+    privates.begin()
+    assert privates.of(7, (2,)) == 103
 
 
 def test_a_folder_is_held_by_one_agent(tmp_path: Path) -> None:

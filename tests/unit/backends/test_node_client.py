@@ -1,6 +1,7 @@
 """The client of the node agent when the agent is not well."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -68,3 +69,27 @@ def test_without_an_agent_the_error_says_how_to_start_one(tmp_path: Path) -> Non
     with pytest.raises(errors.Unavailable) as caught:
         asyncio.run(NodeClient(tmp_path).status())
     assert caught.value.hint == "trimtab up"
+
+
+def test_a_change_is_waited_for_without_an_end_and_beside_other_questions(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            asked = json.loads(line)
+            if asked["do"] == "changed":
+                seen.append(asked["seen"])
+                await asyncio.sleep(0.3)
+            writer.write(GOOD[:-2] + b',"seen":"7.1"}\n')
+        writer.close()
+        await writer.wait_closed()
+
+    async def ask(client: NodeClient) -> None:
+        change = asyncio.ensure_future(client.changed())
+        assert await client.status() == NodeStatus((), gateways=(7,))
+        assert not change.done()
+        await change
+        await client.changed()
+
+    talk(tmp_path, speak, ask)
+    assert seen == ["", "7.1"]

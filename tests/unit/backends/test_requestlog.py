@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from trimtab.backends import requestlog_files as files
 from trimtab.backends import rolling
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.rolling import Steps
+from trimtab.domain import layout
 from trimtab.ports.requestlog import Cursor, Segment
 
 DAY = 86_400.0
@@ -372,3 +374,31 @@ def test_what_cannot_be_read_of_a_time_is_left_out(
     gone = FolderRequestLog(tmp_path / "elsewhere")
     assert between(gone, 0.0, 9.0) == []
     assert len(list(parts)) == 1
+
+
+def test_a_log_is_marked_by_what_comes_to_it(tmp_path: Path) -> None:
+    now = time.time()
+    log = FolderRequestLog(tmp_path, now=lambda: now + 3.0)
+    empty = log.mark(["d"])
+    assert empty is not None
+    for kind in ("rows", "labels", "parity"):
+        before = log.mark(["d"])
+        (tmp_path / layout.segments("d", kind)).mkdir(parents=True)
+        assert log.mark(["d"]) not in (before, None)
+    known = log.mark(["d"])
+    assert log.mark(["d"]) == known
+    assert log.mark(["d", "e"]) != known
+
+
+def test_a_log_that_has_just_changed_may_change_unseen(tmp_path: Path) -> None:
+    (tmp_path / layout.segments("d", "rows")).mkdir(parents=True)
+    assert FolderRequestLog(tmp_path).mark(["d"]) is None
+
+
+@pytest.mark.parametrize("ending", [".live", ".log"])
+def test_a_spool_that_waits_leaves_a_log_unmarked(tmp_path: Path, ending: str) -> None:
+    log = FolderRequestLog(tmp_path)
+    (tmp_path / layout.SPOOL).mkdir()
+    assert log.mark(["d"]) is not None
+    (tmp_path / layout.SPOOL / f"g0-1.0{ending}").touch()
+    assert log.mark(["d"]) is None

@@ -145,6 +145,9 @@ class FaultyNode:
     async def status(self) -> NodeStatus:
         return await self.inner.status()
 
+    async def changed(self) -> None:
+        await self.inner.changed()
+
     async def start_job(
         self, job: str, argv: Sequence[str], environment: Mapping[str, str]
     ) -> None:

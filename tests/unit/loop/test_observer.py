@@ -1,6 +1,7 @@
 """What the observer makes of the log's segments, and that a restart counts nothing twice."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +319,33 @@ def _poll_some(observer: Observer, segments: int) -> None:
 def test_the_observer_is_the_evidence_of_the_loop(bench: Bench) -> None:
     evidence: Evidence = bench.observer()
     assert evidence.guard("flights") is None
+
+
+def test_the_log_stirs_until_it_was_read(bench: Bench, writer: SegmentWriter) -> None:
+    observer = bench.observer()
+    observer.follow(stable(), {})
+    long_ago = 1_600_000_000
+    writer.rows(at("a"))
+    os.utime(bench.home / "log/flights/rows", (long_ago, long_ago))
+    assert observer.stirred()
+    asyncio.run(observer.refresh())
+    assert not observer.stirred()
+    writer.rows(at("b"))
+    assert observer.stirred()
+
+
+def test_a_log_that_cannot_be_read_goes_on_stirring(
+    bench: Bench, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = bench.observer()
+    observer.follow(stable(), {})
+    asyncio.run(observer.refresh())
+    assert not observer.stirred()
+
+    def refuses(log: FolderRequestLog) -> int:
+        raise OSError(28, "full")
+
+    monkeypatch.setattr(FolderRequestLog, "publish", refuses)
+    with pytest.raises(OSError, match="full"):
+        asyncio.run(observer.refresh())
+    assert observer.stirred()

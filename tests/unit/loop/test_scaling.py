@@ -1,5 +1,6 @@
 """Worker counts in the loop: from readings to the node, over restarts, and through sleep."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -135,6 +136,30 @@ def test_a_deployment_sleeps_and_a_file_of_the_gateway_wakes_it(tmp_path: Path) 
         assert workers(world) == 1
         assert not world.snapshot().deployments[0].asleep
         assert not wake.exists()
+
+    run(work)
+
+
+def test_a_request_for_workers_that_sleep_is_seen_within_a_quarter_of_a_second(
+    tmp_path: Path,
+) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        plan = ScalePlan(max=8, idle="zero", idle_after_seconds=120.0)
+        controller, _ = await world.serving(scaled(plan))
+        await later(world, controller, 30.0, 300)
+        await later(world, controller, 0.0, 180)
+        world.evidence.fresh = False
+        loop = asyncio.ensure_future(controller.run())
+        await world.clock.advance(10.0)
+        assert workers(world) == 0
+        wake = tmp_path / layout.wake("d")
+        wake.parent.mkdir()
+        wake.touch()
+        await world.clock.advance(0.25)
+        assert workers(world) == 1
+        controller.stop()
+        await loop
 
     run(work)
 

@@ -246,6 +246,22 @@ def test_a_trace_stays_small_and_keeps_its_newest_point() -> None:
     assert series.points[-1].at.timestamp() == system.now
 
 
+def test_a_line_that_goes_on_ends_where_it_was_last_seen() -> None:
+    system, trace = in_canary(), Trace()
+    report = system.guards[NAME]
+    lasting, risen = (
+        msgspec.structs.replace(report.verdicts[0], evidence_log10=evidence)
+        for evidence in (1.0, 2.0)
+    )
+    for told in (*[lasting] * 5, risen):
+        system.now += 1
+        system.guards[NAME] = type(report)("ok", "unknown", (told,))
+        trace.sample(system.seen())
+    line = next(line for line in trace.view(NAME).series if line.signal == "error")
+    seconds = [(point.at.timestamp() - NOW, point.evidence_log10) for point in line.points]
+    assert seconds == [(1, 1.0), (5, 1.0), (6, 2.0)]
+
+
 def test_evidence_goes_on_where_the_process_before_left_it(tmp_path: Path) -> None:
     kept, system = tmp_path / "evidence.json", in_canary()
 
