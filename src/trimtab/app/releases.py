@@ -37,6 +37,8 @@ from trimtab.views.shapes import BuildView
 
 SCRATCH = "scratch"
 CACHE = "cache"
+ORDER_SECONDS = 30.0
+"""How long the running server may take to register a release."""
 
 
 def tools(home: Path, narrate: Narrate, log: IO[str] | None = None) -> Tools:
@@ -66,7 +68,9 @@ def build_release(project: Project, request: BuildRequest, narrate: Narrate) -> 
 def register(project: Project, digest: Digest) -> Release:
     """Give a stored release its number, through the server when one runs.
 
-    Raises `Unavailable` TT-109 when a server holds the state folder but does not answer.
+    Raises `Unavailable` TT-109 when a server holds the state folder and refuses or cannot be asked,
+    `TimedOut` TT-109 when its answer does not come. The order may have been carried out all the
+    same: then, the release has its number, and nothing is raised.
     """
     home = open_home(project.home)
     try:
@@ -77,7 +81,13 @@ def register(project: Project, digest: Digest) -> Release:
     except errors.Unavailable as problem:
         if problem.code != errors.HOME_IN_USE:
             raise
-    _order_registration(home, digest)
+    try:
+        _order_registration(home, digest)
+    except errors.TrimtabError as problem:
+        try:
+            return open_store(home).catalog.get(digest)
+        except errors.TrimtabError:
+            raise problem from problem.__cause__
     return open_store(home).catalog.get(digest)
 
 
@@ -95,10 +105,20 @@ def _order_registration(home: Path, digest: Digest) -> None:
         )
         parts = urlsplit(facts.admin)
         with closing(
-            http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+            http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ORDER_SECONDS)
         ) as line:
             line.request("POST", "/api/releases", body, headers)
             status, said = (answer := line.getresponse()).status, answer.read()
+    except TimeoutError as cause:
+        raise errors.TimedOut(
+            errors.NOT_RUNNING,
+            "register",
+            short(digest),
+            f"the running server has not answered in {ORDER_SECONDS:g} s",
+            unchanged="the release is stored and has no number so far; the server may still give "
+            "it one, and building again only registers it",
+            hint="trimtab releases",
+        ) from cause
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as cause:
         raise _unregistered(digest, "the running server does not answer") from cause
     if status != http.client.OK:

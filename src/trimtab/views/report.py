@@ -347,7 +347,7 @@ def _distribution(column: ColumnProfile, bins: Bins) -> s.DistributionView:
         live=tuple(count / known for count in bins.counts),
         missing_reference_ratio=column.missing,
         missing_live_ratio=bins.missing / max(bins.n, 1),
-        outside_ratio=bins.outside / max(bins.n, 1),
+        outside_ratio=None if column.kind == "categorical" else bins.outside / max(bins.n, 1),
         n=bins.n,
         jensen_shannon=jensen_shannon(reference, bins.counts),
         psi_excess=psi_excess(reference, bins.counts),

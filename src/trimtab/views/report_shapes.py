@@ -98,7 +98,9 @@ class QualityView(msgspec.Struct, frozen=True, kw_only=True):
 class DistributionView(msgspec.Struct, frozen=True, kw_only=True):
     """A column in the reference and live, as shares of what is not missing. Distances are for
     looking at; null where a side holds no value. `psi_excess` is the population stability index
-    beyond what it is without any change."""
+    beyond what it is without any change; `outside_ratio` is beyond the reference's least and
+    largest number, null of categories, which have none: those that it has not are in the last bin.
+    """
 
     column: str
     kind: Literal["continuous", "categorical"]
@@ -107,7 +109,7 @@ class DistributionView(msgspec.Struct, frozen=True, kw_only=True):
     live: tuple[float, ...]
     missing_reference_ratio: float
     missing_live_ratio: float
-    outside_ratio: float
+    outside_ratio: float | None
     n: int
     jensen_shannon: float | None
     psi_excess: float | None

@@ -42,11 +42,13 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How the evidence of a deployment is cut: the length of a block in seconds of its clock, and
-    whether only blocks count that were seen as a `whole`."""
+    """How the evidence of a deployment is cut: the length of a block in seconds of its clock,
+    whether only blocks count that were seen as a `whole`, and the reason for both in a few words.
+    """
 
     seconds: float
     whole: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,11 +180,12 @@ class ScaleView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlocksView(msgspec.Struct, frozen=True):
-    """How long a block is, and when the next one that may be evidence of inputs, predictions and
-    quality closes by the deployment's clock."""
+    """How long a block is, when the next one that may be evidence of inputs, predictions and
+    quality closes by the deployment's clock, and why it is as long as that."""
 
     seconds: float
     closes_at: datetime
+    reason: str = ""
 
 
 class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):

@@ -173,7 +173,7 @@ def _blocks(state: DeploymentState, seen: Seen) -> BlocksView | None:
     start = clock // blocks.seconds * blocks.seconds
     if blocks.whole and state.serving_since is not None and start < state.serving_since:
         start += blocks.seconds
-    return BlocksView(blocks.seconds, moment(start + blocks.seconds))
+    return BlocksView(blocks.seconds, moment(start + blocks.seconds), blocks.reason)
 
 
 def _serving(release: Standing | None, weight: int, seen: Seen) -> ServingView | None:

@@ -111,7 +111,8 @@ def rate(per_second: float) -> str:
 
 
 def blocks(view: DeploymentView) -> str:
-    """How long a block is and when the next closes: until the first did, most signals are unknown.
+    """How long a block is and why, and when the next closes: until the first did, most signals are
+    unknown.
 
     Empty where no block is known. How long event time takes is the callers' to know."""
     if view.blocks is None:
@@ -120,7 +121,8 @@ def blocks(view: DeploymentView) -> str:
     if view.clock == "wall" and view.at is not None:
         left = f", in {span(max((view.blocks.closes_at - view.at).total_seconds(), 0.0))}"
     closes = clock(view.blocks.closes_at)
-    return f"of {span(view.blocks.seconds)}; the next closes at {closes} (UTC){left}"
+    why = f", {view.blocks.reason}" if view.blocks.reason else ""
+    return f"of {span(view.blocks.seconds)}{why}; the next closes at {closes} (UTC){left}"
 
 
 def for_batch(view: ServingView) -> str:

@@ -94,7 +94,7 @@ class RoomSource:
             except errors.TrimtabError:
                 return None
             target = Target(state.spec, release.manifest.signature, profile, release.digest, 0.0)
-            self._cut[key] = Blocks(target.block_seconds, target.timed)
+            self._cut[key] = Blocks(target.block_seconds, target.timed, target.block_reason)
         return self._cut[key]
 
     def _traffic(self, name: str) -> TrafficCounts:

@@ -1,5 +1,6 @@
 """Like is compared with like: hours of the week, where the reference knows them."""
 
+import msgspec
 import numpy as np
 import pytest
 from tests.support.traffic import BINARY, DAY, STABLE, rows, spec
@@ -161,3 +162,23 @@ def test_scores_are_compared_by_hours_and_decisions_by_days() -> None:
     assert family.state.score.spread == profile.score.strata_spread
     assert family.state.positive is not None
     assert family.state.positive.spread == profile.score.spread
+
+
+@pytest.mark.parametrize(
+    ("block", "days", "said"),
+    [
+        (3600.0, None, "the release has no reference"),
+        (3600.0, 0, "the reference has no times"),
+        (3600.0, 1, "the reference has 1 day of 5 that would show"),
+        (3600.0, 4, "the reference has 4 days of 5 that would show"),
+        (3600.0, 5, "as days are compared, which the reference shows to differ"),
+        (2 * DAY, 5, "as monitor.block says"),
+    ],
+)
+def test_it_is_told_why_a_block_is_as_long_as_it_is(
+    block: float, days: int | None, said: str
+) -> None:
+    profile = None if days is None else msgspec.structs.replace(SHORT, days=days)
+    target = Target(spec(block_seconds=block), OTHER, profile, STABLE.digest, 0.0)
+    assert said in target.block_reason
+    assert target.block_seconds == (DAY if days == 5 and block < DAY else block)

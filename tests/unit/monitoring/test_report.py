@@ -1,5 +1,7 @@
 """How a report is looked at."""
 
+from pathlib import Path
+
 import pytest
 
 import trimtab
@@ -37,3 +39,15 @@ def test_of_an_unknown_stream_it_is_said_which_there_are(
 def test_the_bin_of_a_count_that_ends_at_zero_is_told_so(report: trimtab.Report) -> None:
     shown = {each.column: each for each in report.view.distributions}
     assert shown["size"].bins[0] == "up to 0"
+
+
+def test_categories_have_no_range_that_they_could_be_outside_of(tmp_path: Path) -> None:
+    rows = {**ROWS, "carrier": ["UA", "AA", "DL"] * 400}
+    report = trimtab.monitor(rows, rows, score="score", target="label")
+    shown = {each.column: each for each in report.view.distributions}
+    assert shown["carrier"].outside_ratio is None
+    assert shown["age"].outside_ratio == 0.0
+    html = report.html(tmp_path / "report.html").read_text(encoding="utf-8")
+    numbers = [each for each in shown.values() if each.kind == "continuous"]
+    assert html.count("outside the range") == len(numbers)
+    assert "others 0 % (reference 0 %)" in html

@@ -499,6 +499,12 @@ def test_a_status_says_how_long_it_is_until_the_next_block_closes() -> None:
     assert "blocks  of 60 min; the next closes at 2023-11-14 23:00:00 (UTC), in 47 min" in told
 
 
+def test_a_status_says_why_blocks_are_as_long_as_they_are() -> None:
+    seen = replace(serving().seen(), blocks={NAME: Blocks(DAY, whole=True, reason="as said")})
+    told = as_text(build_status(seen))
+    assert "blocks  of 24 h, as said; the next closes at " in " ".join(told.split(" "))
+
+
 def test_how_long_event_time_takes_is_not_said() -> None:
     view = build_status(replace(serving().seen(), blocks={NAME: Blocks(HOUR)})).deployments[0]
     view = msgspec.structs.replace(view, clock="event")

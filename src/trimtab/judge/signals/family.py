@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol, Self, TypeVar
 import msgspec
 
 from trimtab.domain.deployment import DeploymentSpec
+from trimtab.domain.plurals import many
 from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.domain.records import Labelled, Rows
 from trimtab.domain.signature import Signature
@@ -88,6 +89,20 @@ class Target(msgspec.Struct, frozen=True):
         Families that count rows against a promise of the caller's take the plan's own length.
         """
         return max(self.spec.monitor.block_seconds, DAY if self.timed else 0.0)
+
+    @property
+    def block_reason(self) -> str:
+        """Why a block is as long as that, in a few words."""
+        if self.profile is None:
+            return "as monitor.block says: the release has no reference"
+        if self.profile.days == 0:
+            return "as monitor.block says: the reference has no times"
+        if not self.timed:
+            days = f"the reference has {many(self.profile.days, 'day')} of {FEWEST_DAYS}"
+            return f"as monitor.block says: {days} that would show how days differ"
+        if self.spec.monitor.block_seconds > DAY:
+            return "as monitor.block says"
+        return "as days are compared, which the reference shows to differ"
 
     def tolerance(self, signal: str, otherwise: float) -> float:
         """The user's own tolerance of a signal, or what holds without one."""
