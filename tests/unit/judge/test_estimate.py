@@ -9,8 +9,10 @@ from tests.support.traffic import BINARY, DAY, columns, reference
 
 from trimtab.domain.profile import Coarse, EstimateProfile, ReferenceProfile
 from trimtab.domain.records import CodedTexts
+from trimtab.domain.records import Column as Values
 from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.judge.estimate import (
+    CoarseBins,
     Estimate,
     Learned,
     Refusal,
@@ -364,3 +366,20 @@ def test_a_column_without_any_known_value_makes_nothing_strange() -> None:
     profile = build_profile(Reference(BINARY, inputs, outputs, label))
     inputs["level"][:] = 5.0
     assert not strange_rows(profile.inputs, inputs).any()
+
+
+@pytest.mark.parametrize("texts_only", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 50, 2500])
+def test_bins_of_many_columns_are_those_of_each(n: int, texts_only: bool) -> None:
+    rng = np.random.default_rng(n)
+    cuts = Coarse(name="a", cuts=(-1.0, 0.0, 1.0)), Coarse(name="b", cuts=(0.5,)), Coarse(name="c")
+    words = Coarse(name="d", categories=("x", "y"))
+    numbers = rng.choice([-2.0, -1.0, 0.5, 3.0, np.nan, np.inf, -np.inf], (3, n))
+    spoken = np.array(["x", "y", "z", None], dtype=object)[rng.integers(0, 4, n)]
+    columns: tuple[Coarse, ...] = (words, words)
+    values: list[Values] = [CodedTexts.of(spoken), spoken]
+    if not texts_only:
+        columns, values = (*cuts, *columns), [*numbers, *values]
+    found = CoarseBins(columns).of(values)
+    each = [coarse_bins(column, held) for column, held in zip(columns, values, strict=True)]
+    assert found.tolist() == [bins.tolist() for bins in each]

@@ -30,7 +30,7 @@ from trimtab.judge.budget import GROUPS, TIMES, share
 from trimtab.judge.incidents import KINDS
 from trimtab.judge.monitors import Monitors, Saved
 from trimtab.judge.reports import Surroundings
-from trimtab.judge.signals.counts import merged
+from trimtab.judge.signals.counts import merged, sums
 from trimtab.judge.signals.family import Breaks, Family, Target
 from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.registry import FAMILIES
@@ -228,3 +228,10 @@ def test_a_model_without_outputs_of_a_known_kind_has_predictions_without_counts(
     family.take(family.count(rows(50, start=FIRST * DAY)))
     family.close((FIRST + 2) * DAY, Breaks())
     assert {verdict.verdict for verdict in family.verdicts()} == {"unknown"}
+
+
+def test_counts_of_other_bins_have_no_sum() -> None:
+    assert sums([1, 2], []) == sums([], [1, 2]) == [1, 2]
+    assert sums([1, 2], [3, 4]) == [4, 6]
+    with pytest.raises(ValueError, match="counts of 1 places and of 2 have no sum"):
+        sums([1], [1, 2])

@@ -18,12 +18,13 @@ from typing import ClassVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.domain.profile import Coarse, ReferenceProfile
-from trimtab.domain.records import Ints, Labelled, Outcome, Rows
+from trimtab.domain.records import CodedTexts, Ints, Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
-from trimtab.judge.estimate import coarse_bins
+from trimtab.judge.estimate import CoarseBins, coarse_bins
 from trimtab.judge.profile import score_column
 from trimtab.judge.relations import coarse
 from trimtab.judge.signals.counts import (
@@ -87,8 +88,10 @@ class Answers:
         self._inputs = profile.inputs[:most]
         self._columns = [coarse(each, BINS) for each in self._inputs]
         self._score = coarse(profile.score, PARTS - 1) if profile.score else Coarse(name="")
+        self._bins = CoarseBins(self._columns)
         bins = max(each.size for each in self._columns)
         self.shape = len(self._columns), bins, self._score.size
+        self._begins = np.arange(len(self._columns))[:, None] * (bins * self._score.size)
         self.state: State = State()
 
     @classmethod
@@ -110,20 +113,22 @@ class Answers:
         if values is None:
             return Answered()
         ends = coarse_bins(self._score, values)
-        bins = [self._bins(rows, place) for place in range(len(self._columns))]
-        workers = rows.texts("worker")
-        cells = np.array(bins) * self.shape[2] + ends
-        cells += (np.arange(self.shape[0]) * self.shape[1] * self.shape[2])[:, None]
+        bins = self._bins.of([column_of(rows, each) for each in self._inputs])
+        return Answered(self._counted(bins, ends, rows.texts("worker")))
+
+    def _counted(
+        self, bins: NDArray[np.int8], ends: Ints, workers: CodedTexts
+    ) -> dict[str, list[int]]:
+        """How often each worker's answers are of each cell; of the first by the alphabet."""
         dealt = zip(workers.names, workers.counts().tolist(), strict=True)
         first = sorted(name for name, n in dealt if n)[:MOST]
-        return Answered({name: self._counted(cells[:, workers.equal(name)]) for name in first})
-
-    def _bins(self, rows: Rows, place: int) -> Ints:
-        return coarse_bins(self._columns[place], column_of(rows, self._inputs[place]))
-
-    def _counted(self, cells: Ints) -> list[int]:
-        found: list[int] = np.bincount(cells.ravel(), minlength=math.prod(self.shape)).tolist()
-        return found
+        size, turns = math.prod(self.shape), {name: turn for turn, name in enumerate(first)}
+        turn = np.array([turns.get(name, MOST) for name in workers.names], dtype=np.int64)
+        cells = np.multiply(bins, self.shape[2], dtype=np.int64)
+        cells += ends + turn[workers.places] * size
+        cells += self._begins
+        found = np.bincount(cells.ravel(), minlength=len(first) * size)
+        return {name: found[size * n : size * (n + 1)].tolist() for name, n in turns.items()}
 
     def learn(self, labelled: Labelled) -> Mapping[int, Answered]:
         """Labels say nothing here."""

@@ -1,6 +1,7 @@
 """What is kept of a block until it closes: counts that merge exactly, in any order."""
 
 from collections.abc import Iterable, Mapping
+from operator import add
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import msgspec
@@ -54,7 +55,11 @@ def merged(left: Mapping[K, C], right: Mapping[K, C]) -> dict[K, C]:
 
 def sums(left: list[int], right: list[int]) -> list[int]:
     """Counts place by place; an empty list stands for none at all."""
-    return [a + b for a, b in zip(left, right, strict=True)] if left and right else left or right
+    if not left or not right:
+        return left or right
+    if len(left) != len(right):
+        raise ValueError(f"counts of {len(left)} places and of {len(right)} have no sum")
+    return list(map(add, left, right))
 
 
 class Tally(msgspec.Struct, frozen=True, gc=False):
