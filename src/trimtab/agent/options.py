@@ -37,6 +37,8 @@ class Patience:
     start: float = 300.0
     watch: float = 0.1
     """Between two looks at whether workers keep to their limits."""
+    quiet: float = 0.5
+    """The same while no worker does anything, and the memory of none is limited."""
     stopped: float = 1.0
     """Between two looks for processes that are stopped; one that still is at the next is ended."""
     measure: float = 5.0

@@ -130,6 +130,7 @@ class _Agent:
             Keeper(partial(self._gateway, index), self._warm.start, patience, report)
             for index in range(options.gateways)
         ]
+        self._stopped, self._stopped_at = Stopped(patience.stopped), 0.0
         self._controller = Keeper(self._controller_launch, self._start_apart, patience, report)
         self._control = Control(self._workforce, self._jobs, self._gateway_pids, self._changes)
 
@@ -212,7 +213,7 @@ class _Agent:
 
     def _looks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         replays = [self._check_golden] if self._options.patience.replay > 0.0 else []
-        return [self._end_stopped, self._measure, *replays]
+        return [self._measure, *replays]
 
     async def _check_golden(self) -> None:
         """Workers replay by themselves; asked more often, they tell sooner."""
@@ -221,24 +222,24 @@ class _Agent:
             await self._workforce.check_golden()
 
     def _watch(self) -> None:
-        """Look at the workers now and again, without a task: that would be twice the turns."""
-        self._workforce.watch()
-        pause = self._options.patience.watch
+        """Look at processes now and again, by one timer for all: each would wake this one."""
+        patience, now = self._options.patience, time.monotonic()
+        soon = self._workforce.watch()
+        if now >= self._stopped_at + patience.stopped:
+            self._stopped_at = now
+            self._end_stopped(now)
+        pause = patience.watch if soon else min(patience.quiet, patience.stopped)
         self._watching = asyncio.get_running_loop().call_later(pause, self._watch)
 
-    async def _end_stopped(self) -> None:
+    def _end_stopped(self, now: float) -> None:
         """Whoever stopped one of these for good has ended what it does: another shall do it."""
-        every = self._options.patience.stopped
-        stopped = Stopped(every)
-        while True:
-            await asyncio.sleep(every)
-            workers = {each.slot.id: each.pid for each in self._workforce.status if each.pid}
-            names = {pid: name for name, pid in (workers | self._processes()).items()}
-            for pid in stopped.still(names, time.monotonic()):
-                text = "a signal has stopped it, and it is ended"
-                self._report(AgentEvent("failed", names[pid], text, pid))
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
+        workers = {each.slot.id: each.pid for each in self._workforce.status if each.pid}
+        names = {pid: name for name, pid in (workers | self._processes()).items()}
+        for pid in self._stopped.still(names, now):
+            text = "a signal has stopped it, and it is ended"
+            self._report(AgentEvent("failed", names[pid], text, pid))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
     async def _measure(self) -> None:
         """In a thread, since the kernel takes its time to say what is private of large memory."""

@@ -49,6 +49,8 @@ class Steady:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.moved = True
+        """Whether it did anything between the last two looks, as far as is known."""
         self._marks: dict[int, Mark] = {}
         self._found = Usage(0, 0)
         self._left = 0
@@ -56,7 +58,9 @@ class Steady:
     def look(self) -> Usage:
         """The usage now; nothing when the process is gone or the system does not say."""
         self._left -= 1
-        if self._left > 0 and all(_mark(pid) == mark for pid, mark in self._marks.items()):
+        known = self._marks
+        self.moved = not known or any(_mark(pid) != mark for pid, mark in known.items())
+        if self._left > 0 and not self.moved:
             return self._found
         pids = tuple(family(self.pid))
         self._marks = {pid: mark for pid in pids if (mark := _mark(pid))}

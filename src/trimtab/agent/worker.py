@@ -272,11 +272,12 @@ class WorkerKeeper:
             return Refusal(f"{self._overran}, before it was ready", errors.WORKER_FAILED)
         return _refusal(child)
 
-    def check_limits(self) -> None:
-        """Relieve a worker that comes near its limits, and end one that is beyond them."""
+    def check_limits(self) -> bool:
+        """Relieve a worker that comes near its limits, and end one that is beyond them; returns
+        whether it may soon be."""
         child = self._child
         if child is None or not child.running or self._stopping.is_set():
-            return
+            return False
         limits = self._with.limits(self.slot.release)
         if self._steady is None or self._steady.pid != child.pid:
             self._steady = Steady(child.pid)
@@ -294,6 +295,7 @@ class WorkerKeeper:
             self._relieve(child, told(limits, used))
         elif self._place(limits) != self._placed:
             self._relieve(child, "its limits name other processors or another GPU")
+        return self._steady.moved or limits.memory_bytes is not None
 
     async def check_golden(self) -> None:
         """Relieve a worker that no longer reproduces its golden set; where no other can take its

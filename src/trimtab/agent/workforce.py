@@ -74,10 +74,11 @@ class Workforce:
     def _limits(self, release: Digest) -> WorkerLimits:
         return self._order.limits.get(release, WorkerLimits())
 
-    def watch(self) -> None:
-        """Hold every worker to its limits; to be called again and again."""
-        for keeper in self._keepers.values():
-            keeper.check_limits()
+    def watch(self) -> bool:
+        """Hold every worker to its limits; to be called again and again, and soon where it returns
+        that one may get beyond them."""
+        looked = [keeper.check_limits() for keeper in self._keepers.values()]
+        return any(looked)
 
     async def check_golden(self) -> None:
         """Ask every worker whether it still reproduces its golden set."""

@@ -158,7 +158,7 @@ class MemoryNode:
     """`ports.Node` in memory: workers are ready at once, unless `failing` or `slow` name them.
 
     `reachable` False makes every call fail as a dead agent would; `applied` and `relieved` keep
-    what was asked. `tell` is how `changed` learns.
+    what was asked, and `asked` how often for the status. `tell` is how `changed` learns.
     """
 
     reachable: bool = True
@@ -170,6 +170,7 @@ class MemoryNode:
     applied: list[WantedWorkers] = field(default_factory=list)
     relieved: list[str] = field(default_factory=list)
     gateways: tuple[int, ...] = ()
+    asked: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def apply(self, wanted: WantedWorkers) -> NodeStatus:
@@ -184,6 +185,7 @@ class MemoryNode:
 
     async def status(self) -> NodeStatus:
         """See `ports.Node`."""
+        self.asked += 1
         self._reach()
         return self._status()
 

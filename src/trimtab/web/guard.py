@@ -6,6 +6,7 @@ neither directly nor by rebinding its name to a loopback address. There are no c
 """
 
 from collections.abc import Iterable
+from email.utils import formatdate
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -49,7 +50,8 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(ANSWER_HEADERS)
+                dated = {"Date": formatdate(usegmt=True)}
+                MutableHeaders(scope=message).update({**ANSWER_HEADERS, **dated})
             await send(message)
 
         try:

@@ -63,12 +63,9 @@ class _Server(uvicorn.Server):
         self.ending = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Until told to end: without looking ten times a second whether that is so, but with the
-        time of day in its answers."""
-        while not self.ending.is_set():
-            await self.on_tick(0)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ending.wait(), 1.0)
+        """Until told to end, without looking ten times a second whether that is so, or what time
+        it is: `Guard` dates the answers."""
+        await self.ending.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -83,6 +80,7 @@ async def serve(app: Starlette, fd: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=GRACE_SECONDS,

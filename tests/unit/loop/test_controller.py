@@ -446,9 +446,9 @@ async def running(world: World) -> AsyncIterator[Controller]:
 
 async def ticks(world: World, seconds: float) -> int:
     """How often the loop ticks in that time."""
-    before = len(world.node.applied)
+    before = world.node.asked
     await world.clock.advance(seconds)
-    return len(world.node.applied) - before
+    return world.node.asked - before
 
 
 def test_where_nothing_is_new_the_loop_ticks_once_a_second(tmp_path: Path) -> None:
