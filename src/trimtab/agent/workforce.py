@@ -58,9 +58,12 @@ class Workforce:
         self._epoch = wanted.epoch
         if self._ending:
             return
-        if wanted != msgspec.structs.replace(self._order, epoch=wanted.epoch):
+        changed = wanted != msgspec.structs.replace(self._order, epoch=wanted.epoch)
+        if changed:
             keep(wanted)
         self._take(wanted)
+        if changed:
+            self.watch()
 
     def resume(self) -> None:
         """Start what was last wanted, before a controller says what is wanted now."""

@@ -1,15 +1,21 @@
 """The set of workers while the agent ends."""
 
 import asyncio
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
 
 from trimtab import errors
 from trimtab.agent.hands import PreparedRelease
 from trimtab.agent.options import Patience, silent
 from trimtab.agent.process import Nursery
+from trimtab.agent.worker import Equipment, WorkerKeeper
 from trimtab.agent.workforce import Workforce
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import WantedWorkers, WorkerSlot
+from trimtab.domain.processes import WantedWorkers, WorkerLimits, WorkerSlot
 
 SLOT = WorkerSlot(Digest("sha256:aaaaaaaaaaaabb"), 0)
 
@@ -42,3 +48,25 @@ def test_a_controller_that_goes_on_asking_does_not_keep_a_draining_agent_from_it
         asyncio.run(drain(nursery))
     finally:
         nursery.close()
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_worker_that_does_nothing_is_looked_at_soon_only_for_its_memory(limited: bool) -> None:
+    limits = WorkerLimits(memory_bytes=2**40 if limited else None)
+    nothing: Any = None
+    equipment = Equipment(nothing, lambda release: limits, nothing, -1, Patience(), silent)
+
+    async def looked(pid: int) -> list[bool]:
+        keeper = WorkerKeeper(SLOT, equipment)
+        assert not keeper.check_limits()
+        keeper._child = cast(Any, SimpleNamespace(pid=pid, running=True))
+        return [keeper.check_limits() for _ in range(3)]
+
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as idle:
+        assert idle.stdin is not None
+        assert idle.stdout is not None
+        idle.stdin.write(b"here\n")
+        idle.stdin.flush()
+        idle.stdout.readline()
+        assert asyncio.run(looked(idle.pid))[1:] == [limited, limited]
+        idle.stdin.close()

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from tests.support.admin import admin
@@ -38,6 +40,18 @@ def test_the_status_is_pushed_when_it_changed() -> None:
         kind, first = events_of(listener.url, "/api/events", 1)[0]
         assert kind == "status"
         assert json.loads(first)["deployments"][0]["state"] == "healthy"
+
+
+def test_answers_tell_when_they_were_given() -> None:
+    with admin(serving()) as listener:
+        parts = urlsplit(listener.url)
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+        connection.request("GET", "/api/status")
+        answer = connection.getresponse()
+        told = parsedate_to_datetime(answer.headers["Date"])
+        assert abs((datetime.now(UTC) - told).total_seconds()) < 60
+        answer.read()
+        connection.close()
 
 
 def test_a_page_is_pushed_as_its_regions() -> None:
