@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import blake2b
 
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import WantedWorkers, WorkerSlot
@@ -359,9 +360,11 @@ class Controller:
             return
         try:
             dump = self._parts.evidence.dump()
-            if dump != self._dumped:
+            # A dump may be large, and is not held until the next one.
+            digest = blake2b(dump, digest_size=16).digest()
+            if digest != self._dumped:
                 self._parts.journal.save(self.store.epoch, EVIDENCE, dump)
-                self._dumped = dump
+                self._dumped = digest
         except Conflict:
             raise
         except TrimtabError as error:
