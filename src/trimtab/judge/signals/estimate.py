@@ -51,7 +51,9 @@ from trimtab.judge.signals.estimated_segments import (
 )
 from trimtab.judge.signals.expectation import Believed, Expectation, Stream, Terms
 from trimtab.judge.signals.family import COVERED, Breaks, Target
+from trimtab.judge.signals.feedback import limit
 from trimtab.judge.signals.quality import target_zone
+from trimtab.judge.signals.steps import Steps, StepWatch
 from trimtab.judge.watch import REMEMBERED, Watch, take_all
 from trimtab.stats.fixed_point import MICRO
 
@@ -61,14 +63,15 @@ PATIENCE = 7
 
 class State(Believed):
     """What changes while quality is estimated: of all rows, and by segment. Rows and labels of a
-    block close apart; `last` is the start of the last block of rows that closed, `echo` watches for
-    labels that repeat the answers."""
+    block close apart; `last` is the start of the last block of rows that closed, `echo` and `step`
+    watch for labels that repeat the answers."""
 
     segments: dict[str, Believed] = msgspec.field(default_factory=dict)
     blocks: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
     cohorts: Blocks[Counted] = msgspec.field(default_factory=Blocks[Counted])
     last: float = 0.0
     echo: Watch | None = None
+    step: StepWatch = msgspec.field(default_factory=StepWatch)
 
 
 class Estimated:
@@ -97,6 +100,7 @@ class Estimated:
         self._unlearned = unlearned(target, self._estimable(), segments, own.limit)
         self._members = columns_of([s.of for s in segments])
         self._echoes = Echoes(target)
+        self._steps = self._leaping(target)
         self.state: State = State(
             self._streams(self._qualities, terms),
             segments={s.of.name: Believed(self._streams(s.qualities, own)) for s in segments},
@@ -107,6 +111,12 @@ class Estimated:
         """Quality is estimated where it is watched."""
         profile = target.profile
         return None if profile is None or not target.qualities else cls(target, profile)
+
+    def _leaping(self, target: Target) -> Steps | None:
+        """Labels can leap at a threshold where there is one."""
+        if self._profile is None or target.signature.task != "binary":
+            return None
+        return Steps(target, self._profile, limit(target))
 
     def _terms(self, patience: int, streams: int) -> Terms:
         target = self._target
@@ -262,10 +272,15 @@ class Estimated:
 
     def _split(self, learned: Learned, start: float, cohort: Part) -> None:
         """What was expected of the cohort, beside what came of it."""
+        if not cohort.told.n:
+            return
+        rows = np.array(cohort.told.labelled, dtype=np.float64)
+        hits = np.array(cohort.told.hits) / MICRO
+        if self._steps is not None:
+            self._steps.take(self.state.step, start, rows, hits)
         if cohort.told.n < FEWEST:
             return
-        rows, hits = np.array(cohort.told.labelled, dtype=np.float64), cohort.told.hits
-        streams, counted = self.state.streams, (cohort.seen, rows, np.array(hits) / MICRO)
+        streams, counted = self.state.streams, (cohort.seen, rows, hits)
         found = splits(learned, streams, start, counted)
         for metric, made in found.items():
             streams[metric].splits = [*streams[metric].splits, made][-REMEMBERED:]
@@ -295,8 +310,11 @@ class Estimated:
 
     @property
     def _echoed(self) -> tuple[Verdict, ...]:
+        leapt = () if self._steps is None else self._steps.verdicts(self.state.step)
         stream = self.state.streams.get(METRIC)
-        return () if stream is None else self._echoes.verdicts(self.state.echo, stream.splits)
+        if leapt or stream is None:
+            return leapt
+        return self._echoes.verdicts(self.state.echo, stream.splits)
 
     def _missing(self, metric: str) -> Verdict:
         """Why nothing is estimated at all."""

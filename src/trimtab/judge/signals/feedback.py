@@ -45,8 +45,8 @@ is not known how long the label took."""
 SOURCES = 16
 """Senders of labels that are told apart."""
 
-STREAMS = 5 + SOURCES
-"""Those that there are of any labels, that of echoes (`signals.echoes`) included."""
+STREAMS = 6 + SOURCES
+"""Those that there are of any labels, the two of echoes (`signals.echoes`, `.steps`) included."""
 
 EACH = 3
 """Those that there are of each class besides: of labels that are denied, of strays, and of
