@@ -192,7 +192,7 @@ def _against(
     """
     if few is not None and np.isfinite(few).all():
         seen, strange = recent.look(profile, few)
-        if not strange.any():
+        if not strange.any() and not seen.leaps:
             return seen, None
     return recent.look(profile, np.asarray(values, dtype=np.float64))
 

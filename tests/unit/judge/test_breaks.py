@@ -11,6 +11,7 @@ from trimtab.judge.column_profile import column_profile
 from trimtab.judge.signals.breaks import (
     CLUSTERS,
     JUMP,
+    LEAPS,
     UNSEEN,
     BreakWatch,
     Recent,
@@ -66,10 +67,53 @@ def test_one_rare_value_makes_none_on_the_way_to_it_strange() -> None:
     recent = Recent.of(HALVES)
     for value in (994.1, 1002.0, 1003.0, 1004.0):
         day = np.array([value])
-        recent.close(recent.look(HALVES, day)[0])
+        recent.close(0.0, recent.look(HALVES, day)[0])
     assert 994.1 in recent.known
     assert not recent.strange(HALVES, np.array([997.2, 998.4, 999.8])).any()
     assert recent.strange(HALVES, np.array([1003.3])).all()
+
+
+def calm() -> Recent:
+    """A recent past at the lower end of what the reference held."""
+    return Recent(known=[], lows=[1000.0], highs=[1001.0])
+
+
+def test_one_day_far_from_the_recent_past_is_not_strange_where_the_reference_knows_it() -> None:
+    recent, day = calm(), np.full(20, 1015.0)
+    seen, strange = recent.look(HALVES, day)
+    assert not strange.any()
+    assert (seen.leaps, seen.low, seen.high) == (20, None, None)
+    recent.close(7.0, seen)
+    assert (recent.leapt, recent.highs) == (7.0, [1001.0])
+
+
+def test_the_second_such_day_in_a_row_is_strange_and_one_between_them_begins_anew() -> None:
+    recent, day = calm(), np.full(20, 1015.0)
+    recent.close(7.0, recent.look(HALVES, day)[0])
+    assert recent.strange(HALVES, day).all()
+    recent.quarantine()
+    assert recent.strange(HALVES, day).all()
+    recent.close(9.0, recent.look(HALVES, np.full(20, 1000.5))[0])
+    assert recent.leapt is None
+    assert not recent.strange(HALVES, day).any()
+
+
+def test_what_the_reference_never_held_is_strange_at_once() -> None:
+    day = np.array([1015.0, 1040.0, 990.0])
+    assert calm().strange(HALVES, day).tolist() == [False, True, False]
+    assert calm().strange(HALVES, np.array([960.0])).all()
+    unknown = ColumnProfile(name="x", kind="continuous", n=0, missing=1.0)
+    assert calm().strange(unknown, np.array([1015.0])).all()
+
+
+@pytest.mark.parametrize("rows", [LEAPS - 1, LEAPS])
+def test_a_few_rows_are_no_leap(rows: int) -> None:
+    recent = calm()
+    one = recent.look(HALVES, np.full(rows - 1, 1015.0))[0]
+    other = recent.look(HALVES, np.array([1015.0, 1000.5]))[0]
+    assert one.merge(other).leaps == rows
+    recent.close(7.0, one.merge(other))
+    assert (recent.leapt is None) == (rows < LEAPS)
 
 
 def test_a_column_that_took_a_single_value_has_no_neighbours() -> None:

@@ -52,6 +52,10 @@ NEIGHBOURS = 0.9
 SINGLE = 2.0**-23
 """What single precision may add to a number, or take from it, as a share of it."""
 
+LEAPS = 8
+"""So many rows of a block that are far from the recent past, but not from the reference, are a
+leap."""
+
 CLUSTERS = 24
 """At most this many rows of a block count as independent: feeds fail for hours, not for rows."""
 
@@ -90,7 +94,9 @@ class Recent(msgspec.Struct):
     """What is normal for a column: the range of its last blocks and the values it is known to take.
 
     `known` is empty when the column takes too many values to tell a strange one; `waiting` holds
-    new values per closed block until their quarantine ends.
+    new values per closed block until their quarantine ends. `leapt` is when the last block began,
+    if it held numbers far from the recent past that the reference knows: rows of a day share its
+    weather, so that one such day is one observation, and only the next one is strange.
     """
 
     known: list[float] = []
@@ -100,6 +106,7 @@ class Recent(msgspec.Struct):
     waiting: list[list[float]] = []
     waiting_names: list[list[str]] = []
     stale: int = 0
+    leapt: float | None = None
 
     @classmethod
     def of(cls, profile: ColumnProfile) -> "Recent":
@@ -114,8 +121,9 @@ class Recent(msgspec.Struct):
             ends = limits(values)
             if self._usual(profile, values, ends):
                 return Seen(ends.low, ends.high), np.zeros(values.size, dtype=np.bool_)
-            strange = self._strange_numbers(profile, values)
-            return Seen.of_numbers(self, values, strange), strange
+            strange, leaps = self._strange_numbers(profile, values)
+            seen = Seen.of_numbers(self, values, strange | leaps, int(np.count_nonzero(leaps)))
+            return seen, strange if self.leapt is None else strange | leaps
         coded = CodedTexts.of(values)
         named = texts(np.array(coded.names, dtype=object))
         odd = self._strange_names(named)
@@ -141,12 +149,15 @@ class Recent(msgspec.Struct):
 
     def _strange_numbers(
         self, profile: ColumnProfile, values: NDArray[np.float64]
-    ) -> NDArray[np.bool_]:
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which values are strange in any block, and which are in the second one in a row."""
         low, high = self.ordinary(profile)
         outside = (values < low) | (values > high)
-        if len(self.known) < 2:
-            return np.asarray(outside)
-        return np.asarray(outside | self._missed(values))
+        missed = self._missed(values) if len(self.known) > 1 else np.zeros_like(outside)
+        held = np.zeros_like(outside)
+        if profile.minimum is not None and profile.maximum is not None:
+            held = (values >= profile.minimum) & (values <= profile.maximum)
+        return (outside & ~held) | missed, outside & held & ~missed
 
     def _missed(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Which values lie between two that are known, as near to each other as neighbours
@@ -172,9 +183,9 @@ class Recent(msgspec.Struct):
         reach = width * (0.5 + self.stale / AGEING)
         return low - reach, high + reach
 
-    def close(self, seen: "Seen") -> None:
-        """Take in what a closed block without a break held."""
-        self.stale = 0
+    def close(self, start: float, seen: "Seen") -> None:
+        """Take in what a closed block without a break held, which began at `start`."""
+        self.stale, self.leapt = 0, start if seen.leaps >= LEAPS else None
         if seen.low is not None and seen.high is not None:
             self.lows = [*self.lows, seen.low][-RECENT:]
             self.highs = [*self.highs, seen.high][-RECENT:]
@@ -207,25 +218,28 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     """Range of the ordinary values of a column in an open block, and the values not known yet.
 
     `names` counts the texts that were never seen; of too many the first by the alphabet are kept,
-    whose counts are then exact however the rows were split.
+    whose counts are then exact however the rows were split. `leaps` are the rows far from the
+    recent past that the reference knows.
     """
 
     low: float | None = None
     high: float | None = None
     values: list[float] = []
     names: dict[str, int] = {}
+    leaps: int = 0
 
     @classmethod
     def of_numbers(
-        cls, recent: Recent, values: NDArray[np.float64], strange: NDArray[np.bool_]
+        cls, recent: Recent, values: NDArray[np.float64], strange: NDArray[np.bool_], leaps: int
     ) -> "Seen":
-        """Take in numbers; order does not matter."""
+        """Take in numbers, of which the strange ones, and leaps, are not ordinary; order does not
+        matter."""
         known = values[np.isfinite(values)]
         ordinary = known[~strange[np.isfinite(values)]]
         new = known[~np.isin(known, recent.known)].tolist() if recent.known else []
         if not ordinary.size:
-            return cls(values=_least(new))
-        return cls(float(ordinary.min()), float(ordinary.max()), _least(new))
+            return cls(values=_least(new), leaps=leaps)
+        return cls(float(ordinary.min()), float(ordinary.max()), _least(new), leaps=leaps)
 
     @classmethod
     def of_names(cls, named: NDArray[np.object_], counts: NDArray[np.int64]) -> "Seen":
@@ -248,6 +262,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
             _either(max, self.high, other.high),
             _least([*self.values, *other.values]),
             first_names(names),
+            self.leaps + other.leaps,
         )
 
 

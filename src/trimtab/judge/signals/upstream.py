@@ -156,11 +156,11 @@ class Upstream:
             broken = self._judge(start, feeds)
             breaks.tell(start, broken)
             for name, seen in feeds.seen.items():
-                self._remember(name, seen, bool(broken))
+                self._remember(start, name, seen, bool(broken))
             self._distrust()
         breaks.spans = [*breaks.spans, *self.state.spans]
 
-    def _remember(self, name: str, seen: Seen, broken: bool) -> None:
+    def _remember(self, start: float, name: str, seen: Seen, broken: bool) -> None:
         names = seen.names
         if names:
             common = sorted(names, key=lambda text: (-names[text], text))[:NAMED]
@@ -169,7 +169,7 @@ class Upstream:
         if broken:
             self.state.recent[name].quarantine()
         else:
-            self.state.recent[name].close(seen)
+            self.state.recent[name].close(start, seen)
 
     def _distrust(self) -> None:
         """What a column brings while it is suspected is not learned: evidence may need more blocks
@@ -186,7 +186,7 @@ class Upstream:
             if cell.n >= FEWEST_ROWS:
                 share = cell.share(watch.kind, feeds.seen[watch.column])
                 jump = self._jumps[watch.column][watch.kind]
-                if watch.meet(start, share, cell.n, jump):
+                if watch.meet(self._since(watch, start), share, cell.n, jump):
                     staked.append(watch)
         settle_all(staked, self._limit)
         state.parts.take(start, self.unnamed, feeds.parts, self._limit + self._cost)
@@ -194,6 +194,11 @@ class Upstream:
         since = min((watch.since or start for watch in broken), default=None)
         state.spans = prolonged(state.spans, start, since)
         return frozenset(watch.column for watch in broken)
+
+    def _since(self, watch: BreakWatch, start: float) -> float:
+        """When what is strange in a block began: with the block before, where that was a leap."""
+        leapt = self.state.recent[watch.column].leapt
+        return start if leapt is None or watch.kind != "strange" else leapt
 
     @property
     def _streams(self) -> list[BreakWatch]:
