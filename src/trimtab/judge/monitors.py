@@ -173,7 +173,7 @@ class Monitors:
 
         `open_incidents` are this deployment's; the report says which are new, changed or over.
         """
-        breaks = Breaks()
+        breaks = Breaks(ahead=surroundings.ahead)
         for family in self._families:
             family.close(clock, breaks)
         told = [

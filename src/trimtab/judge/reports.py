@@ -46,7 +46,8 @@ class Surroundings:
     it has, `golden_failures` those that do not reproduce the golden set; `restarts` workers
     restarted since; `candidate` whether a rollout is in canary; `host_pressure` what the machine
     lacks, in words, None where that is not measured; `starved` what its workers lacked in the last
-    minute; `resources` what they use, None where there are none.
+    minute; `resources` what they use, None where there are none. `ahead` are seconds of the
+    deployment's clock that did not pass: in a leap of it no label had time to come.
     """
 
     boundary: float | None = None
@@ -57,6 +58,7 @@ class Surroundings:
     host_pressure: tuple[str, ...] | None = None
     starved: tuple[str, ...] = ()
     resources: Resources | None = None
+    ahead: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

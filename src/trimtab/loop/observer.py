@@ -35,6 +35,7 @@ from trimtab.loop.demand import Demands, SavedDemand
 from trimtab.loop.drawings import Draw, Drawings, Key
 from trimtab.loop.evidence import Reports
 from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
+from trimtab.loop.leaps import Leaps
 from trimtab.loop.samples import QUICK, Told, Trouble, told
 from trimtab.loop.traffic import Traffic, TrafficReport
 from trimtab.loop.watermark import Watermark
@@ -190,6 +191,7 @@ class _Watched:
     unsettled: Unsettled = field(default_factory=Unsettled)
     surroundings: Surroundings = field(default_factory=Surroundings)
     latest: float = 0.0
+    leaps: Leaps = field(default_factory=Leaps)
 
 
 class Observer:
@@ -215,6 +217,17 @@ class Observer:
             return watched.watermark.value
         watched.latest = max(watched.latest, self._sources.clock.now())
         return watched.latest
+
+    def _ahead(self, deployment: str) -> float:
+        """Seconds of the deployment's clock in which no label had time to come: those by which the
+        host's leapt forward, for as long as labels are awaited, and those by which it went back."""
+        watched = self._watched.get(deployment)
+        if watched is None or watched.state is None or watched.state.spec.clock == "event":
+            return 0.0
+        host, clock = self._sources.clock, self.clock(deployment)
+        now, awaited = host.now(), watched.state.spec.monitor.maturity_seconds
+        ahead = watched.leaps.look(now, host.monotonic(), awaited)
+        return clock - now + ahead
 
     def guard(self, deployment: str) -> GuardReport | None:
         """The guard's report on the rollout in progress; None without one to compare."""
@@ -248,8 +261,9 @@ class Observer:
         if watched.monitors is None:
             return None
         incidents = watched.unsettled.applied_to(state.incidents)
-        clock = self.clock(state.spec.name)
-        found = watched.monitors.assess(clock, incidents, watched.surroundings)
+        clock, ahead = self.clock(state.spec.name), self._ahead(state.spec.name)
+        around = replace(watched.surroundings, ahead=ahead)
+        found = watched.monitors.assess(clock, incidents, around)
         watched.unsettled = waiting = watched.unsettled.with_report(found)
         opened, updated = tuple(waiting.opened.values()), tuple(waiting.updated.values())
         return MonitorReport(found.verdicts, opened, updated, waiting.closed, waiting.folded)
@@ -481,7 +495,8 @@ class Observer:
             known = watched.joiner.add(segment, rows)
         for labelled in known:
             self._learn(watched, labelled)
-        watched.joiner.expire(self.clock(segment.deployment))
+        name = segment.deployment
+        watched.joiner.expire(self.clock(name) - self._ahead(name))
 
     def _observe(self, watched: _Watched, rows: Rows) -> None:
         watched.watermark = watched.watermark.after(rows.take(rows.fixed["final"]))

@@ -164,6 +164,25 @@ def test_a_cohort_waits_for_its_labels() -> None:
 
 
 @pytest.mark.no_cover
+def test_a_clock_that_leaps_ages_no_cohort() -> None:
+    """All labels of a day come in the next one, when the clock has gone on by three more."""
+    monitors = Monitors.start(spec(block_seconds=DAY), BINARY, TIMED, STABLE.digest, FIRST * DAY)
+    waiting: list[Labelled] = []
+    said: dict[bool, str] = {}
+    for day in range(FIRST, FIRST + 8):
+        part = rows(400, seed=day, start=day * DAY)
+        monitors.observe(part)
+        for late in waiting:
+            monitors.learn(late)
+        waiting = [labelled(part, seed=day)]
+        monitors.assess((day + 1) * DAY + 7200.0, (), Surroundings())
+    for ahead in (True, False):
+        other, clock = Monitors.load(monitors.dump()), (FIRST + 8 + 3) * DAY + 7200.0
+        report = other.assess(clock, (), Surroundings(ahead=3 * DAY if ahead else 0.0))
+        said[ahead] = next(v.verdict for v in report.verdicts if v.signal == "labels")
+    assert said == {True: "ok", False: "bad"}
+
+
 def test_a_broken_feed_says_nothing_of_the_scores() -> None:
     days = Days()
     for day in range(FIRST, FIRST + 12):

@@ -147,13 +147,14 @@ class Releases:
 
 
 class StoppedClock:
-    """The host's clock, standing still."""
+    """The host's clock, standing still. `leapt` is by how much it was set since it began."""
 
     def __init__(self, now: float) -> None:
         self.value = now
+        self.leapt = 0.0
 
     def now(self) -> float:
-        return self.value
+        return self.value + self.leapt
 
     def monotonic(self) -> float:
         return self.value

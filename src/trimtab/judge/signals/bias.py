@@ -242,7 +242,7 @@ class Bias:
 
     def _close_cohorts(self, clock: float, breaks: Breaks) -> None:
         state, seconds = self.state, self._target.block_seconds
-        for start, cohort in self._target.ripe(state.cohorts, clock):
+        for start, cohort in self._target.ripe(state.cohorts, clock - breaks.ahead):
             if not breaks.overlap(start, start + seconds) and not self._target.partial(start):
                 state.labels = start
                 self._judge(start, cohort, before_labels=False)

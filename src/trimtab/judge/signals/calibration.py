@@ -115,7 +115,7 @@ class Calibration:
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge the cohorts whose labels have matured, but for those with a broken feed."""
         seconds = self._target.block_seconds
-        for start, cohort in self._target.ripe(self.state.blocks, clock):
+        for start, cohort in self._target.ripe(self.state.blocks, clock - breaks.ahead):
             few = cohort.labelled < FEWEST_ROWS or self._rows < FEWEST_LABELS
             broken = breaks.overlap(start, start + seconds)
             if not (few or broken or self._target.partial(start)):

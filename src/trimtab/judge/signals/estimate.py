@@ -245,8 +245,8 @@ class Estimated:
             start, counted = number * seconds, state.blocks.pop(number)
             if not breaks.at(start) and not self._target.partial(start):
                 self._judge(whole, start, counted)
-        matured = clock - self._target.spec.monitor.maturity_seconds
-        for number in state.cohorts.due(clock, seconds):
+        matured = clock - breaks.ahead - self._target.spec.monitor.maturity_seconds
+        for number in state.cohorts.due(clock - breaks.ahead, seconds):
             start, cohort = number * seconds, state.cohorts.counts[number]
             complete = cohort.whole.told.n >= COVERED * cohort.whole.seen.n
             if start + seconds > matured and not complete:

@@ -156,10 +156,12 @@ class Breaks(msgspec.Struct):
     families that close after them.
 
     `columns` holds, by start, the columns that were broken in each block that closes just now.
+    `ahead` are seconds of the clock that did not pass: a feed that breaks as well, of time.
     """
 
     spans: list[Span] = []
     columns: dict[float, frozenset[str]] = {}
+    ahead: float = 0.0
 
     def tell(self, start: float, columns: frozenset[str]) -> None:
         """Take in the columns that are broken in the block that began at `start`."""

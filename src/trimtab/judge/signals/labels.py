@@ -67,7 +67,7 @@ class Labels:
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each cohort once its labels have matured or nearly all are there."""
         state = self.state
-        for start, cohort in self._target.ripe(state.blocks, clock):
+        for start, cohort in self._target.ripe(state.blocks, clock - breaks.ahead):
             if cohort.labelled:
                 state.delay = cohort.seconds / cohort.labelled
             if cohort.predicted >= FEWEST_ROWS:

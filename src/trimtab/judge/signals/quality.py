@@ -272,7 +272,7 @@ class Quality:
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge cohorts in order, each once its labels have matured or nearly all are there."""
         seconds = self._target.block_seconds
-        for start, cohort in self._target.ripe(self.state.blocks, clock):
+        for start, cohort in self._target.ripe(self.state.blocks, clock - breaks.ahead):
             self._judge(start, cohort, breaks.overlap(start, start + seconds))
 
     def _judge(self, start: float, cohort: Cohort, broken: bool) -> None:

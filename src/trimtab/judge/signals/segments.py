@@ -179,7 +179,7 @@ class Segments:
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge cohorts in order, each once its labels have matured or nearly all are there."""
         seconds = self._target.block_seconds
-        for start, cohort in self._target.ripe(self.state.blocks, clock):
+        for start, cohort in self._target.ripe(self.state.blocks, clock - breaks.ahead):
             broken = breaks.overlap(start, start + seconds) or self._target.partial(start)
             if cohort.rows_of and not broken:
                 self.state.labelled += cohort.labelled
