@@ -138,7 +138,7 @@ def page(outcomes: Sequence[Outcome], data: Sequence[DataSet], seeds: int, comma
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
     """Harmful faults: by data set, together, and those of the blind test beside the others."""
-    harmful = [each for each in outcomes if each.fault.harmful]
+    harmful = [each for each in outcomes if each.harmful]
     names = dict.fromkeys(each.data for each in harmful)
     parts = [(name, [each for each in harmful if each.data == name]) for name in names]
     known, blind = ([each for each in harmful if each.fault.blind is b] for b in (False, True))
@@ -191,8 +191,8 @@ def actions(outcomes: Sequence[Outcome]) -> Table:
     """What should be done about each cause, and what was."""
     rows = []
     told = [each for each in outcomes if each.fault.causes]
-    for cause, harmful in sorted({(_true(each), each.fault.harmful) for each in told}):
-        part = [each for each in told if (_true(each), each.fault.harmful) == (cause, harmful)]
+    for cause, harmful in sorted({(_true(each), each.harmful) for each in told}):
+        part = [each for each in told if (_true(each), each.harmful) == (cause, harmful)]
         right = dict.fromkeys(word for each in part for word in right_actions(each.fault))
         name = cause if harmful else f"{cause}, without harm"
         share = _share(part, lambda each: each.acted)

@@ -71,6 +71,11 @@ class Outcome:
     during: Harm
 
     @property
+    def harmful(self) -> bool:
+        """Whether anybody suffers."""
+        return self.fault.harms(self.data)
+
+    @property
     def first(self) -> Cause | None:
         """The cause that was ranked first."""
         return self.lead.causes[0].cause if self.lead else None

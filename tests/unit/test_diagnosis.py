@@ -9,6 +9,7 @@ from catalogue.faults import BY_NAME, CATALOGUE
 from catalogue.life import Stage, lived, staged
 from catalogue.page import page
 from catalogue.scores import Outcome, judged
+from catalogue.sources import SOURCES
 from catalogue.tables import DAY, DataSet, Pace, Pool, Roles, Table
 
 HOUR = 3600.0
@@ -79,6 +80,13 @@ def test_the_catalogue_has_a_name_a_sentence_and_a_dose_for_each_fault() -> None
         assert 0.0 < fault.doses[0] <= fault.doses[1]
         assert fault.causes or not fault.harmful
         assert bool(fault.either) == (len(fault.causes) > 1)
+
+
+def test_a_fault_harms_but_where_it_is_known_to_spare() -> None:
+    misread = BY_NAME["candidate-misreads"]
+    assert [misread.harms(name) for name in ("census", "flights", "stops")] == [True, False, False]
+    assert not BY_NAME["nothing"].harms("census")
+    assert all(set(fault.spared) <= set(SOURCES) for fault in CATALOGUE)
 
 
 def test_the_page_tells_of_every_run() -> None:
