@@ -253,6 +253,19 @@ def test_whole_numbers_spread_too_far_to_be_listed_are_compared_one_by_one() -> 
     compare(reference, values, values.astype(float))
 
 
+@pytest.mark.parametrize("missing", [0, 2])
+@pytest.mark.parametrize("leapt", [None, 5.0])
+def test_each_row_of_a_leap_within_the_reference_counts(leapt: float | None, missing: int) -> None:
+    known = column_profile("x", np.repeat(np.arange(100.0), 60), None)
+    recent = Recent(known=list(known.values), lows=[0.0], highs=[5.0], leapt=leapt)
+    live = np.array([3.0] * 4 + [90.0] * 9 + [np.nan] * missing)
+    made = counting.count_numbers(known, recent, live, Segments())
+    seen, strange = recent.look(known, live)
+    assert made.seen == seen
+    assert seen.leaps == 9
+    assert made.cells["x\n"] == Cell.of(np.isnan(live), strange)
+
+
 @pytest.mark.parametrize(
     ("column", "kind"),
     [
