@@ -78,6 +78,11 @@ def calm() -> Recent:
     return Recent(known=[], lows=[1000.0], highs=[1001.0])
 
 
+def leapt(recent: Recent) -> float | None:
+    """When the last block began, if it leapt."""
+    return recent.leapt
+
+
 def test_one_day_far_from_the_recent_past_is_not_strange_where_the_reference_knows_it() -> None:
     recent, day = calm(), np.full(20, 1015.0)
     seen, strange = recent.look(HALVES, day)
@@ -91,10 +96,11 @@ def test_the_second_such_day_in_a_row_is_strange_and_one_between_them_begins_ane
     recent, day = calm(), np.full(20, 1015.0)
     recent.close(7.0, recent.look(HALVES, day)[0])
     assert recent.strange(HALVES, day).all()
-    recent.quarantine()
+    recent.quarantine(8.0, recent.look(HALVES, day)[0])
+    assert leapt(recent) == 7.0
     assert recent.strange(HALVES, day).all()
     recent.close(9.0, recent.look(HALVES, np.full(20, 1000.5))[0])
-    assert recent.leapt is None
+    assert leapt(recent) is None
     assert not recent.strange(HALVES, day).any()
 
 
@@ -104,6 +110,15 @@ def test_what_the_reference_never_held_is_strange_at_once() -> None:
     assert calm().strange(HALVES, np.array([960.0])).all()
     unknown = ColumnProfile(name="x", kind="continuous", n=0, missing=1.0)
     assert calm().strange(unknown, np.array([1015.0])).all()
+
+
+def test_a_leap_while_another_column_is_broken_is_strange_on_the_next_day_as_well() -> None:
+    recent, day = calm(), np.full(20, 1015.0)
+    recent.quarantine(7.0, recent.look(HALVES, np.full(20, 1000.5))[0])
+    assert leapt(recent) is None
+    recent.quarantine(8.0, recent.look(HALVES, day)[0])
+    assert leapt(recent) == 8.0
+    assert recent.strange(HALVES, day).all()
 
 
 @pytest.mark.parametrize("rows", [LEAPS - 1, LEAPS])

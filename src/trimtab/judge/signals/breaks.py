@@ -200,10 +200,13 @@ class Recent(msgspec.Struct):
             known = sorted({*self.known, *values})
             self.known = known if len(known) <= LARGEST_KNOWN else []
 
-    def quarantine(self) -> None:
-        """A break began: what the last blocks brought is not to be learned."""
+    def quarantine(self, start: float, seen: "Seen") -> None:
+        """A break lasts in the block that began at `start`, which held `seen`: what the last blocks
+        brought is not to be learned, and one that leapt is remembered until it is over."""
         self.forget()
         self.stale += 1
+        if self.leapt is None and seen.leaps >= LEAPS:
+            self.leapt = start
 
     def forget(self) -> None:
         """What waits to be known is not to be learned."""

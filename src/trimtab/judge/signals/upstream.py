@@ -167,7 +167,7 @@ class Upstream:
             self.state.unseen[name] = [text[:LONGEST_NAME] for text in common]
         # A feed breaks as a whole: what its other columns bring meanwhile is not learned.
         if broken:
-            self.state.recent[name].quarantine()
+            self.state.recent[name].quarantine(start, seen)
         else:
             self.state.recent[name].close(start, seen)
 
