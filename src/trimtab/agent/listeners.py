@@ -43,7 +43,7 @@ def parse_address(text: str, name: str) -> tuple[str, int]:
 def open_admin(text: str, wait: float = 0.0) -> Listener:
     """The admin listener. Raises `Refused` TT-110 unless the address is a loopback one."""
     host, _ = parse_address(text, "admin")
-    if not _loopback(host):
+    if not is_loopback(host):
         raise errors.Refused(
             errors.UNSAFE_BIND,
             "listen on",
@@ -55,7 +55,8 @@ def open_admin(text: str, wait: float = 0.0) -> Listener:
     return open_listener(text, "admin", wait)
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

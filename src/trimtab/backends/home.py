@@ -49,7 +49,8 @@ def open_project(start: Path, environment: Mapping[str, str]) -> Project:
 def read_config(path: Path, environment: Mapping[str, str]) -> ProjectConfig:
     """A checked `trimtab.toml`. Raises `Usage` TT-101, TT-102 or TT-104."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows begin a file with a byte order mark, which TOML does not know.
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise errors.Usage(
             errors.BAD_VALUE,

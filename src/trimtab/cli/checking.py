@@ -1,11 +1,12 @@
-"""Whether a configuration fits the files around it."""
+"""Whether a configuration fits itself and the files around it."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
 from trimtab import errors
-from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ProjectConfig
+from trimtab.agent.listeners import is_loopback, parse_address
+from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ProjectConfig, ServerSpec
 from trimtab.views.shapes import CheckView, ProblemView
 
 
@@ -13,6 +14,7 @@ def check(folder: Path, config: ProjectConfig) -> CheckView:
     """Everything that is wrong, at once."""
     models = {spec.model for spec in config.pipelines}
     problems = [
+        *_listeners(config.server),
         *(problem for spec in config.pipelines for problem in _pipeline(folder, spec)),
         *(problem for spec in config.deployments for problem in _deployment(spec, models)),
     ]
@@ -23,6 +25,27 @@ def check(folder: Path, config: ProjectConfig) -> CheckView:
         models=tuple(spec.model for spec in config.pipelines),
         problems=tuple(problems),
     )
+
+
+def _listeners(spec: ServerSpec) -> Iterator[ProblemView]:
+    """What `trimtab up` would find of the addresses only when it opens them."""
+    taken: dict[str, str] = {}
+    for key, address in (("inference", spec.inference), ("grpc", spec.grpc), ("admin", spec.admin)):
+        # Port 0 is any that is free.
+        if address is None or address.endswith(":0"):
+            continue
+        other = taken.setdefault(address, key)
+        if other != key:
+            problem = f"{address} is the address of server.{other} too"
+            hint = f"give each a port of its own, or remove {key} to have its default"
+            yield ProblemView(errors.BAD_VALUE, f"server.{key}", problem, hint)
+    if not is_loopback(parse_address(spec.admin, "admin")[0]):
+        yield ProblemView(
+            errors.UNSAFE_BIND,
+            "server.admin",
+            f"{spec.admin} is not an address of this machine alone, and has no authentication",
+            'admin = "127.0.0.1:8090"',
+        )
 
 
 def _deployment(spec: DeploymentSpec, models: set[str]) -> Iterator[ProblemView]:
@@ -40,6 +63,15 @@ def _deployment(spec: DeploymentSpec, models: set[str]) -> Iterator[ProblemView]
             f"{where}.scale",
             f"min {spec.scale.min} is above max {spec.scale.max}",
             "raise scale.max",
+        )
+    promised, deadline = spec.objective.latency_seconds, spec.objective.deadline_seconds
+    if promised > deadline:
+        yield ProblemView(
+            errors.BAD_VALUE,
+            f"{where}.slo",
+            f"a latency of {promised:g} s is promised, and no answer takes longer than the "
+            f"deadline of {deadline:g} s",
+            'a number is seconds; milliseconds are written "50ms"',
         )
 
 

@@ -96,7 +96,7 @@ def told(error: errors.TrimtabError) -> str:
     """An error in four parts: what failed, why, what stayed unchanged, what to do."""
     report = error.report()
     lines = [f"error: {report.operation} {report.subject}: {report.message} ({report.code})"]
-    lines += [f"  because: {cause}" for cause in report.causes]
+    lines += [f"  because: {cause}" for cause in report.causes if cause not in report.message]
     if report.unchanged:
         lines.append(f"  unchanged: {report.unchanged}")
     if report.hint:

@@ -39,10 +39,10 @@ def parse_config(data: Mapping[str, Any], environment: Mapping[str, str]) -> Pro
     for table in data:
         if table not in TABLES:
             raise _unknown(table, table, TABLES)
-    server = {**_table(data, "server"), **_overrides("server", environment)}
+    server = {**_table(data, "server", "server"), **_overrides("server", environment)}
     return ProjectConfig(
         msgspec.convert(_values("server", server, SERVER), ServerSpec),
-        _telemetry(_table(data, "telemetry"), environment),
+        _telemetry(_table(data, "telemetry", "telemetry"), environment),
         tuple(_deployment(name, table) for name, table in _named(data, "deployment")),
         tuple(_pipeline(name, table) for name, table in _named(data, "model")),
     )
@@ -125,7 +125,7 @@ def _values(path: str, table: Mapping[str, Any], settings: tuple[Setting, ...]) 
     for key, value in _flat(table, known):
         setting = known.get(key)
         if setting is None:
-            raise _unknown(f"{path}.{key}", key, known)
+            raise _untabled(path, key, settings) or _unknown(f"{path}.{key}", key, known)
         outer, _, inner = setting.field.partition(".")
         target = result.setdefault(outer, {}) if inner else result
         target[inner or outer] = _parsed(f"{path}.{key}", setting, value)
@@ -149,17 +149,30 @@ def _flat(table: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterator[tu
             yield key, value
 
 
-def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _table(data: Mapping[str, Any], name: str, header: str, path: str = "") -> Mapping[str, Any]:
+    """A table of the file; `header` is how its first line should read, `path` where it is."""
     table = data.get(name, {})
     if not isinstance(table, dict):
-        raise _wrong(name, "it must be a table", f"write [{name}] on a line of its own")
+        hint = f"write [{header}] on a line of its own"
+        raise _wrong(path or name, "it must be a table", hint)
     return table
 
 
 def _named(data: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    tables = _table(data, kind)
+    header = f"{kind}.NAME"
+    tables = _table(data, kind, header)
     for name in tables:
-        yield name, _table(tables, name)
+        yield name, _table(tables, name, header, f"{kind}.{name}")
+
+
+def _untabled(path: str, key: str, settings: tuple[Setting, ...]) -> errors.Usage | None:
+    """The error for one value where settings are grouped in a table: `slo = "50ms"`."""
+    for setting in settings:
+        group, _, inner = setting.key.partition(".")
+        if inner and group == key:
+            hint = f"for example: {group} = {{ {inner} = {setting.kind.example} }}"
+            return _wrong(f"{path}.{key}", "it must be a table", hint)
+    return None
 
 
 def _unknown(path: str, key: str, known: Mapping[str, Any]) -> errors.Usage:

@@ -58,6 +58,11 @@ def test_no_project_is_an_error_with_a_way_on(tmp_path: Path) -> None:
     assert caught.value.hint == "trimtab init my-project"
 
 
+def test_the_byte_order_mark_of_windows_editors_is_no_part_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "trimtab.toml").write_text("[server]\ngateways = 2\n", encoding="utf-8-sig")
+    assert open_project(tmp_path, {}).config.server.gateways == 2
+
+
 def test_a_file_that_is_not_toml_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "trimtab.toml").write_text("[server\n")
     with pytest.raises(errors.Usage, match="line 1"):

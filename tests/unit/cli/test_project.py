@@ -133,6 +133,30 @@ def test_check_names_everything_that_is_wrong_at_once(made: Path) -> None:
     ]
 
 
+def test_check_finds_addresses_that_cannot_be_opened(made: Path) -> None:
+    config = parse_config(
+        {"server": {"inference": "127.0.0.1:9000", "admin": "0.0.0.0:9000", "grpc": "[::1]:0"}}, {}
+    )
+    assert [problem.subject for problem in check(made, config).problems] == ["server.admin"]
+    config = parse_config({"server": {"inference": "localhost:9", "grpc": "localhost:9"}}, {})
+    told = [problem.message for problem in check(made, config).problems]
+    assert told == ["localhost:9 is the address of server.inference too"]
+    assert check(made, parse_config({"server": {"grpc": "off"}}, {})).ok
+
+
+def test_check_doubts_a_promise_that_no_answer_can_break(made: Path) -> None:
+    config = parse_config({"deployment": {"d": {"slo": {"latency_p99": 50}}}}, {})
+    (problem,) = check(made, config).problems
+    assert "50 s is promised" in problem.message
+    assert "50ms" in problem.hint
+
+
+def test_a_cause_that_the_message_holds_is_told_once() -> None:
+    error = errors.Usage(errors.BAD_VALUE, "read", "x", "it is not TOML: no value", hint="edit it")
+    error.__cause__ = ValueError("no value")
+    assert told(error).count("no value") == 1
+
+
 def test_check_says_which_key_is_unknown(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made)
     (made / "trimtab.toml").write_text("[deployment.wine]\nmodle = 'wine'\n")

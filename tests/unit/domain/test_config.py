@@ -213,3 +213,24 @@ def test_what_is_not_understood_is_refused_with_a_hint(text: str, code: str, hin
     error = refused(text)
     assert error.code == code
     assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "hint"),
+    [
+        ('deployment = "d"', "deployment", "write [deployment.NAME] on a line of its own"),
+        ('[deployment]\nmodel = "m"', "deployment.model", "write [deployment.NAME] on"),
+        ("server = 1", "server", "write [server] on a line of its own"),
+        ('[deployment.d]\nslo = "50ms"', "deployment.d.slo", "slo = { latency_p50 = "),
+    ],
+)
+def test_one_value_in_the_place_of_a_table_is_told_how_the_table_is_written(
+    text: str, where: str, hint: str
+) -> None:
+    error = refused(text)
+    assert (error.code, error.subject, error.message) == (
+        errors.BAD_VALUE,
+        where,
+        "it must be a table",
+    )
+    assert hint in error.hint
