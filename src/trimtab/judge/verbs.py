@@ -71,12 +71,14 @@ def deploy(
     candidate: Standing,
     strategy: str | None = None,
 ) -> Decision:
-    """Begin a rollout of `candidate`. Raises `Refused` TT-602 while another one is in progress.
+    """Begin a rollout of `candidate`. Raises `Refused` TT-602 while another one is in progress, or
+    one of the same release that goes out by another strategy than `strategy`.
 
     A first deployment, and a rollout of strategy `now`, give way to the new order."""
     draft = Draft(state, seen, author)
     rollout = state.rollout
     if candidate == (rollout.candidate if rollout else state.stable):
+        _check_strategy(state, rollout, strategy)
         return draft.decision()
     if rollout is not None:
         _supersede(draft, rollout, candidate)
@@ -84,20 +86,26 @@ def deploy(
     return draft.decision()
 
 
+def _check_strategy(state: DeploymentState, rollout: Rollout | None, strategy: str | None) -> None:
+    """A rollout keeps its strategy, and who asks for another is not told that it is so already."""
+    if rollout is not None and strategy not in (None, rollout.strategy):
+        name, told = state.spec.name, f"it goes out by the strategy {rollout.strategy} already"
+        raise _in_progress(name, rollout, rollout.candidate.name, told)
+
+
 def _supersede(draft: Draft, rollout: Rollout, candidate: Standing) -> None:
     name = draft.state.spec.name
     if rollout.strategy != "now" and rollout.previous is not None:
-        raise Refused(
-            ROLLOUT_IN_PROGRESS,
-            "deploy",
-            candidate.name,
-            f"{rollout.candidate.name} is in {rollout.phase} on {name}",
-            unchanged=_SAME,
-            hint=f"trimtab promote {name} --full"
-            if rollout.phase == "bake"
-            else f"trimtab abort {name}",
-        )
+        told = f"{rollout.candidate.name} is in {rollout.phase} on {name}"
+        raise _in_progress(name, rollout, candidate.name, told)
     end(draft, "superseded", f"replaced by {candidate.name}")
+
+
+def _in_progress(name: str, rollout: Rollout, asked: str, told: str) -> Refused:
+    after = f"promote {name} --full" if rollout.phase == "bake" else f"abort {name}"
+    return Refused(
+        ROLLOUT_IN_PROGRESS, "deploy", asked, told, unchanged=_SAME, hint=f"trimtab {after}"
+    )
 
 
 def check_fit(spec: DeploymentSpec, model: str, candidate: Standing) -> None:

@@ -128,7 +128,9 @@ def _rollback(view: s.RollbackView) -> Text:
 @render.register
 def _(view: s.DeployView) -> RenderableType:
     if not view.changed:
-        return Text(f"{view.deployment}: already so, nothing changed")
+        rollout = view.rollout if view.action == "deploy" else None
+        so = f"{rollout.release} is in {rollout.state} already" if rollout else "already so"
+        return Text(f"{view.deployment}: {so}, nothing changed")
     outcome = view.rollout.outcome if view.rollout is not None else None
     failed = view.action == "deploy" and outcome not in (None, "promoted")
     mark, tone = ("✖", TONES["bad"]) if failed else ("✔", TONES["good"])

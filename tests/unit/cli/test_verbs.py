@@ -229,6 +229,16 @@ def test_a_followed_deploy_ends_as_the_rollout_does(
     assert json.loads(result.stdout)["rollout"]["outcome"] == outcome
 
 
+def test_a_deploy_given_again_says_where_the_rollout_is_and_follows_it_to_its_end(
+    listener: Listener,
+) -> None:
+    call("deploy", NAME, "--release", "flight-delay@2", "--no-wait")
+    again = call("deploy", NAME, "--release", "flight-delay@2", "--no-wait")
+    assert "flight-delay@2 is in " in again.stdout
+    followed = call("deploy", NAME, "--release", "flight-delay@2", "--wait", "--timeout", "0.1")
+    assert followed.exit_code == 4
+
+
 def test_a_deploy_that_lasts_too_long_ends_with_4(listener: Listener) -> None:
     result = call("deploy", NAME, "--wait", "--timeout", "0.1")
     assert (result.exit_code, "the rollout goes on" in result.stderr) == (4, True)

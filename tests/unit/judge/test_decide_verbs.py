@@ -71,6 +71,16 @@ def test_deploy_during_a_rollout_is_refused_with_the_way_out() -> None:
     assert error.hint == "trimtab promote d --full"
 
 
+def test_another_strategy_for_the_rollout_in_progress_is_refused_not_overheard() -> None:
+    story = rolling()
+    error = refused(
+        errors.ROLLOUT_IN_PROGRESS,
+        lambda: verbs.deploy(story.state, story.seen(), ANN, release(2), "now"),
+    )
+    assert "by the strategy canary already" in error.message
+    assert verbs.deploy(story.state, story.seen(), ANN, release(2), "canary").entries == ()
+
+
 def test_first_deployment_gives_way_to_another_order() -> None:
     story = Story()
     story.take(verbs.deploy(story.state, story.seen(), ANN, release(1)))

@@ -44,7 +44,7 @@ class Asked:
 @click.option("--reason", default="", help="Why, for the journal.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def command(screen: Screen, deployment: str, yes: bool, **options: Any) -> None:
-    """Begin a rollout and follow it.
+    """Begin a rollout and follow it, or follow the one of the same release that is in progress.
 
     Exit code 5 means that the guard rolled the release back.
     """
@@ -60,7 +60,7 @@ def command(screen: Screen, deployment: str, yes: bool, **options: Any) -> None:
         reason=asked.reason,
     )
     follow = sys.stderr.isatty() if asked.wait is None else asked.wait
-    if not (follow and view.rollout and view.changed):
+    if not (follow and view.rollout):
         screen.show(view)
         return
     screen.say(f"deploy {chosen} to {deployment} (undo: {view.undo})")
