@@ -18,6 +18,8 @@ from trimtab.build.arrays import table_of
 from trimtab.build.frames import table_of_frame
 from trimtab.build.listing import listing
 from trimtab.build.request import BuildRequest, ReferenceData
+from trimtab.domain.names import names_of
+from trimtab.domain.records import label_text
 from trimtab.domain.release import EngineChoice, Format
 from trimtab.judge.own_loss import OwnLoss
 
@@ -72,11 +74,11 @@ class BuildOptions(TypedDict, total=False):
     features: str
     reference: Any
     target: str
-    positive: str
+    positive: str | float
     time: str
     key: str
-    segments: tuple[str, ...]
-    groups: tuple[str, ...]
+    segments: str | tuple[str, ...] | list[str]
+    groups: str | tuple[str, ...] | list[str]
     loss: str
     loss_bound: float
     requirements: str | Path
@@ -105,11 +107,11 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
             features=options.get("features"),
             reference=_reference_file(options.get("reference"), Path(scratch)),
             target=options.get("target"),
-            positive=options.get("positive"),
+            positive=_told(options.get("positive")),
             time=options.get("time"),
             key=options.get("key"),
-            segments=",".join(options.get("segments", ())),
-            groups=",".join(options.get("groups", ())),
+            segments=",".join(names_of(options.get("segments"))),
+            groups=",".join(names_of(options.get("groups"))),
             loss=options.get("loss"),
             loss_bound=options.get("loss_bound", 1.0),
             requirements=Path(requirements) if requirements else None,
@@ -119,6 +121,11 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
         )
         narrate = options.get("narrate", _nothing)
         return build_release(project, request(asked, folder), narrate)
+
+
+def _told(positive: str | float | None) -> str | None:
+    """A label as the reference's are known: by its text."""
+    return None if positive is None else label_text(positive)
 
 
 def _model_text(model: Any, wanted: str | None, scratch: Path) -> str:
@@ -156,14 +163,20 @@ def _table(reference: Any) -> pa.Table:
     try:
         return table_of_frame(reference)
     except TypeError as cause:
-        raise errors.Usage(
-            errors.BAD_REFERENCE,
-            "build",
-            "reference",
-            f"{cause}, a file, or arrays by name",
-            unchanged="nothing was built",
-            hint="python -m pydoc trimtab.building.BuildOptions",
-        ) from None
+        raise _bad_reference(f"{cause}, a file, or arrays by name") from None
+    except (pa.ArrowException, OverflowError, ValueError) as cause:
+        raise _bad_reference(f"it cannot be read as a table: {cause}") from cause
+
+
+def _bad_reference(problem: str) -> errors.Usage:
+    return errors.Usage(
+        errors.BAD_REFERENCE,
+        "build",
+        "reference",
+        problem,
+        unchanged="nothing was built",
+        hint="python -m pydoc trimtab.building.BuildOptions",
+    )
 
 
 def _nothing(line: str) -> None:

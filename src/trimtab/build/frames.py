@@ -11,7 +11,8 @@ FRAMES = "give a pandas or polars frame, an Arrow table, or a DuckDB relation"
 def table_of_frame(data: Any) -> pa.Table:
     """An Arrow table or batch, a pandas or polars frame, or a DuckDB relation, as a table.
 
-    Raises `TypeError`, which says in words why anything else is no table."""
+    Raises `TypeError`, which says in words why anything else is no table, and `ValueError` for a
+    column that cannot be one of it."""
     if isinstance(data, pa.Table):
         return data
     if isinstance(data, pa.RecordBatch):
@@ -19,13 +20,36 @@ def table_of_frame(data: Any) -> pa.Table:
     if _is_column(data):
         raise TypeError(f"{_kind(data)} is one column and no table; {FRAMES}")
     if type(data).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(data, preserve_index=False)
+        return _of_pandas(data)
     if hasattr(data, "__arrow_c_stream__"):
         return _without_views(pa.table(data))
     if hasattr(data, "to_arrow_table"):
         table: pa.Table = data.to_arrow_table()
         return table
+    if hasattr(data, "collect"):
+        raise TypeError(f"{_kind(data)} holds no rows before .collect(); {FRAMES}")
     raise TypeError(f"{_kind(data)} is no table; {FRAMES}")
+
+
+def _of_pandas(data: Any) -> pa.Table:
+    twice = [str(name) for name in data.columns[data.columns.duplicated()].unique()]
+    if twice:
+        raise ValueError(f"several columns are named {', '.join(map(repr, twice))}")
+    try:
+        return pa.Table.from_pandas(data, preserve_index=False)
+    except (pa.ArrowException, OverflowError):
+        for name, values in data.items():
+            _check_column(name, values)
+        raise
+
+
+def _check_column(name: Any, values: Any) -> None:
+    """Not every error of Arrow's names the column that it is about."""
+    try:
+        pa.array(values, from_pandas=True)
+    except (pa.ArrowException, OverflowError) as cause:
+        told = cause.args[0].partition("\n")[0].rstrip(".")
+        raise ValueError(f"column {name!r}: {told}") from cause
 
 
 def _kind(data: Any) -> str:

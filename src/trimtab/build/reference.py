@@ -190,9 +190,10 @@ def epoch_seconds(values: Chunked) -> NDArray[np.float64]:
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         values = _moments(values)
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-        values = pc.cast(pc.cast(values, pa.timestamp("us")), pa.int64())
+        # Unsafe, for pandas and many logs write nanoseconds that seconds as float64 cannot hold.
+        values = pc.cast(pc.cast(values, pa.timestamp("us"), safe=False), pa.int64())
         return floats(values.combine_chunks()) / 1e6
-    return floats(pc.cast(values, pa.float64()).combine_chunks())
+    return floats(_as_floats(values).combine_chunks())
 
 
 def _moments(texts: Chunked) -> Chunked:
@@ -208,6 +209,8 @@ def _column(name: str, values: Chunked, path: Path) -> Column:
     kind = values.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
+    if pa.types.is_decimal(kind):
+        kind = pa.float64()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return Column(
             name, Datatype.BYTES, nullable=values.null_count > 0, categories=_categories(values)
@@ -217,8 +220,11 @@ def _column(name: str, values: Chunked, path: Path) -> Column:
         problem = f"column {name!r} is of type {kind}; inputs are numbers, booleans or texts"
         if pa.types.is_temporal(kind):
             problem += f"; if it says when a row was, give --time {name}"
+        elif pa.types.is_null(kind):
+            problem = f"column {name!r} holds no value at all, so that its type is not known"
+        problem += "; if the model does not need it, write the file without it"
         raise bad_reference(path, problem)
-    numbers = pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+    numbers = _as_floats(values).to_numpy(zero_copy_only=False)
     finite = numbers[np.isfinite(numbers)]
     return Column(
         name,
@@ -238,7 +244,12 @@ def _categories(values: Chunked) -> tuple[str, ...]:
 def _values(column: Column, values: Chunked) -> NDArray[Any]:
     if column.datatype is Datatype.BYTES:
         return texts(values)
-    return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+    return _as_floats(values).to_numpy(zero_copy_only=False)
+
+
+def _as_floats(values: Chunked) -> Chunked:
+    """Numbers as float64, which rounds whole numbers beyond 2⁵³, such as ids of 64 bits."""
+    return pc.cast(values, pa.float64(), safe=False)
 
 
 @dataclass(frozen=True, slots=True)

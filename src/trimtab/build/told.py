@@ -115,6 +115,6 @@ def _moments(column: Column, name: str) -> list[Any]:
         raise wrong(f"{name} is {kind}, not a time")
     try:
         plain = column.cast(pa.timestamp("us")) if pa.types.is_date(kind) else column
-        return list(plain.cast(pa.timestamp("us", tz="UTC")).to_pylist())
+        return list(plain.cast(pa.timestamp("us", tz="UTC"), safe=False).to_pylist())
     except pa.ArrowInvalid as cause:
         raise wrong(f"{name} holds what is no time in RFC 3339") from cause

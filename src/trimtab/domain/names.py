@@ -1,6 +1,7 @@
 """Names and references: what may be called what, and how a release is written."""
 
 import re
+from collections.abc import Iterable
 from typing import NewType
 
 import msgspec
@@ -51,6 +52,13 @@ class ReleaseRef(msgspec.Struct, frozen=True):
             unchanged="nothing was changed",
             hint="trimtab releases",
         )
+
+
+def names_of(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    """One name, or several, as somebody gives them: a text is one name, not its letters."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def short(digest: str) -> str:

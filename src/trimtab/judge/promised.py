@@ -80,8 +80,8 @@ def _quality(
     if metric == "loss":
         return _own_quality(plan, known)
     return known or (
-        "the release does not know its own: it has another task, or was built "
-        "before this could be measured"
+        "how good the reference is by it is not known: it is a metric of another task, or the "
+        "release was built before it could be measured"
     )
 
 

@@ -83,6 +83,8 @@ def numbers(column: Array) -> Numbers:
     """Numbers in their own type where none is missing, else as floats; truth values as uint8."""
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     gone, values = absent(column), viewed(column)

@@ -124,7 +124,7 @@ def roles_against(asked: Asked, profile: ReferenceProfile, live: pa.Schema) -> R
 def kind_of(datatype: pa.DataType) -> Kind | None:
     """How values of an Arrow type are judged; None when they are not."""
     if pa.types.is_dictionary(datatype):
-        return "text" if is_text(datatype.value_type) else None
+        return kind_of(datatype.value_type)
     if is_text(datatype):
         return "text"
     numeric = (

@@ -13,9 +13,10 @@ import numpy as np
 
 from trimtab import __version__, errors
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, ScalePlan, misread, unfounded
+from trimtab.domain.names import names_of
 from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
 from trimtab.domain.records import label_text
-from trimtab.domain.settings import AMOUNT, DEPLOYMENT, DURATION, LOSS, POSITIVE
+from trimtab.domain.settings import AMOUNT, DEPLOYMENT, DURATION, LOSS, POSITIVE, SHARE
 from trimtab.domain.settings import Kind as SettingKind
 from trimtab.judge.measured import FEWEST_DAYS
 from trimtab.judge.own_loss import OwnLoss
@@ -36,6 +37,7 @@ from trimtab.monitoring.viewing import with_views
 from trimtab.views.report import Clock, Size, Story, build_report
 
 Quality = Literal["auto", "none"] | Metric
+Names = str | tuple[str, ...] | list[str]
 
 
 class MonitorOptions(TypedDict, total=False):
@@ -61,11 +63,11 @@ class MonitorOptions(TypedDict, total=False):
     score: str
     prediction: str
     time: str
-    segments: tuple[str, ...] | list[str]
-    groups: tuple[str, ...] | list[str]
-    inputs: tuple[str, ...] | list[str]
-    ignore: tuple[str, ...] | list[str]
-    positive: str
+    segments: Names
+    groups: Names
+    inputs: Names
+    ignore: Names
+    positive: str | float
     threshold: float
     false_alarms: str
     block: str | int
@@ -94,7 +96,7 @@ def monitor(reference: Any = None, live: Any = None, **options: Unpack[MonitorOp
     _check_names(options)
     threads = options.get("threads", len(os.sched_getaffinity(0)))
     keep_freed()
-    source = sources.opened(live, "live")
+    source = _opened(live, "live", options)
     with Reader(threads) as reader:
         case = _case(reference, source, options, reader)
         options.get("narrate", _nothing)(f"judging {source.rows:,} rows")
@@ -119,7 +121,7 @@ def _case(reference: Any, live: Source, options: MonitorOptions, reader: Reader)
 
 
 def _against_data(reference: Any, live: Source, options: MonitorOptions, reader: Reader) -> "Case":
-    source = sources.opened(reference, "reference")
+    source = _opened(reference, "reference", options)
     roles = columns.roles(_asked(options), source.schema, live.schema)
     dates = _dates(live, roles, reader)
     options.get("narrate", _nothing)(f"reading {source.rows:,} rows of reference")
@@ -127,6 +129,12 @@ def _against_data(reference: Any, live: Source, options: MonitorOptions, reader:
     known = read_known(source, roles, _meaning(options, plan))
     title, loss = options.get("name", "live data"), _loss(options)
     return Case(title, live, roles, known, plan, dates, loss=loss)
+
+
+def _opened(data: Any, what: str, options: MonitorOptions) -> Source:
+    asked = _asked(options)
+    meant = [asked.target, asked.score, asked.prediction, asked.time]
+    return sources.opened(data, what, asked.ignore, meant)
 
 
 def _dates(live: Source, roles: Roles, reader: Reader) -> Callable[[], Dates] | None:
@@ -309,10 +317,10 @@ def _asked(options: MonitorOptions) -> Asked:
         score=options.get("score"),
         prediction=options.get("prediction"),
         time=options.get("time"),
-        segments=tuple(options.get("segments", ())),
-        groups=tuple(options.get("groups", ())),
-        inputs=tuple(options.get("inputs", ())),
-        ignore=tuple(options.get("ignore", ())),
+        segments=names_of(options.get("segments")),
+        groups=names_of(options.get("groups")),
+        inputs=names_of(options.get("inputs")),
+        ignore=names_of(options.get("ignore")),
     )
 
 
@@ -321,7 +329,7 @@ def _meaning(options: MonitorOptions, plan: MonitorPlan) -> Meaning:
     return Meaning(
         binary=options.get("score") is not None,
         positive=None if positive is None else label_text(positive),
-        threshold=options.get("threshold", 0.5),
+        threshold=_parsed("threshold", SHARE, options.get("threshold", 0.5)),
         loss=_loss(options),
         metrics=needed(plan),
     )
@@ -333,8 +341,8 @@ def _plan(options: MonitorOptions) -> MonitorPlan:
     Raises `Usage` TT-102."""
     given: dict[str, Any] = {
         "maturity_seconds": 0.0,
-        "segments": tuple(options.get("segments", ())),
-        "groups": tuple(options.get("groups", ())),
+        "segments": names_of(options.get("segments")),
+        "groups": names_of(options.get("groups")),
     }
     loss = _loss(options)
     given["loss"] = None if loss is None else loss.text
@@ -374,6 +382,7 @@ OPTIONS = {
 
 
 def _parsed(name: str, kind: SettingKind, value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
     try:
         return kind.parse(value)
     except ValueError:

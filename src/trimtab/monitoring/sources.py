@@ -214,19 +214,25 @@ class Reader:
             yield thing
 
 
-def opened(data: Any, what: str) -> Source:
+def opened(
+    data: Any, what: str, ignored: Sequence[str] = (), meant: Sequence[str | None] = ()
+) -> Source:
     """What the caller gave, as a source. `what` is its name in messages.
+
+    Columns of frames that are `ignored` are not even converted. Of a pandas frame, levels of its
+    index that are `meant` are columns too.
 
     Takes an Arrow table, batches or a reader, a pandas or polars frame, a DuckDB relation, a dict
     of columns, a list of dicts, a path, a pattern or several paths. Raises `Usage`: TT-210 without
     such a file, TT-910 for anything that is no table, cannot be read, or holds no rows.
     """
     try:
-        source = _source(data, what)
-    except (pa.ArrowException, OSError, ValueError) as cause:
+        source = _source(_arranged(data, ignored, meant), what)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as cause:
         parts = [cause] if isinstance(cause, OSError) else cause.args
         told = "; ".join(map(str, parts)).partition("\n")[0].rstrip(".")
-        raise unusable(what, f"it cannot be read as a table: {told}") from cause
+        told = f"it cannot be read as a table: {told}"
+        raise unusable(what, told, "convert a column, or leave it out with ignore=[…]") from cause
     except errors.Usage as error:
         if error.code != errors.BAD_REFERENCE:
             raise
@@ -234,6 +240,17 @@ def opened(data: Any, what: str) -> Source:
     if not source.rows:
         raise unusable(what, "it holds no rows")
     return source
+
+
+def _arranged(data: Any, ignored: Sequence[str], meant: Sequence[str | None]) -> Any:
+    """A pandas frame without what is ignored, and with what its index is meant for."""
+    if type(data).__module__.partition(".")[0] != "pandas" or not hasattr(data, "columns"):
+        return data
+    levels = [name for name in data.index.names if name in meant and name is not None]
+    levels = [name for name in levels if name not in data.columns]
+    data = data.reset_index(level=levels) if levels else data
+    gone = [name for name in ignored if name in data.columns]
+    return data.drop(columns=gone) if gone else data
 
 
 def _source(data: Any, what: str) -> Source:

@@ -195,8 +195,11 @@ def read_times(column: Array, what: str, name: str) -> Floats:
     try:
         times = np.asarray(epoch_seconds(chunked), dtype=np.float64)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as cause:
+        first = next((value for value in chunked.to_pylist() if value is not None), None)
         raise unusable(
-            what, f"column {name!r} cannot be read as time", "use timestamps, or ISO 8601 texts"
+            what,
+            f"column {name!r} cannot be read as time; its first value is {first!r}",
+            "use timestamps, or texts as 2026-01-31T10:30:00 (ISO 8601)",
         ) from cause
     known = times[~np.isnan(times)]
     numeric = pa.types.is_integer(chunked.type) or pa.types.is_floating(chunked.type)

@@ -1,6 +1,7 @@
 """Reference data is understood column by column, or refused with the reason."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def test_dictionary_columns_are_texts(tmp_path: Path) -> None:
             "'y' is of type struct.*a label is a text",
         ),
         ({"x": [1.0], "at": ["soon"]}, {"time": "at"}, "'at' is of type string.*ISO 8601"),
+        ({"x": pa.nulls(1)}, {}, "'x' holds no value at all.*write the file without it"),
     ],
 )
 def test_what_cannot_be_used_says_why(
@@ -153,6 +155,22 @@ def test_times_as_text_are_utc_where_no_zone_is_named(tmp_path: Path) -> None:
     midnight = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
     assert (times[:4] - midnight).tolist() == [0.0, 37_800.0, 30_600.0, 37_800.0]
     assert np.isnan(times[4])
+
+
+def test_whole_numbers_beyond_float64_and_decimals_are_numbers(tmp_path: Path) -> None:
+    big = 2**62 + 1
+    price = pa.array([Decimal("1.50"), None], pa.decimal128(9, 2))
+    found = read_reference(ReferenceData(written(tmp_path, account=[1, big], price=price)))
+    assert [column.datatype for column in found.columns] == [Datatype.INT64, Datatype.FP64]
+    assert found.columns[0].maximum == float(big)
+    assert found.inputs["price"][0] == 1.5
+
+
+def test_times_to_the_nanosecond_are_read(tmp_path: Path) -> None:
+    at = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns", "Europe/Berlin"))
+    times = read_reference(ReferenceData(written(tmp_path, x=[1.0], at=at), time="at")).times
+    assert times is not None
+    assert times[0] == 1_700_000_000.123456
 
 
 def test_the_index_that_pandas_writes_is_no_input(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from trimtab import errors
 from trimtab.domain import layout
-from trimtab.domain.names import Digest, ReleaseRef, checked_name, short
+from trimtab.domain.names import Digest, ReleaseRef, checked_name, names_of, short
 from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.records import Labels, Rows, label_text
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release, Speed
@@ -109,3 +109,8 @@ def test_rows_can_be_taken_by_mask() -> None:
 )
 def test_equal_labels_have_one_spelling(value: str | float, text: str) -> None:
     assert label_text(value) == text
+
+
+def test_a_text_is_one_name_and_not_its_letters() -> None:
+    assert names_of("age") == names_of(["age"]) == ("age",)
+    assert names_of(None) == ()

@@ -369,7 +369,7 @@ REFUSED: dict[str, tuple[pa.Table, Any, dict[str, Any], str]] = {
         REFERENCE,
         put(CALM, "when", pa.array(["soon"] * CALM.num_rows)),
         {},
-        "column 'when' cannot be read as time",
+        "column 'when' cannot be read as time; its first value is 'soon'",
     ),
     "years": (
         REFERENCE,
@@ -436,6 +436,8 @@ def test_what_cannot_be_judged_is_refused_in_words(case: str) -> None:
         ({"quality": "cost"}, "nothing says what a decision costs"),
         ({"costs": {"1": {"0": -1.0}}}, "is not a table of decisions"),
         ({"threshhold": 0.3}, "there is no such option"),
+        ({"threshold": "0.5"}, "'0.5' is not a number from 0 to 1"),
+        ({"threshold": 50}, "50 is not a number from 0 to 1"),
     ],
 )
 def test_options_of_the_wrong_form_are_refused(options: dict[str, Any], words: str) -> None:
@@ -443,6 +445,11 @@ def test_options_of_the_wrong_form_are_refused(options: dict[str, Any], words: s
         trimtab.monitor(REFERENCE, CALM, **{**MEANING, **options})
     assert caught.value.code == errors.BAD_VALUE
     assert words in str(caught.value)
+
+
+def test_one_name_is_a_list_of_one(flipped: trimtab.Report) -> None:
+    named = {**MEANING, "segments": "region", "threshold": np.float32(0.5)}
+    assert trimtab.monitor(REFERENCE, FLIPPED, **named).to_dict() == flipped.to_dict()
 
 
 METRICS: list[Metric] = ["roc_auc", "recall", "precision", "f1", "log_loss", "cost"]

@@ -15,6 +15,7 @@ import pytest
 
 from trimtab import errors
 from trimtab.domain.records import CodedTexts
+from trimtab.monitoring.arrays import numbers
 from trimtab.monitoring.columns import Asked, roles
 from trimtab.monitoring.reference import Meaning, read_known
 from trimtab.monitoring.sources import ArrowSource, Chunk, Reader, TableSource, opened
@@ -203,8 +204,9 @@ def test_files_whose_numbers_are_whole_or_not_are_one_table(tmp_path: Path) -> N
     ("data", "told"),
     [
         ({"plan": [1, "a"]}, "it cannot be read as a table: Could not convert 'a'"),
-        (pd.DataFrame({"plan": [1, "a"]}), "Could not convert 'a' .+ failed for column plan"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "Duplicate column names found"),
+        (pd.DataFrame({"plan": [1, "a"]}), "column 'plan': Could not convert 'a'"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "several columns are named 'a'"),
+        (pd.DataFrame({"a": [2**70]}), "column 'a': Python int too large"),
         (pd.DataFrame({"a": []}), "it holds no rows"),
         ("empty.csv", "it cannot be read as a table: Empty CSV file"),
     ],
@@ -217,6 +219,25 @@ def test_what_is_no_table_is_told_with_its_reason(
     with pytest.raises(errors.Usage, match=told) as caught:
         opened(data, "live")
     assert (caught.value.code, caught.value.subject) == (errors.BAD_DATA, "live")
+
+
+def test_what_is_ignored_of_a_frame_need_not_even_be_readable() -> None:
+    frame = pd.DataFrame({"mixed": [1, "a"], "age": [1.5, 2.5]})
+    assert opened(frame, "live", ["mixed", "other"]).schema.names == ["age"]
+
+
+def test_a_level_of_the_index_that_is_meant_is_a_column() -> None:
+    frame = pd.DataFrame({"age": [1.5], "day": [1], "id": [7]}).set_index(["day", "id"])
+    assert opened(frame, "live", meant=["day", None, "age"]).schema.names == ["day", "age"]
+
+
+def test_categories_of_numbers_and_truth_values_are_their_values() -> None:
+    frame = pd.DataFrame({"code": pd.Categorical([7, None, 9]), "on": pd.Categorical([True] * 3)})
+    source = opened(frame, "live")
+    assert list(roles(Asked(), source.schema, source.schema).inputs.values()) == ["number"] * 2
+    (batch,) = source.batches(["code", "on"])
+    assert np.array_equal(numbers(batch.column(0)), [7.0, np.nan, 9.0], equal_nan=True)
+    assert numbers(batch.column(1)).tolist() == [1, 1, 1]
 
 
 def test_an_index_without_a_name_is_not_watched() -> None:
