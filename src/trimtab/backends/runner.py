@@ -18,6 +18,10 @@ _HINTS = {
     errors.MODEL_FAILED: "the model is loaded in an environment of its own: see that --model, "
     "--format and --requirements belong together",
 }
+_OWN_CLASSES = (
+    "a class of your own belongs into a module of its own, and with the release goes what the "
+    "feature code imports: --features module:function; a package belongs into --requirements"
+)
 _NO_WORD = "if it was killed, see whether memory ran out: dmesg | tail"
 
 
@@ -59,4 +63,10 @@ def _refusal(mode: str, exit_code: int, stderr: str) -> errors.TrimtabError:
         tail = "\n".join(lines[-_LAST_LINES:]) or "it said nothing"
         code, text = errors.WORKER_FAILED, f"the worker ended with code {exit_code}: {tail}"
     family = errors.Usage if code == errors.WRONG_FORMAT else errors.Permanent
-    return family(code, mode, "release", text, _UNCHANGED, _HINTS.get(code, _NO_WORD))
+    return family(code, mode, "release", text, _UNCHANGED, _hint(code, text))
+
+
+def _hint(code: str, text: str) -> str:
+    if code == errors.MODEL_FAILED and ("__main__" in text or "No module named" in text):
+        return _OWN_CLASSES
+    return _HINTS.get(code, _NO_WORD)

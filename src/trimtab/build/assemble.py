@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trimtab import errors
 from trimtab.build import engine, golden
-from trimtab.build.reference import Reference, read_reference, watched
+from trimtab.build.reference import Reference, read_reference, unfitted, watched
 from trimtab.build.request import BuildRequest, Tools
 from trimtab.build.requirements import requirement_lines
 from trimtab.build.stage import Stage, ask, canonical, configure, probe, scored, stored_files
@@ -134,9 +134,21 @@ def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> 
         task, outputs = _regression(outputs)
     signature = Signature(inputs, outputs, task, classes)
     tools.narrate(f"signature: {many(len(inputs), 'input')}, {task}{_of_classes(task, classes)}")
+    if reference is not None and stage.request.features is None:
+        idle = unfitted(reference, facts["feature_names"])
+        if idle:
+            tools.narrate(
+                f"not fitted on: {some(idle, MOST_TOLD)}; requests have to hold them all the same, "
+                "so write the reference without them if nobody needs them"
+            )
     if task == "other":
         told = ", ".join(f"{each.name} {[*each.shape] or ''}".strip() for each in outputs)
         tools.narrate(f"outputs: {told}")
+        if facts["classes"]:
+            tools.narrate(
+                "labels: a classifier without predict_proba, so there is no quality to watch; "
+                "CalibratedClassifierCV of scikit-learn gives it one"
+            )
     ready = replace(bare, signature=signature)
     configure(ready)
     return ready if reference is None else _asked_for_gaps(ready, reference, tools)

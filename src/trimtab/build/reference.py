@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -108,6 +108,16 @@ def _groups(data: ReferenceData, columns: list[Column]) -> tuple[str, ...]:
                 data.path, f"column {name!r} is no input of one value a row, so no group has it"
             )
     return data.groups
+
+
+def unfitted(reference: Reference, fitted: Collection[str]) -> tuple[str, ...]:
+    """Inputs that a model that was fitted on these columns does without, and that are neither
+    segments nor groups; none where the model does not say what it was fitted on."""
+    names = [column.name for column in reference.columns]
+    if not fitted or not set(fitted) <= set(names):
+        return ()
+    meant = {*fitted, *reference.segments, *reference.groups}
+    return tuple(name for name in names if name not in meant)
 
 
 def watched(reference: Reference, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

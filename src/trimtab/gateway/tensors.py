@@ -199,5 +199,5 @@ def _named(tensors: Sequence[T], reader: Reader[T], plan: Plan) -> tuple[int, li
         columns[column.position] = read(tensor, column, rows)
     if len(tensors) < len(columns):
         absent = [c.name for c in plan.columns if columns[c.position] is None]
-        raise bad(f"missing input {', '.join(map(repr, absent[:5]))}")
+        raise bad(f"missing input {some(absent)}")
     return rows, columns

@@ -340,7 +340,8 @@ class Guard:
         worse, limit = paired.test("worse").log10_evidence, self._alpha("paired")
         carried = paired.test("not_worse").log10_evidence
         if worse >= limit:
-            reason = f"loss is {paired.mean or 0.0:+.4f} on {paired.rows} rows both answered"
+            more, rows = paired.mean or 0.0, f"{paired.rows:,} rows that both answered"
+            reason = f"its loss is {more:.4f} above that of the stable release on {rows}"
             return [self._verdict("quality", "bad", reason, worse, threshold=limit)]
         return [self._compare("quality", trial.wrong, (WRONG, max(margin, WRONG)), carried)]
 

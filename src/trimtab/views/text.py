@@ -381,9 +381,9 @@ def _planned(view: s.PlanView) -> Iterable[tuple[str, RenderableType]]:
         batch = f" and {view.batch_workers} for batch work" if view.batch_workers else ""
         yield "today", f"{busiest}, {many(view.workers, 'worker')}{batch}"
     if view.cost is not None:
-        cost = view.cost
+        cost, rows = view.cost, view.cost.rows_per_request
         each = f"{words.span(cost.batch_seconds)} a batch + {words.span(cost.row_seconds)} a row"
-        yield "cost", f"{each}, {cost.rows_per_request:.3g} rows a request"
+        yield "cost", f"{each}, {words.figure(rows)} row{'' if rows == 1 else 's'} a request"
     if view.cores is not None and view.free_bytes is not None:
         worker = f", {view.worker_bytes / 2**20:,.0f} MiB a worker" if view.worker_bytes else ""
         free = f"{view.free_bytes / 2**20:,.0f} MiB free{worker}"
@@ -400,7 +400,7 @@ def _outlook(view: s.OutlookView) -> Sequence[RenderableType]:
 
 
 def _end(view: s.EndView) -> Sequence[RenderableType]:
-    factor = "–" if view.factor is None else f"{view.factor:,.3g}"
+    factor = "–" if view.factor is None else words.figure(view.factor)
     return view.resource, words.rate(view.rate_per_second), factor
 
 

@@ -106,8 +106,12 @@ def sees(change: float | None, seconds: float | None) -> str:
 
 def rate(per_second: float) -> str:
     """Events per second: `0.25/s`, `820/s`, `12,000/s`."""
-    digits = f"{per_second:.3g}" if per_second < 100.0 else f"{per_second:,.0f}"
-    return f"{digits}/s"
+    return f"{figure(per_second)}/s"
+
+
+def figure(value: float) -> str:
+    """Three significant digits, and all of those before the point: `0.25`, `34.8`, `3,041`."""
+    return f"{value:.3g}" if value < 100.0 else f"{value:,.0f}"
 
 
 def blocks(view: DeploymentView) -> str:

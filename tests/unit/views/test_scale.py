@@ -168,6 +168,17 @@ def test_a_plan_tells_loads_resources_and_the_numbers_it_used() -> None:
     assert "not known: what batches save" in shown
 
 
+def test_a_plan_writes_figures_out() -> None:
+    view = planned()
+    (end, *_), cost = view.ends, view.cost
+    assert cost is not None
+    far = msgspec.structs.replace(end, factor=3041.2)
+    one = msgspec.structs.replace(cost, rows_per_request=1.0)
+    shown = text(msgspec.structs.replace(view, ends=(far,), cost=one))
+    assert "3,041" in shown
+    assert "1 row a request" in shown
+
+
 def test_a_plan_without_traffic_says_so() -> None:
     view = planned(Load(demand=Demand()))
     assert (view.rate_per_second, view.cost, view.outlooks) == (None, None, ())

@@ -26,6 +26,6 @@ def load(config: WorkerConfig) -> Estimator:
     except UntrustedTypesFoundException as error:
         found = ",".join(sorted({*skops.io.get_untrusted_types(file=path)} - {*HARMLESS}))
         raise ValueError(
-            f"the file holds types that are not trusted; if they are yours, set "
-            f'skops_trusted = "{found}" in the config of the model'
+            "the file holds types that are not trusted; if they are yours, build with "
+            f'--set skops_trusted={found} (config = {{ skops_trusted = "…" }} in [model.NAME])'
         ) from error

@@ -1,0 +1,40 @@
+"""What a worker says in one of its one-off modes reaches the person who builds, with a way on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trimtab import errors
+from trimtab.backends.runner import SubprocessRunner
+
+
+def refusal(folder: Path, last_line: str) -> errors.TrimtabError:
+    """What is raised when the worker writes this and ends with 11."""
+    python = folder / "python"
+    python.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{last_line}\nEND\nexit 11\n")
+    python.chmod(0o755)
+    with pytest.raises(errors.TrimtabError) as caught:
+        SubprocessRunner(folder / "home").run(python, ["describe"], {})
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("Can't get attribute 'Clip' on <module '__main__'>", "a class of your own belongs into"),
+        ("No module named 'transforms'", "what the feature code imports: --features"),
+        ("the file is damaged", "--requirements belong together"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_is_told_with_what_to_do(
+    tmp_path: Path, said: str, hint: str
+) -> None:
+    error = refusal(tmp_path, json.dumps({"code": errors.MODEL_FAILED, "error": said}))
+    assert (error.code, error.message) == (errors.MODEL_FAILED, said)
+    assert hint in error.hint
+
+
+def test_a_worker_that_was_killed_shows_what_it_last_said(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "Segmentation fault")
+    assert (error.code, "Segmentation fault" in error.message) == (errors.WORKER_FAILED, True)
