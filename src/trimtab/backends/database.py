@@ -205,7 +205,7 @@ def writing(engine: Engine, operation: str) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise _failed(operation, error) from error
+        raise _failed(operation, error) from _reason(error)
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def reading(engine: Engine, operation: str) -> Iterator[Connection]:
         with engine.connect().execution_options(reading=True) as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise _failed(operation, error) from error
+        raise _failed(operation, error) from _reason(error)
 
 
 def _failed(operation: str, error: SQLAlchemyError) -> errors.Permanent:
@@ -230,4 +230,9 @@ def _failed(operation: str, error: SQLAlchemyError) -> errors.Permanent:
 
 
 def _first_line(error: SQLAlchemyError) -> str:
-    return str(error).splitlines()[0]
+    return str(_reason(error)).splitlines()[0]
+
+
+def _reason(error: SQLAlchemyError) -> BaseException:
+    """What SQLite itself said; what is around it quotes the statement with all its values."""
+    return getattr(error, "orig", None) or error

@@ -96,13 +96,20 @@ def _check_version(home: Path) -> None:
         partial = home / f".{layout.VERSION}.{os.getpid()}"
         partial.write_text(f"{layout.LAYOUT_VERSION}\n", encoding="ascii")
         partial.rename(marker)
-    text = marker.read_text(encoding="ascii").strip()
-    if text != str(layout.LAYOUT_VERSION):
-        raise errors.Unavailable(
-            errors.HOME_TOO_NEW,
-            "open state folder",
-            str(home),
-            f"it has layout version {text}; this trimtab knows {layout.LAYOUT_VERSION}",
-            unchanged="nothing was read or written",
-            hint="pip install --upgrade trimtab",
-        )
+    text = marker.read_text(encoding="utf-8", errors="replace").strip()
+    if text == str(layout.LAYOUT_VERSION):
+        return
+    problem = f"it has layout version {text}; this trimtab knows {layout.LAYOUT_VERSION}"
+    hint = "pip install --upgrade trimtab"
+    if not text.isdecimal():
+        problem = f"its file {layout.VERSION} should hold a number, and holds {text!r}"
+        rewrite = f"echo {layout.LAYOUT_VERSION} > {shlex.quote(str(marker))}"
+        hint = f"if this version wrote it: {rewrite}"
+    raise errors.Unavailable(
+        errors.HOME_TOO_NEW,
+        "open state folder",
+        str(home),
+        problem,
+        unchanged="nothing was read or written",
+        hint=hint,
+    )

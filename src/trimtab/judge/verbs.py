@@ -102,9 +102,15 @@ def _supersede(draft: Draft, rollout: Rollout, candidate: Standing) -> None:
 
 
 def _in_progress(name: str, rollout: Rollout, asked: str, told: str) -> Refused:
-    after = f"promote {name} --full" if rollout.phase == "bake" else f"abort {name}"
     return Refused(
-        ROLLOUT_IN_PROGRESS, "deploy", asked, told, unchanged=_SAME, hint=f"trimtab {after}"
+        ROLLOUT_IN_PROGRESS,
+        "deploy",
+        asked,
+        told,
+        unchanged=_SAME,
+        hint=f"trimtab promote {name} --full"
+        if rollout.phase == "bake"
+        else f"trimtab abort {name}",
     )
 
 

@@ -58,7 +58,8 @@ class Seen:
     `now` and `observed_at` (the last tick of the control loop, None before the first) are host
     epoch seconds; `clocks` are the deployments' own clocks, absent before the first event, and
     `blocks` are those of their stable releases.
-    `journal_broken` is why the recorded history is not what was recorded, "" where it is.
+    `journal_broken` is why the recorded history is not what was recorded, "" where it is;
+    `free_bytes` are left on the disk of the state folder, None where nobody looked.
     """
 
     state: SystemState
@@ -74,6 +75,7 @@ class Seen:
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
     journal_broken: str = ""
+    free_bytes: int | None = None
 
     def workers(self, release: Digest, lane: str = "realtime") -> tuple[WorkerStatus, ...]:
         """The workers of a release that are not on their way out: those for all lanes, or those of

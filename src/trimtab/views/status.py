@@ -27,6 +27,8 @@ from trimtab.views.words import plain, span
 
 _LOUDNESS = {"bad": 0, "unknown": 1, "ok": 2}
 _TIERS = {"page": 0, "ticket": 1, "note": 2}
+LITTLE_ROOM_MIB = 256
+"""With less room on the disk of the state folder it is time to say so."""
 BEHIND_SECONDS = 30.0
 """From when on it is trouble that the control loop reads requests late."""
 
@@ -43,7 +45,13 @@ def build_status(seen: Seen, only: str | None = None) -> StatusView:
         at=moment(seen.now),
         observed_at=maybe(seen.observed_at),
         journal_broken=seen.journal_broken,
+        disk_left_mib=_disk_left(seen.free_bytes),
     )
+
+
+def _disk_left(free_bytes: int | None) -> int | None:
+    left = None if free_bytes is None else free_bytes >> 20
+    return None if left is None or left >= LITTLE_ROOM_MIB else left
 
 
 def no_such_deployment(name: str, known: Iterable[str]) -> errors.NotFound:

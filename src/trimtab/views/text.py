@@ -28,6 +28,9 @@ def _(view: s.StatusView) -> RenderableType:
         parts.append(Text("no deployments yet: add a [deployment.NAME] table to trimtab.toml"))
     if view.journal_broken:
         parts.insert(0, Text(words.broken(view.journal_broken), style=TONES["bad"]))
+    if view.disk_left_mib is not None:
+        tone = TONES["warn" if view.disk_left_mib else "bad"]
+        parts.insert(0, Text(words.crowded(view.disk_left_mib), style=tone))
     return Group(*parts)
 
 

@@ -89,6 +89,15 @@ def broken(why: str) -> str:
     return f"✖ the journal is damaged: {why}; restore control.db from a backup"
 
 
+def crowded(left_mib: int) -> str:
+    """That the disk of the state folder is full or soon will be, and what that means."""
+    if left_mib:
+        room = f"⚠ {left_mib} MiB are left on the disk of the state folder; without room"
+    else:
+        room = "✖ the disk of the state folder is full:"
+    return f"{room} requests are answered but not logged, and labels and orders are refused"
+
+
 def ago(then: datetime | None, now: datetime | None) -> str:
     """The age of `then`; empty when either is missing."""
     if then is None or now is None:

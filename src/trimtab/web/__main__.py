@@ -80,7 +80,7 @@ async def _run(room: ControlRoom, fd: int, parent: int | None) -> int:
     controller.lead(f"controller-{os.getpid()}")
     await room.control.apply(room.project.config, Author("trimtab.toml"))
     _stop_on_signals(room, parent)
-    app = create_app(room.control, RoomSource(room), evidence=Path(layout.EVIDENCE))
+    app = create_app(room.control, RoomSource(room, Path()), evidence=Path(layout.EVIDENCE))
     audit = controller.audit.run(room.clock)
     beside = (serve(app, fd), _roll(room), _breathe(room), audit)
     others = [asyncio.create_task(each) for each in beside]

@@ -1,6 +1,8 @@
 """The admin listener's look at the controller that lives in the same process."""
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 from trimtab import errors
 from trimtab.app.control import ControlRoom
@@ -40,8 +42,8 @@ class Counted(Mapping[str, TrafficCounts]):
 class RoomSource:
     """`AdminSource` over a control room: what the last tick saw, and what the journal says."""
 
-    def __init__(self, room: ControlRoom) -> None:
-        self._room = room
+    def __init__(self, room: ControlRoom, home: Path) -> None:
+        self._room, self._home = room, home
         self._cut: dict[tuple[Digest, float], Blocks] = {}
 
     def seen(self) -> Seen:
@@ -67,6 +69,7 @@ class RoomSource:
                 if (blocks := self._blocks(state)) is not None
             },
             journal_broken=controller.audit.broken,
+            free_bytes=shutil.disk_usage(self._home).free,
         )
 
     @property

@@ -91,6 +91,7 @@ def test_failing_statement_is_one_kind_of_error_and_leaves_nothing(tmp_path: Pat
     with pytest.raises(errors.Permanent) as caught:
         half()
     assert caught.value.code == errors.STORE_FAILED
+    assert [*caught.value.causes()] == ['near "nothing": syntax error']
     with pytest.raises(errors.Permanent), reading(engine, "read") as db:
         db.exec_driver_sql("select * from nothing")
     with reading(engine, "read") as db:

@@ -29,6 +29,14 @@ def test_a_home_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("held", [b"", b"\xff\x00"])
+def test_a_damaged_marker_is_not_taken_for_a_newer_version(tmp_path: Path, held: bytes) -> None:
+    (tmp_path / "VERSION").write_bytes(held)
+    with pytest.raises(errors.Unavailable, match="VERSION should hold a number") as caught:
+        open_home(tmp_path)
+    assert caught.value.hint.startswith("if this version wrote it: echo 1 >")
+
+
 def test_a_home_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(errors.Unavailable) as caught:

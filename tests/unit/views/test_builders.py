@@ -320,6 +320,23 @@ def test_a_damaged_journal_is_told_first_and_with_what_to_do() -> None:
     assert "damaged" not in as_text(build_status(serving().seen()))
 
 
+@pytest.mark.parametrize(
+    ("free", "told"),
+    [
+        (0, "✖ the disk of the state folder is full: requests are answered but not logged"),
+        (100 << 20, "⚠ 100 MiB are left on the disk of the state folder"),
+    ],
+)
+def test_a_disk_without_room_is_told_first_and_what_it_means(free: int, told: str) -> None:
+    status = build_status(replace(serving().seen(), free_bytes=free))
+    assert as_text(status).startswith(told)
+    assert status.disk_left_mib == free >> 20
+
+
+def test_a_disk_with_room_is_no_news() -> None:
+    assert build_status(replace(serving().seen(), free_bytes=1 << 40)).disk_left_mib is None
+
+
 def test_every_kind_of_event_has_a_name_and_a_sentence() -> None:
     told: dict[str, e.AnyEvent] = {
         "proven": e.Proven(standing(1), NOW),
