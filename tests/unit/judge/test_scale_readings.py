@@ -232,3 +232,21 @@ def test_costs_outlive_a_restart_and_ten_minutes_not_more() -> None:
     again.count(*ended(700.0, n=0), BEGIN + 700.0)
     assert again.work(BEGIN + 700.0, 0.99, 300.0).cost is None
     assert Service(Service().dump()).work(BEGIN, 0.99, 300.0).cost is None
+
+
+def test_what_waited_in_the_log_before_counting_began_is_no_present_demand() -> None:
+    """A system that stood still for half an hour finds its last requests in the log."""
+    arrivals = Arrivals(BEGIN + 2_000.0)
+    left = evenly(100.0, 0.0, 60.0)
+    arrivals.count(left, np.ones(len(left), np.bool_), BEGIN + 2_001.0)
+    told = demand(arrivals, 2_002.0)
+    assert (told.level, told.peak, told.last) == (0.0, 0.0, BEGIN + 2_001.0)
+    assert told.busiest is not None
+
+
+def test_counting_goes_on_when_the_clock_goes_back_to_before_it_began() -> None:
+    arrivals = Arrivals(BEGIN + 2_000.0)
+    for second in range(20):
+        calls = evenly(50.0, float(second), 1.0)
+        arrivals.count(calls, np.ones(len(calls), np.bool_), BEGIN + second + 1.0)
+    assert demand(arrivals, 20.0).level == pytest.approx(50.0, rel=0.1)

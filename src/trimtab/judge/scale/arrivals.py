@@ -28,6 +28,8 @@ speaks only of what is beyond chance."""
 LONGEST = SURE[-1][0]
 CALM = 30.0
 """The window, in seconds, of the rate that must have fallen before workers go."""
+READ_LATE = 2.0
+"""Within so many seconds a call is usually read."""
 TREND = 60.0
 STEEPEST = 1.5
 """A forecast is at most so many times the present rate..."""
@@ -91,9 +93,13 @@ class Arrivals:
         is left out.
 
         Calls are answered about in the order they came, so up to the newest that was `answered`
-        all are known; one that was turned away tells nothing of those that still wait."""
+        all are known; one that was turned away tells nothing of those that still wait. What came
+        before counting began, and waited in the log while nobody read it, is no present demand."""
+        self.since = min(self.since, now)
         past = received <= now + 1.0
-        received, served = received[past], received[past & answered]
+        present = past & (received >= self.since - READ_LATE)
+        lately, served = received[present], received[present & answered]
+        received = received[past]
         if len(served):
             newest = float(served.max())
             self._newest = max(self._newest, newest)
@@ -102,9 +108,9 @@ class Arrivals:
             self._seen_at = now
         if len(received):
             self.touch(now)
-        for ring in (self._slots, self._minutes):
+        for ring, calls in ((self._slots, lately), (self._minutes, received)):
             ring.turn(now)
-            ring.add(received)
+            ring.add(calls)
 
     def touch(self, now: float) -> None:
         """Something was asked that is no demand, and nevertheless keeps the deployment awake."""
