@@ -1,5 +1,6 @@
-"""How a CSV file is written, told from its beginning: the separator and the decimal sign."""
+"""How a CSV file is written, told from its beginning: encoding, separator and decimal sign."""
 
+import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 SEPARATORS = ",;\t|"
+SUFFIXES = frozenset({".csv", ".tsv", ".gz"})
+UTF8 = "save it as UTF-8"
 _HEAD_BYTES = 65_536
 _QUOTED = re.compile(r'"[^"]*"')
 _COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -27,9 +30,14 @@ class Dialect:
 
 
 def dialect(path: Path) -> Dialect:
-    """The dialect of a file, which may be compressed as its suffix says. Raises `OSError`."""
+    """The dialect of a file, which may be compressed as its suffix says.
+
+    Raises `OSError`, and `ValueError` for a file in UTF-16."""
     with pa.input_stream(str(path)) as stream:
-        text = stream.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
+        head = stream.read(_HEAD_BYTES)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"it is written in UTF-16; {UTF8}")
+    text = head.decode("utf-8-sig", errors="replace")
     lines = [_QUOTED.sub("", line) for line in text.splitlines()]
     separator = _separator(lines)
     if separator == ",":

@@ -23,11 +23,12 @@ from trimtab.build.arrays import (
     tensor_column,
     tensor_values,
 )
-from trimtab.build.dialect import dialect
+from trimtab.build.dialect import SUFFIXES, UTF8, dialect
 from trimtab.build.listing import listing
 from trimtab.build.memory import Array, absent, floats, viewed
 from trimtab.build.request import ReferenceData
 from trimtab.domain.names import Digest
+from trimtab.domain.plurals import some
 from trimtab.domain.release import DataManifest
 from trimtab.domain.signature import Column, Datatype
 from trimtab.judge.own_loss import OwnLoss
@@ -145,9 +146,9 @@ def read_table(path: Path) -> pa.Table:
         )
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
-            return pyarrow.parquet.read_table(path)
-        if path.suffix.lower() in {".csv", ".gz"}:
-            return _read_csv(path)
+            return _without_twins(pyarrow.parquet.read_table(path))
+        if path.suffix.lower() in SUFFIXES:
+            return _without_twins(_read_csv(path))
         if path.suffix.lower() == ".npz":
             return _read_npz(path)
     except (pa.ArrowInvalid, OSError, ValueError, zipfile.BadZipFile) as cause:
@@ -162,7 +163,20 @@ def _read_csv(path: Path) -> pa.Table:
     """Empty fields are missing, as pandas reads them: in it the model was most likely fitted."""
     spoken = dialect(path)
     missing = pyarrow.csv.ConvertOptions(strings_can_be_null=True, decimal_point=spoken.decimal)
-    return pyarrow.csv.read_csv(str(path), parse_options=spoken.parsing(), convert_options=missing)
+    options = {"parse_options": spoken.parsing(), "convert_options": missing}
+    table: pa.Table = pyarrow.csv.read_csv(str(path), **options)
+    for field in table.schema:
+        if pa.types.is_binary(field.type):
+            raise ValueError(f"column {field.name!r} holds texts that are not UTF-8; {UTF8}")
+    return table
+
+
+def _without_twins(table: pa.Table) -> pa.Table:
+    names = table.column_names
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"several columns are named {some(twice)}")
+    return table
 
 
 def _read_npz(path: Path) -> pa.Table:

@@ -155,9 +155,8 @@ def unusable(what: str, problem: str, hint: str = HINT) -> errors.Usage:
 def _check_asked(asked: Asked, reference: pa.Schema, live: pa.Schema) -> None:
     if asked.score is not None and asked.prediction is not None:
         raise unusable("score", "score and prediction were both given", "give the one that serves")
-    for name in dict.fromkeys(reference.names):
-        if reference.names.count(name) > 1:
-            raise unusable("reference", f"it has two columns {name!r}")
+    _check_twins("reference", reference)
+    _check_twins("live", live)
     answers = [name for name in (asked.score, asked.prediction) if name is not None]
     for known in (*answers, *asked.segments, *asked.inputs):
         _present(known, "reference", reference)
@@ -171,6 +170,12 @@ def _check_asked(asked: Asked, reference: pa.Schema, live: pa.Schema) -> None:
         _present(asked.time, "live", live)
     if asked.target is not None and asked.target not in {*reference.names, *live.names}:
         _present(asked.target, "reference", reference)
+
+
+def _check_twins(what: str, schema: pa.Schema) -> None:
+    for name in dict.fromkeys(schema.names):
+        if schema.names.count(name) > 1:
+            raise unusable(what, f"it has two columns {name!r}")
 
 
 def _check_answer(name: str, score: bool, reference: pa.Schema, live: pa.Schema) -> None:
@@ -219,8 +224,8 @@ def _check_groups(groups: Sequence[str], inputs: Mapping[str, Kind]) -> None:
 
 def _notes(asked: Asked, reference: pa.Schema, live: pa.Schema) -> tuple[str, ...]:
     notes = []
-    extra = [name for name in live.names if name not in {*reference.names, asked.time}]
-    extra = [name for name in extra if name != asked.target]
+    known = {*reference.names, asked.time, asked.target, ""}
+    extra = [name for name in live.names if name not in known]
     if extra:
         notes.append(f"not in the reference, so not watched: {', '.join(extra)}")
     if asked.target is not None and asked.target not in live.names:

@@ -4,6 +4,7 @@ Frames of other libraries become Arrow tables in `build.frames`.
 """
 
 import glob
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from trimtab import errors
+from trimtab.build.dialect import SUFFIXES
 from trimtab.build.frames import table_of_frame
 from trimtab.build.listing import listing
 from trimtab.build.reference import read_table
@@ -286,13 +288,16 @@ def _paths(text: str, what: str) -> list[Path]:
     files = [path for path in found if path.is_file()]
     if files:
         return files
+    folder = Path(text).is_dir()
     raise errors.Usage(
         errors.MISSING_FILE,
         "monitor",
         what,
-        f"there is no file {text}",
+        f"{text} is a folder: name its files, such as {Path(text) / '*.parquet'}"
+        if folder
+        else f"there is no file {text}",
         unchanged="nothing was judged",
-        hint=listing(Path(text)),
+        hint=f"ls {shlex.quote(text)}" if folder else listing(Path(text)),
     )
 
 
@@ -302,12 +307,13 @@ def _of_files(paths: Sequence[Path], what: str) -> Source:
         return ParquetSource(paths)
     if endings <= ARROW:
         return ArrowSource(paths)
-    if endings <= {".csv", ".gz"}:
+    if endings <= SUFFIXES:
         tables = [read_table(path) for path in paths]
         return TableSource(pa.concat_tables(tables, promote_options="permissive"))
     told = ", ".join(sorted(endings))
+    apart = " together" if len(endings) > 1 else ""
     raise unusable(
-        what, f"files ending in {told} are not known together", "use .parquet, .arrow or .csv"
+        what, f"files ending in {told} are not known{apart}", "use .parquet, .arrow or .csv"
     )
 
 

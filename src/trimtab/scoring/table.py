@@ -51,7 +51,7 @@ class Source:
                 return pyarrow.parquet.read_schema(self.path)
             with self._open_csv(self._dialect()) as reader:
                 return self._typed(reader.schema)
-        except (pa.ArrowInvalid, OSError) as cause:
+        except (OSError, ValueError) as cause:
             raise self._unreadable(cause) from cause
 
     def chunks(self, rows: int) -> Iterator[pa.Table]:
@@ -69,7 +69,7 @@ class Source:
                 if start < len(batch):
                     kept.append(batch.slice(start))
                     have += len(batch) - start
-        except (pa.ArrowInvalid, OSError) as cause:
+        except (OSError, ValueError) as cause:
             raise self._unreadable(cause) from cause
         if kept:
             yield pa.Table.from_batches(kept)

@@ -141,6 +141,29 @@ def test_a_csv_file_may_have_semicolons_and_decimal_commas(tmp_path: Path) -> No
     assert [column.name for column in found.columns] == ["carrier", "distance"]
 
 
+@pytest.mark.parametrize(
+    ("written_as", "told"),
+    [
+        ("plan\ngröße\n".encode("cp1252"), "column 'plan' holds texts that are not UTF-8"),
+        ("plan\na\n".encode("utf-16"), "it is written in UTF-16; save it as UTF-8"),
+        (b"age,age,plan\n1,2,a\n", "several columns are named 'age'"),
+    ],
+)
+def test_a_csv_file_that_cannot_be_understood_says_what_to_change(
+    tmp_path: Path, written_as: bytes, told: str
+) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_bytes(written_as)
+    with pytest.raises(errors.Usage, match=told):
+        read_reference(ReferenceData(path))
+
+
+def test_values_between_tabs_may_be_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "reference.tsv"
+    path.write_text("plan\tage\na\t1.5\n")
+    assert read_reference(ReferenceData(path)).inputs["age"].tolist() == [1.5]
+
+
 def test_times_as_text_are_utc_where_no_zone_is_named(tmp_path: Path) -> None:
     texts = [
         "2024-01-01",

@@ -240,8 +240,15 @@ def test_categories_of_numbers_and_truth_values_are_their_values() -> None:
     assert numbers(batch.column(1)).tolist() == [1, 1, 1]
 
 
+def test_a_folder_is_told_from_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "days").mkdir()
+    with pytest.raises(errors.Usage, match=r"is a folder: name its files, such as .*\*.parquet"):
+        opened(str(tmp_path / "days"), "live")
+
+
 def test_an_index_without_a_name_is_not_watched() -> None:
     schema = pa.table({"": pa.array([1]), "age": pa.array([1.5])}).schema
     found = roles(Asked(), schema, schema)
     assert list(found.inputs) == ["age"]
     assert "as pandas writes its index" in found.unwatched[""]
+    assert roles(Asked(), schema.remove(0), schema).notes == ()
