@@ -18,7 +18,7 @@ from trimtab.build.arrays import table_of
 from trimtab.build.frames import table_of_frame
 from trimtab.build.listing import listing
 from trimtab.build.request import BuildRequest, ReferenceData
-from trimtab.domain.names import names_of
+from trimtab.domain.names import meant, names_of
 from trimtab.domain.records import label_text
 from trimtab.domain.release import EngineChoice, Format
 from trimtab.judge.own_loss import OwnLoss
@@ -95,6 +95,7 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
     `model` is a file, `module:Class`, or a fitted scikit-learn object, which is stored with skops
     (or with joblib when `format` says so). Raises the `TrimtabError`s of the command.
     """
+    _check_names(options)
     folder = Path(options.get("folder", Path.cwd())).absolute()
     project = project_or_folder(folder, os.environ)
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
@@ -121,6 +122,20 @@ def build(name: str, model: Any, **options: Unpack[BuildOptions]) -> "BuildView"
         )
         narrate = options.get("narrate", _nothing)
         return build_release(project, request(asked, folder), narrate)
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    known = BuildOptions.__annotations__
+    for option in options:
+        if option not in known:
+            raise errors.Usage(
+                errors.BAD_VALUE,
+                "build",
+                option,
+                "there is no such option",
+                unchanged="nothing was built",
+                hint=meant(option, known, "options"),
+            )
 
 
 def _told(positive: str | float | None) -> str | None:

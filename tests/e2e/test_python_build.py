@@ -215,3 +215,16 @@ def test_code_that_is_not_trusted_is_not_opened(tmp_path: Path) -> None:
 def test_an_object_is_stored_as_skops_or_joblib_only(tmp_path: Path) -> None:
     with pytest.raises(errors.Usage, match="cannot be stored as onnx"):
         trimtab.build("toy", object(), format="onnx", folder=tmp_path)
+
+
+def test_an_option_that_there_is_not_is_no_option_that_is_overheard(tmp_path: Path) -> None:
+    with pytest.raises(errors.Usage, match="there is no such option") as caught:
+        trimtab.build("toy", object(), folder=tmp_path, segmets=["city"])  # type: ignore[call-arg]
+    assert caught.value.hint == "did you mean segments?"
+
+
+def test_labels_that_are_none_of_the_models_classes_make_no_release(folder: Path) -> None:
+    rows = table()
+    named = rows.assign(y=rows["y"].map({0: "no", 1: "yes"}))
+    with pytest.raises(errors.Usage, match="'no', 'yes', is one of the model's classes '0', '1'"):
+        trimtab.build("coded", fitted(rows), reference=named, target="y", folder=folder)

@@ -22,6 +22,10 @@ _OWN_CLASSES = (
     "a class of your own belongs into a module of its own, and with the release goes what the "
     "feature code imports: --features module:function; a package belongs into --requirements"
 )
+_OTHER_COLUMNS = (
+    "the model is given the inputs of the reference in their order: write the reference as the "
+    "model was fitted, or let --features module:function choose and order the columns"
+)
 _NO_WORD = "if it was killed, see whether memory ran out: dmesg | tail"
 
 
@@ -69,4 +73,6 @@ def _refusal(mode: str, exit_code: int, stderr: str) -> errors.TrimtabError:
 def _hint(code: str, text: str) -> str:
     if code == errors.MODEL_FAILED and ("__main__" in text or "No module named" in text):
         return _OWN_CLASSES
+    if "feature names should match" in text:
+        return _OTHER_COLUMNS
     return _HINTS.get(code, _NO_WORD)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab import errors
-from trimtab.build import engine, golden
-from trimtab.build.reference import Reference, read_reference, unfitted, watched
+from trimtab.build import engine, golden, remarks
+from trimtab.build.reference import Reference, read_reference, watched
 from trimtab.build.request import BuildRequest, Tools
 from trimtab.build.requirements import requirement_lines
 from trimtab.build.stage import Stage, ask, canonical, configure, probe, scored, stored_files
@@ -47,6 +47,8 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
         tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
         if reference.labels is None and request.reference and request.reference.target:
             tools.narrate("labels: several values each, so there is no quality to watch")
+        for line in remarks.of_labels(reference):
+            tools.narrate(line)
     else:
         tools.narrate("reference: none, so nothing is known to replay or to judge this release by")
     with tempfile.TemporaryDirectory(dir=_scratch(tools), prefix="build-") as scratch:
@@ -134,21 +136,12 @@ def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> 
         task, outputs = _regression(outputs)
     signature = Signature(inputs, outputs, task, classes)
     tools.narrate(f"signature: {many(len(inputs), 'input')}, {task}{_of_classes(task, classes)}")
-    if reference is not None and stage.request.features is None:
-        idle = unfitted(reference, facts["feature_names"])
-        if idle:
-            tools.narrate(
-                f"not fitted on: {some(idle, MOST_TOLD)}; requests have to hold them all the same, "
-                "so write the reference without them if nobody needs them"
-            )
     if task == "other":
         told = ", ".join(f"{each.name} {[*each.shape] or ''}".strip() for each in outputs)
         tools.narrate(f"outputs: {told}")
-        if facts["classes"]:
-            tools.narrate(
-                "labels: a classifier without predict_proba, so there is no quality to watch; "
-                "CalibratedClassifierCV of scikit-learn gives it one"
-            )
+    fitted = facts["feature_names"] if stage.request.features is None else ()
+    for line in remarks.of_model(reference, task, facts["classes"], fitted):
+        tools.narrate(line)
     ready = replace(bare, signature=signature)
     configure(ready)
     return ready if reference is None else _asked_for_gaps(ready, reference, tools)
@@ -244,7 +237,24 @@ def _task(
                 hint=f"--positive {classes[-1]}",
             )
         classes.sort(key=lambda name: name == positive)
+    _check_labels(reference, classes, request.name)
     return task, tuple(classes)
+
+
+def _check_labels(reference: Reference | None, classes: Sequence[str], name: str) -> None:
+    """A model that was fitted on codes of the labels would be wrong in every row."""
+    labels = None if reference is None else reference.labels
+    known = set() if labels is None else {label for label in labels if label is not None}
+    if known.isdisjoint(classes) and known:
+        raise errors.Usage(
+            errors.BAD_REFERENCE,
+            "build",
+            name,
+            f"no label of the reference, such as {some(sorted(known), 3)}, is one of the model's "
+            f"classes {some(classes, MOST_TOLD)}",
+            unchanged="no release was made",
+            hint="write the labels as the model was fitted on them",
+        )
 
 
 def _of_classes(task: Task, classes: Sequence[str]) -> str:

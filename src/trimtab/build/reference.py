@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -111,16 +111,6 @@ def _groups(data: ReferenceData, columns: list[Column]) -> tuple[str, ...]:
     return data.groups
 
 
-def unfitted(reference: Reference, fitted: Collection[str]) -> tuple[str, ...]:
-    """Inputs that a model that was fitted on these columns does without, and that are neither
-    segments nor groups; none where the model does not say what it was fitted on."""
-    names = [column.name for column in reference.columns]
-    if not fitted or not set(fitted) <= set(names):
-        return ()
-    meant = {*fitted, *reference.segments, *reference.groups}
-    return tuple(name for name in names if name not in meant)
-
-
 def watched(reference: Reference, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Some rows of the inputs as the request log has them: tensors by their summary."""
     found: dict[str, NDArray[Any]] = {}
@@ -163,8 +153,7 @@ def _read_csv(path: Path) -> pa.Table:
     """Empty fields are missing, as pandas reads them: in it the model was most likely fitted."""
     spoken = dialect(path)
     missing = pyarrow.csv.ConvertOptions(strings_can_be_null=True, decimal_point=spoken.decimal)
-    options = {"parse_options": spoken.parsing(), "convert_options": missing}
-    table: pa.Table = pyarrow.csv.read_csv(str(path), **options)
+    table = pyarrow.csv.read_csv(str(path), parse_options=spoken.parsing(), convert_options=missing)
     for field in table.schema:
         if pa.types.is_binary(field.type):
             raise ValueError(f"column {field.name!r} holds texts that are not UTF-8; {UTF8}")

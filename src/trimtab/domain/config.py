@@ -1,6 +1,5 @@
 """`trimtab.toml` as checked data: unknown keys and wrong values are errors, never ignored."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from trimtab.domain.deployment import (
     misread,
     unfounded,
 )
-from trimtab.domain.names import checked_name
+from trimtab.domain.names import checked_name, meant
 from trimtab.domain.otel import (
     Export,
     TelemetrySpec,
@@ -179,10 +178,13 @@ def _unknown(path: str, key: str, known: Mapping[str, Any]) -> errors.Usage:
     outer, dot, _ = key.partition(".")
     outers = {name.partition(".")[0] for name in known}
     typed, words = (outer, sorted(outers)) if dot and outer not in outers else (key, list(known))
-    near = difflib.get_close_matches(typed, words, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(words)}"
     return errors.Usage(
-        errors.UNKNOWN_KEY, _OPERATION, path, "unknown key", "no setting was changed", hint
+        errors.UNKNOWN_KEY,
+        _OPERATION,
+        path,
+        "unknown key",
+        unchanged="no setting was changed",
+        hint=meant(typed, words, "keys"),
     )
 
 

@@ -1,5 +1,6 @@
 """Names and references: what may be called what, and how a release is written."""
 
+import difflib
 import re
 from collections.abc import Iterable
 from typing import NewType
@@ -59,6 +60,13 @@ def names_of(given: str | Iterable[str] | None) -> tuple[str, ...]:
     if given is None:
         return ()
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def meant(typed: str, known: Iterable[str], what: str) -> str:
+    """The hint for a name that is not known: the nearest of those that are, or all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(typed, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known {what}: {', '.join(names)}"
 
 
 def short(digest: str) -> str:

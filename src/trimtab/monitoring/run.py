@@ -1,6 +1,5 @@
 """`trimtab.monitor(...)`: reference and live data in, a report out."""
 
-import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import numpy as np
 
 from trimtab import __version__, errors
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, ScalePlan, misread, unfounded
-from trimtab.domain.names import names_of
+from trimtab.domain.names import meant, names_of
 from trimtab.domain.profile import Metric, QualityProfile, ReferenceProfile
 from trimtab.domain.records import label_text
 from trimtab.domain.settings import AMOUNT, DEPLOYMENT, DURATION, LOSS, POSITIVE, SHARE
@@ -393,9 +392,7 @@ def _check_names(options: MonitorOptions) -> None:
     known = MonitorOptions.__annotations__
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known options: {', '.join(known)}"
-            raise _wrong(name, "there is no such option", hint)
+            raise _wrong(name, "there is no such option", meant(name, known, "options"))
 
 
 def _wrong(name: str, problem: str, hint: str) -> errors.Usage:

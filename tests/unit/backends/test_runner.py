@@ -24,6 +24,7 @@ def refusal(folder: Path, last_line: str) -> errors.TrimtabError:
     [
         ("Can't get attribute 'Clip' on <module '__main__'>", "a class of your own belongs into"),
         ("No module named 'transforms'", "what the feature code imports: --features"),
+        ("The feature names should match those that", "in their order: write the reference as"),
         ("the file is damaged", "--requirements belong together"),
     ],
 )

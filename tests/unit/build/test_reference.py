@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trimtab import errors
-from trimtab.build.reference import read_reference, unfitted
+from trimtab.build.reference import read_reference
 from trimtab.build.request import ReferenceData
 from trimtab.domain.signature import Datatype
 
@@ -201,11 +201,3 @@ def test_the_index_that_pandas_writes_is_no_input(tmp_path: Path) -> None:
     path.write_text(",x\n0,1.5\n1,2.5\n")
     with pytest.raises(errors.Usage, match="a column has no name, as the index that pandas writes"):
         read_reference(ReferenceData(path))
-
-
-def test_inputs_that_the_model_was_not_fitted_on_are_named(tmp_path: Path) -> None:
-    path = written(tmp_path, a=[1.0], b=[1.0], city=["x"], amount=[2.0])
-    found = read_reference(ReferenceData(path, segments=("city",)))
-    assert unfitted(found, ["a", "b"]) == ("amount",)
-    assert unfitted(found, ()) == ()
-    assert unfitted(found, ["a", "made by feature code"]) == ()

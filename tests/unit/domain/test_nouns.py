@@ -5,7 +5,7 @@ import pytest
 
 from trimtab import errors
 from trimtab.domain import layout
-from trimtab.domain.names import Digest, ReleaseRef, checked_name, names_of, short
+from trimtab.domain.names import Digest, ReleaseRef, checked_name, meant, names_of, short
 from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.records import Labels, Rows, label_text
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release, Speed
@@ -114,3 +114,8 @@ def test_equal_labels_have_one_spelling(value: str | float, text: str) -> None:
 def test_a_text_is_one_name_and_not_its_letters() -> None:
     assert names_of("age") == names_of(["age"]) == ("age",)
     assert names_of(None) == ()
+
+
+def test_a_name_that_is_not_known_is_told_the_nearest_or_all() -> None:
+    assert meant("segmets", ["segments", "groups"], "options") == "did you mean segments?"
+    assert meant("zzz", ["segments", "groups"], "options") == "known options: segments, groups"

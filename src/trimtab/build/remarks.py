@@ -1,0 +1,41 @@
+"""What a build says of a model and its reference that would be seen only when the release serves."""
+
+from collections.abc import Collection, Iterator
+
+from trimtab.build.reference import Reference
+from trimtab.domain.plurals import some
+
+MOST_NAMED = 20
+
+
+def of_labels(reference: Reference) -> Iterator[str]:
+    """Why labels say nothing of the quality, where they do not."""
+    if reference.labels is not None and all(label is None for label in reference.labels):
+        yield "labels: not one in the reference, so there is no quality to watch"
+
+
+def of_model(
+    reference: Reference | None, task: str, classes: Collection[str], fitted: Collection[str]
+) -> Iterator[str]:
+    """What the model lacks, and what it does without. `fitted` are the columns that it was fitted
+    on, none where they are not known or feature code makes them."""
+    idle = () if reference is None else _unfitted(reference, fitted)
+    if idle:
+        yield (
+            f"not fitted on: {some(idle, MOST_NAMED)}; requests have to hold them all the same, so "
+            "write the reference without them if nobody needs them"
+        )
+    if task == "other" and classes:
+        yield (
+            "labels: a classifier without predict_proba, so there is no quality to watch; "
+            "CalibratedClassifierCV of scikit-learn gives it one"
+        )
+
+
+def _unfitted(reference: Reference, fitted: Collection[str]) -> tuple[str, ...]:
+    """Inputs that are neither segments nor groups, and that the model does without."""
+    names = [column.name for column in reference.columns]
+    if not fitted or not set(fitted) <= set(names):
+        return ()
+    meant = {*fitted, *reference.segments, *reference.groups}
+    return tuple(name for name in names if name not in meant)

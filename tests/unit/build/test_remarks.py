@@ -1,0 +1,38 @@
+"""A build tells what would be missed only when the release serves."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trimtab.build import remarks
+from trimtab.build.reference import Reference, read_reference
+from trimtab.build.request import ReferenceData
+
+
+def reference(folder: Path, y: Any) -> Reference:
+    path = folder / "reference.parquet"
+    pq.write_table(pa.table({"a": [1.0], "b": [1.0], "city": ["x"], "amount": [2.0], "y": y}), path)
+    return read_reference(ReferenceData(path, target="y", segments=("city",)))
+
+
+def test_inputs_that_the_model_was_not_fitted_on_are_named(tmp_path: Path) -> None:
+    found = reference(tmp_path, [1])
+    (told,) = remarks.of_model(found, "binary", ["0", "1"], ["a", "b"])
+    assert told.startswith("not fitted on: 'amount'; requests have to hold them all the same")
+    for fitted in ((), ["a", "made by feature code"]):
+        assert not [*remarks.of_model(found, "binary", ["0", "1"], fitted)]
+    assert not [*remarks.of_model(None, "binary", ["0", "1"], ["a"])]
+
+
+def test_a_classifier_without_probabilities_has_no_quality_and_says_so() -> None:
+    (told,) = remarks.of_model(None, "other", ["0", "1"], ())
+    assert "without predict_proba, so there is no quality to watch" in told
+    assert not [*remarks.of_model(None, "other", (), ())]
+
+
+def test_a_reference_without_one_label_has_no_quality_and_says_so(tmp_path: Path) -> None:
+    (told,) = remarks.of_labels(reference(tmp_path, pa.nulls(1, pa.int64())))
+    assert told == "labels: not one in the reference, so there is no quality to watch"
+    assert not [*remarks.of_labels(reference(tmp_path, [1]))]
