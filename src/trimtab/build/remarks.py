@@ -1,4 +1,4 @@
-"""What a build says of a model and its reference that would be seen only when the release serves."""
+"""What a build says of a model and its reference that else nobody would see until it serves."""
 
 from collections.abc import Collection, Iterator
 
