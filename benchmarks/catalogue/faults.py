@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from catalogue import drawn, postmortems, production, unseen
+from catalogue import drawn, incidents, postmortems, production, unseen
 from catalogue import effects as fx
 from trimtab.domain.verdicts import Cause
 
@@ -224,6 +224,52 @@ CATALOGUE: tuple[Fault, ...] = (
     ),
     Fault("keys-rotated", postmortems.KeysRotated, (1.0, 1.0), harmful=False, mark="†"),
     Fault("labels-sooner", postmortems.LabelsSooner, (0.2, 0.5), harmful=False, mark="†"),
+    Fault("scale-reversed", incidents.ScaleReversed, (0.5, 1.0), _BREAK, mark="†"),
+    Fault("app-sends-zero", incidents.AppSendsZero, (0.3, 0.8), _BREAK, mark="†"),
+    Fault("window-longer", incidents.WindowLonger, (0.6, 0.95), _SKEW, mark="†"),
+    Fault("cached-by-caller", incidents.CachedByCaller, (0.6, 1.0), _SKEW, mark="†"),
+    Fault("branch-unlabelled", incidents.BranchUnlabelled, (0.8, 1.0), _LABELS, mark="†"),
+    Fault("negatives-sampled", incidents.NegativesSampled, (0.6, 0.9), _LABELS, mark="†"),
+    Fault("labels-misjoined", incidents.LabelsMisjoined, (0.5, 1.0), _LABELS, mark="†"),
+    Fault(
+        "caller-lies",
+        incidents.CallerLies,
+        (0.2, 0.45),
+        (Cause.LABEL_FAULT, Cause.HOSTILE_CLIENT),
+        either="the labels are false, and one caller is why",
+        mark="†",
+    ),
+    Fault("release-leaked", incidents.ReleaseLeaked, (1.0, 3.0), _RELEASE, mark="†"),
+    Fault("release-filtered", incidents.ReleaseFiltered, (0.2, 0.3), _RELEASE, mark="†"),
+    Fault(
+        "worker-old-columns",
+        incidents.WorkerOldColumns,
+        (1.0, 1.0),
+        (Cause.BAD_WORKER, Cause.ENVIRONMENT_MISALIGNMENT),
+        either="a file of the environment is an old one, on one worker only",
+        mark="†",
+    ),
+    Fault("latency-creeps", incidents.LatencyCreeps, (10.0, 40.0), _PLACE, mark="†"),
+    Fault("region-fails", incidents.RegionFails, (0.1, 0.6), _PLACE, mark="†"),
+    Fault(
+        "concept-half-day",
+        incidents.ConceptHalfDay,
+        (0.3, 0.6),
+        (Cause.CONCEPT_DRIFT,),
+        mark="†",
+    ),
+    Fault(
+        "unsure-in-category",
+        incidents.UnsureInCategory,
+        (4.0, 15.0),
+        (Cause.DATA_DRIFT,),
+        mark="†",
+    ),
+    Fault("heavy-caller", incidents.HeavyCaller, (0.1, 0.3), _CLIENT, mark="†"),
+    Fault("requests-twice", incidents.RequestsTwice, (0.3, 1.0), harmful=False, mark="†"),
+    Fault("labels-batched", incidents.LabelsBatched, (0.05, 0.25), harmful=False, mark="†"),
+    Fault("source-renamed", incidents.SourceRenamed, (1.0, 1.0), harmful=False, mark="†"),
+    Fault("hardware-faster", incidents.HardwareFaster, (0.2, 0.5), harmful=False, mark="†"),
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}

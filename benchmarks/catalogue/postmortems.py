@@ -127,7 +127,7 @@ class Scraper(Effect):
         return told.take(~self._hit)
 
 
-class _Remembering(Effect):
+class Remembering(Effect):
     """A fault of labels that depends on what was asked."""
 
     _asked: Requests
@@ -142,7 +142,7 @@ class _Remembering(Effect):
         return np.asarray(scene.build.scores(self._asked.rows.inputs) >= 0.5)
 
 
-class LabelsOfAccepted(_Remembering):
+class LabelsOfAccepted(Remembering):
     """Of most that the model declines nobody learns the outcome any more."""
 
     def told(self, scene: Scene, told: Told) -> Told:
@@ -150,7 +150,7 @@ class LabelsOfAccepted(_Remembering):
         return told.take(self._positive(scene) | ~scene.share(len(told.request)))
 
 
-class LabelsEchoed(_Remembering):
+class LabelsEchoed(Remembering):
     """The model's answers come back as labels: people follow them and record what they did."""
 
     def told(self, scene: Scene, told: Told) -> Told:
@@ -160,7 +160,7 @@ class LabelsEchoed(_Remembering):
         return replace(told, label=label.astype(object))
 
 
-class LabelsPremature(_Remembering):
+class LabelsPremature(Remembering):
     """What is not known yet is recorded as negative at once, and corrected when it is known."""
 
     def told(self, scene: Scene, told: Told) -> Told:
@@ -313,7 +313,7 @@ class KeysRotated(Effect):
         return replace(requests, unit=requests.unit + np.uint64(ROTATED))
 
 
-class LabelsSooner(_Remembering):
+class LabelsSooner(Remembering):
     """Labels come in a part of the time that they took."""
 
     def told(self, scene: Scene, told: Told) -> Told:
