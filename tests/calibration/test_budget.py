@@ -23,7 +23,7 @@ from trimtab.judge.groups import Sums
 from trimtab.judge.profile import build_profile
 from trimtab.judge.segment_watch import Part, SegmentWatch
 from trimtab.judge.signals import answers, crowded
-from trimtab.judge.signals.awaited import Awaited
+from trimtab.judge.signals.awaited import CALLERS, Awaited
 from trimtab.judge.signals.bias import Bias
 from trimtab.judge.signals.breaks import Cell, Seen
 from trimtab.judge.signals.calibration import Calibration, Matured
@@ -33,13 +33,13 @@ from trimtab.judge.signals.counts import Bins, Tally
 from trimtab.judge.signals.denials import Said
 from trimtab.judge.signals.estimate import Estimated
 from trimtab.judge.signals.family import Breaks, Family, Target
-from trimtab.judge.signals.farfetched import Fetched
 from trimtab.judge.signals.feedback import DELAYS, Feedback, Told
 from trimtab.judge.signals.inputs import Columns, Inputs
 from trimtab.judge.signals.labels import Labels
 from trimtab.judge.signals.multivariate import Multivariate, Related
 from trimtab.judge.signals.parity import Differences, Pairs, Parity
 from trimtab.judge.signals.prediction import Answers, Prediction
+from trimtab.judge.signals.prominent import Marked
 from trimtab.judge.signals.quality import Cohort, Quality
 from trimtab.judge.signals.registry import FAMILIES
 from trimtab.judge.signals.segments import Segments
@@ -192,9 +192,12 @@ def draw(world: World, family: object) -> Any:
             rate = world.around(score + gap, profile.calibration_spread)
             positive = int(world.rng.binomial(ROWS, rate))
             return Matured(ROWS, ROWS, positive, int(score * MICRO * ROWS))
-        case Labels():
-            known = int(world.rng.binomial(ROWS, world.rng.beta(40.0, 1.0)))
-            return Awaited([ROWS], [known], known)
+        case Labels(state=state):
+            parts = len(state.parts)
+            some = world.rng.multinomial(ROWS, [1.0 / parts] * parts)
+            known = world.rng.binomial(some, world.rng.beta(40.0, 1.0, parts)).tolist()
+            nobody = [0] * parts * CALLERS
+            return Awaited([*some.tolist(), *nobody], [*known, *nobody], sum(known))
         case Upstream(state=state):
             shares = {watch.key: world.rng.beta(1.0, 40.0, 2) for watch in state.watches}
             cells = {
@@ -225,7 +228,7 @@ def drawn_around(world: World, family: object) -> Any:
             return Crowd(
                 {each: Brought(ROWS, n, "r") for each, n in enumerate(bad)},
                 {},
-                {each: Fetched(Tally(n, ROWS), "r") for each, n in enumerate(far)},
+                {each: Marked(Tally(n, ROWS), "r") for each, n in enumerate(far)},
             )
         case Feedback(state=state):
             wrong = world.tally(state.contradicted.zones[0].high or 0.0).hits

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from trimtab.judge.signals.counts import Tally
-from trimtab.judge.signals.farfetched import FarFetched, Fetched
-from trimtab.judge.signals.prominent import LOOKED_AT
+from trimtab.judge.signals.prominent import LOOKED_AT, Marked, Marks
 
 pytestmark = pytest.mark.slow
 
@@ -45,13 +44,13 @@ def in_spells(block: int, caller: int, rng: np.random.Generator) -> float:
 def test_callers_that_are_as_ever_make_nothing_up_more_often_than_is_promised(
     nature: Nature, rows: int
 ) -> None:
-    rng, found, told = np.random.default_rng([12, rows]), 0, FarFetched()
+    rng, found, told = np.random.default_rng([12, rows]), 0, Marks()
     odds = 1.0 / np.arange(1, CALLERS + 1)
     for block in range(BLOCKS):
         came = {}
         for caller, n in enumerate(rng.multinomial(rows, odds / odds.sum()).tolist()):
             far = int(rng.binomial(n, nature(block, caller, rng)))
-            came[caller] = Fetched(Tally(far, n), "q")
+            came[caller] = Marked(Tally(far, n), "q")
         told.take(float(block), came, LIMIT)
         found += len(told.broken)
         for group in told.broken:

@@ -23,7 +23,8 @@ from trimtab.judge.monitors import Monitors
 from trimtab.judge.signals.callers import Callers, Crowd
 from trimtab.judge.signals.counts import Tally
 from trimtab.judge.signals.family import Target
-from trimtab.judge.signals.farfetched import FarFetched, Fetched, Lifted
+from trimtab.judge.signals.farfetched import Lifted
+from trimtab.judge.signals.prominent import Marked, Marks
 
 FIRST = 20
 LIFT = 6.0
@@ -96,13 +97,13 @@ def test_where_no_columns_go_together_nothing_is_far_fetched() -> None:
 
 
 def test_who_is_gone_has_mended_and_its_request_is_kept_until_then() -> None:
-    told, others = FarFetched(), Fetched(Tally(5, 100), "q1")
+    told, others = Marks(), Marked(Tally(5, 100), "q1")
     for day in range(4):
-        told.take(float(day), {1: Fetched(Tally(0, 50)), 2: others}, LIMIT)
-    told.take(4.0, {1: Fetched(Tally(50, 50), "q9"), 2: others}, LIMIT)
+        told.take(float(day), {1: Marked(Tally(0, 50)), 2: others}, LIMIT)
+    told.take(4.0, {1: Marked(Tally(50, 50), "q9"), 2: others}, LIMIT)
     assert (told.broken, told.samples) == ([1], {1: "q9"})
     told.take(5.0, {}, LIMIT)
-    told.take(6.0, {1: Fetched(Tally(0, 4)), 2: Fetched(Tally(0, 6))}, LIMIT)
+    told.take(6.0, {1: Marked(Tally(0, 4)), 2: Marked(Tally(0, 6))}, LIMIT)
     assert (told.broken, told.samples) == ([1], {1: "q9"})
     told.take(7.0, {2: others}, LIMIT)
     assert (told.broken, told.samples) == ([], {})

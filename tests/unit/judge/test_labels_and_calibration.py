@@ -23,6 +23,8 @@ from trimtab.domain.verdicts import Cause, Incident, Verdict
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
 from trimtab.judge.reports import Surroundings
+from trimtab.judge.signals.family import Target
+from trimtab.judge.signals.labels import Labels
 
 FIRST = 20
 TIMED = profile()
@@ -216,3 +218,51 @@ def test_a_reference_without_usable_scores_has_no_calibration() -> None:
     label = np.array(["1", "0"] * 5, dtype=object)
     given = Reference(BINARY, {"x": np.arange(10.0)}, {"score": np.full(10, 7.0)}, label)
     assert build_profile(given).calibration_rows == 0
+
+
+def answered_low(part: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Predictions in the lowest quarter of the scores."""
+    score = part.outputs["score"]
+    return np.asarray(score <= np.quantile(score, 0.25), dtype=np.bool_)
+
+
+def test_labels_that_stop_for_one_answer_are_a_fault_of_the_labels_until_they_come_again() -> None:
+    days = Days(plan=spec(maturity_seconds=DAY))
+    told = {}
+    for day in range(FIRST, FIRST + 24):
+        part = rows(400, seed=day, start=day * DAY)
+        days.monitors.observe(part)
+        stopped = FIRST + 8 <= day < FIRST + 14
+        kept = ~answered_low(part) if stopped else np.ones(400, dtype=np.bool_)
+        days.monitors.learn(labelled(part, seed=day).take(kept))
+        days.judge((day + 2) * DAY + 3600.0)
+        told[day] = dict(days.verdicts), list(days.incidents.values())
+    verdicts, open_then = told[FIRST + 13]
+    missing = verdicts["labels:answers"]
+    assert verdicts["labels"].verdict == "ok"
+    assert missing.since == (FIRST + 8) * DAY
+    assert (missing.estimate or 1.0) < 0.15
+    assert "of the predictions that answered up to 0.1" in missing.reason
+    assert ["labels:answers"] in [list(each.signals) for each in open_then]
+    assert [each.causes[0].cause for each in open_then] == [Cause.LABEL_FAULT]
+    verdicts, still_open = told[FIRST + 23]
+    assert "labels:answers" not in verdicts
+    assert not still_open
+
+
+def test_labels_that_stop_for_all_answers_are_told_of_once() -> None:
+    days = Days(plan=spec(maturity_seconds=DAY)).live(8).live(4, known=0.1)
+    assert days.word("labels") == "bad"
+    assert "labels:answers" not in days.verdicts
+
+
+def test_answers_that_cannot_be_told_apart_have_one_part() -> None:
+    bare = msgspec.structs.replace(TIMED, score=None)
+    part = rows(40, start=FIRST * DAY)
+    family = Labels(Target(spec(), BINARY, bare, STABLE.digest, 0.0))
+    (counted,) = family.count(part).values()
+    assert counted.predicted == 40
+    outputs = {"label": np.array(["1"] * 40, dtype=object)}
+    without = Rows(part.fixed, part.inputs, outputs)
+    (counted,) = Labels(Target(spec(), BINARY, TIMED, STABLE.digest, 0.0)).count(without).values()
+    assert sum(counted.asked[4::5]) == 40

@@ -4,8 +4,8 @@ A caller is a unit (`parameters.unit`, hashed); requests without one belong to n
 into as many groups as are watched, so that memory is bounded whoever calls. Bad are requests that
 fail, and rows with a value that the reference cannot have held: those of a group are compared with
 its own recent past, and with the other groups at the same time. So is by how much it brings one row
-again and again (`signals.repeats`), or rows that hold together as those of nobody else do
-(`signals.farfetched`).
+again and again (`signals.repeats`), rows that hold together as those of nobody else do
+(`signals.farfetched`), or rows over which the model takes too long (`signals.heavy`).
 
 What a group brings while it is in alarm is no evidence about the model: `Monitors` leaves it out of
 everything else, so that one caller alone can neither start a retraining nor end a release.
@@ -24,6 +24,7 @@ from trimtab.judge import budget, describe
 from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch, Recent, settle_all
 from trimtab.judge.signals.counts import (
     Blocks,
+    C,
     by_block,
     column_of,
     every,
@@ -32,8 +33,9 @@ from trimtab.judge.signals.counts import (
     with_size,
 )
 from trimtab.judge.signals.family import Breaks, Target
-from trimtab.judge.signals.farfetched import FarFetched, Fetched, Lifted
-from trimtab.judge.signals.prominent import LOOKED_AT, Prominent
+from trimtab.judge.signals.farfetched import Lifted
+from trimtab.judge.signals.heavy import heavy
+from trimtab.judge.signals.prominent import LOOKED_AT, Marked, Marks, Prominent, first_ids
 from trimtab.judge.signals.repeats import Alike, Repeats, alike
 
 GROUPS = 256
@@ -41,6 +43,7 @@ GROUPS = 256
 
 _ALIKE = "are alike"
 _ODD = "hold values that come beside each other more rarely than by chance"
+_HEAVY = "take the model alone longer than is promised"
 """What is said of the rows of callers that stand out."""
 
 USUAL = 0.05
@@ -67,18 +70,26 @@ class Brought(msgspec.Struct, frozen=True):
 
 
 class Crowd(msgspec.Struct, frozen=True):
-    """What each group brought in a block, and of a sample of it what was alike (`repeats.alike`)
-    and what far-fetched (`farfetched.Lifted`)."""
+    """What each group brought in a block, and of a sample of it what was alike (`repeats.alike`),
+    what far-fetched (`farfetched.Lifted`), and what too long for the model (`heavy.heavy`)."""
 
     groups: dict[int, Brought] = {}
     places: dict[int, Alike] = {}
-    fetched: dict[int, Fetched] = {}
+    fetched: dict[int, Marked] = {}
+    heavy: dict[int, Marked] = {}
 
     def merge(self, other: "Crowd") -> "Crowd":
         """The counts of both, in the order of the groups."""
-        groups, places = merged(self.groups, other.groups), merged(self.places, other.places)
-        fetched = dict(sorted(merged(self.fetched, other.fetched).items()))
-        return Crowd(dict(sorted(groups.items())), dict(sorted(places.items())), fetched)
+        return Crowd(
+            _sorted(merged(self.groups, other.groups)),
+            _sorted(merged(self.places, other.places)),
+            _sorted(merged(self.fetched, other.fetched)),
+            _sorted(merged(self.heavy, other.heavy)),
+        )
+
+
+def _sorted(counts: Mapping[int, C]) -> dict[int, C]:
+    return dict(sorted(counts.items()))
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -102,20 +113,21 @@ class State(msgspec.Struct):
     sizes: list[int] = []
     accused: float | None = None
     repeats: Repeats = msgspec.field(default_factory=Repeats)
-    farfetched: FarFetched = msgspec.field(default_factory=FarFetched)
+    farfetched: Marks = msgspec.field(default_factory=Marks)
+    heavy: Marks = msgspec.field(default_factory=Marks)
     blocks: Blocks[Crowd] = msgspec.field(default_factory=Blocks[Crowd])
 
 
 class Callers:
-    """The share of bad rows of each group of callers, of those that are alike, and of far-fetched
-    ones."""
+    """The share of bad rows of each group of callers, of those that are alike, of far-fetched ones
+    and of those that take too long."""
 
     name: ClassVar[str] = "callers"
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._seconds = target.spec.monitor.block_seconds
-        self._limit = target.threshold("callers", self._seconds, GROUPS + 2 * LOOKED_AT)
+        self._limit = target.threshold("callers", self._seconds, GROUPS + 3 * LOOKED_AT)
         columns = () if target.profile is None else target.profile.inputs
         self._known = [(column, Recent.of(column)) for column in columns]
         self._lifted = Lifted(target.profile)
@@ -132,7 +144,7 @@ class Callers:
         units = rows.fixed.get("unit")
         if units is None or not guilty:
             return np.zeros(len(rows), dtype=np.bool_)
-        return np.asarray(np.isin(_groups(units), guilty) & (units > 0), dtype=np.bool_)
+        return np.asarray(np.isin(groups_of(units), guilty) & (units > 0), dtype=np.bool_)
 
     def count(self, rows: Rows) -> Mapping[int, Crowd]:
         """Count rows of callers that have a unit."""
@@ -146,9 +158,9 @@ class Callers:
         bad = rows.has("outcome", Outcome.FAILED)
         for column, recent in self._known:
             bad |= recent.strange(column, column_of(rows, column))
-        groups = _groups(rows.fixed["unit"])
+        groups = groups_of(rows.fixed["unit"])
         n, wrong = (np.bincount(each, minlength=GROUPS) for each in (groups, groups[bad]))
-        samples = self._samples(rows.take(bad)) if wrong.any() else {}
+        samples = first_ids(rows.fixed["request_id"][bad], groups[bad])
         return Crowd(
             {
                 group: Brought(int(n[group]), int(wrong[group]), samples.get(group, ""))
@@ -157,22 +169,15 @@ class Callers:
             *self._sampled(rows),
         )
 
-    def _sampled(self, rows: Rows) -> tuple[dict[int, Alike], dict[int, Fetched]]:
-        """Where a sample of the rows lie, and which are far-fetched; none before it is known how
-        many a block holds."""
+    def _sampled(self, rows: Rows) -> tuple[dict[int, Alike], dict[int, Marked], dict[int, Marked]]:
+        """Where a sample of the rows lie, which are far-fetched, and which took too long; none
+        before it is known how many a block holds."""
         if not self.state.sizes:
-            return {}, {}
+            return {}, {}, {}
         some = rows.take(sample(rows, every(self.state.sizes)))
-        columns, groups = [column for column, _ in self._known], _groups(some.fixed["unit"])
-        return alike(columns, some, groups), self._lifted.count(some, groups)
-
-    def _samples(self, bad: Rows) -> dict[int, str]:
-        """By group, the first request id by the alphabet."""
-        samples: dict[int, str] = {}
-        groups, ids = _groups(bad.fixed["unit"]).tolist(), bad.fixed["request_id"].tolist()
-        for group, name in zip(groups, ids, strict=True):
-            samples[group] = min(samples.get(group, name), name)
-        return samples
+        columns, groups = [column for column, _ in self._known], groups_of(some.fixed["unit"])
+        slow = heavy(some, groups, self._target.spec.objective.latency_seconds)
+        return alike(columns, some, groups), self._lifted.count(some, groups), slow
 
     def learn(self, labelled: Labelled) -> Mapping[int, Crowd]:
         """Labels say nothing here."""
@@ -188,6 +193,7 @@ class Callers:
             start, crowd = number * self._seconds, self.state.blocks.pop(number)
             self.state.repeats.take(start, crowd.places, self._limit)
             self.state.farfetched.take(start, crowd.fetched, self._limit)
+            self.state.heavy.take(start, crowd.heavy, self._limit)
             self._judge(start, crowd.groups)
             self.state.sizes = with_size(self.state.sizes, self.state.n)
             if self._alarmed():
@@ -241,9 +247,13 @@ class Callers:
         """Groups that bring far-fetched rows, and nothing else that is said of them."""
         return _apart(self.state.farfetched, [*self._guilty(), *self._stuck()])
 
+    def _asking(self) -> list[int]:
+        """Groups that ask for too much, and of which nothing else is said."""
+        return _apart(self.state.heavy, [*self._guilty(), *self._stuck(), *self._inventing()])
+
     def _alarmed(self) -> list[int]:
         """All groups in alarm."""
-        return [*self._guilty(), *self._stuck(), *self._inventing()]
+        return [*self._guilty(), *self._stuck(), *self._inventing(), *self._asking()]
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each group in alarm, or a single one that no caller stands out."""
@@ -253,6 +263,7 @@ class Callers:
                 *map(self._misbehaves, self._guilty()),
                 *(self._stands_out(state.repeats, each, _ALIKE) for each in self._stuck()),
                 *(self._stands_out(state.farfetched, each, _ODD) for each in self._inventing()),
+                *(self._stands_out(state.heavy, each, _HEAVY) for each in self._asking()),
             )
         watches = self.state.watches
         if len(watches) < 2:
@@ -311,5 +322,6 @@ def _apart(watched: Prominent, others: list[int]) -> list[int]:
     return [number for number in broken if number not in others]
 
 
-def _groups(units: NDArray[np.uint64]) -> NDArray[np.int64]:
+def groups_of(units: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The group of each caller."""
     return (units % np.uint64(GROUPS)).astype(np.int64)

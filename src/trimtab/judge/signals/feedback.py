@@ -3,6 +3,7 @@
 They say nothing of the model, but what is measured by them is worth no more than they are.
 """
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.durations import span
-from trimtab.domain.records import Fate, Heard, Labelled, Rows
+from trimtab.domain.records import Fate, Heard, Ints, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
 from trimtab.judge.quality import losses
@@ -27,6 +28,8 @@ from trimtab.judge.signals.counts import Blocks, Tally, merged, sums
 from trimtab.judge.signals.denials import CLASSES, MARGIN, Denials, Said, said
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.of_class import OfClass
+from trimtab.judge.signals.prominent import LOOKED_AT
+from trimtab.judge.signals.unlike import Unlike, unlike
 from trimtab.judge.watch import Watch, Zone
 
 CONTRADICTED = 0.05
@@ -52,6 +55,12 @@ EACH = 3
 """Those that there are of each class besides: of labels that are denied, of strays, and of
 corrections."""
 
+ASKING = 1
+"""The stream that callers share whose labels are looked at."""
+
+_EACH_CALLER = math.log10(LOOKED_AT)
+"""So much more evidence, as log10, one of them needs."""
+
 _TOLD = {
     "useless": "repeat a label or name a prediction that is not known",
     "contradicted": "contradict an earlier label of the same prediction",
@@ -72,6 +81,8 @@ class Told(msgspec.Struct, frozen=True):
     """Labels of each sender that say otherwise than the prediction, among its labels."""
     classes: dict[str, Said] = {}
     """Labels of each class, how many of them others denied, strays, and corrections."""
+    callers: dict[int, Tally] = {}
+    """The same as of `sources` for each group of callers."""
 
     def merge(self, other: "Told") -> "Told":
         """The counts of both."""
@@ -83,6 +94,7 @@ class Told(msgspec.Struct, frozen=True):
             sums(self.delays, other.delays),
             _first(merged(self.sources, other.sources)),
             merged(self.classes, other.classes),
+            dict(sorted(merged(self.callers, other.callers).items())),
         )
 
 
@@ -110,6 +122,7 @@ class State(msgspec.Struct):
     denials: Denials = msgspec.field(default_factory=Denials)
     strays: OfClass = msgspec.field(default_factory=OfClass)
     corrections: OfClass = msgspec.field(default_factory=lambda: OfClass(MARGIN))
+    callers: Unlike = msgspec.field(default_factory=Unlike)
     blocks: Blocks[Told] = msgspec.field(default_factory=Blocks[Told])
 
 
@@ -160,21 +173,21 @@ class Feedback:
         bins = np.floor(np.log2(np.maximum(took, 1.0))).astype(np.int64).clip(max=DELAYS - 1)
         numbers, timed = self._numbers(labelled.labelled_at), took >= -ASKEW
         return {
-            n: Told(
-                delays=np.bincount(bins[(numbers == n) & timed], minlength=DELAYS).tolist(),
-                sources=self._by_source(labelled.take(numbers == n)),
-            )
+            n: self._learned(labelled.take(numbers == n), bins[(numbers == n) & timed])
             for n in np.unique(numbers).tolist()
         }
 
-    def _by_source(self, labelled: Labelled) -> dict[str, Tally]:
-        """Labels that say otherwise than the prediction, by who sent them."""
+    def _learned(self, labelled: Labelled, bins: Ints) -> Told:
+        """Labels by their delay, and those that say otherwise than the prediction by who sent them
+        and by who asked."""
+        delays = np.bincount(bins, minlength=DELAYS).tolist()
         signature, source = self._target.signature, labelled.source
-        if source is None or signature.task == "regression":
-            return {}
+        if signature.task == "regression":
+            return Told(delays=delays)
         wrong = losses("error", signature, labelled.rows.outputs, labelled.label) > 0.5
-        names = sorted(set(source.tolist()))[:SOURCES]
-        return {name: Tally.of(wrong[source == name]) for name in names}
+        names = [] if source is None else sorted(set(source.tolist()))[:SOURCES]
+        sources = {name: Tally.of(wrong[source == name]) for name in names}
+        return Told(delays=delays, sources=sources, callers=unlike(labelled.rows, wrong))
 
     def _numbers(self, at: NDArray[np.float64]) -> NDArray[np.int64]:
         return np.asarray(np.floor(at / self._target.block_seconds), dtype=np.int64)
@@ -199,6 +212,7 @@ class Feedback:
             self.state.strays.take(start, strays, self._limit)
             corrections = {name: each.corrections for name, each in told.classes.items()}
             self.state.corrections.take(start, corrections, self._limit)
+            self.state.callers.take(start, told.callers, self._limit + _EACH_CALLER)
 
     def _fates(self, start: float, told: Told) -> None:
         state = self.state
@@ -283,6 +297,18 @@ class Feedback:
             for each in self.state.corrections.broken
         ]
 
+    def _opposed(self) -> list[Verdict]:
+        """Callers for whose requests labels say the opposite of what was answered."""
+        callers = self.state.callers
+        return [self._opposes(group, callers.watches[group]) for group in callers.told]
+
+    def _opposes(self, group: int, watch: BreakWatch) -> Verdict:
+        words = "for one caller say otherwise than the predictions"
+        usual = f"at most {watch.before:.0%} before or of the others'"
+        evidence = watch.evidence - _EACH_CALLER
+        alarm = Alarm(watch.share, watch.since or 0.0, evidence)
+        return self._bad(f"caller {group}", f"{words}, {usual}", alarm)
+
     def _denied(self) -> list[Verdict]:
         """Classes whose labels others deny."""
         denials = self.state.denials
@@ -302,6 +328,7 @@ class Feedback:
             )
             bad.append(self._bad("contradicted", _TOLD["contradicted"], contradicted))
         bad += [*self._denied(), *self._corrected(), *self._strayed(), *self._errs()]
+        bad += self._opposed()
         if bad:
             return tuple(bad)
         if state.seen < QUARANTINE:
@@ -357,7 +384,7 @@ class Feedback:
 def limit(target: Target) -> float:
     """log10 of the evidence at which labels are at fault in one of the ways that are watched."""
     streams = STREAMS + EACH * len(target.signature.classes[:CLASSES])
-    return target.threshold("feedback", target.block_seconds, streams)
+    return target.threshold("feedback", target.block_seconds, streams + ASKING)
 
 
 def _share(tallies: list[Tally]) -> float | None:
