@@ -58,12 +58,23 @@ def publish(home: Path, rolls: Rolls | None = None, rest: Rest = no_rest) -> int
 
 
 def waits(home: Path) -> bool:
-    """Whether there is a spool that is sealed, or that its writer may have left."""
+    """Whether there is a spool that is sealed, or one with something that its writer may have
+    left."""
     try:
         with os.scandir(f"{home}/{layout.SPOOL}") as entries:
-            return any(entry.name.endswith((spool.LIVE, spool.SEALED)) for entry in entries)
+            return any(map(_holds_rows, entries))
     except FileNotFoundError:
         return False
+
+
+def _holds_rows(entry: os.DirEntry[str]) -> bool:
+    """A writer that has nothing to say has an empty spool."""
+    if not entry.name.endswith(spool.LIVE):
+        return entry.name.endswith(spool.SEALED)
+    try:
+        return entry.stat().st_size > 0
+    except FileNotFoundError:  # it was sealed since
+        return True
 
 
 @contextlib.contextmanager

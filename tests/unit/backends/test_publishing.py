@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from trimtab.backends.publishing import publish
+from trimtab.backends.publishing import publish, waits
 from trimtab.backends.requestlog_files import ARROW
 from trimtab.backends.spool import AnsweredRecord, RowsRecord, SchemaRecord, SpoolLog
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
@@ -295,6 +295,20 @@ def test_a_writer_knows_how_long_its_oldest_spool_waits(
     assert log.behind() == 7.0
     publish(tmp_path)
     assert log.behind() == 0.0
+
+
+def test_only_a_spool_that_holds_something_is_waited_for(tmp_path: Path) -> None:
+    assert not waits(tmp_path)
+    log = SpoolLog(tmp_path, "g0-1")
+    handed_over(log)
+    assert spools(tmp_path) == ["g0-1.0.live"]
+    assert not waits(tmp_path)
+    log.spool([(schema(), [entry("a")])])
+    assert waits(tmp_path)
+    handed_over(log)
+    assert waits(tmp_path)
+    publish(tmp_path)
+    assert not waits(tmp_path)
 
 
 def test_an_idle_writer_hands_nothing_over(tmp_path: Path) -> None:
