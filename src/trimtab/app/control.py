@@ -20,7 +20,8 @@ from trimtab.domain import layout
 from trimtab.judge.guard import Guard
 from trimtab.judge.monitors import Monitors
 from trimtab.loop.controller import Controller, Parts
-from trimtab.loop.observer import Judges, Observer, Sources
+from trimtab.loop.judges import Judges
+from trimtab.loop.observer import Observer, Sources
 from trimtab.loop.runs import Place
 from trimtab.loop.service import Control
 

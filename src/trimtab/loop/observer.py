@@ -8,22 +8,20 @@ same segments are read again and lead to the same evidence.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab import errors
-from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
+from trimtab.domain.deployment import MonitorPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.profile import ReferenceProfile
-from trimtab.domain.records import Heard, Labelled, Paired, Rows
-from trimtab.domain.rollout import Phase, Standing
-from trimtab.domain.signature import Signature
+from trimtab.domain.records import Labelled, Paired, Rows
+from trimtab.domain.rollout import Standing
 from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Incident, Verdict
 from trimtab.judge.own_loss import OwnLoss
@@ -35,6 +33,7 @@ from trimtab.loop.demand import Demands, SavedDemand
 from trimtab.loop.drawings import Draw, Drawings, Key
 from trimtab.loop.evidence import Reports
 from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
+from trimtab.loop.judges import GuardLike, Judges, MonitorsLike, Watching
 from trimtab.loop.leaps import Leaps
 from trimtab.loop.samples import QUICK, Told, Trouble, told
 from trimtab.loop.traffic import Traffic, TrafficReport
@@ -51,72 +50,6 @@ SEGMENTS_PER_POLL = 20
 POLLS_PER_REFRESH = 50
 SAMPLES = 5
 """Requests that an incident keeps for each signal."""
-
-
-class Watching(Protocol):
-    """What `judge.monitors.Monitors` and `judge.guard.Guard` have in common."""
-
-    def observe(self, rows: Rows) -> None:
-        """Count rows."""
-        ...
-
-    def learn(self, labelled: Labelled) -> None:
-        """Count predictions whose label is known."""
-        ...
-
-    def dump(self) -> bytes:
-        """The whole state."""
-        ...
-
-
-class MonitorsLike(Watching, Protocol):
-    """Monitors of one release in one deployment."""
-
-    def hear(self, heard: Heard) -> None:
-        """Count labels by what became of them."""
-        ...
-
-    def compare(self, paired: Paired) -> None:
-        """Count values that training would have used for what was answered."""
-        ...
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What could not be read back, for the operator."""
-        ...
-
-    def assess(
-        self, clock: float, open_incidents: tuple[Incident, ...], surroundings: Surroundings
-    ) -> MonitorReport:
-        """Judge everything counted so far."""
-        ...
-
-
-class GuardLike(Watching, Protocol):
-    """The guard of one rollout."""
-
-    def assess(self, phase: Phase, step: int, clock: float) -> GuardReport:
-        """Judge the candidate at this phase and step."""
-        ...
-
-
-StartMonitors = Callable[
-    [DeploymentSpec, Signature, ReferenceProfile | None, str, float], MonitorsLike
-]
-StartGuard = Callable[
-    [RolloutPlan, DeploymentSpec, Standing, Standing, tuple[Signature, ReferenceProfile | None]],
-    GuardLike,
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Judges:
-    """How monitors and guards are started and read back."""
-
-    start_monitors: StartMonitors
-    load_monitors: Callable[[bytes], MonitorsLike]
-    start_guard: StartGuard
-    load_guard: Callable[[bytes], GuardLike]
 
 
 @dataclass(frozen=True, slots=True)

@@ -400,5 +400,5 @@ def test_a_spool_that_waits_leaves_a_log_unmarked(tmp_path: Path, ending: str) -
     log = FolderRequestLog(tmp_path)
     (tmp_path / layout.SPOOL).mkdir()
     assert log.mark(["d"]) is not None
-    (tmp_path / layout.SPOOL / f"g0-1.0{ending}").touch()
+    (tmp_path / layout.SPOOL / f"g0-1.0{ending}").write_bytes(b"rows")
     assert log.mark(["d"]) is None

@@ -21,7 +21,8 @@ from trimtab.domain.verdicts import Incident
 from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.loop.drawings import Draw, Drawings
 from trimtab.loop.evidence import Reports
-from trimtab.loop.observer import Judges, Observer, Sources
+from trimtab.loop.judges import Judges
+from trimtab.loop.observer import Observer, Sources
 from trimtab.loop.samples import Told
 
 OLD = Standing(Digest("sha256:aa"), "m@1", 1)
