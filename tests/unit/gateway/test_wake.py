@@ -74,6 +74,6 @@ def test_a_folder_that_cannot_be_written_is_logged_and_the_request_waits_all_the
             Path(layout.WAKE).write_text("a file where the folder should be")
             answer = await it.infer(request())
             assert answer.status_code == 200
-            assert "wake.failed" in (tmp_path / "gateway.log").read_text()
+            await until(lambda: "wake.failed" in (tmp_path / "gateway.log").read_text())
 
     run(scenario)
