@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, TypeVar
 
 PASS_SECONDS = 0.002
@@ -38,7 +39,8 @@ class Backlog:
         self._steps: deque[Step] = deque()
         self._last: deque[Step] = deque()
         self._scheduled = False
-        self._opened = 0.0
+        self.opened = -inf
+        """When something last came, of the monotonic clock."""
         self._loop = asyncio.get_running_loop()
         self.behind = False
         """Whether the last pass left something for the next."""
@@ -73,7 +75,7 @@ class Backlog:
 
     def _schedule(self) -> None:
         self._scheduled = True
-        self._opened = time.monotonic()
+        self.opened = time.monotonic()
         self._loop.call_soon(self._pass)
 
     def _pass(self) -> None:
@@ -88,7 +90,7 @@ class Backlog:
                 if time.monotonic() >= until:
                     break
             while steps or last:
-                (steps or last).popleft()(self._opened)
+                (steps or last).popleft()(self.opened)
         finally:  # whatever went wrong, what waits goes on
             self._scheduled = False
             self.behind = bool(waiting)

@@ -41,6 +41,9 @@ from trimtab.ports.logsink import LogSink
 WAITING_CONNECTIONS = 4096
 """Connections that may wait to be accepted, where the kernel's `somaxconn` is no less. One that
 finds no room is not refused: the client's kernel asks again after a second."""
+CALM_SECONDS = 5.0
+CALM_POLL_SECONDS = 0.25
+"""Between looks for another routing once nothing has come for `CALM_SECONDS`."""
 TICK_SECONDS = 0.5
 COUNT_SECONDS = 1.0
 COLLECT_EVERY = (20_000, 20, 50)
@@ -153,10 +156,10 @@ class Gateway:
         gc.freeze()
         gc.set_threshold(*COLLECT_EVERY)
         steps = (
-            (self.table.refresh, POLL_SECONDS),
-            (self._tick, TICK_SECONDS),
-            (self.recorder.flush, self._options.flush_seconds),
-            (self._count, COUNT_SECONDS),
+            (self.table.refresh, self._poll_seconds),
+            (self._tick, lambda: TICK_SECONDS),
+            (self.recorder.flush, lambda: self._options.flush_seconds),
+            (self._count, lambda: COUNT_SECONDS),
         )
         self._tasks += [loop.create_task(self._forever(*each)) for each in steps]
         self._exports.start()
@@ -249,10 +252,17 @@ class Gateway:
                 await asyncio.sleep(0)
         await self._peers.leave()
 
-    async def _forever(self, step: Callable[[], Coroutine[None, None, None]], pause: float) -> None:
+    def _poll_seconds(self) -> float:
+        """Whom nobody asks anything need not know at once where to send it."""
+        calm = time.monotonic() - self.backlog.opened > CALM_SECONDS
+        return CALM_POLL_SECONDS if calm else POLL_SECONDS
+
+    async def _forever(
+        self, step: Callable[[], Coroutine[None, None, None]], pause: Callable[[], float]
+    ) -> None:
         """A step that fails is logged and tried again: background work never just ends."""
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause())
             try:
                 await step()
             except Exception as error:

@@ -6,6 +6,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.unit.gateway.harness import running
 from tests.unit.gateway.scenarios import STABLE, run, score, times, worker
@@ -13,6 +14,8 @@ from tests.unit.gateway.support import request
 
 from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
+from trimtab.gateway.main import CALM_POLL_SECONDS
+from trimtab.gateway.table import POLL_SECONDS
 
 
 def test_answers_leave_and_are_logged_while_the_disk_renames_nothing(
@@ -71,5 +74,17 @@ def test_what_fails_is_told_to_whom_it_concerns() -> None:
         disk.close()
         assert "mark.failed" in stream.getvalue()
         assert '"deployment":"d"' in stream.getvalue()
+
+    run(scenario)
+
+
+def test_a_gateway_that_nobody_asks_looks_less_often_for_another_routing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(2))
+        async with running(tmp_path, STABLE) as it:
+            assert it.gateway._poll_seconds() == CALM_POLL_SECONDS
+            await it.infer(request())
+            assert it.gateway._poll_seconds() == POLL_SECONDS
+            await it.route(msgspec.structs.replace(STABLE, version=2))
 
     run(scenario)
