@@ -64,7 +64,7 @@ class Steady:
             return self._found
         pids = tuple(family(self.pid))
         self._marks = {pid: mark for pid in pids if (mark := _mark(pid))}
-        self._found = Usage(sum(map(resident_bytes, pids)), len(pids))
+        self._found = _together(pids)
         self._left = _AFRESH if len(self._marks) == len(pids) else 0
         return self._found
 
@@ -106,8 +106,11 @@ class _Process:
 
 def usage(pid: int) -> Usage:
     """The usage of a process; nothing when it is gone or the system does not say."""
-    found = list(family(pid))
-    return Usage(sum(map(resident_bytes, found)), len(found))
+    return _together(tuple(family(pid)))
+
+
+def _together(pids: tuple[int, ...]) -> Usage:
+    return Usage(sum(map(resident_bytes, pids)), len(pids))
 
 
 def resources(

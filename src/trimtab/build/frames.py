@@ -5,6 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from trimtab.domain.names import repeated
+from trimtab.domain.plurals import some
+
 FRAMES = "give a pandas or polars frame, an Arrow table, or a DuckDB relation"
 
 
@@ -32,9 +35,8 @@ def table_of_frame(data: Any) -> pa.Table:
 
 
 def _of_pandas(data: Any) -> pa.Table:
-    twice = [str(name) for name in data.columns[data.columns.duplicated()].unique()]
-    if twice:
-        raise ValueError(f"several columns are named {', '.join(map(repr, twice))}")
+    if twice := repeated(map(str, data.columns)):
+        raise ValueError(f"several columns are named {some(twice)}")
     try:
         return pa.Table.from_pandas(data, preserve_index=False)
     except (pa.ArrowException, OverflowError):

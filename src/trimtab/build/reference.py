@@ -27,7 +27,7 @@ from trimtab.build.dialect import SUFFIXES, UTF8, dialect
 from trimtab.build.listing import listing
 from trimtab.build.memory import Array, absent, floats, viewed
 from trimtab.build.request import ReferenceData
-from trimtab.domain.names import Digest
+from trimtab.domain.names import Digest, repeated
 from trimtab.domain.plurals import some
 from trimtab.domain.release import DataManifest
 from trimtab.domain.signature import Column, Datatype
@@ -161,9 +161,7 @@ def _read_csv(path: Path) -> pa.Table:
 
 
 def _without_twins(table: pa.Table) -> pa.Table:
-    names = table.column_names
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
+    if twice := repeated(table.column_names):
         raise ValueError(f"several columns are named {some(twice)}")
     return table
 

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import NewType
 
@@ -60,6 +61,11 @@ def names_of(given: str | Iterable[str] | None) -> tuple[str, ...]:
     if given is None:
         return ()
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that come more than once, in their order."""
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def meant(typed: str, known: Iterable[str], what: str) -> str:

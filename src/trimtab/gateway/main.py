@@ -182,7 +182,7 @@ class Gateway:
             self._log.error("gateway.drain_timed_out")
         for task in self._tasks:
             task.cancel()
-        self.table.forget()
+        await self._disk.do(self.table.forget)
         self.pools.abort()
         await self.recorder.close()
         await self._peers.leave()

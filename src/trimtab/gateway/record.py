@@ -99,8 +99,8 @@ class Recorder:
         self.commit()
         if not self._waits and not self.arrears.age:
             return
-        self.arrears.look(await self._disk.do(self._sink.behind), time.monotonic())
         try:
+            self.arrears.look(await self._disk.do(self._sink.behind), time.monotonic())
             if self._waits and await self._disk.do(self._sink.prepare):
                 self._waits = False
                 self._sink.turn()

@@ -128,7 +128,8 @@ class Table:
             await self._use(snapshot)
 
     def forget(self) -> None:
-        """Take the acknowledgement back: this process routes no more."""
+        """Take the acknowledgement back: this process routes no more. Blocks, and belongs behind
+        what of it may still be on its way to the disk."""
         self._facts.unlink(missing_ok=True)
 
     def _decoded(self, data: bytes) -> RoutingSnapshot | None:

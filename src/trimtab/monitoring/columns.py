@@ -7,6 +7,7 @@ from typing import Literal
 import pyarrow as pa
 
 from trimtab import errors
+from trimtab.domain.names import repeated
 from trimtab.domain.profile import ReferenceProfile
 
 Kind = Literal["number", "text", "label"]
@@ -173,9 +174,8 @@ def _check_asked(asked: Asked, reference: pa.Schema, live: pa.Schema) -> None:
 
 
 def _check_twins(what: str, schema: pa.Schema) -> None:
-    for name in dict.fromkeys(schema.names):
-        if schema.names.count(name) > 1:
-            raise unusable(what, f"it has two columns {name!r}")
+    for name in repeated(schema.names):
+        raise unusable(what, f"it has two columns {name!r}")
 
 
 def _check_answer(name: str, score: bool, reference: pa.Schema, live: pa.Schema) -> None:

@@ -143,7 +143,8 @@ class LogSink(Protocol):
         ...
 
     def behind(self) -> float:
-        """Seconds since the oldest of what was handed over and is not taken yet was; else 0."""
+        """Seconds since the oldest of what was handed over and is not taken yet was; else 0.
+        Raises `OSError`."""
         ...
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from trimtab import errors
 from trimtab.domain import layout
-from trimtab.domain.names import Digest, ReleaseRef, checked_name, meant, names_of, short
+from trimtab.domain.names import Digest, ReleaseRef, checked_name, meant, names_of, repeated, short
 from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.records import Labels, Rows, label_text
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release, Speed
@@ -119,3 +119,8 @@ def test_a_text_is_one_name_and_not_its_letters() -> None:
 def test_a_name_that_is_not_known_is_told_the_nearest_or_all() -> None:
     assert meant("segmets", ["segments", "groups"], "options") == "did you mean segments?"
     assert meant("zzz", ["segments", "groups"], "options") == "known options: segments, groups"
+
+
+def test_names_that_come_more_than_once_are_told_once_and_in_their_order() -> None:
+    assert repeated(["b", "a", "c", "a", "b", "b"]) == ["b", "a"]
+    assert repeated(["b", "a"]) == []

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -86,5 +87,23 @@ def test_a_gateway_that_nobody_asks_looks_less_often_for_another_routing(tmp_pat
             await it.infer(request())
             assert it.gateway._poll_seconds() == POLL_SECONDS
             await it.route(msgspec.structs.replace(STABLE, version=2))
+
+    run(scenario)
+
+
+def test_a_gateway_that_ends_takes_back_an_acknowledgement_that_is_still_on_its_way(
+    tmp_path: Path,
+) -> None:
+    facts = tmp_path / "run" / "gateway-0.json"
+
+    def acknowledge() -> None:
+        time.sleep(0.05)
+        facts.write_text("{}")
+
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(2))
+        async with running(tmp_path, STABLE) as it:
+            it.gateway._disk.later("failed", acknowledge)
+        assert not facts.exists()
 
     run(scenario)
