@@ -9,6 +9,7 @@ Distribution Shift*, 2023, split a fall so).
 """
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from trimtab.domain.profile import RISING, EstimateProfile, QualityProfile
 from trimtab.domain.records import Floats
 from trimtab.judge.estimate import Learned, Seen, cells_at, expected, values
+from trimtab.judge.tie import Tie
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -26,15 +28,18 @@ class Split(msgspec.Struct, frozen=True):
     n: int
     expected: float
     real: float
+    tie: Tie = Tie()
 
 
 class Explained(msgspec.Struct, frozen=True):
-    """A metric on the reference, as expected of the rows that came, and as it was."""
+    """A metric on the reference, as expected of the rows that came, and as it was; for `binary` how
+    labels go with chances."""
 
     metric: str
     reference: float
     expected: float
     real: float
+    tie: Tie = Tie()
 
     @property
     def by_inputs(self) -> float:
@@ -62,7 +67,11 @@ class Explained(msgspec.Struct, frozen=True):
 
 
 def splits(
-    learned: Learned, metrics: Iterable[str], start: float, counted: tuple[Seen, Floats, Floats]
+    learned: Learned,
+    metrics: Iterable[str],
+    start: float,
+    counted: tuple[Seen, Floats, Floats],
+    tie: Tie,
 ) -> dict[str, Split]:
     """Split a matured block, given as the rows seen and, per cell, the labelled rows and what
     became of them, by each metric that can be expected and is defined for these rows."""
@@ -76,7 +85,7 @@ def splits(
             plain = expected(known, cells_at(known, rows, learned.chance), metric)
         usual = value if plain is None else plain.value
         if usual is not None and real is not None:
-            found[metric] = Split(start, int(rows.sum()), usual, real.value)
+            found[metric] = Split(start, int(rows.sum()), usual, real.value, tie)
     return found
 
 
@@ -94,4 +103,5 @@ def explained(quality: QualityProfile, splits: Sequence[Split]) -> Explained | N
     mean = float(np.average([each.expected for each in splits], weights=n))
     real = float(np.average([each.real for each in splits], weights=n))
     told = quality.told
-    return Explained(quality.metric, told(quality.value), told(mean), told(real))
+    tie = reduce(Tie.merge, (each.tie for each in splits))
+    return Explained(quality.metric, told(quality.value), told(mean), told(real), tie)

@@ -10,6 +10,7 @@ from trimtab.domain.profile import QualityProfile, ReferenceProfile
 from trimtab.judge.estimate import Learned, Seen, cells_of, coarse_bins, scores_and_sides
 from trimtab.judge.explained import Explained, Split, explained, splits
 from trimtab.judge.profile import Reference, build_profile
+from trimtab.judge.tie import Tie
 
 
 def answered(rng: np.random.Generator, n: int, steep: float) -> tuple[Any, Any, np.ndarray]:
@@ -49,7 +50,7 @@ def counted(n: int, steep: float, flip: float, strange: int = 0) -> tuple[Seen, 
 
 def told(metric: str, steep: float, flip: float, strange: int = 0, n: int = 4_000) -> Explained:
     """The split of one block."""
-    made = splits(LEARNED, [metric], 0.0, counted(n, steep, flip, strange))
+    made = splits(LEARNED, [metric], 0.0, counted(n, steep, flip, strange), Tie())
     found = explained(QUALITY[metric], [made[metric]])  # type: ignore[index]
     assert found is not None
     return found
@@ -85,11 +86,11 @@ def test_rows_too_strange_for_an_estimate_are_held_against_plain_chances() -> No
 @pytest.mark.parametrize("n", [1, 40])
 def test_what_is_not_defined_for_few_rows_is_not_split(n: int) -> None:
     seen, rows, hits = counted(n, 2.0, 0.0)
-    assert not splits(LEARNED, ["roc_auc"], 0.0, (seen, rows, hits * 0.0))
+    assert not splits(LEARNED, ["roc_auc"], 0.0, (seen, rows, hits * 0.0), Tie())
 
 
 def test_a_metric_that_nothing_can_be_expected_of_is_not_split() -> None:
-    assert not splits(LEARNED, ["cost"], 0.0, counted(400, 2.0, 0.0))
+    assert not splits(LEARNED, ["cost"], 0.0, counted(400, 2.0, 0.0), Tie())
 
 
 def test_blocks_count_by_their_rows_and_no_block_says_nothing() -> None:

@@ -12,6 +12,7 @@ from trimtab.judge.describe import day, group
 from trimtab.judge.explained import Explained
 from trimtab.judge.incidents import reconcile
 from trimtab.judge.reports import MonitorReport, Surroundings
+from trimtab.judge.tie import Tie
 
 DAY = 86_400.0
 
@@ -243,6 +244,28 @@ def test_the_larger_part_of_the_fall_says_whether_the_world_or_its_inputs_change
         report = reconcile(case(explained=told, calibration=calibration), verdicts, ())
         assert causes(report.opened[0]) == expected
         assert str(told) in " ".join(report.opened[0].causes[0].evidence)
+
+
+LOST = Tie(n=10_000, spread=400.0, joint=40.0)
+ELSEWHERE = Explained("error", 0.1, 0.1, 0.3, LOST.merge(Tie(promised=2_000.0, came=2_010.0)))
+EVEN = Explained("error", 0.1, 0.1, 0.3, LOST.merge(Tie(promised=5_000.0, came=5_010.0)))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "told", "started", "expected"),
+    [
+        (STILL, ELSEWHERE, 0.0, [Cause.LABEL_FAULT, Cause.CONCEPT_DRIFT]),
+        (STILL, EVEN, 0.0, [Cause.CONCEPT_DRIFT, Cause.LABEL_FAULT]),
+        (MOVED, ELSEWHERE, 0.0, [Cause.CONCEPT_DRIFT, Cause.DATA_DRIFT]),
+        (STILL, ELSEWHERE, 8 * DAY, [Cause.CONCEPT_DRIFT, Cause.BAD_RELEASE]),
+    ],
+)
+def test_labels_that_belong_to_other_rows_are_at_fault_where_nothing_else_moved(
+    verdicts: list[Verdict], told: Explained, started: float, expected: list[Cause]
+) -> None:
+    """As many positive as negative could as well be a world whose answers turn around."""
+    report = reconcile(case(explained=told, started=started), verdicts, ())
+    assert causes(report.opened[0]) == expected
 
 
 @pytest.mark.parametrize(

@@ -312,6 +312,7 @@ def test_a_fall_is_split_from_the_time_on_that_is_asked_for() -> None:
     assert since is not None
     assert since.changed
     assert since.real > whole.real > since.expected
+    assert since.tie.kept == pytest.approx(0.2, abs=0.1)
     assert watched.explained("brier", (FIRST + 5) * DAY) is None
     assert watched.explained("error", FIRST * DAY) is None
 

@@ -10,6 +10,9 @@ from trimtab.judge.explained import Explained
 from trimtab.judge.reports import Surroundings
 from trimtab.judge.said import Verdicts
 
+MOVES = ("input", "multivariate", "prediction", "positive_rate")
+"""Signals of what comes in and of what is answered."""
+
 MISCALIBRATED = 0.02
 """Change of mean (label - score) beyond which the world answers differently."""
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from trimtab.domain.plurals import many
 from trimtab.domain.verdicts import Cause, RuledOut, Verdict
-from trimtab.judge.causes.case import Calibration, Opinion, Strength, Suspicion, Trouble
+from trimtab.judge.causes.case import MOVES, Calibration, Opinion, Strength, Suspicion, Trouble
 from trimtab.judge.describe import NAMING, WORSE, day, group
 from trimtab.judge.describe import columns as columns_of
 
-MOVES = ("input", "multivariate", "prediction", "positive_rate")
 _IN_BAND = "inputs and predictions are in their bands"
 _INTACT = "no column jumped against its recent past"
 

@@ -1,7 +1,7 @@
 """Causes with those who ask and those who answer: callers, and whoever sends labels."""
 
 from trimtab.domain.verdicts import Cause, RuledOut
-from trimtab.judge.causes.case import Opinion, Strength, Suspicion, Trouble
+from trimtab.judge.causes.case import MOVES, Opinion, Strength, Suspicion, Trouble
 
 
 def hostile_client(trouble: Trouble) -> Opinion:
@@ -34,5 +34,25 @@ def label_fault(trouble: Trouble) -> Opinion:
     if bad:
         evidence = tuple(verdict.reason for verdict in bad)
         return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, evidence)
+    apart = _apart(trouble)
+    if apart is not None:
+        return apart
     sound = [v.reason for v in trouble.every if v.signal == "feedback" and v.verdict == "ok"]
     return RuledOut(Cause.LABEL_FAULT, sound[0]) if sound else None
+
+
+def _apart(trouble: Trouble) -> Suspicion | None:
+    """Labels that do not belong to their rows, while neither inputs nor answers have moved.
+
+    Where positives are as many as negatives, a world in which answers turn around at random looks
+    the same.
+    """
+    told, other = trouble.case.explained, trouble.found(*MOVES, "upstream", "parity")
+    if told is None or not told.tie.loose or other or trouble.case.at_boundary(trouble.since()):
+        return None
+    evidence = (
+        str(told.tie),
+        "labels, or inputs, may be those of other requests: look at the join",
+    )
+    strength = Strength.LIKELY if told.tie.dealt else Strength.POSSIBLE
+    return Suspicion(Cause.LABEL_FAULT, strength, evidence)

@@ -54,6 +54,7 @@ from trimtab.judge.signals.family import COVERED, Breaks, Target
 from trimtab.judge.signals.feedback import limit
 from trimtab.judge.signals.quality import target_zone
 from trimtab.judge.signals.steps import Steps, StepWatch
+from trimtab.judge.tie import Tie
 from trimtab.judge.watch import REMEMBERED, Watch, take_all
 from trimtab.stats.fixed_point import MICRO
 
@@ -276,12 +277,14 @@ class Estimated:
             return
         rows = np.array(cohort.told.labelled, dtype=np.float64)
         hits = np.array(cohort.told.hits) / MICRO
+        tie = Tie()
         if self._steps is not None:
             self._steps.take(self.state.step, start, rows, hits)
+            tie = Tie.of(learned.chance, rows, hits)
         if cohort.told.n < FEWEST:
             return
         streams, counted = self.state.streams, (cohort.seen, rows, hits)
-        found = splits(learned, streams, start, counted)
+        found = splits(learned, streams, start, counted, tie)
         for metric, made in found.items():
             streams[metric].splits = [*streams[metric].splits, made][-REMEMBERED:]
         if METRIC in found:
