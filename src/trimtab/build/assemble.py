@@ -20,6 +20,7 @@ from trimtab.build.request import BuildRequest, Tools
 from trimtab.build.requirements import requirement_lines
 from trimtab.build.stage import Stage, ask, canonical, configure, probe, scored, stored_files
 from trimtab.build.staging import stage_code, stage_model
+from trimtab.domain.figures import within
 from trimtab.domain.names import Digest, checked_name
 from trimtab.domain.plurals import many, some
 from trimtab.domain.release import CODE_FORMATS, EnvironmentLock, Golden, Manifest
@@ -318,10 +319,7 @@ def _profiled(
     profile = judged.build_profile(seen)
     for quality in profile.quality:
         value, *ends = map(quality.told, (quality.value, quality.lower, quality.upper))
-        tools.narrate(
-            f"reference {quality.metric}: {value:.4g} [{ends[0]:.4g}, {ends[1]:.4g}] "
-            f"on {quality.n:,} rows"
-        )
+        tools.narrate(f"reference {quality.metric}: {within(value, *ends)} on {quality.n:,} rows")
     return tools.blobs.put(canonical(profile))
 
 

@@ -11,6 +11,7 @@ from trimtab.views.shapes import DeploymentView, RolloutView, StatusView
 
 POLL_SECONDS = 0.3
 PATIENCE_SECONDS = 30.0
+"""For how long a server that is away is waited for where no longer time was asked for."""
 
 
 @dataclass(slots=True)
@@ -25,11 +26,12 @@ class Follower:
     _heard: float = 0.0
 
     def wait(self, timeout: float | None) -> RolloutView:
-        """The rollout once it ended. Raises `TimedOut` TT-602; the rollout goes on then."""
+        """The rollout once it ended. Raises `TimedOut` TT-602; the rollout goes on then. Raises
+        `Unavailable` TT-109 where the server has long been away when the time is over."""
         end = None if timeout is None else time.monotonic() + timeout
         self._heard = time.monotonic()
         while True:
-            view = self._look()
+            view = self._look(end)
             ended = view and self._ended(view)
             if ended:
                 return ended
@@ -37,11 +39,12 @@ class Follower:
                 raise self._late(timeout or 0.0)
             time.sleep(POLL_SECONDS)
 
-    def _look(self) -> DeploymentView | None:
+    def _look(self, end: float | None) -> DeploymentView | None:
         try:
             status = self.api.get(StatusView, "status", self.deployment)
         except errors.Unavailable:
-            if time.monotonic() - self._heard > PATIENCE_SECONDS:
+            now = time.monotonic()
+            if now - self._heard > PATIENCE_SECONDS and (end is None or now >= end):
                 raise
             return None
         self._heard = time.monotonic()

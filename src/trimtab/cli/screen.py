@@ -53,7 +53,7 @@ class Screen:
 
     def confirm(self, question: str, yes: bool) -> None:
         """Ask a person; without a terminal or with `--yes` there is nothing to ask."""
-        if yes or self.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if yes or self.as_json or not at_terminal():
             return
         if not click.confirm(question, default=True, err=True):
             raise errors.Refused(
@@ -75,6 +75,16 @@ class Screen:
         if self.verbose:
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         raise SystemExit(exit_code(error))
+
+
+def at_terminal() -> bool:
+    """Whether a person can be asked and can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+"""Of each verb that changes who answers requests. On a terminal it asks; in a pipe, with `--json`
+or with this it does not."""
 
 
 def console(stderr: bool = False) -> "Console":

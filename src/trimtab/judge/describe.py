@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from trimtab.domain.figures import figures, within
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.budget import tier
 from trimtab.judge.reach import LATELY, reach
@@ -180,10 +181,10 @@ def _told(watch: Watch, subject: Subject, shown: list[Point]) -> tuple[float, En
         return mean, (None, None), reason
     mean, lower, upper = interval(shown, watch.spread)
     zone, scale = watch.zones[0], subject.scale
-    low = [] if zone.low is None else [f"from {zone.low * scale:.4g}"]
-    high = [] if zone.high is None else [f"up to {zone.high * scale:.4g}"]
+    low = [] if zone.low is None else [f"from {figures(zone.low * scale)}"]
+    high = [] if zone.high is None else [f"up to {figures(zone.high * scale)}"]
     band = " ".join(low + high)
     n = sum(point.n for point in shown)
-    measured = f"{mean * scale:.4g} [{lower * scale:.4g}, {upper * scale:.4g}]"
+    measured = within(mean * scale, lower * scale, upper * scale)
     reason = f"{subject.name} {measured} {since} (n={n}), harmless {band}{note}"
     return mean, (lower, upper), reason

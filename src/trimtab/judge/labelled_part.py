@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from trimtab.domain.figures import within
 from trimtab.domain.plurals import many
 from trimtab.domain.records import Floats, Ints
 from trimtab.judge.describe import day
@@ -93,7 +94,7 @@ class Powered(msgspec.Struct, frozen=True):
 
     def told(self, metric: str) -> str:
         """As a person reads it."""
-        return f"{self.part} {metric} {self.value:.4g} [{self.lower:.4g}, {self.upper:.4g}]"
+        return f"{self.part} {metric} {within(self.value, self.lower, self.upper)}"
 
 
 def powered(start: float, cells: Priced, told: Outcomes) -> Powered | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trimtab.domain import durations
+from trimtab.domain.figures import figures
 from trimtab.views.sample_shapes import ConcentrationView, SignalSamplesView
 from trimtab.views.shapes import DeploymentView, ServingView, VerdictView
 
@@ -110,7 +111,7 @@ def ago(then: datetime | None, now: datetime | None) -> str:
 
 def sees(change: float | None, seconds: float | None) -> str:
     """What a signal would show: `±0.018 in 1d`; empty where that is not known."""
-    return "" if change is None or seconds is None else f"±{change:.2g} in {span(seconds)}"
+    return "" if change is None or seconds is None else f"±{figures(change, 2)} in {span(seconds)}"
 
 
 def rate(per_second: float) -> str:
@@ -120,7 +121,7 @@ def rate(per_second: float) -> str:
 
 def figure(value: float) -> str:
     """Three significant digits, and all of those before the point: `0.25`, `34.8`, `3,041`."""
-    return f"{value:.3g}" if value < 100.0 else f"{value:,.0f}"
+    return figures(value, 3) if value < 100.0 else f"{value:,.0f}"
 
 
 def blocks(view: DeploymentView) -> str:
@@ -151,7 +152,7 @@ def percent(ratio: float) -> str:
 
 def number(value: float | None) -> str:
     """Four significant digits; a dash for nothing."""
-    return "–" if value is None else f"{value:.4g}"
+    return "–" if value is None else figures(value)
 
 
 def clock(time: datetime | None) -> str:

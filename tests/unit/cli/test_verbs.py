@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -13,13 +14,16 @@ from click.testing import CliRunner, Result
 from tests.support.admin import Listener, admin
 from tests.support.scenes import NAME, incident, serving
 
-from trimtab.cli import names
+from trimtab import errors
+from trimtab.cli import follow, names, screen
+from trimtab.cli.api import Api
 from trimtab.cli.group import VERBS, trimtab
 from trimtab.cli.screen import Screen, verb
 from trimtab.cli.verbs.build import following
 from trimtab.cli.verbs.status import Lines
 from trimtab.client import Client, LabelWarning
 from trimtab.domain import events as e
+from trimtab.views.shapes import StatusView
 from trimtab.views.status import build_status
 
 
@@ -242,6 +246,57 @@ def test_a_deploy_given_again_says_where_the_rollout_is_and_follows_it_to_its_en
 def test_a_deploy_that_lasts_too_long_ends_with_4(listener: Listener) -> None:
     result = call("deploy", NAME, "--wait", "--timeout", "0.1")
     assert (result.exit_code, "the rollout goes on" in result.stderr) == (4, True)
+
+
+@pytest.mark.parametrize(("timeout", "looks"), [(None, 3), (100.0, 8), (5.0, 2)])
+def test_a_server_that_is_away_is_waited_for_as_long_as_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, timeout: float | None, looks: int
+) -> None:
+    now, asked = [0.0], []
+
+    def away(*_: object) -> StatusView:
+        asked.append(now[0])
+        raise errors.Unavailable(errors.NOT_RUNNING, "ask", "server", "it is away")
+
+    def pass_by(_: float) -> None:
+        now[0] += 16.0
+
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=pass_by)
+    monkeypatch.setattr(follow, "time", clock)
+    api = Api("http://127.0.0.1:1")
+    monkeypatch.setattr(api, "get", away)
+    with pytest.raises(errors.TimedOut if timeout == 5.0 else errors.Unavailable):
+        follow.Follower(api, Screen(), NAME, "r1").wait(timeout)
+    assert len(asked) == looks
+
+
+CHANGES = {
+    ("deploy", "--no-wait"): "deploy flight-delay@3 to flight-delay?",
+    ("rollback",): "roll flight-delay back?",
+    ("promote",): "take the rollout of flight-delay to its next step?",
+    ("promote", "--full"): "take the rollout of flight-delay to all requests?",
+    ("abort",): "give the rollout of flight-delay up?",
+}
+
+
+@pytest.mark.parametrize(("words", "question"), CHANGES.items())
+def test_what_changes_who_answers_asks_a_person_and_nobody_else(
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    question: str,
+) -> None:
+    verb_name, *options = words
+    recorded = len(listener.system.journal)
+    monkeypatch.setattr(screen, "at_terminal", lambda: True)
+    refused = call(verb_name, NAME, *options, data="n\n")
+    assert (refused.exit_code, question in refused.stderr) == (1, True)
+    assert "TT-115" in refused.stderr
+    assert len(listener.system.journal) == recorded
+    for unasked in ("--yes", "--json"):
+        assert question not in call(verb_name, NAME, *options, unasked).stderr
+    monkeypatch.setattr(screen, "at_terminal", lambda: False)
+    assert question not in call(verb_name, NAME, *options).stderr
 
 
 def test_orders_go_through_with_their_author_and_reason(listener: Listener) -> None:

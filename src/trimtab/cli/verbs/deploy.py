@@ -12,7 +12,7 @@ from trimtab import errors
 from trimtab.cli.api import Api, connect
 from trimtab.cli.follow import Follower
 from trimtab.cli.names import deployments, releases
-from trimtab.cli.screen import DONE, FAILED, ROLLED_BACK, Screen, verb
+from trimtab.cli.screen import DONE, FAILED, ROLLED_BACK, Screen, verb, yes_option
 from trimtab.views.shapes import (
     DeployView,
     HistoryView,
@@ -42,7 +42,7 @@ class Asked:
 @click.option("--wait/--no-wait", default=None, help="Follow the rollout; default on a terminal.")
 @click.option("--timeout", type=float, help="Seconds to follow.")
 @click.option("--reason", default="", help="Why, for the journal.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def command(screen: Screen, deployment: str, yes: bool, **options: Any) -> None:
     """Begin a rollout and follow it, or follow the one of the same release that is in progress.
 

@@ -4,7 +4,7 @@ import click
 
 from trimtab.cli.api import connect
 from trimtab.cli.names import deployments, releases
-from trimtab.cli.screen import Screen, verb
+from trimtab.cli.screen import Screen, verb, yes_option
 from trimtab.views.shapes import DeployView
 
 
@@ -12,7 +12,7 @@ from trimtab.views.shapes import DeployView
 @click.argument("deployment", shell_complete=deployments)
 @click.option("--to", shell_complete=releases, help="A proven release; default: the one before.")
 @click.option("--reason", default="", help="Why, for the journal.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def command(screen: Screen, deployment: str, to: str | None, reason: str, yes: bool) -> None:
     """Go back to the release before, now."""
     api = connect()

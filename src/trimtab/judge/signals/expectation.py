@@ -12,6 +12,7 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
+from trimtab.domain.figures import figures, within
 from trimtab.domain.profile import RISING, QualityProfile
 from trimtab.domain.records import Floats
 from trimtab.domain.verdicts import Verdict
@@ -268,9 +269,9 @@ class Expectation:
             bare,
             verdict="ok" if watch.since is None else "bad",
             reason=(
-                f"{metric}{self.of} without labels {value:.4g} [{lower:.4g}, {upper:.4g}] "
-                f"from {day(latest.start)} (n={latest.n}), harmless {side} {border:.4g}{sampled}; "
-                "if labels still go by scores as they did"
+                f"{metric}{self.of} without labels {within(value, lower, upper)} "
+                f"from {day(latest.start)} (n={latest.n}), harmless {side} "
+                f"{figures(border)}{sampled}; if labels still go by scores as they did"
             ),
             estimate=value,
             lower=lower,
