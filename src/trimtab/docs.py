@@ -416,6 +416,22 @@ ALERTS = (
         "The request log cannot be written: free space on the disk of the state folder.",
     ),
     Alert(
+        "TrimtabJudgesLate",
+        "ticket",
+        f"{telemetry.LOG_BEHIND.name} > 30",
+        "5m",
+        "Requests are answered and judged late, so that a rollback would come late: `trimtab status` "
+        "says whether ever later, or that no controller runs. Give it a core, or fewer workers.",
+    ),
+    Alert(
+        "TrimtabWorkersRestart",
+        "ticket",
+        f"sum by (release) (increase({telemetry.WORKER_RESTARTS.name}[15m])) > 3",
+        "1m",
+        "Workers end again and again: `trimtab status` has the reason, `logs/worker-….log` what they "
+        "wrote.",
+    ),
+    Alert(
         "TrimtabLogUnreadable",
         "ticket",
         f"{telemetry.LOG_UNREADABLE.name} > 0",

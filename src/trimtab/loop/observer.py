@@ -34,6 +34,7 @@ from trimtab.loop.drawings import Draw, Drawings, Key
 from trimtab.loop.evidence import Reports
 from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
 from trimtab.loop.judges import GuardLike, Judges, MonitorsLike, Watching
+from trimtab.loop.lateness import Lateness
 from trimtab.loop.leaps import Leaps
 from trimtab.loop.samples import QUICK, Told, Trouble, told
 from trimtab.loop.traffic import Traffic, TrafficReport
@@ -42,6 +43,7 @@ from trimtab.ports.blobs import Blobs
 from trimtab.ports.catalog import Catalog
 from trimtab.ports.clock import Clock
 from trimtab.ports.requestlog import Cursor, RequestLog, Segment
+from trimtab.views.shapes import Trend
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +112,12 @@ class _Watched:
     """One deployment: what it should be (`state`) and what was seen of it."""
 
     joiner: Joiner
+    lateness: Lateness
     state: DeploymentState | None = None
     cursor: Cursor = field(default_factory=Cursor)
     watermark: Watermark = field(default_factory=Watermark)
     traffic: Traffic = field(default_factory=Traffic)
     unreadable: int = 0
-    behind: float = 0.0
     monitors: MonitorsLike | None = None
     monitored: Standing | None = None
     plan: MonitorPlan | None = None
@@ -135,6 +137,7 @@ class Observer:
         self._judges = judges
         self._drawings = drawings or Drawings(sources.clock)
         self._watched: dict[str, _Watched] = {}
+        self._began = sources.clock.now()
         self._losses: dict[Digest, tuple[str, ...]] = {}
         self._demands = Demands()
         self._mark: Hashable | None = None
@@ -287,10 +290,15 @@ class Observer:
         return watched.unreadable if watched else 0
 
     def behind(self, deployment: str) -> float:
-        """How old the newest request was when it was read, in seconds of the host's clock; 0 once
-        nothing is left to read."""
+        """How long ago the newest request read was answered then, in seconds of the host's clock; 0
+        once nothing is left to read."""
         watched = self._watched.get(deployment)
-        return watched.behind if watched else 0.0
+        return watched.lateness.seconds if watched else 0.0
+
+    def trend(self, deployment: str) -> Trend:
+        """What becomes of `behind`."""
+        watched = self._watched.get(deployment)
+        return watched.lateness.trend if watched else ""
 
     def follow(
         self, states: Mapping[str, DeploymentState], surroundings: Mapping[str, Surroundings]
@@ -304,7 +312,7 @@ class Observer:
         for name, state in states.items():
             watched, terms = self._watched.get(name), self._terms(state)
             if watched is None:
-                watched = self._watched[name] = _Watched(Joiner(terms))
+                watched = self._watched[name] = _Watched(Joiner(terms), Lateness(self._began))
             watched.state = state
             watched.surroundings = surroundings.get(name, Surroundings())
             if watched.joiner.terms != terms:
@@ -407,7 +415,7 @@ class Observer:
             watched.cursor = watched.cursor.after(segment)
             read += 1
         if not read:
-            watched.behind = 0.0
+            watched.lateness.caught_up()
         return read
 
     def _new(self, name: str, watched: _Watched) -> Iterator[Segment]:
@@ -434,9 +442,7 @@ class Observer:
     def _observe(self, watched: _Watched, rows: Rows) -> None:
         watched.watermark = watched.watermark.after(rows.take(rows.fixed["final"]))
         watched.traffic.observe(rows)
-        if len(rows):
-            newest = float(rows.fixed["received_at"].max())
-            watched.behind = max(self._sources.clock.now() - newest, 0.0)
+        watched.lateness.read(rows, self._sources.clock.now())
         if watched.state is not None:
             self._demands.observe(watched.state.spec, rows, self._sources.clock.now())
         for watching, mask in _audience(watched, rows):
@@ -477,6 +483,7 @@ class Observer:
         joiner.restore(saved.joiner, self._sources.log.rows)
         return _Watched(
             joiner,
+            Lateness(self._began),
             cursor=saved.cursor,
             watermark=saved.watermark,
             traffic=Traffic(dict(saved.outcomes)),

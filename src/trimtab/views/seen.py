@@ -11,6 +11,7 @@ from trimtab.domain.state import SystemState
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge.reports import GuardReport
 from trimtab.judge.scale.roles import Load
+from trimtab.views.shapes import Trend
 
 EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
 
@@ -19,8 +20,8 @@ EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
 class TrafficCounts:
     """Requests since the log began; rate and latency of the last minute (None without traffic).
 
-    `behind_seconds` is how old the newest of them was when it was read, `unreadable` counts
-    segments of the log that were passed over, and `damaged` files of it that were set aside."""
+    `behind_seconds` and `behind_trend` are those of `RequestsView`, `unreadable` counts segments of
+    the log that were passed over, and `damaged` files of it that were set aside."""
 
     total: int = 0
     failed: int = 0
@@ -30,6 +31,7 @@ class TrafficCounts:
     behind_seconds: float = 0.0
     unreadable: int = 0
     damaged: int = 0
+    behind_trend: Trend = ""
 
 
 @dataclass(frozen=True, slots=True)

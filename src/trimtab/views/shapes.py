@@ -15,6 +15,7 @@ from trimtab.errors import Report
 from trimtab.views.sample_shapes import ConcentrationView, SignalSamplesView
 
 Health = Literal["healthy", "progressing", "paused", "degraded", "down"]
+Trend = Literal["", "growing", "shrinking", "stopped"]
 Fact = str | int | float | bool | None
 
 
@@ -143,7 +144,10 @@ class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
 class RequestsView(msgspec.Struct, frozen=True, kw_only=True):
     """Requests since the log began; `failed` got no answer and the caller is not to blame.
 
-    `behind_seconds` is how old the newest was when the control loop read it, `unreadable_segments`
+    `behind_seconds` is how long ago the newest that the control loop has read was answered then, 0
+    once nothing is left to read; `behind_trend` whether that is `growing` or `shrinking`, `stopped`
+    while what came before the control loop began is read, and empty where it stays as it is or is
+    not known yet. `unreadable_segments`
     are those of the request log that could not be read, and are judged by nobody; `damaged_files`
     are those of it that were set aside, and are missing in what is asked of the log."""
 
@@ -151,6 +155,7 @@ class RequestsView(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     rate_per_second: float
     behind_seconds: float = 0.0
+    behind_trend: Trend = ""
     unreadable_segments: int = 0
     damaged_files: int = 0
 

@@ -23,7 +23,7 @@ from trimtab.views.shapes import (
     StatusView,
     VerdictView,
 )
-from trimtab.views.words import plain, span
+from trimtab.views.words import late, plain
 
 _LOUDNESS = {"bad": 0, "unknown": 1, "ok": 2}
 _TIERS = {"page": 0, "ticket": 1, "note": 2}
@@ -31,6 +31,8 @@ LITTLE_ROOM_MIB = 256
 """With less room on the disk of the state folder it is time to say so."""
 BEHIND_SECONDS = 30.0
 """From when on it is trouble that the control loop reads requests late."""
+GROWING_SECONDS = 10.0
+"""The same, where it reads them ever later."""
 
 
 def build_status(seen: Seen, only: str | None = None) -> StatusView:
@@ -160,6 +162,7 @@ def _deployment(state: DeploymentState, seen: Seen) -> DeploymentView:
             failed=counts.failed,
             rate_per_second=counts.rate_per_second,
             behind_seconds=counts.behind_seconds,
+            behind_trend=counts.behind_trend,
             unreadable_segments=counts.unreadable,
             damaged_files=counts.damaged,
         ),
@@ -270,7 +273,8 @@ def _trouble(state: DeploymentState, stable: ServingView | None, seen: Seen) -> 
         return f"{bad[0].signal}: {bad[0].reason}"
     if stable is not None and _short(stable) and stable.problem:
         return f"a worker of {stable.release} fails: {stable.problem}"
-    behind = seen.traffic.get(state.spec.name, TrafficCounts()).behind_seconds
-    if behind >= BEHIND_SECONDS:
-        return f"requests are judged {span(behind)} late: the control loop lacks processor time"
+    counts = seen.traffic.get(state.spec.name, TrafficCounts())
+    growing = counts.behind_trend == "growing"
+    if counts.behind_seconds >= (GROWING_SECONDS if growing else BEHIND_SECONDS):
+        return f"requests are {late(counts.behind_seconds, counts.behind_trend)}"
     return ""

@@ -104,6 +104,8 @@ def _traffic(view: s.DeploymentView) -> Text:
     if latency.p50_seconds is not None and latency.p99_seconds is not None:
         line.append(f"  p50 {words.span(latency.p50_seconds)}")
         line.append(f"  p99 {words.span(latency.p99_seconds)}")
+    if behind := words.judged_late(counts):
+        line.append(f"  {behind}", style=TONES["warn"])
     if counts.unreadable_segments:
         line.append(f"  {words.unread(counts.unreadable_segments)}", style=TONES["warn"])
     if counts.damaged_files:

@@ -7,7 +7,7 @@ from datetime import datetime
 from trimtab.domain import durations
 from trimtab.domain.figures import figures
 from trimtab.views.sample_shapes import ConcentrationView, SignalSamplesView
-from trimtab.views.shapes import DeploymentView, ServingView, VerdictView
+from trimtab.views.shapes import DeploymentView, RequestsView, ServingView, Trend, VerdictView
 
 span = durations.span
 
@@ -122,6 +122,28 @@ def rate(per_second: float) -> str:
 def figure(value: float) -> str:
     """Three significant digits, and all of those before the point: `0.25`, `34.8`, `3,041`."""
     return figures(value, 3) if value < 100.0 else f"{value:,.0f}"
+
+
+LATE_SECONDS = 5.0
+"""From when on a reader of the traffic is told how late it is judged."""
+_LATE = {
+    "": "the control loop lacks processor time",
+    "growing": "the control loop lacks processor time, and falls behind further",
+    "shrinking": "the control loop catches up",
+    "stopped": "what came before the control loop started is read first",
+}
+
+
+def late(seconds: float, trend: Trend) -> str:
+    """How late requests are judged, and why: `judged 41 s late: the control loop catches up`."""
+    return f"judged {span(seconds)} late: {_LATE[trend]}"
+
+
+def judged_late(view: RequestsView) -> str:
+    """The same for those who read what comes in; empty where it is not worth a word."""
+    return (
+        late(view.behind_seconds, view.behind_trend) if view.behind_seconds >= LATE_SECONDS else ""
+    )
 
 
 def blocks(view: DeploymentView) -> str:

@@ -112,4 +112,5 @@ class RoomSource:
             observer.behind(name),
             observer.unreadable(name),
             self._room.log.damaged(name),
+            observer.trend(name),
         )

@@ -53,7 +53,10 @@ def test_it_says_how_late_requests_are_read_until_nothing_is_left(
     assert observer.behind("flights") == 0.0
     assert observer.behind("nobody") == 0.0
     now = bench.clock.value
-    writer.rows(at("a", received_at=now - 50.0), at("b", received_at=now - 40.0))
+    writer.rows(
+        at("a", received_at=now - 50.0, total_seconds=0.5),
+        at("b", received_at=now - 41.0, total_seconds=1.0),
+    )
     assert observer.poll() == 1
     assert observer.behind("flights") == pytest.approx(40.0)
     writer.rows(at("c", received_at=now + 5.0))
@@ -63,3 +66,49 @@ def test_it_says_how_late_requests_are_read_until_nothing_is_left(
     assert observer.poll() == 1
     assert observer.poll() == 0
     assert observer.behind("flights") == 0.0
+
+
+def test_a_request_that_took_long_is_not_judged_late_for_that(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    observer = bench.observer()
+    observer.follow(stable(), {})
+    now = bench.clock.value
+    writer.rows(at("a", received_at=now - 60.0, total_seconds=59.0, lane="batch"))
+    observer.poll()
+    assert observer.behind("flights") == pytest.approx(1.0)
+
+
+def test_what_came_before_the_loop_began_is_late_because_it_was_stopped(
+    bench: Bench, writer: SegmentWriter
+) -> None:
+    before = bench.observer()
+    before.follow(stable(), {})
+    saved, came = before.dump(), bench.clock.value
+    bench.clock.value += 60.0
+    observer = bench.observer()
+    observer.restore(saved)
+    observer.follow(stable(), {})
+    assert (observer.trend("flights"), observer.trend("nobody")) == ("", "")
+    writer.rows(at("a", received_at=came, total_seconds=0.0))
+    observer.poll()
+    assert (observer.behind("flights"), observer.trend("flights")) == (60.0, "stopped")
+    observer.poll()
+    assert (observer.behind("flights"), observer.trend("flights")) == (0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("rate", "trend"), [(0.5, "growing"), (0.95, ""), (1.0, ""), (1.05, ""), (2.0, "shrinking")]
+)
+def test_whether_it_is_judged_ever_later_shows_within_seconds(
+    bench: Bench, writer: SegmentWriter, rate: float, trend: str
+) -> None:
+    observer = bench.observer()
+    observer.follow(stable(), {})
+    began = bench.clock.value
+    for second in range(12):
+        bench.clock.value = began + 20.0 + second
+        writer.rows(at(f"r{second}", received_at=began + 1.0 + rate * second, total_seconds=0.0))
+        assert observer.poll() == 1
+        assert second >= 5 or observer.trend("flights") == ""
+    assert observer.trend("flights") == trend
