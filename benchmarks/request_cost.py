@@ -41,6 +41,7 @@ from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway import pool
 from trimtab.gateway.logs import Log
 from trimtab.gateway.main import COLLECT_EVERY, Gateway, GatewayOptions
+from trimtab.gateway.plan import Plan
 from trimtab.gateway.table import View
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.profile import Reference, build_profile
@@ -196,7 +197,9 @@ async def gateway_seconds(case: Case) -> float:
     gc.freeze()
     gc.set_threshold(*COLLECT_EVERY)
     gateway.http.tick(0.0)
-    gateway.table.view = view = View(routing(case), {})
+    snapshot = routing(case)
+    plans = {str(target.release): Plan(target) for target in snapshot.releases}
+    gateway.table.view = view = View(snapshot, plans)
     gateway.pools.apply(view.plans, view.targets)
     await asyncio.sleep(0)
     clients = [(gateway.http.connection(), Client()) for _ in range(case.batch)]

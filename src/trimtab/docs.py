@@ -420,16 +420,17 @@ ALERTS = (
         "ticket",
         f"{telemetry.LOG_BEHIND.name} > 30",
         "5m",
-        "Requests are answered and judged late, so that a rollback would come late: `trimtab status` "
-        "says whether ever later, or that no controller runs. Give it a core, or fewer workers.",
+        "Requests are answered and judged late, so that a rollback would come late: `trimtab "
+        "status` says whether ever later, or that no controller runs. Give it a core, or fewer "
+        "workers.",
     ),
     Alert(
         "TrimtabWorkersRestart",
         "ticket",
         f"sum by (release) (increase({telemetry.WORKER_RESTARTS.name}[15m])) > 3",
         "1m",
-        "Workers end again and again: `trimtab status` has the reason, `logs/worker-….log` what they "
-        "wrote.",
+        "Workers end again and again: `trimtab status` has the reason, `logs/worker-….log` what "
+        "they wrote.",
     ),
     Alert(
         "TrimtabLogUnreadable",

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -88,7 +89,7 @@ class ColumnPlan:
         self.wire = str(column.datatype)
         self.family = family(self.wire)
         self.low, self.high = _limits(self.wire)
-        self.decode = msgspec.json.Decoder(_elements(self.wire, nullable=True)).decode
+        self.decode = _decoder(self.wire)
 
 
 class AtOnce:
@@ -252,6 +253,13 @@ def _kind(datatype: Datatype, shape: tuple[int, ...]) -> ValueKind:
     return "vector" if shape else "number"
 
 
+@cache
+def _decoder(datatype: str) -> Callable[[bytes], list[Any]]:
+    """Reads a list of values of a column, some of them null."""
+    return msgspec.json.Decoder(_elements(datatype, nullable=True)).decode
+
+
+@cache
 def _elements(datatype: str, *, nullable: bool) -> Any:
     """The type of a list of plain values of `datatype`."""
     if nullable:

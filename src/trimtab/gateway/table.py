@@ -1,5 +1,6 @@
 """The routing snapshot in use: read from disk, prepared, swapped whole, acknowledged."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -74,13 +75,13 @@ class RouteView:
 
 
 class View:
-    """A snapshot made ready to route by; immutable."""
+    """A snapshot made ready to route by, with the plans of its releases; immutable."""
 
     __slots__ = ("deployments", "plans", "snapshot", "targets")
 
-    def __init__(self, snapshot: RoutingSnapshot, known: dict[str, Plan]) -> None:
+    def __init__(self, snapshot: RoutingSnapshot, plans: dict[str, Plan]) -> None:
         self.snapshot = snapshot
-        self.plans = {str(t.release): _plan(t, known) for t in snapshot.releases}
+        self.plans = plans
         self.targets = {str(target.release): target for target in snapshot.releases}
         self.deployments = {d.name: RouteView(d, self.plans) for d in snapshot.deployments}
 
@@ -144,12 +145,21 @@ class Table:
         return snapshot
 
     async def _use(self, snapshot: RoutingSnapshot) -> None:
-        view = View(snapshot, self.view.plans if self.view else {})
+        view = View(snapshot, await self._planned(snapshot))
         await self._prepare(view)
         self.view = view
         self._swapped(view)
         await self._disk.do(partial(self._acknowledge, snapshot))
         self._log.info("routing.swapped", version=snapshot.version, epoch=snapshot.epoch)
+
+    async def _planned(self, snapshot: RoutingSnapshot) -> dict[str, Plan]:
+        """The plans of its releases, each in a turn of its own: one of a thousand columns takes
+        milliseconds, in which nobody is answered."""
+        known, plans = self.view.plans if self.view else {}, {}
+        for target in snapshot.releases:
+            plans[str(target.release)] = _plan(target, known)
+            await asyncio.sleep(0)
+        return plans
 
     def _acknowledge(self, snapshot: RoutingSnapshot) -> None:
         facts = {"pid": os.getpid(), "version": snapshot.version, "epoch": snapshot.epoch}
