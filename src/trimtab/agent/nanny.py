@@ -16,6 +16,7 @@ def main() -> None:
     """Read until the agent is gone, then clean up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     groups: dict[int, str] = {}
     for line in sys.stdin.buffer:
         pid = int(line[1:])

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from trimtab.agent.process import Forked
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
 def fork_off(home: Path, run: Callable[[socket.socket], NoReturn]) -> Forked | None:

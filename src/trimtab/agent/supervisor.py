@@ -47,7 +47,7 @@ class AgentFacts(msgspec.Struct, frozen=True):
 
 
 async def serve(options: AgentOptions, hands: Hands, report: Report = silent) -> None:
-    """Run until SIGTERM or SIGINT, then drain and return.
+    """Run until SIGTERM, SIGINT or SIGHUP, then drain and return.
 
     Changes the working directory to the state folder for the time it runs. Raises `Unavailable`
     TT-107 (folder in use), TT-108 (port taken) and TT-701 (a gateway or the controller cannot
@@ -183,7 +183,7 @@ class _Agent:
         stop = asyncio.Event()
         facts = Path(layout.AGENT_FACTS)
         try:
-            with _signals(stop, self._nursery.end_strangers):
+            with stopping_signals(stop, self._nursery.end_strangers):
                 await asyncio.sleep(0)  # processes come up while the rest is written and told
                 self._write_facts(facts)
                 asked = asyncio.ensure_future(stop.wait())
@@ -295,13 +295,16 @@ def _groups(gateways: int) -> tuple[Groups | None, str]:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event, child_ended: Callable[[], None]) -> Iterator[None]:
+def stopping_signals(stop: asyncio.Event, child_ended: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile signals set `stop`, and `child_ended` is called when a child did."""
     loop = asyncio.get_running_loop()
     handlers = {
         signal.SIGTERM: stop.set,
         signal.SIGINT: stop.set,
         signal.SIGCHLD: child_ended,
     }
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup wants it
+        handlers[signal.SIGHUP] = stop.set
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:

@@ -49,7 +49,6 @@ from trimtab.views.releases import build_releases, build_show
 from trimtab.views.reproduction import build_reproduction
 from trimtab.views.sample_shapes import SamplesView
 from trimtab.views.seen import Blocks, TrafficCounts, moment
-from trimtab.views.shapes import Trend
 from trimtab.views.status import build_status
 
 
@@ -83,11 +82,9 @@ def with_ticket() -> MemorySystem:
     return system
 
 
-def read_late(seconds: float = 41.0, trend: Trend = "") -> MemorySystem:
+def read_late(seconds: float = 41.0) -> MemorySystem:
     system = serving()
-    system.traffic[NAME] = TrafficCounts(
-        12_408, behind_seconds=seconds, unreadable=2, behind_trend=trend
-    )
+    system.traffic[NAME] = TrafficCounts(12_408, behind_seconds=seconds, unreadable=2)
     return system
 
 
@@ -114,28 +111,6 @@ def test_a_deployment_has_one_word_and_one_reason(
 ) -> None:
     view = build_status(scene().seen()).deployments[0]
     assert (view.state, view.reason) == (state, reason)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "trend", "state", "told"),
-    [
-        (4.9, "growing", "healthy", ""),
-        (12.0, "", "healthy", "judged 12 s late: the control loop lacks processor time"),
-        (12.0, "growing", "degraded", "lacks processor time, and falls behind further"),
-        (29.0, "shrinking", "healthy", "judged 29 s late: the control loop catches up"),
-        (41.0, "shrinking", "degraded", "judged 41 s late: the control loop catches up"),
-        (41.0, "stopped", "degraded", "what came before the control loop started is read first"),
-    ],
-)
-def test_it_is_told_how_late_requests_are_judged_and_what_becomes_of_that(
-    seconds: float, trend: Trend, state: str, told: str
-) -> None:
-    view = build_status(read_late(seconds, trend).seen()).deployments[0]
-    assert (view.state, view.requests.behind_trend) == (state, trend)
-    assert (told in view.reason) == (state == "degraded" or not told)
-    shown = words.judged_late(view.requests)
-    assert (told in shown, bool(shown)) == (True, bool(told))
-    assert told in as_text(build_status(read_late(seconds, trend).seen()))
 
 
 @pytest.mark.parametrize(("files", "said"), [(0, ""), (1, "a file of the"), (3, "3 files of the")])
