@@ -433,6 +433,36 @@ ALERTS = (
         "they wrote.",
     ),
     Alert(
+        "TrimtabIncidentPages",
+        "page",
+        f'{telemetry.INCIDENTS.name}{{tier="page"}} > 0',
+        "0m",
+        "The control loop has found what a person should know of now: `trimtab why`.",
+    ),
+    Alert(
+        "TrimtabIncidentOpen",
+        "ticket",
+        f'{telemetry.INCIDENTS.name}{{tier="ticket"}} > 0',
+        "0m",
+        "The control loop has found what somebody should look at: `trimtab why`.",
+    ),
+    Alert(
+        "TrimtabNobodyJudges",
+        "ticket",
+        f'absent({telemetry.INCIDENTS.name}) and on () up{{job="trimtab"}} == 1',
+        "5m",
+        "Requests are answered and no controller runs: nothing is judged, rolled back or scaled. "
+        "Look at `logs/controller.log`.",
+    ),
+    Alert(
+        "TrimtabDiskFills",
+        "ticket",
+        f"{telemetry.DISK_FREE.name} < 2e9",
+        "10m",
+        "Less than 2 GB are left for the state folder: lower `server.retention_days`, or see in "
+        "operations what may be deleted.",
+    ),
+    Alert(
         "TrimtabLogUnreadable",
         "ticket",
         f"{telemetry.LOG_UNREADABLE.name} > 0",

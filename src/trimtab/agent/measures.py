@@ -5,6 +5,7 @@ file that they read. See `trimtab.gateway.peers`.
 """
 
 import contextlib
+import shutil
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -85,6 +86,7 @@ class Measures:
         for gpu in gpus:
             _add(gauges, telemetry.GPU_MEMORY, (gpu.number,), gpu.used_bytes)
             _add(gauges, telemetry.GPU_BUSY, (gpu.number,), gpu.busy)
+        _add(gauges, telemetry.DISK_FREE, (), shutil.disk_usage(Path()).free)
         counters = {
             telemetry.WORKER_CPU.name: self._workers.total([labels for labels, _ in restarts]),
             telemetry.WORKER_RESTARTS.name: restarts,

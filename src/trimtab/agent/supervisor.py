@@ -196,7 +196,7 @@ class _Agent:
             self._watching.cancel()
             for look in looking:
                 look.cancel()
-            for name in (layout.AGENT_COUNT, layout.GATEWAY_EXPORT):
+            for name in (layout.AGENT_COUNT, layout.CONTROLLER_COUNT, layout.GATEWAY_EXPORT):
                 Path(name).unlink(missing_ok=True)
         ends = await asyncio.gather(*keepers, return_exceptions=True)
         for end in ends:

@@ -134,6 +134,20 @@ LOG_UNREADABLE = Metric(
     "Spools in the state folder that no segment of the request log could be made of",
     across="max",
 )
+INCIDENTS = Metric(
+    "trimtab_incidents_open",
+    "gauge",
+    "Incidents of the deployment that are open, by tier (page, ticket, note); there is no series "
+    "while no controller runs",
+    ("deployment", "tier"),
+    across="max",
+)
+DISK_FREE = Metric(
+    "trimtab_disk_free_bytes",
+    "gauge",
+    "Room that is left on the disk of the state folder",
+    across="max",
+)
 LABELS = Metric("trimtab_labels_total", "counter", "Labels accepted", ("deployment",))
 RELEASE_INFO = Metric(
     "trimtab_release_info",
@@ -278,6 +292,8 @@ METRICS: tuple[Metric, ...] = (
     LOG_DROPPED,
     LOG_BEHIND,
     LOG_UNREADABLE,
+    INCIDENTS,
+    DISK_FREE,
     LABELS,
     RELEASE_INFO,
     ROUTING_VERSION,

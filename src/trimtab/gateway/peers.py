@@ -1,8 +1,8 @@
 """What the processes of one machine counted, together: each leaves its count in a file.
 
-Whoever is asked for metrics adds the counts of the other gateways to its own, and what the agent
-says of the processes. A gateway that is started again goes on from its file, so that no counter
-falls.
+Whoever is asked for metrics adds the counts of the other gateways to its own, what the agent says
+of the processes and the controller of incidents. A gateway that is started again goes on from its
+file, so that no counter falls.
 """
 
 import time
@@ -76,6 +76,7 @@ class Peers:
         """The last counts of the other processes; gauges only of those that still write."""
         paths = sorted(self._path.parent.glob(layout.GATEWAY_COUNTS))
         found = [self._read(path) for path in paths if path != self._path]
+        found.append(self._read(Path(layout.CONTROLLER_COUNT)))
         agent = self._read(Path(layout.AGENT_COUNT))
         if agent is not None:
             found.append(agent.with_names(self._names()))

@@ -22,6 +22,7 @@ from trimtab.agent.niceness import CONTROLLER
 from trimtab.app.control import ControlRoom, control_room
 from trimtab.domain import layout
 from trimtab.judge.draft import Author
+from trimtab.web import counts
 from trimtab.web.server import create_app, serve
 from trimtab.web.source import RoomSource
 from trimtab.worker.mappings import give_back
@@ -82,7 +83,7 @@ async def _run(room: ControlRoom, fd: int, parent: int | None) -> int:
     _stop_on_signals(room, parent)
     app = create_app(room.control, RoomSource(room, Path()), evidence=Path(layout.EVIDENCE))
     audit = controller.audit.run(room.clock)
-    beside = (serve(app, fd), _roll(room), _breathe(room), audit)
+    beside = (serve(app, fd), _roll(room), _breathe(room), _tell(room), audit)
     others = [asyncio.create_task(each) for each in beside]
     _spare_the_collector()
     try:
@@ -117,6 +118,13 @@ async def _breathe(room: ControlRoom) -> None:
     while not room.controller.health.ready():  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(START_SECONDS)
     room.breath.start()
+
+
+async def _tell(room: ControlRoom) -> None:
+    """Leave for the gateways what a monitoring system asks them of the controller."""
+    while True:
+        await asyncio.to_thread(counts.leave, counts.told(room.controller.store.state))
+        await asyncio.sleep(counts.EVERY_SECONDS)
 
 
 def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:

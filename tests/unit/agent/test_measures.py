@@ -1,6 +1,7 @@
 """What processes use is measured as the kernel tells it, and left for the gateways."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -126,12 +127,14 @@ def test_a_measurement_lies_where_gateways_read_it(
     assert seconds >= 0.3
     assert dict(count.gauges[telemetry.WORKER_PROCESSES.name]) == {LABELS: 2}
     assert dict(count.gauges[telemetry.PROCESS_RESIDENT.name])[("agent",)] > 1_000_000
+    ((_, free),) = count.gauges[telemetry.DISK_FREE.name]
+    assert 0 < free <= shutil.disk_usage(tmp_path).total
 
 
 def test_a_worker_that_does_not_run_has_its_restarts_and_nothing_else() -> None:
     count = Measures(5.0).count([WorkerStatus(SLOT, "failed", restarts=3)], {})
     assert count.counters[telemetry.WORKER_RESTARTS.name] == [(LABELS, 3)]
-    assert count.gauges == {}
+    assert count.gauges.keys() == {telemetry.DISK_FREE.name}
 
 
 def test_a_disk_that_refuses_costs_a_measurement(

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from trimtab.domain import telemetry
 from trimtab.domain.counts import Count
-from trimtab.domain.layout import AGENT_COUNT, gateway_count
+from trimtab.domain.layout import AGENT_COUNT, CONTROLLER_COUNT, gateway_count
 from trimtab.domain.telemetry import METRICS
 from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
@@ -147,6 +147,19 @@ async def test_what_the_agent_measured_is_shown_by_the_names_of_the_releases() -
     os.utime(AGENT_COUNT, (past, past))
     assert (await shown(meter, its))[f"trimtab_worker_cpu_seconds_total{of_worker}"] == 1.5
     assert f"trimtab_worker_threads{of_worker}" not in await shown(meter, its)
+
+
+@in_loop
+async def test_incidents_are_shown_until_the_controller_says_nothing_any_more() -> None:
+    meter = Meter()
+    its = peers(0, meter)
+    count = Count({}, {}, {telemetry.INCIDENTS.name: [(("d", "page"), 2.0)]}, 30.0)
+    Path(CONTROLLER_COUNT).write_bytes(msgspec.msgpack.encode(count))
+    name = 'trimtab_incidents_open{deployment="d",tier="page"}'
+    assert (await shown(meter, its))[name] == 2
+    past = time.time() - 31.0
+    os.utime(CONTROLLER_COUNT, (past, past))
+    assert name not in await shown(meter, its)
 
 
 @given(st.lists(st.floats(0, 100), max_size=50), st.integers(0, 50))
