@@ -2,7 +2,9 @@
 where a fault is plain."""
 
 from functools import cache
+from pathlib import Path
 
+import diagnosis
 import numpy as np
 import pytest
 from catalogue.faults import BY_NAME, CATALOGUE
@@ -95,3 +97,18 @@ def test_the_page_tells_of_every_run() -> None:
     assert "| upstream_break | 1 |  |" in text
     assert "| (nothing) |  | 1 |" in text
     assert f"{(outcomes[0].quiet_seconds + outcomes[1].quiet_seconds) / DAY:,.0f}" in text
+
+
+@pytest.mark.no_cover
+def test_a_run_that_was_kept_is_not_lived_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "stage", lambda name: stage())
+    monkeypatch.setattr(diagnosis, "lived", lambda *order: None)
+    monkeypatch.setattr(diagnosis, "judged", lambda life: outcome("null-burst"))
+    order = diagnosis.Order("invented", BY_NAME["null-burst"], 1)
+    kept = diagnosis.kept_in(tmp_path)
+    first = diagnosis.carried_out(order, kept)
+    monkeypatch.delattr(diagnosis, "lived")
+    assert diagnosis.carried_out(order, kept).lead == first.lead
+    assert diagnosis.carried_out(order, diagnosis.kept_in(tmp_path)).detected == first.detected
