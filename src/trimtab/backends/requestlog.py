@@ -17,6 +17,7 @@ import pyarrow as pa
 from trimtab import errors
 from trimtab.backends import parity, publishing, roll_reading, rolling
 from trimtab.backends import requestlog_files as files
+from trimtab.backends.mapped import LastMapped
 from trimtab.backends.pace import BRIEF, Pace
 from trimtab.backends.roll_reading import RollReader, Span
 from trimtab.backends.rolls import Roll, Rolls, stamp
@@ -66,6 +67,7 @@ class FolderRequestLog:
     now: Callable[[], float] = time.time
     steps: rolling.Steps = field(default_factory=rolling.Steps)
     _rolls: Rolls = field(default_factory=Rolls, compare=False, repr=False)
+    _mapped: LastMapped = field(default_factory=LastMapped, compare=False, repr=False)
     _reader: RollReader = field(default_factory=RollReader, compare=False, repr=False)
     _merger: rolling.Merger = field(default_factory=rolling.Merger, compare=False, repr=False)
 
@@ -205,7 +207,7 @@ class FolderRequestLog:
         path = self.home / segment.path
         if path.suffix == ".arrow":
             try:
-                return files.read_arrow(path)
+                return files.read_arrow(path, self._mapped)
             except FileNotFoundError:
                 pass
         return self._rolled(segment)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trimtab.backends.mapped import LastMapped
 from trimtab.backends.roll_reading import unreadable
 from trimtab.backends.rolls import Roll, Rolls
 from trimtab.domain.records import (
@@ -129,16 +130,16 @@ def visible(
     return fresh, tuple(listing.beyond(after or {})), leftover
 
 
-def read_arrow(path: Path) -> pa.Table:
+def read_arrow(path: Path, mapped: LastMapped | None = None) -> pa.Table:
     """A segment as a table, mapped and not copied; it stays readable when the file is deleted.
 
-    Raises `Permanent` TT-802 when the bytes are not an Arrow file, FileNotFoundError when gone.
+    With `mapped`, pages of the segment that was read before by it are given back. Raises
+    `Permanent` TT-802 when the bytes are not an Arrow file, FileNotFoundError when gone.
     """
     if path.stat().st_size == 0:
         raise unreadable(path)
     try:
-        with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_file(source).read_all()
+        return pa.ipc.open_file((mapped or LastMapped()).open(path)).read_all()
     except pa.ArrowInvalid as cause:
         raise unreadable(path) from cause
 
