@@ -31,6 +31,9 @@ HEAD_SECONDS = 5.0
 BODY_IDLE_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
+LAST_REQUEST_SECONDS = 0.5
+"""For how long a server that drains still takes a request on a kept connection: one that its client
+sent before it could know must not be lost."""
 ENDED_TOGETHER = 32
 """Connections that are ended in one pass of the event loop; the next are ended `REST_SECONDS`
 later: thousands that came together and ask nothing must not keep the others waiting."""
@@ -158,6 +161,7 @@ class HttpServer:
     def __init__(self, handle: Callable[[Exchange, int], None]) -> None:
         self.handle = handle
         self.draining = False
+        self._hears = False
         self.date = b""
         self.connections: set[Connection] = set()
         self.heads: dict[bytes, Head] = {}
@@ -185,15 +189,21 @@ class HttpServer:
             loop.call_later(REST_SECONDS, self._end, slow[ENDED_TOGETHER:], now)
 
     def drain(self) -> None:
-        """Take no further requests on kept connections; end those that are idle."""
-        self.draining = True
+        """Take one more request on each kept connection, for a moment; then end the idle ones."""
+        self.draining = self._hears = True
+        asyncio.get_running_loop().call_later(LAST_REQUEST_SECONDS, self._end_idle)
+
+    def _end_idle(self) -> None:
+        self._hears = False
         for connection in list(self.connections):
             connection.end_if_idle()
 
     @property
     def busy(self) -> bool:
-        """Whether some client still waits for an answer, or its answer is not sent yet."""
-        return any(connection.busy for connection in self.connections)
+        """Whether some client still waits for an answer, its answer is not sent yet, or its last
+        request may be on the way."""
+        waits = self._hears and bool(self.connections)
+        return waits or any(connection.busy for connection in self.connections)
 
 
 class Connection(asyncio.Protocol):

@@ -198,9 +198,9 @@ class Gateway:
         )
 
     async def _drained(self) -> None:
-        await self._front.finish()
         while self.http.busy or self.http2.busy:  # noqa: ASYNC110 - only the kernel knows when a buffer is sent
             await asyncio.sleep(0.01)
+        await self._front.finish()
 
     def _parent_event(self) -> None:
         assert self._options.parent is not None

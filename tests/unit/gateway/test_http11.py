@@ -250,3 +250,38 @@ def test_draining_answers_what_came_and_closes(tmp_path: Path) -> None:
         writer.close()
 
     serving(tmp_path, scenario)
+
+
+def test_a_request_that_was_sent_before_its_client_could_know_is_answered(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        writer.write(LIVE)
+        await one_answer(reader)
+        it.gateway.http.drain()
+        assert it.gateway.http.busy
+        writer.write(LIVE)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b"Connection: close" in head
+        await reader.read()
+        writer.close()
+        await until(lambda: not it.gateway.http.busy)
+
+    serving(tmp_path, scenario)
+
+
+def test_an_idle_connection_ends_when_the_time_for_a_last_request_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http11, "LAST_REQUEST_SECONDS", 0.05)
+
+    async def scenario(it: Harness) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        writer.write(LIVE)
+        await one_answer(reader)
+        it.gateway.http.drain()
+        assert await reader.read() == b""
+        assert not it.gateway.http.busy
+        writer.close()
+
+    serving(tmp_path, scenario)
