@@ -449,7 +449,7 @@ ALERTS = (
     Alert(
         "TrimtabNobodyJudges",
         "ticket",
-        f'absent({telemetry.INCIDENTS.name}) and on () up{{job="trimtab"}} == 1',
+        f"absent({telemetry.INCIDENTS.name}) and on () count({telemetry.RELEASE_INFO.name}) > 0",
         "5m",
         "Requests are answered and no controller runs: nothing is judged, rolled back or scaled. "
         "Look at `logs/controller.log`.",

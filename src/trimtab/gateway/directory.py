@@ -19,6 +19,7 @@ class Directory:
         self._table = table
         self._intake = intake
         self._meter = meter
+        self._draining = False
 
     def routes(self) -> Mapping[str, RouteView]:
         """How each deployment is answered at present, by its name."""
@@ -55,12 +56,18 @@ class Directory:
         routes = self.deployments()
         serving = [route for route in routes if route.stable is not None]
         known = self._table.view is not None and bool(serving) == bool(routes)
-        return known and all(self.ready(route, None) for route in serving)
+        return known and not self._draining and all(self.ready(route, None) for route in serving)
 
     def ready(self, route: RouteView, explicit: Plan | None) -> bool:
         """Whether a worker is connected; a sleeping deployment answers its next request too."""
         plan = explicit or route.stable
-        return plan is not None and (route.asleep or self._intake.can_answer(plan))
+        if plan is None or self._draining:
+            return False
+        return route.asleep or self._intake.can_answer(plan)
+
+    def drain(self) -> None:
+        """From now on nothing is ready: this process ends, and a balancer should ask another."""
+        self._draining = True
 
     def counted(self, route: RouteView, explicit: Plan | None) -> dict[str, Counted]:
         """Requests by the release that gave the final answer."""

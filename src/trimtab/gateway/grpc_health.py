@@ -18,7 +18,6 @@ class Health:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._draining = False
         self._watchers: dict[Watcher, int] = {}
 
     def check(self, exchange: Exchange, message: bytes) -> None:
@@ -32,12 +31,12 @@ class Health:
     def status(self, service: str) -> int:
         """What a service's status is."""
         if service in WHOLE:
-            return _serving(self._directory.all_ready() and not self._draining)
+            return _serving(self._directory.all_ready())
         try:
             route = self._directory.deployment(service)
         except Fault:
             return SERVICE_UNKNOWN
-        return _serving(self._directory.ready(route, None) and not self._draining)
+        return _serving(self._directory.ready(route, None))
 
     def watch(self, watcher: "Watcher") -> None:
         """Tell a watcher, now and whenever its service changes."""
@@ -58,7 +57,7 @@ class Health:
 
     def drain(self) -> None:
         """Nothing is served any more: say so, and end what watchers wait for."""
-        self._draining = True
+        self._directory.drain()
         self.tick()
         while self._watchers:
             self._watchers.popitem()[0].finish()

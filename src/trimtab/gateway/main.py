@@ -172,9 +172,7 @@ class Gateway:
         """Accept no more, answer what was accepted, make the log whole."""
         for server in self._servers:
             server.close()
-        self.http.drain()
-        self._grpc_front.health.drain()
-        self.http2.drain()
+        self.drain()
         try:
             async with asyncio.timeout(self._options.drain_seconds):
                 await self._drained()
@@ -188,6 +186,12 @@ class Gateway:
         await self._peers.leave()
         await self._exports.finish()
         self._disk.close()
+
+    def drain(self) -> None:
+        """Answer what clients have sent, and let them know that it is the last."""
+        self._grpc_front.health.drain()
+        self.http.drain()
+        self.http2.drain()
 
     async def _listen(self, number: int, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept on an inherited socket."""

@@ -59,9 +59,9 @@ class Tie(msgspec.Struct, frozen=True):
     @property
     def loose(self) -> bool:
         """Whether more than half of that is lost, and yet as many labels are positive as ever."""
-        if not 0.0 < self.came < self.n:
+        if not (0.0 < self.came < self.n and self.spread > 0.0):
             return False
-        error = math.sqrt(self._share * (1.0 - self._share) / self.spread) if self.spread else 1.0
+        error = math.sqrt(self._share * (1.0 - self._share) / self.spread)
         return self.kept + SURE * error <= LOST and self._moved <= self._unsure + UNMOVED
 
     @property

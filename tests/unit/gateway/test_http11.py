@@ -285,3 +285,17 @@ def test_an_idle_connection_ends_when_the_time_for_a_last_request_is_over(
         writer.close()
 
     serving(tmp_path, scenario)
+
+
+def test_a_gateway_that_stops_is_not_ready_any_more(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        asked = b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        writer.write(asked)
+        assert (await one_answer(reader))[0] == 200
+        it.gateway.drain()
+        writer.write(asked)
+        assert (await one_answer(reader))[0] == 503
+        writer.close()
+
+    serving(tmp_path, scenario)

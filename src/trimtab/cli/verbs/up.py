@@ -1,6 +1,7 @@
 """`trimtab up`."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,16 +23,32 @@ def command(screen: Screen) -> None:
     from trimtab.app.projects import open_project
 
     project = open_project(Path.cwd(), os.environ)
+    node.up(project, partial(report, screen, str(project.home)))
 
-    def report(event: "AgentEvent") -> None:
-        screen.say(f"{event.kind:9} {event.name}: {event.text}")
-        if event.kind == "listening":
-            facts = agent_facts()
-            home = str(project.home)
-            where = (facts.inference, facts.admin, facts.pid, home)
-            tell(screen, UpView(*where, facts.grpc, facts.limits))
 
-    node.up(project, report)
+def report(screen: Screen, home: str, event: "AgentEvent") -> None:
+    """Tell an event, as long as somebody listens: a terminal that was closed ends the system in
+    order, and not by what cannot be told to it."""
+    try:
+        narrate(screen, home, event)
+    except OSError:
+        _fall_silent()
+
+
+def narrate(screen: Screen, home: str, event: "AgentEvent") -> None:
+    """Tell an event, and where the system listens once it does."""
+    screen.say(f"{event.kind:9} {event.name}: {event.text}")
+    if event.kind == "listening":
+        facts = agent_facts()
+        where = (facts.inference, facts.admin, facts.pid, home)
+        tell(screen, UpView(*where, facts.grpc, facts.limits))
+
+
+def _fall_silent() -> None:
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nobody, stream)
+    os.close(nobody)
 
 
 def tell(screen: Screen, view: UpView) -> None:

@@ -34,14 +34,14 @@ def label_fault(trouble: Trouble) -> Opinion:
     if bad:
         evidence = tuple(verdict.reason for verdict in bad)
         return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, evidence)
-    apart = _apart(trouble)
-    if apart is not None:
-        return apart
+    elsewhere = _of_other_rows(trouble)
+    if elsewhere is not None:
+        return elsewhere
     sound = [v.reason for v in trouble.every if v.signal == "feedback" and v.verdict == "ok"]
     return RuledOut(Cause.LABEL_FAULT, sound[0]) if sound else None
 
 
-def _apart(trouble: Trouble) -> Suspicion | None:
+def _of_other_rows(trouble: Trouble) -> Suspicion | None:
     """Labels that do not belong to their rows, while neither inputs nor answers have moved.
 
     Where positives are as many as negatives, a world in which answers turn around at random looks
