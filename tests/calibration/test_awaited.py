@@ -1,4 +1,5 @@
-"""How often labels of a part of the answers are said to be missing that are as they always were."""
+"""How often labels of a part of the answers, or of a segment, are said to be missing that are as
+they always were."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from tests.support.traffic import BINARY, DAY, STABLE, profile, spec
 from trimtab.judge.signals.awaited import CALLERS, Awaited
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.labels import Labels
+from trimtab.judge.signals.unlabelled import Sampled, Shared, Unlabelled
 
 pytestmark = pytest.mark.slow
 
@@ -63,3 +65,45 @@ def test_labels_that_come_as_ever_are_missing_of_no_answer_more_often_than_is_pr
     allowed = 2.0 * PER_YEAR * 0.25 / 3.5 * BLOCKS / 365.25
     print(nature.__name__, rows, found, math.ceil(allowed))
     assert found <= allowed
+
+
+CELLS = np.array([(0.2, 0.05), (0.1, 0.15), (0.15, 0.1), (0.05, 0.2)])
+"""The predictions of each quarter of the levels, and side."""
+
+
+@pytest.mark.parametrize("rows", [100, 3_000])
+@pytest.mark.parametrize("nature", [nearly_all, by_answer, by_week, by_day])
+def test_labels_that_come_as_ever_are_missing_of_no_segment_more_often_than_is_promised(
+    nature: Nature, rows: int
+) -> None:
+    plan = spec(block_seconds=DAY, maturity_seconds=DAY, false_alarms_per_year=PER_YEAR)
+    target = Target(plan, BINARY, profile(), STABLE.digest, 0.0)
+    family, rng, found = _family(target), np.random.default_rng([15, rows]), 0
+    for cohort in range(BLOCKS):
+        asked = rng.multinomial(rows, CELLS.ravel()).reshape(CELLS.shape)
+        chances = [[nature(cohort, quarter, rng)] for quarter in range(len(CELLS))]
+        both = [_by_segment(each, family) for each in (asked, rng.binomial(asked, chances))]
+        family.take({cohort: Sampled(rows, *both)})
+        family.close((cohort + 3) * DAY, Breaks())
+        if family.verdicts():
+            found += 1
+            family = _family(target)
+            family.state.blocks.first = cohort + 1
+    allowed = 2.0 * PER_YEAR * 0.25 / 3.5 * BLOCKS / 365.25
+    print(nature.__name__, rows, found, math.ceil(allowed))
+    assert found <= allowed
+
+
+def _family(target: Target) -> Unlabelled:
+    family = Unlabelled.of(target)
+    assert family is not None
+    return family
+
+
+def _by_segment(cells: np.ndarray, family: Unlabelled) -> Shared:
+    """Rows by quarter of the levels, and by side, in the order of the segments."""
+    quarters = iter(cells.sum(axis=1).tolist())
+    sides = dict(zip(("left", "right"), cells.sum(axis=0).tolist(), strict=True))
+    names = [family.named(place) for place in range(len(family.segments))]
+    of = [next(quarters) if column == "level" else sides[value] for column, value in names]
+    return Shared(int(cells.sum()), of)

@@ -20,6 +20,9 @@ from trimtab.judge.signals.breaks import FEWEST_ROWS, QUARANTINE, BreakWatch, se
 from trimtab.judge.signals.counts import Blocks, block_numbers, by_block
 from trimtab.judge.signals.family import Breaks, Target
 
+STREAMS = 3
+"""Labels of all, of the parts of the answers, and of segments (`signals.unlabelled`)."""
+
 
 class State(msgspec.Struct):
     """What changes while labels are awaited; `delay` is that of the last cohort, in seconds.
@@ -44,7 +47,7 @@ class Labels:
         self._answers = coarse(score, PARTS - 1) if score else Coarse(name="")
         names = part_names(self._answers)
         self._cost = math.log10(len(names))
-        self._limit = target.threshold("labels", target.block_seconds, 2)
+        self._limit = target.threshold("labels", target.block_seconds, STREAMS)
         # No reference knows how many labels come: the past must first be seen.
         parts = [BreakWatch(name, "missing", "own past", 0.0) for name in names]
         self.state: State = State(BreakWatch("labels", "missing", "own past", 0.0), parts)

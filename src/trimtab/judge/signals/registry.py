@@ -19,6 +19,7 @@ from trimtab.judge.signals.prediction import Prediction
 from trimtab.judge.signals.quality import Quality
 from trimtab.judge.signals.segments import Segments
 from trimtab.judge.signals.service import Service
+from trimtab.judge.signals.unlabelled import Unlabelled
 from trimtab.judge.signals.upstream import Upstream
 from trimtab.judge.signals.workers import Workers
 
@@ -36,6 +37,7 @@ FAMILIES: tuple[type[Family[Any, Any]], ...] = (
     Calibration,
     Bias,
     Labels,
+    Unlabelled,
     Feedback,
     Parity,
     Prediction,
@@ -48,6 +50,7 @@ SERVED: dict[type[Family[Any, Any]], tuple[str, ...]] = {
     Workers: ("workers",),
     Answers: ("workers",),
     Labels: ("labels",),
+    Unlabelled: ("labels",),
     Feedback: ("feedback",),
     Parity: ("parity",),
 }

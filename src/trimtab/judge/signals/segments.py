@@ -268,8 +268,7 @@ class Segments:
         beside = [
             " is ".join(self.named(each)) for each in self.state.watch.harmed if each != place
         ]
-        more = f" and {len(beside) - NAMED} more" if len(beside) > NAMED else ""
-        return f"; also where {', '.join(beside[:NAMED])}{more}" if beside else ""
+        return also_where(beside)
 
     @property
     def _worst(self) -> tuple[int, Stretch]:
@@ -287,9 +286,7 @@ class Segments:
 
     def named(self, place: int) -> tuple[str, str]:
         """The column of a segment, and which of its values are meant."""
-        segment = self.segments[place]
-        column = self.columns[segment.column]
-        return column.name, value_of(column, segment.place)
+        return named(self.columns, self.segments[place])
 
     def _listed(self, place: int) -> bool:
         """Whether a segment is the rows of one value."""
@@ -338,6 +335,18 @@ def _border(gap: GapProfile, days: int, sure: float, width: float) -> tuple[floa
     usual, others = gap.total / MICRO / gap.n, gap.others_total / MICRO / gap.others_n
     chance = variance(Centre(usual, others), gap.n, gap.others_n) + gap.variance / days
     return usual, others, usual - others + width + sure * math.sqrt(chance), gap.variance
+
+
+def also_where(segments: Sequence[str]) -> str:
+    """The first of further segments, as the end of a sentence; "" of none."""
+    more = f" and {len(segments) - NAMED} more" if len(segments) > NAMED else ""
+    return f"; also where {', '.join(segments[:NAMED])}{more}" if segments else ""
+
+
+def named(columns: Sequence[Coarse], segment: SegmentProfile) -> tuple[str, str]:
+    """The column of a segment, and which of its values are meant, as people read it."""
+    column = columns[segment.column]
+    return column.name, value_of(column, segment.place)
 
 
 def value_of(column: Coarse, place: int) -> str:

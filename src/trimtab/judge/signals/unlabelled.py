@@ -1,0 +1,264 @@
+"""Segments of which labels no longer come, beside those of all other rows.
+
+A branch reports no outcomes any more, or a join finds none for one source. Those are few of all
+labels and nearly all of its own. So each segment's part of the labels is held against its part of
+the predictions, relative to the other rows: labels that are fewer, or later, everywhere change
+nothing of it.
+
+A job asks about a million old rows of one segment, and nobody ever labels what they were answered:
+no label is missing there that ever came. So a segment counts as no larger a part of the predictions
+than it was before, unless labels bear that out.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, NamedTuple
+
+import msgspec
+import numpy as np
+
+from trimtab.domain.profile import ReferenceProfile, SegmentLosses
+from trimtab.domain.records import Labelled, Outcome, Rows
+from trimtab.domain.verdicts import Verdict
+from trimtab.judge import budget
+from trimtab.judge.estimate import CoarseBins
+from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, RECENT, BreakWatch, settle_all
+from trimtab.judge.signals.counts import (
+    Blocks,
+    Tally,
+    by_block,
+    column_of,
+    every,
+    sample,
+    sums,
+    with_size,
+)
+from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.labels import STREAMS
+from trimtab.judge.signals.segments import also_where, named
+
+WORTH = 0.7
+"""What an independent label is worth as one of a binomial share: a number of labels is spread as
+Poisson's law says, of which the chances of large losses fall off no faster than those of so many
+trials."""
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """Rows, and how many of them are in each segment."""
+
+    n: int = 0
+    of: list[int] = []
+
+    def merge(self, other: "Shared") -> "Shared":
+        """The counts of both."""
+        return Shared(self.n + other.n, sums(self.of, other.of))
+
+    def within(self, place: int) -> Tally:
+        """How many of the rows are in one segment."""
+        return Tally(self.of[place], self.n)
+
+
+class Sampled(msgspec.Struct, frozen=True):
+    """Predictions of a cohort, a sample of them by segment, and those of which the label is
+    known."""
+
+    predicted: int = 0
+    asked: Shared = Shared()
+    told: Shared = Shared()
+
+    def merge(self, other: "Sampled") -> "Sampled":
+        """The counts of both."""
+        asked, told = self.asked.merge(other.asked), self.told.merge(other.told)
+        return Sampled(self.predicted + other.predicted, asked, told)
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Predictions since the cohort that began at `since`, and their labels; the hits of both are
+    those of one segment."""
+
+    since: float
+    asked: Tally = Tally()
+    told: Tally = Tally()
+
+    def merge(self, asked: Tally, told: Tally) -> "Waiting":
+        """These and those of another cohort."""
+        return Waiting(self.since, self.asked.merge(asked), self.told.merge(told))
+
+
+class Compared(NamedTuple):
+    """A segment beside the other rows: the odds that a prediction is one of it and that a label is,
+    the odds that were usual, and as how many independent predictions all that counts."""
+
+    asked: float = 0.0
+    told: float = 0.0
+    usual: float = 0.0
+    worth: int = 0
+
+    @classmethod
+    def of(cls, seen: Waiting, before: list[float]) -> "Compared":
+        """By what was seen, and the odds of a prediction in cohorts before."""
+        parts = [each.hits for each in (seen.asked, seen.told)]
+        others = [each.n - each.hits for each in (seen.asked, seen.told)]
+        if not (parts[0] and all(others)):
+            return cls()
+        asked, told = (part / rest for part, rest in zip(parts, others, strict=True))
+        usual = min(asked, max(before, default=asked))
+        spread = 1.0 / (others[1] * usual) + 1.0 / parts[0] + 1.0 / others[0] + 1.0 / others[1]
+        return cls(asked, told, usual, int(WORTH / spread))
+
+    @property
+    def missing(self) -> float:
+        """The share of the segment's labels that did not come, though those of the others did."""
+        return max(1.0 - self.told / self.usual, 0.0)
+
+    def borne(self, missing: float) -> float:
+        """The odds of a prediction as far as labels bear them out, of which the share `missing` may
+        always have been: more than usual only where more labels came as well."""
+        told = self.told / (1.0 - missing) if missing < 1.0 else 0.0
+        return min(self.asked, max(self.usual, told))
+
+
+class State(msgspec.Struct):
+    """What changes while segments are watched. `odds` are those of each segment's predictions in
+    its last cohorts that were as they should be, `waiting` what is too little to judge by, `sizes`
+    the predictions of the last cohorts."""
+
+    watches: list[BreakWatch]
+    odds: list[list[float]]
+    waiting: dict[int, Waiting] = {}
+    sizes: list[int] = []
+    blocks: Blocks[Sampled] = msgspec.field(default_factory=Blocks[Sampled])
+
+
+class Unlabelled:
+    """One stream for all segments of which the reference knows what they lost: the mean of the
+    evidence that labels are missing of each alone. Cohorts are judged once their labels have
+    matured: a segment may always have been later than others."""
+
+    name: ClassVar[str] = "unlabelled"
+
+    def __init__(self, target: Target, profile: ReferenceProfile, known: SegmentLosses) -> None:
+        self._target, self._columns, self.segments = target, known.columns, known.segments
+        inputs = {each.name: each for each in profile.inputs}
+        self._inputs = [inputs[column.name] for column in self._columns]
+        self._bins = CoarseBins(self._columns)
+        self._width = max(column.size for column in self._columns)
+        self._begins = np.arange(len(self._columns))[:, None] * self._width
+        self._cost = math.log10(len(self.segments))
+        self._limit = target.threshold("labels", target.block_seconds, STREAMS)
+        watches = [BreakWatch("", "missing", "own past", 0.0) for _ in self.segments]
+        self.state: State = State(watches, [[] for _ in watches])
+
+    @classmethod
+    def of(cls, target: Target) -> "Unlabelled | None":
+        """Labels are awaited where quality is watched, of the segments of the reference."""
+        profile = target.profile
+        known = None if profile is None else profile.segment_losses
+        if profile is None or known is None or not (known.segments and target.qualities):
+            return None
+        return cls(target, profile, known)
+
+    def count(self, rows: Rows) -> Mapping[int, Sampled]:
+        """Count predictions."""
+        answered = rows.take(rows.has("outcome", Outcome.OK))
+        parts = by_block(answered, self._target.block_seconds)
+        return {number: Sampled(len(part), self._counted(part)) for number, part in parts}
+
+    def learn(self, labelled: Labelled) -> Mapping[int, Sampled]:
+        """Count labels into the cohorts of their predictions."""
+        parts = by_block(labelled.rows, self._target.block_seconds)
+        return {number: Sampled(told=self._counted(part)) for number, part in parts}
+
+    def _counted(self, rows: Rows) -> Shared:
+        """How many of a sample of the rows are in each segment."""
+        some = rows.take(sample(rows, every(self.state.sizes)))
+        if not len(some):
+            return Shared()
+        bins = self._bins.of([column_of(some, each) for each in self._inputs])
+        size = len(self._columns) * self._width
+        found = np.bincount((bins + self._begins).ravel(), minlength=size).tolist()
+        of = [found[each.column * self._width + each.place] for each in self.segments]
+        return Shared(len(some), of)
+
+    def take(self, counted: Mapping[int, Sampled]) -> None:
+        """What is late for a closed cohort is dropped."""
+        self.state.blocks.take_open(counted)
+
+    def close(self, clock: float, breaks: Breaks) -> None:
+        """Judge each cohort once its labels have matured."""
+        seconds, blocks = self._target.block_seconds, self.state.blocks
+        matured = clock - breaks.ahead - self._target.spec.monitor.maturity_seconds
+        for number in blocks.due(matured, seconds):
+            cohort = blocks.pop(number)
+            self.state.sizes = with_size(self.state.sizes, cohort.predicted)
+            if cohort.asked.n and cohort.told.n:
+                self._judge(number * seconds, cohort)
+
+    def _judge(self, start: float, cohort: Sampled) -> None:
+        """Judge the segments by one more cohort, each once what is known of it is enough."""
+        state = self.state
+        came = dict(self._enough(start, cohort))
+        staked = [state.watches[place] for place, each in came.items() if self._met(place, each)]
+        settle_all(staked, self._limit + self._cost)
+        for place, (_, compared) in came.items():
+            watch = state.watches[place]
+            if not (watch.broken or watch.suspected):
+                state.odds[place] = [*state.odds[place], compared.borne(watch.before)][-RECENT:]
+
+    def _enough(
+        self, start: float, cohort: Sampled
+    ) -> Iterator[tuple[int, tuple[float, Compared]]]:
+        """Segments of which enough is known by now: since when, and what it says."""
+        for place, usual in enumerate(self.state.odds):
+            seen = self.state.waiting.pop(place, Waiting(start))
+            seen = seen.merge(cohort.asked.within(place), cohort.told.within(place))
+            compared = Compared.of(seen, usual)
+            if compared.worth >= FEWEST_ROWS:
+                yield place, (seen.since, compared)
+            else:
+                self.state.waiting[place] = seen
+
+    def _met(self, place: int, seen: tuple[float, Compared]) -> bool:
+        since, compared = seen
+        return self.state.watches[place].meet(since, compared.missing, compared.worth)
+
+    @property
+    def broken(self) -> list[int]:
+        """Segments whose labels are missing, those first that are surest to be."""
+        found = [place for place, watch in enumerate(self.state.watches) if watch.broken]
+        return sorted(found, key=self._sureness, reverse=True)
+
+    def _sureness(self, place: int) -> float:
+        """Neither a part of a segment comes first, which has fewer rows, nor what holds it, of
+        which less is missing."""
+        watch = self.state.watches[place]
+        return (watch.share - watch.before - JUMP) * math.sqrt(watch.n)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """`labels:segments` while labels of a segment are missing."""
+        broken = self.broken
+        return (self._lacks(broken),) if broken else ()
+
+    def _lacks(self, broken: list[int]) -> Verdict:
+        worst, (column, value) = self.state.watches[broken[0]], self.named(broken[0])
+        beside = [" is ".join(self.named(place)) for place in broken[1:]]
+        return Verdict(
+            signal="labels:segments",
+            tier=budget.tier("labels"),
+            verdict="bad",
+            reason=f"where {column} is {value}, labels came for {1.0 - worst.share:.0%} as many of "
+            f"the predictions as elsewhere, for at least {1.0 - worst.before:.0%} before"
+            f"{also_where(beside)}",
+            release=self._target.release,
+            scope={column: value},
+            evidence_log10=worst.evidence - self._cost,
+            threshold_log10=self._limit,
+            estimate=1.0 - worst.share,
+            reference=1.0 - worst.before,
+            n=worst.n,
+            since=min(self.state.watches[place].since or 0.0 for place in broken),
+        )
+
+    def named(self, place: int) -> tuple[str, str]:
+        """The column of a segment, and which of its values are meant."""
+        return named(self._columns, self.segments[place])
