@@ -228,7 +228,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("app-sends-zero", incidents.AppSendsZero, (0.3, 0.8), _BREAK, mark="†"),
     Fault("window-longer", incidents.WindowLonger, (0.6, 0.95), _SKEW, mark="†"),
     Fault("cached-by-caller", incidents.CachedByCaller, (0.6, 1.0), _SKEW, mark="†"),
-    Fault("branch-unlabelled", incidents.BranchUnlabelled, (0.8, 1.0), _LABELS, mark="†"),
+    Fault("branch-unlabelled", incidents.BranchUnlabelled, (0.8, 1.0), _LABELS, mark="‡"),
     Fault("negatives-sampled", incidents.NegativesSampled, (0.6, 0.9), _LABELS, mark="‡"),
     Fault("labels-misjoined", incidents.LabelsMisjoined, (0.5, 1.0), _LABELS, mark="‡"),
     Fault(

@@ -83,7 +83,8 @@ def test_labels_that_come_as_ever_are_missing_of_no_segment_more_often_than_is_p
         asked = rng.multinomial(rows, CELLS.ravel()).reshape(CELLS.shape)
         chances = [[nature(cohort, quarter, rng)] for quarter in range(len(CELLS))]
         both = [_by_segment(each, family) for each in (asked, rng.binomial(asked, chances))]
-        family.take({cohort: Sampled(rows, *both)})
+        one, other = ([each.n, *[0] * CALLERS] for each in both)
+        family.take({cohort: Sampled(Awaited(one, other), *both)})
         family.close((cohort + 3) * DAY, Breaks())
         if family.verdicts():
             found += 1

@@ -99,6 +99,13 @@ def test_of_a_caller_for_whom_no_label_ever_came_none_is_missing(asked: int) -> 
     assert told.missing(cohort((60, 54), (40, 36), (asked, 0))) == pytest.approx((0.1, 100))
 
 
+def test_predictions_that_do_not_count_are_those_of_strangers() -> None:
+    told = known((60, 54), (40, 36))
+    assert told.strangers(cohort((60, 54), (40, 36), (300, 0))) == pytest.approx(0.75)
+    assert told.strangers(cohort((60, 54), (40, 36))) == pytest.approx(0.0)
+    assert Known().strangers(cohort((60, 54))) == 0.0
+
+
 def test_a_caller_that_asks_many_times_as_much_counts_as_twice_of_it() -> None:
     told = known((90, 90), (10, 10))
     assert told.missing(cohort((90, 90), (1000, 0))) == pytest.approx((20 / 110, 110))

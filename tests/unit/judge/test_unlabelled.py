@@ -9,6 +9,7 @@ from tests.support.traffic import BINARY, DAY, STABLE, labelled, profile, rows, 
 
 from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled
+from trimtab.judge.signals.awaited import CALLERS, Awaited
 from trimtab.judge.signals.counts import Tally
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.unlabelled import Compared, Sampled, Shared, Unlabelled, Waiting
@@ -23,6 +24,12 @@ def target(known: ReferenceProfile | None = KNOWN) -> Target:
     return Target(plan, BINARY, known, STABLE.digest, 0.0)
 
 
+def in_groups(asked: int, told: int) -> Awaited:
+    """Predictions and labels of callers that are all in one group."""
+    none = [0] * CALLERS
+    return Awaited([asked, *none], [told, *none])
+
+
 class Days:
     """Cohorts by side, in each of which a quarter of the levels is a quarter of each side."""
 
@@ -35,8 +42,19 @@ class Days:
     def follow(self, cohorts: int, asked: tuple[int, int], told: tuple[int, int]) -> "Days":
         """So many cohorts of predictions and labels on the left and on the right."""
         for _ in range(cohorts):
-            counted = Sampled(sum(asked), self._shared(asked), self._shared(told))
+            callers = in_groups(sum(asked), sum(told))
+            counted = Sampled(callers, self._shared(asked), self._shared(told))
             self.family.take({self.day: counted})
+            self.day += 1
+            self.family.close((self.day + 1) * DAY + 3_600.0, Breaks())
+        return self
+
+    def with_job(self, cohorts: int, old: tuple[int, int]) -> "Days":
+        """Cohorts as usual, and besides those a job that asks of old rows, which nobody labels."""
+        for _ in range(cohorts):
+            both = self._shared((100 + old[0], 300 + old[1]))
+            callers = in_groups(400, 370).merge(Awaited([0] * CALLERS + [sum(old)], []))
+            self.family.take({self.day: Sampled(callers, both, self._shared((90, 280)))})
             self.day += 1
             self.family.close((self.day + 1) * DAY + 3_600.0, Breaks())
         return self
@@ -66,7 +84,7 @@ def test_segments_are_watched_where_quality_is_and_the_reference_knows_what_they
 def test_rows_are_counted_by_the_segments_that_the_reference_knows() -> None:
     days, given = Days(), rows(200)
     counted = days.family.count(given)[0]
-    assert (counted.predicted, counted.asked.n, counted.told) == (200, 200, Shared())
+    assert (counted.callers.predicted, counted.asked.n, counted.told) == (200, 200, Shared())
     by_name = dict(zip(days.names, counted.asked.of, strict=True))
     assert by_name[LEFT] == sum(given.inputs["side"] == "left")
     assert sum(n for (column, _), n in by_name.items() if column == "level") == 200
@@ -78,7 +96,8 @@ def test_labels_are_counted_into_the_cohorts_of_their_predictions() -> None:
     truth = labelled(rows(200, start=0.5 * DAY))
     counted = Days().family.learn(Labelled(truth.rows, truth.label, truth.labelled_at))
     assert {number: each.told.n for number, each in counted.items()} == {0: 100, 1: 100}
-    assert all(each.predicted == 0 and each.asked == Shared() for each in counted.values())
+    assert [each.callers.labelled for each in counted.values()] == [100, 100]
+    assert all(not each.callers.asked and not each.asked.n for each in counted.values())
 
 
 def test_of_many_rows_a_sample_is_counted_the_same_rows_of_both() -> None:
@@ -93,48 +112,44 @@ def test_of_many_rows_a_sample_is_counted_the_same_rows_of_both() -> None:
 def test_a_sample_that_holds_no_row_counts_none() -> None:
     days = Days().follow(7, (4_000_000, 4_000_000), (4_000_000, 4_000_000))
     given = rows(3, start=20 * DAY)
-    assert days.family.count(given)[20] == Sampled(3)
+    counted = days.family.count(given)[20]
+    assert (counted.callers.predicted, counted.asked) == (3, Shared())
 
 
 def test_counts_merge_to_those_of_all() -> None:
-    one = Sampled(5, Shared(3, [1, 2]))
-    other = Sampled(4, Shared(4, [2, 0]), Shared(2, [1, 1]))
-    assert one.merge(other) == Sampled(9, Shared(7, [3, 2]), Shared(2, [1, 1]))
+    one = Sampled(in_groups(5, 0), Shared(3, [1, 2]))
+    other = Sampled(in_groups(4, 2), Shared(4, [2, 0]), Shared(2, [1, 1]))
+    assert one.merge(other) == Sampled(in_groups(9, 2), Shared(7, [3, 2]), Shared(2, [1, 1]))
     assert one.merge(other) == other.merge(one)
 
 
 def test_what_is_missing_is_said_beside_the_others() -> None:
-    usual = Compared.of(seen((100, 400), (80, 320)), [])
-    assert usual.missing == pytest.approx(0.0)
-    assert usual.asked == pytest.approx(1 / 3)
-    few = Compared.of(seen((100, 400), (20, 260)), [])
-    assert few.missing == pytest.approx(0.75)
-    everywhere = Compared.of(seen((100, 400), (5, 20)), [])
-    assert everywhere.missing == pytest.approx(0.0)
-    assert Compared.of(seen((100, 400), (300, 400)), []).missing == 0.0
+    assert Compared.of(seen((100, 400), (80, 320))).missing == pytest.approx(0.0)
+    assert Compared.of(seen((100, 400), (20, 260))).missing == pytest.approx(0.75)
+    assert Compared.of(seen((100, 400), (5, 20))).missing == pytest.approx(0.0)
+    assert Compared.of(seen((100, 400), (300, 400))).missing == 0.0
 
 
 def test_a_comparison_is_worth_less_the_fewer_labels_or_others_there_are() -> None:
     worth = [
-        Compared.of(seen(*each), []).worth
+        Compared.of(seen(*each)).worth
         for each in (
             ((1000, 4000), (1000, 4000)),
             ((1000, 4000), (100, 400)),
             ((100, 4000), (100, 4000)),
-            ((3900, 4000), (3900, 4000)),
+            ((3990, 4000), (3990, 4000)),
         )
     ]
     assert worth == sorted(worth, reverse=True)
-    assert Compared.of(seen((0, 400), (0, 400)), []) == Compared()
-    assert Compared.of(seen((400, 400), (400, 400)), []) == Compared()
-    assert Compared.of(seen((100, 400), (50, 50)), []) == Compared()
+    assert Compared.of(seen((0, 400), (0, 400))) == Compared()
+    assert Compared.of(seen((400, 400), (400, 400))) == Compared()
+    assert Compared.of(seen((100, 400), (50, 50))) == Compared()
 
 
-def test_rows_that_nobody_ever_labels_are_missing_of_no_segment() -> None:
-    past = [0.3, 1 / 3]
-    assert Compared.of(seen((900, 1200), (100, 400)), past).missing == pytest.approx(0.0)
-    assert Compared.of(seen((900, 1200), (100, 400)), []).missing == pytest.approx(8 / 9)
-    assert Compared.of(seen((900, 1200), (900, 1200)), past).missing == 0.0
+def test_rows_that_do_not_count_may_all_be_of_the_segment() -> None:
+    assert Shared(500, [300]).within(0) == Tally(300, 500)
+    assert Shared(500, [300]).within(0, 100) == Tally(200, 400)
+    assert Shared(500, [300]).within(0, 400) == Tally(0, 100)
 
 
 def test_a_segment_whose_labels_stop_is_told_and_no_other() -> None:
@@ -165,15 +180,24 @@ def test_a_segment_whose_labels_come_again_has_recovered() -> None:
     assert days.follow(6, (100, 300), (90, 280)).lacking == []
 
 
-def test_a_job_over_rows_of_one_segment_without_labels_is_no_fault_even_if_it_lasts() -> None:
-    days = Days().follow(8, (100, 300), (90, 280)).follow(20, (4_100, 300), (90, 280))
+@pytest.mark.parametrize("old", [(4_000, 0), (40, 0), (100, 300)])
+def test_a_job_over_old_rows_without_labels_is_no_fault_even_if_it_lasts(
+    old: tuple[int, int],
+) -> None:
+    days = Days().follow(8, (100, 300), (90, 280)).with_job(20, old)
     assert days.lacking == []
 
 
-def test_a_segment_that_grows_with_its_labels_is_known_as_large() -> None:
+def test_labels_that_stop_beside_a_job_are_told_where_the_job_is_small() -> None:
+    days = Days().follow(8, (100, 300), (90, 280))
+    for _ in range(4):
+        days.with_job(1, (20, 20)).follow(1, (100, 300), (5, 280))
+    assert days.lacking == [LEFT]
+
+
+def test_a_segment_that_grows_with_its_labels_lacks_none() -> None:
     days = Days().follow(8, (100, 300), (90, 280)).follow(20, (200, 200), (180, 190))
     assert days.lacking == []
-    assert max(days.family.state.odds[days.names.index(LEFT)]) > 0.95
     assert days.follow(3, (200, 200), (80, 190)).lacking == [LEFT]
 
 
@@ -194,17 +218,19 @@ def test_labels_of_a_cohort_may_come_until_they_have_matured() -> None:
     days = Days().follow(8, (100, 300), (95, 290))
     family = days.family
     for day in range(8, 14):
-        family.take({day: Sampled(400, Shared(400, [100] * 6), Shared(300, [75] * 6))})
+        family.take(
+            {day: Sampled(in_groups(400, 0), Shared(400, [100] * 6), Shared(300, [75] * 6))}
+        )
         family.close((day + 1) * DAY + 3_600.0, Breaks())
         assert family.state.blocks.counts.keys() >= {day}
-        family.take({day: Sampled(0, Shared(), Shared(100, [25] * 6))})
+        family.take({day: Sampled(in_groups(0, 400), told=Shared(100, [25] * 6))})
         family.close((day + 2) * DAY + 3_600.0, Breaks())
     assert days.lacking == []
 
 
 def test_time_that_a_clock_leapt_over_matures_no_label() -> None:
     days = Days()
-    days.family.take({0: Sampled(400, Shared(400, [100] * 6))})
+    days.family.take({0: Sampled(in_groups(400, 0), Shared(400, [100] * 6))})
     days.family.close(3 * DAY, Breaks(ahead=2 * DAY))
     assert days.family.state.blocks.counts.keys() == {0}
 
@@ -219,7 +245,8 @@ def test_the_segment_that_surely_lacks_labels_comes_before_a_part_of_it_and_what
     )
     for day in range(11):
         told = usual if day < 8 else now
-        counted = Sampled(600, Shared(600, asked), Shared(570 if day < 8 else 384, told))
+        callers, labels = in_groups(600, 570), Shared(570 if day < 8 else 384, told)
+        counted = Sampled(callers, Shared(600, asked), labels)
         days.family.take({day: counted})
         days.family.close((day + 2) * DAY + 3_600.0, Breaks())
     assert days.family.broken[0] == 0

@@ -98,6 +98,11 @@ class Known(msgspec.Struct):
         shares = np.maximum(1.0 - known / np.maximum(sizes, 1e-9), 0.0) * (sizes > 0.0)
         return list(zip(shares.tolist(), sizes.astype(np.int64).tolist(), strict=True))
 
+    def strangers(self, cohort: Awaited) -> float:
+        """The share of predictions that are not counted."""
+        asked = _table(cohort.asked).sum(axis=1)
+        return 1.0 - float(self._weight(asked) @ asked) / max(cohort.predicted, 1)
+
     def _weight(self, asked: Floats) -> Floats:
         """How much each prediction of a group counts."""
         usual = TWICE * np.max(self.recent, axis=0) if self.recent else asked

@@ -5,9 +5,8 @@ labels and nearly all of its own. So each segment's part of the labels is held a
 the predictions, relative to the other rows: labels that are fewer, or later, everywhere change
 nothing of it.
 
-A job asks about a million old rows of one segment, and nobody ever labels what they were answered:
-no label is missing there that ever came. So a segment counts as no larger a part of the predictions
-than it was before, unless labels bear that out.
+Of callers for whom labels never came none is missed (`signals.awaited`). All that they asked may be
+rows of the segment, so as many of its rows do not count.
 """
 
 import math
@@ -22,7 +21,8 @@ from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget
 from trimtab.judge.estimate import CoarseBins
-from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, RECENT, BreakWatch, settle_all
+from trimtab.judge.signals.awaited import Awaited, Known, by_caller
+from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch, settle_all
 from trimtab.judge.signals.counts import (
     Blocks,
     Tally,
@@ -53,23 +53,23 @@ class Shared(msgspec.Struct, frozen=True):
         """The counts of both."""
         return Shared(self.n + other.n, sums(self.of, other.of))
 
-    def within(self, place: int) -> Tally:
-        """How many of the rows are in one segment."""
-        return Tally(self.of[place], self.n)
+    def within(self, place: int, strangers: int = 0) -> Tally:
+        """How many of the rows are in one segment, if so many that do not count all are."""
+        return Tally(max(self.of[place] - strangers, 0), self.n - strangers)
 
 
 class Sampled(msgspec.Struct, frozen=True):
-    """Predictions of a cohort, a sample of them by segment, and those of which the label is
-    known."""
+    """Predictions of a cohort and those of which the label is known, by group of callers, and a
+    sample of both by segment."""
 
-    predicted: int = 0
+    callers: Awaited = Awaited()
     asked: Shared = Shared()
     told: Shared = Shared()
 
     def merge(self, other: "Sampled") -> "Sampled":
         """The counts of both."""
         asked, told = self.asked.merge(other.asked), self.told.merge(other.told)
-        return Sampled(self.predicted + other.predicted, asked, told)
+        return Sampled(self.callers.merge(other.callers), asked, told)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -86,46 +86,31 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Compared(NamedTuple):
-    """A segment beside the other rows: the odds that a prediction is one of it and that a label is,
-    the odds that were usual, and as how many independent predictions all that counts."""
+    """The share of a segment's labels that did not come, though those of the others did, and as how
+    many independent predictions that counts."""
 
-    asked: float = 0.0
-    told: float = 0.0
-    usual: float = 0.0
+    missing: float = 0.0
     worth: int = 0
 
     @classmethod
-    def of(cls, seen: Waiting, before: list[float]) -> "Compared":
-        """By what was seen, and the odds of a prediction in cohorts before."""
+    def of(cls, seen: Waiting) -> "Compared":
+        """By the odds that a label is one of the segment beside those that a prediction is."""
         parts = [each.hits for each in (seen.asked, seen.told)]
         others = [each.n - each.hits for each in (seen.asked, seen.told)]
         if not (parts[0] and all(others)):
             return cls()
-        asked, told = (part / rest for part, rest in zip(parts, others, strict=True))
-        usual = min(asked, max(before, default=asked))
-        spread = 1.0 / (others[1] * usual) + 1.0 / parts[0] + 1.0 / others[0] + 1.0 / others[1]
-        return cls(asked, told, usual, int(WORTH / spread))
-
-    @property
-    def missing(self) -> float:
-        """The share of the segment's labels that did not come, though those of the others did."""
-        return max(1.0 - self.told / self.usual, 0.0)
-
-    def borne(self, missing: float) -> float:
-        """The odds of a prediction as far as labels bear them out, of which the share `missing` may
-        always have been: more than usual only where more labels came as well."""
-        told = self.told / (1.0 - missing) if missing < 1.0 else 0.0
-        return min(self.asked, max(self.usual, told))
+        expected = others[1] * parts[0] / others[0]
+        spread = 1.0 / expected + 1.0 / parts[0] + 1.0 / others[0] + 1.0 / others[1]
+        return cls(max(1.0 - parts[1] / expected, 0.0), int(WORTH / spread))
 
 
 class State(msgspec.Struct):
-    """What changes while segments are watched. `odds` are those of each segment's predictions in
-    its last cohorts that were as they should be, `waiting` what is too little to judge by, `sizes`
-    the predictions of the last cohorts."""
+    """What changes while segments are watched: `waiting` is what is too little to judge by, `known`
+    for whom labels came, `sizes` are the predictions of the last cohorts."""
 
     watches: list[BreakWatch]
-    odds: list[list[float]]
     waiting: dict[int, Waiting] = {}
+    known: Known = msgspec.field(default_factory=Known)
     sizes: list[int] = []
     blocks: Blocks[Sampled] = msgspec.field(default_factory=Blocks[Sampled])
 
@@ -147,7 +132,7 @@ class Unlabelled:
         self._cost = math.log10(len(self.segments))
         self._limit = target.threshold("labels", target.block_seconds, STREAMS)
         watches = [BreakWatch("", "missing", "own past", 0.0) for _ in self.segments]
-        self.state: State = State(watches, [[] for _ in watches])
+        self.state: State = State(watches)
 
     @classmethod
     def of(cls, target: Target) -> "Unlabelled | None":
@@ -162,12 +147,17 @@ class Unlabelled:
         """Count predictions."""
         answered = rows.take(rows.has("outcome", Outcome.OK))
         parts = by_block(answered, self._target.block_seconds)
-        return {number: Sampled(len(part), self._counted(part)) for number, part in parts}
+        return {
+            number: Sampled(Awaited(_callers(part)), self._counted(part)) for number, part in parts
+        }
 
     def learn(self, labelled: Labelled) -> Mapping[int, Sampled]:
         """Count labels into the cohorts of their predictions."""
         parts = by_block(labelled.rows, self._target.block_seconds)
-        return {number: Sampled(told=self._counted(part)) for number, part in parts}
+        return {
+            number: Sampled(Awaited(told=_callers(part)), told=self._counted(part))
+            for number, part in parts
+        }
 
     def _counted(self, rows: Rows) -> Shared:
         """How many of a sample of the rows are in each segment."""
@@ -190,37 +180,34 @@ class Unlabelled:
         matured = clock - breaks.ahead - self._target.spec.monitor.maturity_seconds
         for number in blocks.due(matured, seconds):
             cohort = blocks.pop(number)
-            self.state.sizes = with_size(self.state.sizes, cohort.predicted)
+            self.state.sizes = with_size(self.state.sizes, cohort.callers.predicted)
             if cohort.asked.n and cohort.told.n:
                 self._judge(number * seconds, cohort)
 
     def _judge(self, start: float, cohort: Sampled) -> None:
         """Judge the segments by one more cohort, each once what is known of it is enough."""
-        state = self.state
-        came = dict(self._enough(start, cohort))
-        staked = [state.watches[place] for place, each in came.items() if self._met(place, each)]
+        watches, known = self.state.watches, self.state.known
+        staked = [
+            watches[place]
+            for place, since, each in self._enough(start, cohort)
+            if watches[place].meet(since, each.missing, each.worth)
+        ]
         settle_all(staked, self._limit + self._cost)
-        for place, (_, compared) in came.items():
-            watch = state.watches[place]
-            if not (watch.broken or watch.suspected):
-                state.odds[place] = [*state.odds[place], compared.borne(watch.before)][-RECENT:]
+        if not any(each.broken or each.suspected for each in watches):
+            known.learn(cohort.callers)
 
-    def _enough(
-        self, start: float, cohort: Sampled
-    ) -> Iterator[tuple[int, tuple[float, Compared]]]:
-        """Segments of which enough is known by now: since when, and what it says."""
-        for place, usual in enumerate(self.state.odds):
+    def _enough(self, start: float, cohort: Sampled) -> Iterator[tuple[int, float, Compared]]:
+        """Segments of which enough is known by now, and since when."""
+        strangers = round(self.state.known.strangers(cohort.callers) * cohort.asked.n)
+        for place in range(len(self.segments)):
             seen = self.state.waiting.pop(place, Waiting(start))
-            seen = seen.merge(cohort.asked.within(place), cohort.told.within(place))
-            compared = Compared.of(seen, usual)
+            asked = cohort.asked.within(place, strangers)
+            seen = seen.merge(asked, cohort.told.within(place))
+            compared = Compared.of(seen)
             if compared.worth >= FEWEST_ROWS:
-                yield place, (seen.since, compared)
+                yield place, seen.since, compared
             else:
                 self.state.waiting[place] = seen
-
-    def _met(self, place: int, seen: tuple[float, Compared]) -> bool:
-        since, compared = seen
-        return self.state.watches[place].meet(since, compared.missing, compared.worth)
 
     @property
     def broken(self) -> list[int]:
@@ -262,3 +249,7 @@ class Unlabelled:
     def named(self, place: int) -> tuple[str, str]:
         """The column of a segment, and which of its values are meant."""
         return named(self._columns, self.segments[place])
+
+
+def _callers(rows: Rows) -> list[int]:
+    return by_caller(rows, np.zeros(len(rows), dtype=np.int64), 1)
