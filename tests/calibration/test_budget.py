@@ -45,6 +45,7 @@ from trimtab.judge.signals.registry import FAMILIES
 from trimtab.judge.signals.segments import Segments
 from trimtab.judge.signals.service import Answers as Served
 from trimtab.judge.signals.service import Service
+from trimtab.judge.signals.unlabelled import Sampled, Shared, Unlabelled
 from trimtab.judge.signals.upstream import Feeds, Upstream
 from trimtab.judge.signals.workers import (
     ANSWERS_RATIO,
@@ -212,6 +213,12 @@ def draw(world: World, family: object) -> Any:
 def drawn_around(world: World, family: object) -> Any:
     """The counts of one block for a family that watches what is around the model."""
     match family:
+        case Unlabelled():
+            part = np.full(len(family.segments), ROWS // 4)
+            known = world.rng.binomial(part, world.rng.beta(40.0, 1.0, part.size)).tolist()
+            n = int(world.rng.binomial(ROWS, 40.0 / 41.0))
+            callers = Awaited([ROWS, *[0] * CALLERS], [n, *[0] * CALLERS])
+            return Sampled(callers, Shared(ROWS, part.tolist()), Shared(n, known))
         case crowded.Crowded(state=state):
             drawn = world.rng.random((crowded.DRAWN, 1 + len(state.watches))).tolist()
             held = {name: world.tally(world.rng.beta(1.0, 40.0)) for name in state.sought}
@@ -289,9 +296,11 @@ def alarms(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
         case Estimated(state=state):
             watches = {"estimate": [each.watch for each in state.streams.values()]}
         case Labels(state=state):
-            yield from (("labels", lambda: None) for watch in [state.watch] if watch.broken)
-        case Upstream(state=state):
-            yield from (("upstream", lambda: None) for watch in state.watches if watch.broken)
+            each = [state.watch, *state.parts]
+            yield from (("labels", lambda: None) for watch in each if watch.broken)
+        case Upstream(state=state) | Unlabelled(state=state):
+            group = "upstream" if isinstance(family, Upstream) else "labels"
+            yield from ((group, lambda: None) for watch in state.watches if watch.broken)
         case _:
             yield from around(family)
     for group, every in watches.items():
