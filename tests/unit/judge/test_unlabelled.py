@@ -18,10 +18,10 @@ KNOWN = profile()
 LEFT, RIGHT = ("side", "left"), ("side", "right")
 
 
-def target(known: ReferenceProfile | None = KNOWN) -> Target:
+def target(known: ReferenceProfile | None = KNOWN, started: float = 0.0) -> Target:
     """Days whose labels mature within one more."""
     plan = spec(maturity_seconds=DAY, block_seconds=DAY)
-    return Target(plan, BINARY, known, STABLE.digest, 0.0)
+    return Target(plan, BINARY, known, STABLE.digest, started)
 
 
 def in_groups(asked: int, told: int) -> Awaited:
@@ -33,8 +33,8 @@ def in_groups(asked: int, told: int) -> Awaited:
 class Days:
     """Cohorts by side, in each of which a quarter of the levels is a quarter of each side."""
 
-    def __init__(self) -> None:
-        made = Unlabelled.of(target())
+    def __init__(self, started: float = 0.0) -> None:
+        made = Unlabelled.of(target(started=started))
         assert made is not None
         self.family, self.day = made, 0
         self.names = [made.named(place) for place in range(len(made.segments))]
@@ -253,6 +253,13 @@ def test_the_segment_that_surely_lacks_labels_comes_before_a_part_of_it_and_what
     assert set(days.family.broken) >= {0, 1}
     (verdict,) = days.family.verdicts()
     assert "; also where" in verdict.reason
+
+
+def test_the_cohort_in_which_a_release_begins_is_not_judged() -> None:
+    days = Days(started=1.5 * DAY).follow(2, (100, 300), (5, 280))
+    assert all(not watch.recent for watch in days.family.state.watches)
+    days.follow(1, (100, 300), (5, 280))
+    assert days.family.state.watches[days.names.index(LEFT)].recent
 
 
 def test_cohorts_without_predictions_or_labels_teach_nothing() -> None:

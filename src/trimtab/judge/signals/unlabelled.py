@@ -181,8 +181,10 @@ class Unlabelled:
         for number in blocks.due(matured, seconds):
             cohort = blocks.pop(number)
             self.state.sizes = with_size(self.state.sizes, cohort.callers.predicted)
-            if cohort.asked.n and cohort.told.n:
-                self._judge(number * seconds, cohort)
+            start = number * seconds
+            # Of the cohort in which the release began labels may come for what was not counted.
+            if start >= self._target.started and cohort.asked.n and cohort.told.n:
+                self._judge(start, cohort)
 
     def _judge(self, start: float, cohort: Sampled) -> None:
         """Judge the segments by one more cohort, each once what is known of it is enough."""
