@@ -1,11 +1,24 @@
 """What a process wrote to its stderr, on disk and bounded, and its last lines in memory."""
 
+import contextlib
 from collections import deque
 from pathlib import Path
 
 LIMIT = 10_000_000
 LINE = 8192
 TAIL = 50
+KEPT_SECONDS = 30 * 86_400.0
+"""For how long the log of a process is kept that nothing is added to."""
+
+
+def forget_old(folder: Path, now: float) -> None:
+    """Remove logs of workers and zygotes to which nothing was added for long: each release has its
+    own. One that cannot be removed stays."""
+    for kind in ("worker", "zygote"):
+        for path in folder.glob(f"{kind}-*.log*"):
+            with contextlib.suppress(OSError):
+                if now - path.stat().st_mtime > KEPT_SECONDS:
+                    path.unlink()
 
 
 class LogFile:

@@ -20,6 +20,7 @@ from trimtab.agent.jobs import Jobs
 from trimtab.agent.keeper import Keeper
 from trimtab.agent.listeners import Listener, open_admin, open_listener
 from trimtab.agent.lock import hold_home
+from trimtab.agent.logfile import forget_old
 from trimtab.agent.measures import Measures
 from trimtab.agent.niceness import CONTROLLER
 from trimtab.agent.options import AgentEvent, AgentOptions, Report, silent
@@ -88,6 +89,7 @@ def _make_folders() -> None:
         Path(name).mkdir(parents=True, exist_ok=True, mode=0o700)
     for stale in Path(layout.WORKER_SOCKETS).iterdir():
         stale.unlink()
+    forget_old(Path(layout.PROCESS_LOGS), time.time())
 
 
 @contextlib.contextmanager
