@@ -105,6 +105,8 @@ def write(folder: Path, rows: int) -> dict[str, tuple[Path, list[Path]]]:
             segments.append(folder / f"segment-{rows}-{first:09d}.arrow")
             with pa.ipc.new_file(str(segments[-1]), schema) as sink:
                 sink.write_table(part, max_chunksize=10_000)
+    # Or whoever is measured first waits for the disk.
+    os.sync()
     return {"parquet": (reference, [live]), "arrow": (reference, segments)}
 
 
