@@ -480,7 +480,7 @@ async def test_a_killed_agent_leaves_no_process_behind_and_the_next_one_serves(
 
     await until(taken_over)
     assert b"200 OK" in await asyncio.to_thread(ask, url)
-    assert (await client.status()).jobs[0].exit_code == -9
+    assert (await client.status()).jobs == (), "whoever ordered it orders it again"
     again = await workers(client, all_ready(2))
     assert {worker.slot for worker in again} == set(wanted), "no controller had to say so"
 

@@ -1,6 +1,11 @@
-"""One-off processes (pipeline runs): started once per id, whatever happens to the controller."""
+"""One-off processes (pipeline runs): started once per id, whatever happens to the controller.
+
+What ends with its agent is lost: the next agent does not know it, so that whoever ordered it has it
+started again.
+"""
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -17,8 +22,6 @@ from trimtab.agent.process import Child, Launch, Nursery
 from trimtab.domain import layout
 from trimtab.domain.processes import JobStatus
 
-LOST = -9
-"""Exit code of a job that was killed together with its agent."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -34,29 +37,27 @@ class Jobs:
         self._groups = groups
         self._children: dict[str, Child] = {}
         self._watchers: set[asyncio.Task[None]] = set()
-        self._known = {job.id: self._recovered(job) for job in self._stored()}
+        self._known = {job.id: job for job in self._stored() if job.exit_code is not None}
+        self._ending = False
 
     def _stored(self) -> list[JobStatus]:
         found = []
         for path in sorted(self._folder.glob("*/job.json")):
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=JobStatus))
-            except msgspec.DecodeError:
+            except (OSError, msgspec.DecodeError):
                 continue
         return found
 
-    def _recovered(self, job: JobStatus) -> JobStatus:
-        """A job without an exit code ended with the agent that had started it."""
-        if job.exit_code is not None:
-            return job
-        return self._store(msgspec.structs.replace(job, pid=None, exit_code=LOST))
-
     def start(self, job: str, argv: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start a job unless its id is known. Raises `Usage` TT-102, `Permanent` TT-701."""
+        """Start a job unless its id is known. Raises `Usage` TT-102, and `Permanent` TT-701, also
+        while the agent ends."""
         if not _ID.fullmatch(job) or not argv:
             raise errors.Usage(errors.BAD_VALUE, "start job", repr(job), "not a job id with argv")
         if job in self._known:
             return
+        if self._ending:
+            raise errors.Permanent(errors.SPAWN_FAILED, "start", job, "the agent is stopping")
         launch = Launch(f"job-{job}", argv, {**os.environ, **environment})
         child = self._nursery.spawn(launch)
         if self._groups is not None:
@@ -72,15 +73,18 @@ class Jobs:
         code = await child.wait()
         del self._children[job]
         ended = msgspec.structs.replace(self._known[job], pid=None, exit_code=code)
-        self._known[job] = self._store(ended)
+        # The controller sees the agent stop: to it, a job that was ended with it goes on.
+        self._known[job] = self._known[job] if self._ending else self._store(ended)
         self._report(AgentEvent("ended", job, f"ended with {code}", child.pid))
 
     def _store(self, job: JobStatus) -> JobStatus:
+        """Keep it for the next agent. Where a disk refuses, that one has the job started again."""
         folder = self._folder / job.id
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         unfinished = folder / ".job.json"
-        unfinished.write_bytes(msgspec.json.encode(job))
-        unfinished.rename(folder / "job.json")
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            unfinished.write_bytes(msgspec.json.encode(job))
+            unfinished.rename(folder / "job.json")
         return job
 
     @property
@@ -89,7 +93,8 @@ class Jobs:
         return tuple(self._known[job] for job in sorted(self._known))
 
     async def stop(self, drain: float) -> None:
-        """End all jobs."""
+        """End all jobs; the next agent is asked for them again."""
+        self._ending = True
         await asyncio.gather(*(child.stop(drain) for child in self._children.values()))
         if self._watchers:
             await asyncio.wait(self._watchers)
