@@ -33,10 +33,15 @@ class Keeper:
         self.child: Child | None = None
 
     async def run(self) -> None:
-        """Keep it alive. Raises `Unavailable` TT-701 when its first start ends with code 3."""
+        """Keep it alive. Raises `Unavailable` TT-701 when its first start ends with code 3, and
+        what the system says where it refuses that one."""
         while not self._stopping.is_set():
             launch, started = self._launch(), time.monotonic()
-            self.child = child = await self._start(launch)
+            child = await self._started(launch)
+            if child is None:
+                await self._sleep(self._backoff.pause(0.0))
+                continue
+            self.child = child
             self._report(AgentEvent("started", launch.name, "started", child.pid))
             if self._stopping.is_set():
                 await child.stop(self._patience.drain)
@@ -50,6 +55,17 @@ class Keeper:
             text = f"ended with {code} and is started again"
             self._report(AgentEvent("ended", launch.name, text, child.pid))
             await self._sleep(self._backoff.pause(lived))
+
+    async def _started(self, launch: Launch) -> Child | None:
+        """A new process; None where the system has no room for another one beside what runs."""
+        try:
+            return await self._start(launch)
+        except (errors.TrimtabError, OSError) as problem:
+            if self.child is None:
+                raise
+            text = f"cannot be started now and is tried again: {problem}"
+            self._report(AgentEvent("failed", launch.name, text))
+            return None
 
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:

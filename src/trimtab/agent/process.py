@@ -45,8 +45,13 @@ class Outlet:
     `pipe` has the ends for reading and writing of one that is there already."""
 
     def __init__(self, home: Path, name: str, pipe: tuple[int, int] | None = None) -> None:
-        self.log = LogFile(home / layout.PROCESS_LOGS / f"{name}.log")
         self.reader, self.writer = os.pipe() if pipe is None else pipe
+        try:
+            self.log = LogFile(home / layout.PROCESS_LOGS / f"{name}.log")
+        except OSError:
+            os.close(self.reader)
+            os.close(self.writer)
+            raise
 
     def handed_over(self) -> None:
         """The process has its own copy of the writing end."""
@@ -80,7 +85,10 @@ class Nursery:
 
     def spawn(self, launch: Launch) -> "Child":
         """Start a process in the state folder. Raises `Permanent` TT-701."""
-        outlet = Outlet(self.home, launch.name)
+        try:
+            outlet = Outlet(self.home, launch.name)
+        except OSError as cause:
+            raise _not_started(launch, cause) from cause
         try:
             process = subprocess.Popen(
                 launch.argv,
@@ -94,7 +102,7 @@ class Nursery:
             )
         except OSError as cause:
             outlet.discard()
-            raise errors.Permanent(errors.SPAWN_FAILED, "start", launch.name, str(cause)) from cause
+            raise _not_started(launch, cause) from cause
         finally:
             outlet.handed_over()
         child = self.adopt(process.pid, outlet)
@@ -234,3 +242,7 @@ class Child:
                 return await asyncio.wait_for(self.wait(), drain)
             self.signal(signal.SIGKILL)
         return await self.wait()
+
+
+def _not_started(launch: Launch, cause: OSError) -> errors.Permanent:
+    return errors.Permanent(errors.SPAWN_FAILED, "start", launch.name, str(cause))

@@ -192,8 +192,8 @@ class Zygote:
                 return
             try:
                 life = self._life = self._begin()
-            except errors.TrimtabError as error:
-                self._give_up(error.message)
+            except (errors.TrimtabError, OSError) as error:
+                self._give_up(str(error))
                 return
             self._order(life, None, None)
 

@@ -43,7 +43,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def ended(jobs: Jobs) -> JobStatus:
-    while (job := jobs.status[0]).exit_code is None:
+    while (job := jobs.status[0]).exit_code is None:  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0.01)
     return job
 

@@ -1,0 +1,63 @@
+"""Gateways and the controller are kept alive, also by a system that refuses a process at times."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from trimtab import errors
+from trimtab.agent.keeper import Keeper
+from trimtab.agent.options import AgentEvent, Patience
+from trimtab.agent.process import Child, Launch
+
+LAUNCH = Launch("gateway-0", (), {})
+REFUSED = errors.Permanent(errors.SPAWN_FAILED, "start", "gateway-0", "no more processes")
+
+
+class Lived:
+    """A process that has ended."""
+
+    pid = 7
+    last_lines = ()
+
+    async def wait(self) -> int:
+        return 1
+
+    async def stop(self, drain: float) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, OSError(24, "Too many open files")])
+def test_a_start_that_the_system_refuses_is_tried_again_and_ends_nothing_else(
+    refusal: Exception,
+) -> None:
+    starts: list[Exception | None] = [None, refusal, refusal, None]
+    told: list[AgentEvent] = []
+
+    async def start(launch: Launch) -> Child:
+        refused = starts.pop(0)
+        if refused is not None:
+            raise refused
+        if not starts:
+            asyncio.ensure_future(keeper.stop())
+        return cast(Any, Lived())
+
+    async def kept() -> None:
+        async with asyncio.timeout(10):
+            await keeper.run()
+
+    keeper = Keeper(lambda: LAUNCH, start, Patience(shortest_pause=0.001), told.append)
+    asyncio.run(kept())
+    assert starts == []
+    failed = [event for event in told if event.kind == "failed"]
+    assert len(failed) == 2
+    assert "no more processes" in failed[0].text or "Too many open files" in failed[0].text
+
+
+def test_a_first_start_that_the_system_refuses_is_told_at_once() -> None:
+    async def start(launch: Launch) -> Child:
+        raise REFUSED
+
+    keeper = Keeper(lambda: LAUNCH, start, Patience(), lambda event: None)
+    with pytest.raises(errors.Permanent):
+        asyncio.run(keeper.run())
