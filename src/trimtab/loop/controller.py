@@ -13,7 +13,7 @@ from functools import partial
 from hashlib import blake2b
 
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import WantedWorkers, WorkerSlot
+from trimtab.domain.processes import WantedWorkers, WorkerLimits, WorkerSlot
 from trimtab.domain.state import DeploymentState
 from trimtab.errors import Conflict, TrimtabError, Unavailable
 from trimtab.judge.decide import decide
@@ -96,6 +96,7 @@ class Controller:
         self._publisher = Publisher(place.home)
         self._routed: tuple[int, Mapping[Digest, tuple[WorkerSlot, ...]]] | None = None
         self._retirement = Retirement(self._tempo.patience)
+        self._limits: Mapping[Digest, WorkerLimits] = {}
         self._outbox = Outbox(parts.journal, parts.node, parts.notifier, self.runs)
         self._wake = asyncio.Event()
         self._stopping = False
@@ -342,7 +343,9 @@ class Controller:
                 now=self._parts.clock.monotonic(),
             )
         slots = tuple(sorted(wanted | kept))
-        limits = limits_of(self.store.deployments.values())
+        leaving = {slot.release for slot in kept}
+        before = {each: held for each, held in self._limits.items() if each in leaving}
+        self._limits = limits = {**before, **limits_of(self.store.deployments.values())}
         try:
             order = WantedWorkers(self.store.epoch, slots, limits)
             status = await self._parts.node.apply(order)

@@ -33,13 +33,14 @@ def test_a_start_that_the_system_refuses_is_tried_again_and_ends_nothing_else(
 ) -> None:
     starts: list[Exception | None] = [None, refusal, refusal, None]
     told: list[AgentEvent] = []
+    stops: list[asyncio.Future[None]] = []
 
     async def start(launch: Launch) -> Child:
         refused = starts.pop(0)
         if refused is not None:
             raise refused
         if not starts:
-            asyncio.ensure_future(keeper.stop())
+            stops.append(asyncio.ensure_future(keeper.stop()))
         return cast(Any, Lived())
 
     async def kept() -> None:

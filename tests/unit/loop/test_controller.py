@@ -21,7 +21,7 @@ from tests.unit.loop.world import World, run
 from trimtab import errors
 from trimtab.domain.deployment import RetrainPlan, RolloutPlan
 from trimtab.domain.names import Digest
-from trimtab.domain.processes import NodeStatus
+from trimtab.domain.processes import NodeStatus, WorkerLimits
 from trimtab.domain.verdicts import Cause
 from trimtab.judge.reports import MonitorReport
 from trimtab.loop import store
@@ -139,6 +139,30 @@ def test_worker_stops_only_after_every_gateway_let_go_of_it(tmp_path: Path) -> N
         await world.tick(controller)
         assert {slot.release for slot in world.node.workers} == {release(1).digest}
         assert not await controller.tick()
+
+    run(work)
+
+
+def test_worker_that_waits_to_stop_keeps_its_limits(tmp_path: Path) -> None:
+    """Under others it would be relieved for its processors, or ended with what it answers."""
+
+    async def work() -> None:
+        world = World(tmp_path)
+        world.node.gateways = (7,)
+        limits = WorkerLimits(2**30, 1.0, 200)
+        desired = msgspec.structs.replace(spec(), limits=limits)
+        controller, control = await world.serving(desired)
+        await control.deploy("d", "m@2", ANN)
+        await world.tick(controller)
+        await world.tick(controller)
+        await control.abort("d", ANN)
+        await world.tick(controller)
+        assert world.node.applied[-1].limits == dict.fromkeys(
+            (release(1).digest, release(2).digest), limits
+        )
+        world.acknowledge(world.snapshot().version)
+        await world.tick(controller)
+        assert world.node.applied[-1].limits == {release(1).digest: limits}
 
     run(work)
 
