@@ -59,9 +59,10 @@ class RolloutResumed(Event, frozen=True, tag="rollout_resumed"):
 
 
 class RolloutEnded(Event, frozen=True, tag="rollout_ended"):
-    """The rollout is over. `promoted` made the candidate stable; the others left stable as it was.
+    """The rollout is over. `promoted` made the candidate stable; the others leave stable as it is.
 
-    `superseded` is a first deployment or `now` strategy replaced by another."""
+    `superseded` is a first deployment, a `now` strategy or a release that must go and cannot,
+    replaced by another order, and a candidate that a rollback has made stable."""
 
     rollout: str
     candidate: Standing

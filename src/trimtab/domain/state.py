@@ -13,7 +13,7 @@ from trimtab.domain.verdicts import Incident
 REMEMBERED = 256
 """How many closed incidents a deployment remembers by id."""
 
-FOLD = 1
+FOLD = 2
 """Raised when the same entries fold to another state: what was kept under another number is not
 believed, and the journal is replayed."""
 
@@ -71,7 +71,7 @@ class DeploymentState(msgspec.Struct, frozen=True, kw_only=True):
     offered: Standing | None = None
     """What the last run made, until a rollout of anything starts."""
     rejected: tuple[str, ...] = ()
-    """Digests the guard rolled back; they need an explicit deploy to be tried again."""
+    """Digests the guard rolled back; they need an explicit order to be tried again."""
     scales: dict[str, Scale] = {}
     """By digest, what was decided by demand; a release that is not in it has `scale.min`."""
 
@@ -272,8 +272,9 @@ def _ended(state: DeploymentState, event: e.RolloutEnded) -> DeploymentState:
 def _reverted(state: DeploymentState, event: e.RolledBackTo) -> DeploymentState:
     """A rollback in bake is counted where its rollout ends, any other is counted here.
 
-    A release that the guard put aside is no target any more; one that a person left is."""
-    rejected = state.rejected
+    A release that the guard put aside is no target any more, until a person goes back to it; one
+    that a person left is."""
+    rejected = _dropped(state.rejected, event.to.digest)
     if event.automatic:
         rejected = (*_dropped(rejected, event.left.digest), event.left.digest)
     targets = [

@@ -136,6 +136,12 @@ def _condemned(rollout: Rollout, seen: Observation) -> str:
     return "; ".join(bad) or "the guard found the candidate worse"
 
 
+def stuck(draft: Draft, rollout: Rollout) -> bool:
+    """Whether the candidate serves, must go, and nothing is ready to go back to."""
+    must_go = rollout.phase == "bake" and bool(_condemned(rollout, draft.seen))
+    return must_go and ready_target(draft.state, draft.seen) is None
+
+
 def _take_out(draft: Draft, rollout: Rollout, why: str) -> str:
     if rollout.phase == "bake":
         target = ready_target(draft.state, draft.seen)

@@ -23,7 +23,7 @@ from trimtab.errors import (
     Usage,
 )
 from trimtab.judge import schedule
-from trimtab.judge.decide import advance, end, revert, start
+from trimtab.judge.decide import advance, end, revert, start, stuck
 from trimtab.judge.draft import Author, Decision, Draft, Observation
 from trimtab.judge.own_loss import OwnLoss
 from trimtab.judge.response import inputs_broken, request_run, skewed
@@ -74,7 +74,8 @@ def deploy(
     """Begin a rollout of `candidate`. Raises `Refused` TT-602 while another one is in progress, or
     one of the same release that goes out by another strategy than `strategy`.
 
-    A first deployment, and a rollout of strategy `now`, give way to the new order."""
+    A first deployment, a rollout of strategy `now`, and a candidate that must go but cannot give
+    way to the new order; one for the release that serves then leaves it at that."""
     draft = Draft(state, seen, author)
     rollout = state.rollout
     if candidate == (rollout.candidate if rollout else state.stable):
@@ -82,7 +83,8 @@ def deploy(
         return draft.decision()
     if rollout is not None:
         _supersede(draft, rollout, candidate)
-    start(draft, candidate, strategy or state.spec.rollout.strategy)
+    if candidate != state.stable:
+        start(draft, candidate, strategy or state.spec.rollout.strategy)
     return draft.decision()
 
 
@@ -95,7 +97,8 @@ def _check_strategy(state: DeploymentState, rollout: Rollout | None, strategy: s
 
 def _supersede(draft: Draft, rollout: Rollout, candidate: Standing) -> None:
     name = draft.state.spec.name
-    if rollout.strategy != "now" and rollout.previous is not None:
+    gives_way = rollout.strategy == "now" or rollout.previous is None
+    if not gives_way and not stuck(draft, rollout):
         told = f"{rollout.candidate.name} is in {rollout.phase} on {name}"
         raise _in_progress(name, rollout, candidate.name, told)
     end(draft, "superseded", f"replaced by {candidate.name}")
@@ -269,7 +272,7 @@ def rollback(
         raise _no_target(state, f"{target.name} has no ready worker")
     revert(draft, stable, target, "")
     if rollout is not None:
-        end(draft, "rolled_back")
+        end(draft, "superseded" if rollout.candidate == target else "rolled_back")
     return draft.decision()
 
 

@@ -89,6 +89,36 @@ def test_first_deployment_gives_way_to_another_order() -> None:
     assert story.tick().state.stable == release(2)
 
 
+def test_deploying_stable_again_gives_up_a_candidate_that_goes_out_at_once() -> None:
+    story = served()
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(2), "now"))
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(1)))
+    assert kinds(story.last) == ["RolloutEnded"]
+    assert (story.phase, story.state.stable) == ("idle", release(1))
+
+
+def test_a_candidate_that_must_go_and_cannot_gives_way_to_another_order() -> None:
+    """No other order takes it out: it is bad, it serves, and nothing else is ready."""
+    story = rolling()
+    story.take(verbs.promote(story.state, story.seen(guard=GOOD), ANN, full=True))
+    story.tick(guard=GOOD)
+    refused(
+        errors.ROLLOUT_IN_PROGRESS,
+        lambda: verbs.deploy(story.state, story.seen(guard=BAD), ANN, release(3)),
+    )
+    story.ready[release(1).digest] = 0
+    story.tick(guard=BAD)
+    assert story.phase == "bake0"
+    for order in (verbs.abort, verbs.rollback, verbs.promote):
+        with pytest.raises(errors.TrimtabError):
+            order(story.state, story.seen(guard=BAD), ANN)
+    story.take(verbs.deploy(story.state, story.seen(guard=BAD), ANN, release(3)))
+    assert kinds(story.last) == ["RolloutEnded", "RolloutStarted"]
+    assert story.state.last_rollout is not None
+    assert story.state.last_rollout.outcome == "superseded"
+    assert story.tick().phase == "shadow0"
+
+
 def test_release_of_another_model_does_not_fit() -> None:
     refused(errors.INCOMPATIBLE, lambda: verbs.check_fit(spec(), "other", release(2)))
     verbs.check_fit(spec(), "m", release(2))
@@ -200,6 +230,29 @@ def test_rollback_to_an_older_release_ends_a_rollout_too() -> None:
     story.take(verbs.rollback(story.state, story.seen(), ANN, release(1)))
     assert kinds(story.last) == ["RolledBackTo", "RolloutEnded"]
     assert (story.state.stable, story.state.previous) == (release(1), release(2))
+
+
+def test_rollback_to_the_candidate_of_a_rollout_leaves_it_a_rollback_target() -> None:
+    story = served(2)
+    story.take(verbs.rollback(story.state, story.seen(), ANN))
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(2))).tick()
+    story.take(verbs.rollback(story.state, story.seen(), ANN, release(2)))
+    assert (story.phase, story.state.stable) == ("idle", release(2))
+    assert story.state.last_rollout is not None
+    assert (story.state.last_rollout.outcome, story.state.rejected) == ("superseded", ())
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(3), "now")).tick()
+    assert story.tick(guard=BAD).state.stable == release(2)
+
+
+def test_rollback_to_a_release_that_the_guard_put_aside_makes_it_a_target_again() -> None:
+    story = served(2)
+    found = incident(cause=Cause.BAD_RELEASE, about="m@2")
+    story.tick(monitors=MonitorReport((), opened=(found,)))
+    assert (story.state.stable, story.state.rejected) == (release(1), (release(2).digest,))
+    story.take(verbs.rollback(story.state, story.seen(), ANN, release(2)))
+    assert (story.state.stable, story.state.rejected) == (release(2), ())
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(3), "now")).tick()
+    assert story.tick(guard=BAD).state.stable == release(2)
 
 
 def test_rollback_to_anything_unproven_or_not_ready_is_refused() -> None:
