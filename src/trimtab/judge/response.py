@@ -256,6 +256,7 @@ def explain_rollback(draft: Draft, key: str, left: Standing, why: str) -> None:
         draft.record(e.IncidentUpdated(told), left.name, back)
         _close(draft, incident.id, "the release that caused it serves no more")
     if not blamed:
+        key = _another(state, key)
         found = msgspec.structs.replace(_found(draft, key, left, why), action=back, undo=undo)
         draft.record(e.IncidentOpened(found), left.name, why)
         _close(draft, key, "the release that caused it serves no more")
@@ -319,11 +320,22 @@ def _conditions(draft: Draft, stranded: str) -> tuple[Incident, ...]:
     return tuple(found)
 
 
+def _another(state: DeploymentState, key: str) -> str:
+    """The id of the trouble `key` of the loop itself: another one each time that it comes back, for
+    people are told once of each."""
+    returned = f"{key}-again-"
+    for incident in state.incidents:
+        if incident.id == key or incident.id.startswith(returned):
+            return incident.id
+    times = sum(gone == key or gone.startswith(returned) for gone in state.closed)
+    return f"{returned}{times}" if times else key
+
+
 def _own(draft: Draft, key: str, tier: Tier, why: str, action: str) -> Incident:
     state = draft.state
     blamed = state.rollout.candidate if state.rollout else state.stable
     return Incident(
-        id=key,
+        id=_another(state, key),
         deployment=state.spec.name,
         release=blamed.name if blamed else "",
         tier=tier,

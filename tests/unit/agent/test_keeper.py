@@ -1,7 +1,7 @@
 """Gateways and the controller are kept alive, also by a system that refuses a process at times."""
 
 import asyncio
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_a_start_that_the_system_refuses_is_tried_again_and_ends_nothing_else(
             raise refused
         if not starts:
             stops.append(asyncio.ensure_future(keeper.stop()))
-        return cast(Any, Lived())
+        return cast(Child, Lived())
 
     async def kept() -> None:
         async with asyncio.timeout(10):

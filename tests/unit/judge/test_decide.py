@@ -281,6 +281,21 @@ def test_page_that_blames_the_only_release_pages_that_there_is_no_way_back() -> 
     assert [i.id for i in story.state.incidents] == ["bad", "d-stranded-1"]
 
 
+def test_trouble_of_the_loop_itself_that_comes_back_is_told_of_again() -> None:
+    story = served()
+    broken = WorkerFailure("TT-401", "it does not start")
+    told, opened = [], []
+    for _ in range(3):
+        story.ready[release(1).digest], story.failed = 0, {release(1).digest: broken}
+        story.tick().tick()
+        opened += [each.id for each in story.state.incidents]
+        story.ready[release(1).digest], story.failed = 1, {}
+        told += [effect.id for effect in story.tick().last.effects]
+        assert story.state.incidents == ()
+    assert opened == ["d-stranded-1", "d-stranded-1-again-1", "d-stranded-1-again-2"]
+    assert told == [f"notify:{each}:closed" for each in opened]
+
+
 def test_ticket_that_blames_stable_does_not_roll_it_back() -> None:
     story = rolling("bake1").tick(3600.0, guard=GOOD)
     blamed = incident("bad", Cause.BAD_RELEASE, "ticket", about="m@2")
