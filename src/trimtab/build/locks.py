@@ -1,12 +1,12 @@
 """Locks that are resolved once and kept, so that the same question has the same answer tomorrow."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 
 import msgspec
 import rfc8785
 
+from trimtab.build.records import keep, kept
 from trimtab.build.request import Tools
 from trimtab.domain.release import EnvironmentLock
 
@@ -14,13 +14,11 @@ from trimtab.domain.release import EnvironmentLock
 def resolved_once(key: str, lines: Sequence[str], tools: Tools) -> EnvironmentLock:
     """The lock of the requirement lines, kept under `key`. Raises `Usage` TT-301."""
     entry = tools.cache / "locks" / f"{key}.json"
-    if entry.is_file():
-        return msgspec.json.decode(entry.read_bytes(), type=EnvironmentLock)
+    known = kept(entry, EnvironmentLock)
+    if known is not None:
+        return known
     lock = tools.environments.lock(lines)
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    partial = entry.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(msgspec.json.encode(lock))
-    partial.rename(entry)
+    keep(entry, lock)
     return lock
 
 

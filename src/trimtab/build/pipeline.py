@@ -19,6 +19,7 @@ import msgspec
 import rfc8785
 
 from trimtab import errors
+from trimtab.build.records import keep, kept
 from trimtab.build.request import Tools
 from trimtab.build.staging import imported
 from trimtab.domain.deployment import PipelineSpec
@@ -111,7 +112,12 @@ def arguments(project: Path, module: str, step: str) -> list[str]:
     path = project / module
     if not path.is_file():
         raise _broken(step, f"there is no {module} in the project", "trimtab check")
-    for node in ast.parse(path.read_bytes()).body:
+    try:
+        found = ast.parse(path.read_bytes()).body
+    except SyntaxError as cause:
+        problem = f"{module}, line {cause.lineno}: {cause.msg}"
+        raise _broken(step, problem, f"python -m py_compile {module}") from cause
+    for node in found:
         if isinstance(node, ast.FunctionDef) and node.name == step:
             return [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
     raise _broken(step, f"{module} has no function {step!r}", "compare `steps` with it")
@@ -129,10 +135,9 @@ def _check_wanted(
 
 
 def _cached(run: PipelineRun, step: str, key: str, tools: Tools) -> StepRecord | None:
-    entry = run.cache / f"{key}.json"
-    if not entry.is_file():
+    record = kept(run.cache / f"{key}.json", StepRecord)
+    if record is None:
         return None
-    record = msgspec.json.decode(entry.read_bytes(), type=StepRecord)
     out = run.folder / step
     if out.exists():
         shutil.rmtree(out)
@@ -151,10 +156,7 @@ def _executed(
     _call(run, step, paths, tools)
     seconds = time.monotonic() - started
     record = StepRecord(step, key, tools.blobs.put_folder(out), seconds)
-    run.cache.mkdir(parents=True, exist_ok=True)
-    partial = run.cache / f".{key}.partial"
-    partial.write_bytes(msgspec.json.encode(record))
-    partial.rename(run.cache / f"{key}.json")
+    keep(run.cache / f"{key}.json", record)
     return record
 
 
@@ -177,6 +179,9 @@ def _call(run: PipelineRun, step: str, paths: Mapping[str, Path], tools: Tools) 
         str(result),
     ]
     tools.runner.run(run.python, arguments, tools.serving)
+    if not result.exists():
+        killed = "it was killed, or ended the process: see whether memory ran out: dmesg | tail"
+        raise _broken(step, "it ended without a result", killed)
     outcome = json.loads(result.read_text(encoding="utf-8"))
     if not outcome["ok"]:
         raise _broken(step, str(outcome["error"]), f"read {run.folder.name}/log.txt in runs/")

@@ -101,6 +101,17 @@ def test_a_lock_is_extended_once_and_for_all(tmp_path: Path) -> None:
     assert len(environments.asked) == 2
 
 
+def test_a_lock_that_a_power_loss_tore_is_resolved_again(tmp_path: Path) -> None:
+    environments = Environments()
+    kit = tools(tmp_path, environments, [])
+    before = extended(LOCK, ["onnxruntime"], kit)
+    for kept in (kit.cache / "locks").iterdir():
+        kept.write_bytes(b"")
+    assert extended(LOCK, ["onnxruntime"], kit) == before
+    assert extended(LOCK, ["onnxruntime"], kit) == before
+    assert len(environments.asked) == 2
+
+
 def replace_python(lock: EnvironmentLock) -> EnvironmentLock:
     return msgspec.structs.replace(lock, python="3.12.1")
 

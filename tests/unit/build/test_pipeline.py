@@ -26,11 +26,14 @@ class Steps:
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.fails: str | None = None
+        self.killed: str | None = None
 
     def run(self, python: Path, arguments: Sequence[str], execution: Mapping[str, str]) -> str:
         options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
         step = options["--function"]
         self.ran.append(step)
+        if step == self.killed:
+            return ""
         inputs = json.loads(options["--inputs"])
         Path(options["--out"], "made").write_text(
             step + "".join(sorted(Path(p).name for p in inputs.values())) + options["--params"]
@@ -130,9 +133,29 @@ def test_a_run_that_failed_goes_on_after_the_finished_steps(
     assert steps.ran == ["dataset", "model", "model"]
 
 
+def test_a_record_that_a_power_loss_tore_is_made_again(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    run_steps(a_run(tmp_path, 1), tools)
+    for record in (tmp_path / "cache").glob("*.json"):
+        record.write_bytes(b"")
+    run_steps(a_run(tmp_path, 2), tools)
+    assert steps.ran == ["dataset", "model"] * 2
+    assert all(record.cached for record in run_steps(a_run(tmp_path, 3), tools))
+
+
+def test_a_step_that_was_killed_is_told_as_such(tmp_path: Path, steps: Steps, tools: Tools) -> None:
+    steps.killed = "model"
+    with pytest.raises(errors.Permanent, match="ended without a result") as caught:
+        run_steps(a_run(tmp_path, 1), tools)
+    assert caught.value.code == errors.RUN_FAILED
+    assert "memory" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("def dataset(source, out:", r"pipeline\.py, line 1: "),
         ("def model(dataset, out): ...", "no function 'dataset'"),
         ("def dataset(origin, out): ...", "'origin' is no earlier step"),
     ],
