@@ -221,6 +221,19 @@ async def test_a_killed_warm_process_takes_no_program_along_and_is_started_again
         assert "gateway-1 ended with -9" in agent.told(), "though its parent had died"
 
 
+async def test_a_stopped_warm_process_does_not_keep_a_killed_program_down(
+    begin: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
+) -> None:
+    """It is the parent of the programs, and nobody else learns that one has ended."""
+    async with up(tmp_path, begin()) as agent:
+        (warm,) = agent.warm()
+        first = await gateways(agent)
+        os.kill(warm, signal.SIGSTOP)
+        os.kill(first[0], signal.SIGKILL)
+        await gateways(agent, first[0])
+        assert "zygote-trimtab a signal has stopped it, and it is ended" in agent.told()
+
+
 async def test_programs_start_cold_when_the_warm_process_hangs(
     begin: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:

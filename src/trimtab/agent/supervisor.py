@@ -261,7 +261,8 @@ class _Agent:
             for name, keeper in kept.items()
             if keeper.child is not None and keeper.child.running
         }
-        return {"agent": os.getpid(), **living, **self._workforce.zygotes}
+        zygotes = self._warm.processes | self._workforce.zygotes
+        return {"agent": os.getpid(), **living, **zygotes}
 
     def _write_facts(self, path: Path) -> None:
         inference, admin = self._listeners.inference.url, self._listeners.admin.url

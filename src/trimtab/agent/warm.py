@@ -56,6 +56,12 @@ class Warm:
                 return child
         return self._nursery.spawn(launch)
 
+    @property
+    def processes(self) -> dict[str, int]:
+        """The process id of the warm process by its name, while there is one."""
+        zygote = self._zygote
+        return {} if zygote is None or zygote.pid is None else {zygote.name: zygote.pid}
+
     async def stop(self) -> None:
         """End the warm process; what was forked from it goes on."""
         if self._zygote is not None:
