@@ -224,6 +224,9 @@ class Controller:
         except (TrimtabError, OSError) as error:
             log.warning("no evidence can be read: %s", error)
             self._blind = True
+        except Exception:
+            log.exception("no evidence can be read")
+            self._blind = True
 
     @property
     def _moving(self) -> bool:
@@ -258,10 +261,17 @@ class Controller:
             raise
         except TrimtabError as error:
             log.warning("%s stays as it is: %s", name, error)
+        except Exception:  # whatever it is, other deployments and orders of people go on
+            log.exception("%s stays as it is", name)
 
     def observe(self, name: str) -> Observation:
         """What a person's order is checked against. Without evidence everything is unknown."""
-        return self._observed(name, None if self._blind else self._parts.evidence.guard(name))
+        try:
+            guard = None if self._blind else self._parts.evidence.guard(name)
+        except Exception:  # a person may decide all the same
+            log.exception("the guard of %s cannot be asked", name)
+            guard = None
+        return self._observed(name, guard)
 
     def _observed(self, name: str, guard: GuardReport | None) -> Observation:
         return Observation(
@@ -300,8 +310,12 @@ class Controller:
         return FinishedRun(run, standing(release), result.seconds)
 
     def _follow(self) -> None:
+        """Let the observer know. It is told again in the next tick, so no fault ends this one."""
         states = self.store.deployments
-        self._parts.evidence.follow(states, self.health.surroundings(states, self._machine))
+        try:
+            self._parts.evidence.follow(states, self.health.surroundings(states, self._machine))
+        except Exception:
+            log.exception("what is watched stays as it was")
 
     def _wanted(self) -> frozenset[WorkerSlot]:
         return frozenset().union(*map(workers_wanted, self.store.deployments.values()))

@@ -139,6 +139,7 @@ class Observer:
         self._watched: dict[str, _Watched] = {}
         self._began = sources.clock.now()
         self._losses: dict[Digest, tuple[str, ...]] = {}
+        self._unread: set[Digest] = set()
         self._demands = Demands()
         self._mark: Hashable | None = None
 
@@ -349,9 +350,15 @@ class Observer:
             watched.guarded = rollout.id
 
     def _profile(self, digest: Digest | None) -> ReferenceProfile | None:
-        if digest is None:
+        """None also where it cannot be read: what serves is watched as far as that goes."""
+        if digest is None or digest in self._unread:
             return None
-        return msgspec.json.decode(self._sources.blobs.get(digest), type=ReferenceProfile)
+        try:
+            return msgspec.json.decode(self._sources.blobs.get(digest), type=ReferenceProfile)
+        except Exception as error:  # no fault of it may keep the loop from routing
+            self._unread.add(digest)
+            log.error("a release is watched without its reference profile: %s", error)
+            return None
 
     def _terms(self, state: DeploymentState) -> Terms:
         """How labels find predictions, and the inputs that judging a label asks for: segments, what

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from trimtab import errors
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import DeploymentSpec, MonitorPlan, RolloutPlan
 from trimtab.domain.names import Digest
@@ -88,7 +89,7 @@ class Tapes:
     """Starts and reads back doubles, and keeps the newest of each."""
 
     def __init__(self) -> None:
-        self.profile = PROFILE
+        self.profile: ReferenceProfile | None = PROFILE
         self.monitors = TapeMonitors("none")
         self.guard = TapeGuard("none")
         self.started: list[tuple[str, float]] = []
@@ -136,12 +137,14 @@ def _tape(data: bytes) -> tuple[str, list[str], list[tuple[str, str]]]:
 
 
 class Releases:
-    """A catalog that holds one manifest for every digest, and its profile as a blob."""
+    """A catalog that holds one manifest for every digest, and its profile, if any, as a blob."""
 
-    def __init__(self, profile: ReferenceProfile) -> None:
+    def __init__(self, profile: ReferenceProfile | None) -> None:
         self._profile = profile
 
     def get(self, digest: Digest) -> Any:
+        if digest == "sha256:profile" and self._profile is None:
+            raise errors.Integrity(errors.MISSING_BLOB, "read", digest, "it is not there")
         if digest == "sha256:profile":
             return msgspec.json.encode(self._profile)
         return Release(digest, "m", 1, 0.0, MANIFEST)

@@ -121,6 +121,20 @@ def test_a_shadow_copy_logged_after_the_label_of_its_request_is_joined(
     assert bench.tapes.monitors.labels == [("a", "1"), ("b", "1")]
 
 
+def test_a_release_whose_profile_cannot_be_read_is_watched_without_one(
+    bench: Bench, writer: SegmentWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It serves all the same, and nobody could be routed to anything else otherwise."""
+    bench.tapes.profile = None
+    observer = bench.observer()
+    for _ in range(2):
+        observer.follow(canary(), {})
+    writer.rows(at("a", rollout="ro-1"))
+    observer.poll()
+    assert (bench.tapes.monitors.rows, bench.tapes.guard.rows) == (["a"], ["a"])
+    assert caplog.text.count("is watched without its reference profile") == 1
+
+
 def test_labels_by_business_key_join_every_prediction_of_the_key(
     bench: Bench, writer: SegmentWriter
 ) -> None:
