@@ -24,8 +24,10 @@ class Health:
     def see(self, status: NodeStatus) -> None:
         """Take in a fresh status."""
         self.status = status
-        present = {worker.slot for worker in status.workers}
-        self._at_ready = {slot: n for slot, n in self._at_ready.items() if slot in present}
+        # Whoever keeps a place that was given up and is wanted again counts from the beginning.
+        present = {worker.slot: worker.restarts for worker in status.workers}
+        known = self._at_ready.items()
+        self._at_ready = {slot: min(n, present[slot]) for slot, n in known if slot in present}
         for worker in status.workers:
             if worker.state == "ready":
                 self._at_ready[worker.slot] = worker.restarts

@@ -299,10 +299,6 @@ class Faulty(ScriptedEvidence):
         self._check("guard")
         return super().guard(deployment)
 
-    def guard(self, deployment: str) -> GuardReport | None:
-        self._check("guard")
-        return super().guard(deployment)
-
     async def report(self, deployment: str) -> Reports:
         self._check("report")
         return await super().report(deployment)
@@ -571,6 +567,8 @@ def test_health_counts_failed_starts_since_a_worker_was_last_ready(tmp_path: Pat
     assert not see(health, "failed", 8)
     assert see(health, "failed", 10)
     assert see(health, "failed", 8, errors.GOLDEN_FAILED)
+    assert not see(health, "starting", 0), "its place was given up, and is wanted again"
+    assert see(health, "failed", 3)
 
 
 def test_guard_holds_without_evidence_and_says_what_it_waits_for(tmp_path: Path) -> None:
