@@ -45,7 +45,8 @@ class LogFile:
 
     def _rotate(self) -> None:
         self._file.close()
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        with contextlib.suppress(FileNotFoundError):  # whoever took it away
+            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
         self._file = self._path.open("ab", buffering=0)
         self._size = 0
 

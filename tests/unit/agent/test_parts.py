@@ -31,6 +31,16 @@ def test_the_first_quick_death_is_forgiven_and_the_next_ones_cost_ever_more() ->
     assert backoff.pause(0.1) == 0.0
 
 
+def test_a_log_whose_file_was_taken_away_is_begun_anew(tmp_path: Path) -> None:
+    """By whoever tidies up, or because a full disk had no room for the next one."""
+    log = LogFile(tmp_path / "w.log", limit=100)
+    (tmp_path / "w.log").unlink()
+    for number in range(40):
+        log.write(f"line {number}\n".encode())
+    log.close()
+    assert b"line 39\n" in (tmp_path / "w.log").read_bytes()
+
+
 def test_a_log_is_bounded_and_remembers_the_last_lines(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "w.log", limit=100)
     for number in range(40):
