@@ -89,11 +89,11 @@ or with this it does not."""
 
 def console(stderr: bool = False) -> "Console":
     """A console that is plain where there is no terminal or NO_COLOR is set."""
-    from rich.console import Console
+    from trimtab.cli.terminal import Terminal
 
     stream = sys.stderr if stderr else sys.stdout
     tty = stream.isatty()
-    return Console(
+    return Terminal(
         file=stream,
         width=None if tty else PIPE_WIDTH,
         no_color=bool(os.environ.get("NO_COLOR")) or not tty,

@@ -37,21 +37,29 @@ def quiet(text: str) -> Text:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
-    """A table without lines; a column whose name starts with `>` is aligned right."""
+    """A table without lines; a column whose name starts with `>` is aligned right.
+
+    A cell that is a `str` is shown as it is written."""
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         justify = "right" if column.startswith(">") else "left"
         made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(_literal, row))
     return made
 
 
 def pairs(items: Iterable[tuple[str, RenderableType]]) -> Table:
-    """Names with their values."""
+    """Names with their values, of which a `str` is shown as it is written."""
     made = Table.grid(padding=(0, 2, 0, 0))
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in items:
-        made.add_row(name, value)
+        made.add_row(name, _literal(value))
     return made
+
+
+def _literal(cell: RenderableType) -> RenderableType:
+    """Brackets and colons of a column, a path or a request are text: in a `str`, rich takes them
+    for its own markup, which it hides or fails on."""
+    return Text(cell) if isinstance(cell, str) else cell

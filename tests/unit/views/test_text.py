@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from trimtab.views.shapes import DeployView, RolloutView
+from trimtab.views.terminal import pairs, table
 from trimtab.views.text import render
 
 
@@ -41,3 +42,10 @@ def test_only_what_came_to_what_was_asked_for_has_a_tick(
         deployment="churn", release="churn@2", rollout=rollout, undo="", action=action
     )
     assert told(view) == line
+
+
+def test_brackets_and_colons_of_a_cell_are_shown_as_they_are_written() -> None:
+    rows = [("price[eur]", "[/x]"), ("input:apple:a", "[bold]b[/bold]")]
+    out = io.StringIO()
+    Console(file=out, width=80).print(table(("a", "b"), rows), pairs([("c", "[/d]")]))
+    assert out.getvalue().split() == ["a", "b", *rows[0], *rows[1], "c", "[/d]"]
