@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from trimtab import errors
 
@@ -143,7 +143,7 @@ class Client:
             "inputs": self._tensors(deployment, columns, seconds),
             "parameters": _parameters(event_time, seconds, lane),
         }
-        path = f"/v2/models/{deployment}/infer"
+        path = _path(deployment, "/infer")
         try:
             reply = self._call("POST", path, body, seconds)
         except errors.Usage:
@@ -167,11 +167,11 @@ class Client:
 
         `source` says where they come from, so that one that errs is told from the others. Warns
         (`LabelWarning`) of labels that are none of the classes, or no number."""
-        body: dict[str, Any] = {"labels": [_entry(label) for label in labels]}
+        body: dict[str, Any] = {"labels": [_entry(label, i) for i, label in enumerate(labels)]}
         if source is not None:
             body["source"] = source
         seconds = self._deadline if deadline is None else deadline
-        path = f"/v2/models/{deployment}/feedback"
+        path = _path(deployment, "/feedback")
         told = json.loads(self._call("POST", path, body, seconds).text)
         if told.get("unusable"):
             self.unusable += told["unusable"]
@@ -184,12 +184,12 @@ class Client:
 
     def config(self, deployment: str) -> dict[str, Any]:
         """How the deployment is answered: `release`, `deadline_seconds`, `key`, `routes`."""
-        reply = self._call("GET", f"/v2/models/{deployment}/config", None, self._deadline)
+        reply = self._call("GET", _path(deployment, "/config"), None, self._deadline)
         told: dict[str, Any] = json.loads(reply.text)
         return told
 
     def _described(self, deployment: str, seconds: float) -> dict[str, Any]:
-        reply = self._call("GET", f"/v2/models/{deployment}", None, seconds)
+        reply = self._call("GET", _path(deployment), None, seconds)
         described: dict[str, Any] = json.loads(reply.text)
         return described
 
@@ -284,6 +284,10 @@ class Client:
         return Reply(response.status, text, float(wait) if wait.isdigit() else None, release)
 
 
+def _path(deployment: str, asked: str = "") -> str:
+    return f"/v2/models/{quote(deployment, safe='', errors='surrogateescape')}{asked}"
+
+
 def _columns_of(rows: Any) -> Mapping[str, Sequence[Any]]:
     if hasattr(rows, "to_pydict"):  # an Arrow table or batch
         _distinct(rows.column_names)
@@ -354,14 +358,16 @@ def _cells(value: Any, column: str, row: int) -> list[Cell]:
     return [cell for part in plain for cell in _cells(part, column, row)]
 
 
-def _unsendable(problem: str) -> errors.Usage:
+def _unsendable(
+    problem: str, hint: str = "None and NaN mean missing; every row names the same columns"
+) -> errors.Usage:
     return errors.Usage(
         errors.REQUEST_FAILED,
         "write request",
         "rows",
         problem,
         unchanged="nothing was sent",
-        hint="None and NaN mean missing; every row names the same columns",
+        hint=hint,
     )
 
 
@@ -376,10 +382,16 @@ def _rfc3339(time: datetime) -> str:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
-def _entry(label: Label) -> dict[str, Any]:
-    named = {"key": label.key} if label.key is not None else {"id": label.id, "row": label.row}
+def _entry(label: Label, number: int) -> dict[str, Any]:
+    keyed = {"key": label.key} if label.key is not None else {"id": label.id, "row": label.row}
+    named = {name: _cell(value, name, number) for name, value in keyed.items()}
     at = {} if label.at is None else {"at": _rfc3339(label.at)}
-    return {**named, "label": label.label, **at}
+    truth = _cell(label.label, "label", number)
+    if truth is None and label.label is not None:
+        # Of several labels of a prediction the first counts: one that is missing would be it.
+        problem = f"label {number} is {label.label}, which says nothing"
+        raise _unsendable(problem, "leave labels out until they are known")
+    return {**named, "label": truth, **at}
 
 
 def _nested(output: Mapping[str, Any]) -> list[Any]:

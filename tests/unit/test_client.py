@@ -228,6 +228,40 @@ def test_labels_are_named_by_request_and_row_or_by_key(client: Client, script: S
     ]
 
 
+def test_labels_may_be_scalars_of_a_frame(client: Client, script: Script) -> None:
+    script.answers = [(200, {"accepted": 2})]
+    row, key = int(np.int64(3)), np.int64(17)
+    client.label("m", [Label(np.float64(1), id="r1", row=row), Label(np.True_, key=key)])  # type: ignore[arg-type]
+    (_, _, body) = script.asked[0]
+    assert body["labels"] == [{"id": "r1", "row": 3, "label": 1.0}, {"key": 17, "label": True}]
+
+
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [
+        (float("nan"), "label 1 is nan, which says nothing"),
+        (pd.NaT, "label 1 is NaT, which says nothing"),
+        (float("inf"), "'label' row 1 is inf, which is no number in JSON"),
+        (date(2013, 4, 1), "'label' row 1 is a date"),
+    ],
+)
+def test_a_label_that_says_nothing_is_not_sent(
+    client: Client, script: Script, label: Any, problem: str
+) -> None:
+    with pytest.raises(errors.Usage, match=problem) as caught:
+        client.label("m", [Label(1, id="r1"), Label(label, id="r2")])
+    assert caught.value.unchanged == "nothing was sent"
+    assert script.asked == []
+
+
+def test_a_name_of_any_characters_is_asked_for(client: Client, script: Script) -> None:
+    script.answers = [(200, {"accepted": 1})]
+    for name in ("my project", "é/?", "\udcff"):
+        client.label(name, [Label(1, id="r1")])
+    paths = [path.split("/")[3] for _, path, _ in script.asked]
+    assert paths == ["my%20project", "%C3%A9%2F%3F", "%FF"]
+
+
 def test_labels_say_who_sends_them_where_that_is_given(client: Client, script: Script) -> None:
     script.answers = [(200, {"accepted": 1}), (200, {"accepted": 1})]
     client.label("m", [Label(1, id="r1")], source="crm")

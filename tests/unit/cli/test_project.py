@@ -241,6 +241,8 @@ def test_labels_are_read_from_csv_and_from_json_lines() -> None:
     assert (third.key, third.label) == ("k", 1)
     assert list(read_labels([], "empty")) == []
     (fourth,) = read_labels(["key;label\n", "k,1;late\n"], "x.csv")
+    (fifth,) = read_labels(["\n", '{"id": "a", "label": 1, "row": 2.0}\n'], "x.jsonl")
+    assert (fifth.id, fifth.row) == ("a", 2)
     assert (fourth.key, fourth.label) == ("k,1", "late")
 
 
@@ -254,6 +256,11 @@ def test_labels_are_read_from_csv_and_from_json_lines() -> None:
         ["id,key,label\n", "a,b,1\n"],
         ["id,label,at\n", "a,1,yesterday\n"],
         ["id,row,label\n", "a,x,1\n"],
+        ["id,label\n", "a,1,2\n"],
+        ["id,label\n", f"{'a' * 200_000},1\n"],
+        ['{"id": null, "label": 1}\n'],
+        ['{"id": "a", "label": 1, "row": 0.7}\n'],
+        ['{"id": "a", "label": 1, "row": Infinity}\n'],
         ['{"id": \n'],
         ['{"id": "a", "label": 1}\n', "[]\n"],
     ],
@@ -263,6 +270,14 @@ def test_a_line_that_is_no_label_is_named_by_its_number(lines: list[str]) -> Non
         list(read_labels(lines, "x"))
     assert caught.value.code == errors.BAD_LABELS
     assert caught.value.subject.startswith("x:")
+
+
+def test_labels_that_are_no_text_are_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes("id,label\ncaf\u00e9,1\n".encode("latin-1"))
+    with path.open(encoding="utf-8") as file, pytest.raises(errors.Usage, match="not UTF-8") as bad:
+        list(read_labels(file, str(path)))
+    assert (bad.value.code, bad.value.subject) == (errors.BAD_LABELS, str(path))
 
 
 def test_an_error_is_told_in_four_parts() -> None:
