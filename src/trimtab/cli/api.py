@@ -14,6 +14,8 @@ from trimtab.cli.project import agent_facts, not_running
 from trimtab.views.encode import STATUS
 
 ORDER_SECONDS = 30.0
+_BYTES = "surrogateescape"
+"""How Python says bytes of a command line that are no UTF-8."""
 AView = TypeVar("AView", bound=msgspec.Struct)
 
 
@@ -29,7 +31,7 @@ class Api:
     def get(self, shape: type[AView], *path: str, **query: str | int | None) -> AView:
         """A view at `path`; query values of None are left out."""
         given = {name: str(value) for name, value in query.items() if value is not None}
-        suffix = f"?{urlencode(given)}" if given else ""
+        suffix = f"?{urlencode(given, errors=_BYTES)}" if given else ""
         return self._call("GET", _path(path) + suffix, shape, None)
 
     def post(self, shape: type[AView], *path: str, **order: Any) -> AView:
@@ -53,7 +55,10 @@ class Api:
             connection.close()
         if status >= http.client.BAD_REQUEST:
             raise revived(status, body)
-        return msgspec.json.decode(body, type=shape)
+        try:
+            return msgspec.json.decode(body, type=shape)
+        except msgspec.DecodeError as cause:
+            raise _foreign(f"its answer is none of trimtab's ({cause})") from cause
 
 
 def connect(timeout: float = ORDER_SECONDS) -> Api:
@@ -62,7 +67,16 @@ def connect(timeout: float = ORDER_SECONDS) -> Api:
 
 
 def _path(parts: tuple[str, ...]) -> str:
-    return "/api/" + "/".join(quote(part, safe="@:") for part in parts)
+    if not all(parts):
+        raise errors.Usage(
+            errors.WRONG_USAGE,
+            "ask",
+            "server",
+            "a name is empty",
+            unchanged="nothing was done",
+            hint="trimtab status",
+        )
+    return "/api/" + "/".join(quote(part, safe="@:", errors=_BYTES) for part in parts)
 
 
 def _sent(order: Mapping[str, Any] | None) -> tuple[bytes | None, dict[str, str]]:
@@ -80,13 +94,7 @@ def revived(status: int, body: bytes) -> errors.TrimtabError:
     try:
         told = msgspec.convert(json.loads(body)["error"], errors.Report)
     except (ValueError, KeyError, TypeError, msgspec.ValidationError):
-        return errors.Permanent(
-            errors.UNEXPECTED,
-            "ask",
-            "server",
-            f"status {status} without an error in it: another program may use trimtab's admin port",
-            hint="trimtab up",
-        )
+        return _foreign(f"status {status} without an error in it")
     family = next((f for f, number in STATUS if number == status), errors.Refused)
     known = {entry.code for entry in errors.registry()}
     error = family(
@@ -100,6 +108,16 @@ def revived(status: int, body: bytes) -> errors.TrimtabError:
     for cause in reversed(told.causes):
         _chained(error, cause)
     return error
+
+
+def _foreign(problem: str) -> errors.Permanent:
+    return errors.Permanent(
+        errors.UNEXPECTED,
+        "ask",
+        "server",
+        f"{problem}: another program may use trimtab's admin port",
+        hint="trimtab up",
+    )
 
 
 def _chained(error: errors.TrimtabError, cause: str) -> None:

@@ -1,6 +1,7 @@
 """The verbs, called as a person would, against the real admin app on a loopback port."""
 
 import errno
+import http.server
 import json
 import threading
 import warnings
@@ -182,6 +183,37 @@ def test_without_a_server_a_verb_ends_with_3_and_a_hint(folder: Path) -> None:
 def test_a_server_that_is_gone_ends_with_3(folder: Path) -> None:
     point(folder, "http://127.0.0.1:9")
     assert call("history").exit_code == 3
+
+
+@pytest.mark.parametrize("verb", ["status", "show", "deploy", "why", "plan", "rollback"])
+def test_a_name_that_is_empty_is_wrong_usage(listener: Listener, verb: str) -> None:
+    result = call(verb, "")
+    assert (result.exit_code, "a name is empty (TT-117)" in result.stderr) == (2, True)
+
+
+def test_bytes_that_are_no_text_are_no_deployment(listener: Listener) -> None:
+    result = call("status", "\udcff")
+    assert (result.exit_code, "no deployment has that name" in result.stderr) == (1, True)
+    assert call("history", "\udcff").exit_code == 1
+
+
+def test_another_program_on_the_admin_port_is_told_as_such(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html></html>")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Be silent."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as other:
+        point(folder, f"http://127.0.0.1:{other.server_port}")
+        threading.Thread(target=other.handle_request).start()
+        result = call("status")
+    assert (result.exit_code, "another program may use" in result.stderr) == (1, True)
 
 
 def test_outside_a_project_a_verb_ends_with_2(

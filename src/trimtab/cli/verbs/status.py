@@ -32,7 +32,7 @@ def command(screen: Screen, deployment: str | None, watch: bool, timeout: float 
 
 
 def _read(api: Api, deployment: str | None) -> StatusView:
-    return api.get(StatusView, "status", *([deployment] if deployment else []))
+    return api.get(StatusView, "status", *([] if deployment is None else [deployment]))
 
 
 def _watch(screen: Screen, api: Api, deployment: str | None, timeout: float | None) -> StatusView:
