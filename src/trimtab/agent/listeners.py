@@ -29,7 +29,7 @@ class Listener:
 def parse_address(text: str, name: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[v6]:port`. Raises `Usage` TT-102."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise errors.Usage(
             errors.BAD_VALUE,
             "read address",

@@ -14,6 +14,7 @@ Digest = NewType("Digest", str)
 """`sha256:` followed by 64 lower-case hexadecimal digits."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_NUMBER = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
 _HEX = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -41,7 +42,7 @@ class ReleaseRef(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> "ReleaseRef":
         """Read `model@7`, `sha256:ab12…` or `ab12…`; anything else is a `Usage` error."""
         model, at, number = text.partition("@")
-        if at and number.isdigit() and int(number) > 0:
+        if at and _NUMBER.fullmatch(number):
             return cls(model=checked_name(model, "model"), number=int(number))
         prefix = text.removeprefix("sha256:")
         if _HEX.fullmatch(prefix):

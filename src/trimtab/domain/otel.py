@@ -185,7 +185,7 @@ def _milliseconds(name: str, environment: Mapping[str, str]) -> float | None:
     value = environment.get(name)
     if not value:
         return None
-    if not value.isdigit() or not int(value):
+    if not value.isdecimal() or not int(value):
         raise Wrong(name, f"{value!r} is not a number of milliseconds")
     return int(value) / 1000
 

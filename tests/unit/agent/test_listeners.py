@@ -43,7 +43,9 @@ def test_the_admin_listener_may_be_named_localhost() -> None:
         pass
 
 
-@pytest.mark.parametrize("text", ["8080", "localhost", ":8080", "host:port", "h:70000", ""])
+@pytest.mark.parametrize(
+    "text", ["8080", "localhost", ":8080", "host:port", "h:70000", "h:²", "h:" + "1" * 5000, ""]
+)
 def test_an_address_is_host_and_port(text: str) -> None:
     with pytest.raises(errors.Usage) as caught:
         parse_address(text, "inference")

@@ -23,7 +23,9 @@ def test_a_release_is_written_as_a_digest_prefix(text: str) -> None:
     assert ReleaseRef.parse(text) == ReleaseRef(digest_prefix="sha256:abcdef12")
 
 
-@pytest.mark.parametrize("text", ["", "flight-delay", "m@0", "m@x", "abc", "xyz12345"])
+@pytest.mark.parametrize(
+    "text", ["", "flight-delay", "m@0", "m@x", "m@²", "m@1" + 5000 * "0", "abc", "xyz12345"]
+)
 def test_anything_else_is_not_a_release(text: str) -> None:
     with pytest.raises(errors.Usage):
         ReleaseRef.parse(text)

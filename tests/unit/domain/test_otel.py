@@ -177,6 +177,7 @@ def test_variables_of_others_mean_nothing_where_nothing_is_sent() -> None:
         ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "often"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "²"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_by_its_name(name: str, value: str) -> None:

@@ -77,7 +77,7 @@ def _of_files(screen: Screen, given: dict[str, Any]) -> Any:
         raise _wrong("--reference needs --live")
     options = {name: given[name] for name in (*SAID, *LOSS) if given[name] is not None}
     options |= {name: _listed(given[name]) for name in LISTS if given[name]}
-    if str(options.get("block", "")).isdigit():
+    if str(options.get("block", "")).isdecimal():
         options["block"] = int(options["block"])
     return monitor(given["reference"], list(given["live"]), narrate=screen.say, **options)
 
