@@ -1,5 +1,7 @@
 """Answers of the admin listener: views as JSON, errors in one shape with the right status."""
 
+from email.utils import formatdate
+
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -7,6 +9,16 @@ from starlette.responses import Response
 
 from trimtab import errors
 from trimtab.views.encode import STATUS, error_view, to_json
+
+ANSWER_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 
 
 def json(view: msgspec.Struct, status: int = 200) -> Response:
@@ -39,7 +51,9 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def on_fault(request: Request, error: Exception) -> Response:
-    """A fault of trimtab's own: its words may hold internals, so they go to the log only."""
+    """A fault of trimtab's own: its words may hold internals, so they go to the log only.
+
+    It is told outside of all middleware, so the headers of every answer are set here."""
     told = errors.Permanent(
         errors.UNEXPECTED,
         request.method,
@@ -47,4 +61,6 @@ async def on_fault(request: Request, error: Exception) -> Response:
         "a fault inside trimtab; its log has the details",
         hint="read .trimtab/logs/",
     )
-    return failed(told)
+    answer = failed(told)
+    answer.headers.update({**ANSWER_HEADERS, "Date": formatdate(usegmt=True)})
+    return answer

@@ -14,21 +14,11 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trimtab import errors
-from trimtab.web.answers import failed
+from trimtab.web.answers import ANSWER_HEADERS, failed
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 ACTION_HEADER = "x-trimtab-action"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
-
-ANSWER_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; object-src 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 
 class Guard:

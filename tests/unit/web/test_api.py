@@ -145,6 +145,8 @@ def test_a_fault_of_our_own_tells_no_internals(monkeypatch: pytest.MonkeyPatch) 
     answer = Browser(system).get("/api/status")
     assert answer.status_code == 500
     assert "division" not in answer.text
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert {"Date", "Content-Security-Policy"} <= {name.title() for name in answer.headers}
     assert answer.json()["error"]["code"] == errors.UNEXPECTED
 
 
