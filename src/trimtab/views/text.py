@@ -80,7 +80,7 @@ def _rollout(view: s.RolloutView, now: datetime | None) -> Group:
         for at, step in enumerate(view.steps)
     )
     age = words.ago(view.since, now)
-    line = Text(f"rollout {view.id}  {'॥ paused in ' if view.paused else ''}{view.state}")
+    line = Text(f"rollout {view.id}  {'‖ paused in ' if view.paused else ''}{view.state}")
     line.append(f" {age}" if age else "")
     line.append(f"  steps {steps}" if view.strategy in ("canary", "steps") else "", style="dim")
     parts: list[RenderableType] = [line]

@@ -23,7 +23,7 @@ class Mark:
 HEALTH = {
     "healthy": Mark("✔", "good"),
     "progressing": Mark("◌", "busy"),
-    "paused": Mark("॥", "held"),
+    "paused": Mark("‖", "held"),
     "degraded": Mark("✖", "bad"),
     "down": Mark("✖", "bad"),
 }

@@ -7,6 +7,7 @@ const sent = new Map();
 let heard = Date.now();
 
 function say(word, text) {
+  if (badge.textContent === text) return;
   badge.className = `live ${word}`;
   badge.textContent = text;
 }
