@@ -2,6 +2,8 @@
 
 import difflib
 import importlib
+import io
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,5 +113,8 @@ def trimtab() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `trimtab` command."""
+    """The `trimtab` command. What a terminal of few letters cannot show is a `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     trimtab(args=arguments, prog_name="trimtab")

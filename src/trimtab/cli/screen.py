@@ -1,5 +1,6 @@
 """What a verb speaks through: data on stdout, narration on stderr, errors in four parts."""
 
+import contextlib
 import errno
 import functools
 import os
@@ -70,7 +71,9 @@ class Screen:
         if self.as_json:
             from trimtab.views.encode import error_view, to_json
 
-            click.echo(to_json(error_view(error)).decode())
+            # What cannot be written there may be what is told.
+            with contextlib.suppress(OSError):
+                click.echo(to_json(error_view(error)).decode())
         click.echo(told(error), err=True)
         if self.verbose:
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)

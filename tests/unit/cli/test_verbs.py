@@ -2,7 +2,9 @@
 
 import errno
 import http.server
+import io
 import json
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from tests.support.scenes import NAME, incident, serving
 from trimtab import errors
 from trimtab.cli import follow, names, screen
 from trimtab.cli.api import Api
-from trimtab.cli.group import VERBS, trimtab
+from trimtab.cli.group import VERBS, main, trimtab
 from trimtab.cli.screen import Screen, verb
 from trimtab.cli.verbs.build import following
 from trimtab.cli.verbs.status import Lines
@@ -437,3 +439,31 @@ def test_a_reader_or_a_server_that_is_gone_is_no_fault_of_a_file(cause: OSError)
     result = CliRunner().invoke(command)
     assert result.exit_code != 0
     assert "TT-116" not in result.stderr
+
+
+def test_a_terminal_of_few_letters_shows_what_it_can(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with pytest.raises(SystemExit) as ended:
+        main(["status"])
+    sys.stdout.flush()
+    assert (ended.value.code, b"? healthy" in written.getvalue()) == (0, True)
+
+
+class Full(io.StringIO):
+    """A file on a disk without room."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_has_no_room_for_json_is_told_on_the_other_stream(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout", Full())
+    with pytest.raises(SystemExit) as ended:
+        main(["status", "--json"])
+    assert ended.value.code == 1
+    assert "no space left on device" in capsys.readouterr().err

@@ -4,7 +4,8 @@ import pytest
 from tests.support.browser import Browser
 from tests.support.scenes import in_canary
 
-from trimtab.web.guard import ANSWER_HEADERS, name_of
+from trimtab.web.answers import ANSWER_HEADERS
+from trimtab.web.guard import name_of
 
 PAUSE = "/api/deployments/flight-delay/pause"
 BASE = "http://127.0.0.1:8090"
