@@ -61,7 +61,8 @@ IN_FLIGHT = Metric(
 WORKERS = Metric(
     "trimtab_workers_connected",
     "gauge",
-    "Workers of the release that a gateway is connected to, without those of the batch lane alone",
+    "Workers of the release that a gateway is connected to, without those of the batch lane alone; "
+    "no series while its deployment sleeps",
     ("release",),
     across="max",
 )

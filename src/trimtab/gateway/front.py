@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from trimtab import __version__
 from trimtab.domain import telemetry
+from trimtab.domain.counts import Sample
 from trimtab.domain.routing import TOTAL_WEIGHT
 from trimtab.gateway import mlflow_shapes
 from trimtab.gateway.answers import encode_json, metadata, statistics
@@ -317,6 +318,15 @@ class Front:
         self._start(exchange, tell())
 
 
+def _connected(table: Table, pools: Pools) -> list[Sample]:
+    """Workers by release, but of one that sleeps wherever it is routed: nobody misses them."""
+    routed: dict[bool, set[str]] = {True: set(), False: set()}
+    for route in table.view.deployments.values() if table.view else ():
+        routed[route.asleep].update(plan.release for plan in route.routed())
+    missed = [pool for pool in pools if pool.plan.release not in routed[True] - routed[False]]
+    return [((pool.plan.name,), pool.connected) for pool in missed]
+
+
 def register_gauges(meter: Meter, table: Table, pools: Pools) -> None:
     """Where the gauges are read when `/metrics` is asked."""
     lanes = ("realtime", "batch", "shadow")
@@ -325,7 +335,7 @@ def register_gauges(meter: Meter, table: Table, pools: Pools) -> None:
         lambda: [((p.plan.name, lane), p.depth(lane)) for p in pools for lane in lanes],
     )
     meter.gauge(telemetry.IN_FLIGHT, lambda: [((p.plan.name,), p.in_flight) for p in pools])
-    meter.gauge(telemetry.WORKERS, lambda: [((p.plan.name,), p.connected) for p in pools])
+    meter.gauge(telemetry.WORKERS, lambda: _connected(table, pools))
     meter.gauge(
         telemetry.BATCH_WORKERS,
         lambda: [((p.plan.name,), n) for p in pools if (n := p.connected_batch) is not None],

@@ -3,11 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 from tests.unit.gateway.harness import running
 from tests.unit.gateway.scenarios import STABLE, run, score, socket_of, times, worker
 from tests.unit.gateway.support import request, snapshot, target, until
 
 from trimtab.domain import layout
+from trimtab.domain.routing import RoutingSnapshot
 from trimtab.gateway.disk import Disk
 from trimtab.gateway.logs import Log
 from trimtab.gateway.wake import Waker
@@ -28,6 +30,20 @@ def test_a_request_waits_for_the_worker_that_it_asked_for(tmp_path: Path) -> Non
             assert (answer.status_code, score(answer)) == (200, 3.0)
 
     run(scenario)
+
+
+def test_workers_of_a_release_are_missed_where_it_is_awake_and_nowhere_else(tmp_path: Path) -> None:
+    awake = snapshot(1, [target(1, socket_of(1))], [(1, "stable", 10_000)])
+    other = msgspec.structs.replace(ASLEEP.deployments[0], name="e")
+    both = msgspec.structs.replace(awake, deployments=(*awake.deployments, other))
+
+    async def scenario(snapshot: RoutingSnapshot, told: bool) -> None:
+        async with running(tmp_path, snapshot) as it:
+            metrics = (await it.client.get("/metrics")).text
+            assert ('trimtab_workers_connected{release="m@1"} 0.0' in metrics) == told
+
+    for given, told in ((ASLEEP, False), (awake, True), (both, True)):
+        run(lambda given=given, told=told: scenario(given, told))  # type: ignore[misc]
 
 
 def test_a_deployment_that_is_awake_is_not_woken(tmp_path: Path) -> None:
