@@ -161,8 +161,8 @@ def test_a_segment_whose_labels_stop_is_told_and_no_other() -> None:
     assert (verdict.signal, verdict.tier, verdict.verdict) == ("labels:segments", "ticket", "bad")
     assert verdict.scope == {"side": "left"}
     assert verdict.reason == (
-        "where side is left, labels came for 5% as many of the predictions as elsewhere, for at "
-        "least 96% before"
+        "where side is left, predictions are labelled 5% as often as the others, at least 96% "
+        "before"
     )
     assert verdict.since == 8 * DAY
     assert verdict.evidence_log10 is not None

@@ -235,8 +235,8 @@ class Unlabelled:
             signal="labels:segments",
             tier=budget.tier("labels"),
             verdict="bad",
-            reason=f"where {column} is {value}, labels came for {1.0 - worst.share:.0%} as many of "
-            f"the predictions as elsewhere, for at least {1.0 - worst.before:.0%} before"
+            reason=f"where {column} is {value}, predictions are labelled {1.0 - worst.share:.0%} "
+            f"as often as the others, at least {1.0 - worst.before:.0%} before"
             f"{also_where(beside)}",
             release=self._target.release,
             scope={column: value},
