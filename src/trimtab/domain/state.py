@@ -69,7 +69,7 @@ class DeploymentState(msgspec.Struct, frozen=True, kw_only=True):
     """Runs ever requested: the number of the newest id."""
     last_run_clock: float | None = None
     offered: Standing | None = None
-    """What the last run made, until a rollout of anything starts."""
+    """What the last run made, until a rollout of anything starts, or it serves."""
     rejected: tuple[str, ...] = ()
     """Digests the guard rolled back; they need an explicit order to be tried again."""
     scales: dict[str, Scale] = {}
@@ -234,6 +234,7 @@ def _advanced(state: DeploymentState, event: e.RolloutAdvanced) -> DeploymentSta
         stable=rollout.candidate,
         serving_since=event.clock,
         previous=state.stable if state.stable in state.proven else state.previous,
+        offered=None if state.offered == rollout.candidate else state.offered,
         scales=_inherited(state, state.stable, rollout.candidate),
     )
 
@@ -286,6 +287,7 @@ def _reverted(state: DeploymentState, event: e.RolledBackTo) -> DeploymentState:
         stable=event.to,
         serving_since=event.clock,
         previous=left or (targets[-1] if targets else None),
+        offered=None if state.offered == event.to else state.offered,
         rejected=rejected,
         scales=_inherited(state, event.left, event.to),
         automatic_rollbacks=state.automatic_rollbacks

@@ -137,9 +137,10 @@ def _condemned(rollout: Rollout, seen: Observation) -> str:
 
 
 def stuck(draft: Draft, rollout: Rollout) -> bool:
-    """Whether the candidate serves, must go, and nothing is ready to go back to."""
-    must_go = rollout.phase == "bake" and bool(_condemned(rollout, draft.seen))
-    return must_go and ready_target(draft.state, draft.seen) is None
+    """Whether the candidate serves, is bad or has no worker, and nothing is ready to go back to."""
+    seen = draft.seen
+    lost = not seen.up(rollout.candidate) or bool(_condemned(rollout, seen))
+    return rollout.phase == "bake" and lost and ready_target(draft.state, seen) is None
 
 
 def _take_out(draft: Draft, rollout: Rollout, why: str) -> str:

@@ -60,6 +60,17 @@ def test_events_of_a_run_that_is_over_change_nothing() -> None:
     assert fold(requested, e.RunFailed("gone", "x")) == fold(requested)
 
 
+def test_a_release_that_serves_waits_to_be_deployed_no_more() -> None:
+    made = (
+        e.RunRequested("r", "m", "human", 1.0),
+        e.RolloutStarted("new", release(2), "now", 1.0),
+        e.RunSucceeded("r", release(2), 1.0),
+    )
+    assert fold(*made).offered == release(2)
+    assert fold(*made, e.RolloutAdvanced("new", "bake", 0, 10_000, 2.0)).offered is None
+    assert fold(*made, e.RolledBackTo(release(1), release(2), 2.0)).offered is None
+
+
 def test_proving_again_moves_a_release_to_the_end() -> None:
     state = fold(*PROVEN, e.Proven(release(1), 4.0))
     assert state.proven == (release(2), release(3), release(1))

@@ -1,7 +1,9 @@
 """Whatever happens in whatever order: the invariants of the control loop."""
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 import pytest
@@ -28,7 +30,7 @@ from trimtab.domain.verdicts import Cause, Word
 from trimtab.errors import TrimtabError
 from trimtab.judge import verbs
 from trimtab.judge.decide import decide
-from trimtab.judge.draft import Decision, FinishedRun, Observation, WorkerFailure
+from trimtab.judge.draft import Author, Decision, FinishedRun, Observation, WorkerFailure
 from trimtab.judge.placement import Stamp, routing, workers_wanted
 from trimtab.judge.reports import GuardReport, MonitorReport
 from trimtab.judge.scale.arrivals import Demand
@@ -178,14 +180,26 @@ class Loop(RuleBasedStateMachine):
         if exposure(self.state) > before:
             assert self.guard is None or self.guard.verdict != "bad"
 
+    @rule()
+    def bake_turns_bad_with_no_way_back(self) -> None:
+        self.order(verbs.promote, full=True, override=True)
+        self.guard = GuardReport("bad", "unknown", (verdict("bad"),))
+        target = rollback_target(self.state)
+        if target is not None:
+            self.ready[target.digest] = 0
+        self.decide()
+
     @rule(verb=st.sampled_from([verbs.pause, verbs.resume, verbs.abort, verbs.retrain]))
     def simple(self, verb: object) -> None:
         self.order(verb)
 
-    @rule(number=st.none() | NUMBERS)
-    def rollback(self, number: int | None) -> None:
-        before = self.state.stable
-        self.order(verbs.rollback, release(number) if number else None)
+    @rule(to=st.none() | NUMBERS | st.just("candidate"))
+    def rollback(self, to: int | str | None) -> None:
+        before, rollout = self.state.stable, self.state.rollout
+        target = release(to) if isinstance(to, int) else None
+        if to == "candidate" and rollout is not None:
+            target = rollout.candidate
+        self.order(verbs.rollback, target)
         if self.state.stable != before:
             assert self.state.stable in self.state.proven
             assert self.state.stable is not None
@@ -220,6 +234,31 @@ class Loop(RuleBasedStateMachine):
     def never_more_than_three_automatic_rollbacks(self) -> None:
         if hasattr(self, "journal"):
             assert self.state.automatic_rollbacks <= 3
+
+    @invariant()
+    def what_serves_is_not_rejected_and_a_candidate_is_another_release_until_it_bakes(self) -> None:
+        if not hasattr(self, "journal"):
+            return
+        state = self.state
+        assert state.stable is None or state.stable.digest not in state.rejected
+        if state.rollout is not None:
+            assert (state.rollout.candidate == state.stable) == (state.rollout.phase == "bake")
+
+    @invariant()
+    def a_person_can_always_change_what_serves(self) -> None:
+        if not hasattr(self, "journal") or self.state.rollout is None:
+            return
+        orders: list[Callable[..., Decision]] = [verbs.abort, verbs.rollback, self.promoted]
+        orders += [partial(verbs.deploy, candidate=release(number)) for number in range(1, 7)]
+        assert any(self.possible(order) for order in orders)
+
+    def promoted(self, state: DeploymentState, seen: Observation, author: Author) -> Decision:
+        return verbs.promote(state, seen, author, full=True, override=True)
+
+    def possible(self, order: Callable[..., Decision]) -> bool:
+        with suppress(TrimtabError):
+            return bool(order(self.state, self.seen(), ANN).entries)
+        return False
 
     @invariant()
     def only_ready_candidates_get_weight_and_weights_are_whole(self) -> None:

@@ -119,6 +119,19 @@ def test_a_candidate_that_must_go_and_cannot_gives_way_to_another_order() -> Non
     assert story.tick().phase == "shadow0"
 
 
+def test_a_candidate_in_bake_without_any_worker_gives_way_where_no_other_release_has_one() -> None:
+    story = rolling()
+    story.take(verbs.promote(story.state, story.seen(guard=GOOD), ANN, full=True))
+    story.ready[release(2).digest] = 0
+    refused(
+        errors.ROLLOUT_IN_PROGRESS,
+        lambda: verbs.deploy(story.state, story.seen(), ANN, release(3)),
+    )
+    story.ready[release(1).digest] = 0
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(3)))
+    assert kinds(story.last) == ["RolloutEnded", "RolloutStarted"]
+
+
 def test_release_of_another_model_does_not_fit() -> None:
     refused(errors.INCOMPATIBLE, lambda: verbs.check_fit(spec(), "other", release(2)))
     verbs.check_fit(spec(), "m", release(2))
