@@ -17,6 +17,11 @@ WAITED = 0.25
 """A call is late because it waited when it waited for more than this share of the objective."""
 
 
+SET = 2.0
+"""Seconds by which a clock that runs differs at most, between two looks, from the time that passes:
+more, and somebody has set it."""
+
+
 class SavedDemand(msgspec.Struct, frozen=True):
     """What outlives a restart, by deployment and by release."""
 
@@ -31,6 +36,16 @@ class Demands:
     def __init__(self) -> None:
         self._arrivals: dict[str, Arrivals] = {}
         self._services: dict[Digest, Service] = {}
+        self._ahead: float | None = None
+
+    def heed(self, now: float, monotonic: float) -> None:
+        """Look at the host's clock before `now` is used. Once it was set, it is not known how long
+        calls ceased or came: demand is watched anew, which takes no worker away."""
+        ahead = now - monotonic
+        if self._ahead is not None and abs(ahead - self._ahead) > SET:
+            known = self._arrivals.items()
+            self._arrivals = {name: Arrivals.load(each.dump(), now) for name, each in known}
+        self._ahead = ahead
 
     def observe(self, spec: DeploymentSpec, rows: Rows, now: float) -> None:
         """Count the rows of a segment. Work of the batch lane waits for what is left of the

@@ -279,7 +279,13 @@ class Observer:
 
     def demand(self, deployments: tuple[str, ...], lead: float, patience: float) -> Demand:
         """What is asked of deployments that share their workers."""
-        return self._demands.demand(deployments, self._sources.clock.now(), lead, patience)
+        return self._demands.demand(deployments, self._heeded(), lead, patience)
+
+    def _heeded(self) -> float:
+        """The host's time, as demand is counted by it."""
+        clock = self._sources.clock
+        self._demands.heed(now := clock.now(), clock.monotonic())
+        return now
 
     def work(self, release: Digest, quantile: float, patience: float) -> Work:
         """What the workers of a release did."""
@@ -451,7 +457,7 @@ class Observer:
         watched.traffic.observe(rows)
         watched.lateness.read(rows, self._sources.clock.now())
         if watched.state is not None:
-            self._demands.observe(watched.state.spec, rows, self._sources.clock.now())
+            self._demands.observe(watched.state.spec, rows, self._heeded())
         for watching, mask in _audience(watched, rows):
             watching.observe(rows.take(mask))
 

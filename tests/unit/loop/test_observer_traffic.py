@@ -4,6 +4,11 @@ import pytest
 from tests.support.request_log import SegmentWriter
 from tests.unit.loop.bench import Bench, at, stable
 
+from trimtab.domain.deployment import Objective, ScalePlan
+from trimtab.judge.scale.cost import Cost
+from trimtab.judge.scale.policy import Room, Situation, size
+from trimtab.judge.scale.service import Work
+
 
 def test_a_torn_segment_is_counted_and_passed_over(bench: Bench, writer: SegmentWriter) -> None:
     observer = bench.observer()
@@ -112,3 +117,42 @@ def test_whether_it_is_judged_ever_later_shows_within_seconds(
         assert observer.poll() == 1
         assert second >= 5 or observer.trend("flights") == ""
     assert observer.trend("flights") == trend
+
+
+@pytest.mark.parametrize("leap", [3600.0, -3600.0])
+def test_a_clock_that_leaps_takes_no_worker_away(
+    bench: Bench, writer: SegmentWriter, leap: float
+) -> None:
+    """Nobody was quiet for an hour: the time did not pass."""
+    observer = bench.observer()
+    observer.follow(stable(), {})
+    began = bench.clock.now()
+    observer.demand(("flights",), 10.0, 300.0)
+    bench.clock.value += 400.0
+    writer.rows(*(at(f"{n}", received_at=began + n) for n in range(400)))
+    observer.poll()
+    plan = ScalePlan(min=1, max=8, idle="zero", idle_after_seconds=600.0)
+
+    def workers() -> int:
+        demand, work = observer.demand(("flights",), 10.0, 300.0), Work(0.01, Cost(0.01, 0.0))
+        seen = Situation(
+            now=bench.clock.now(),
+            workers=4,
+            ready=4,
+            changed_at=began,
+            plan=plan,
+            objective=Objective(),
+            demand=demand,
+            work=work,
+            room=Room(),
+            may_sleep=True,
+        )
+        return size(seen).workers
+
+    assert observer.demand(("flights",), 10.0, 300.0).known == 400.0
+    bench.clock.leapt = leap
+    assert workers() == 4
+    bench.clock.value += 250.0
+    assert workers() == 4
+    bench.clock.value += 100.0
+    assert (workers() < 4) == (leap > 0.0), "once the patience has passed, it is quiet"
