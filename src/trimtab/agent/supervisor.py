@@ -278,8 +278,9 @@ class _Agent:
     async def _stop(self) -> None:
         """Gateways first, for they answer what is in flight; the controller sees the rest go."""
         self._listeners.close_gateways()
-        await asyncio.gather(*(keeper.stop() for keeper in self._gateways))
-        await asyncio.gather(self._workforce.stop(), self._jobs.stop(self._options.patience.drain))
+        jobs = self._jobs.stop(self._options.patience.drain)
+        await asyncio.gather(jobs, *(keeper.stop() for keeper in self._gateways))
+        await self._workforce.stop()
         await self._controller.stop()
         await self._warm.stop()
         await self._control.close()
