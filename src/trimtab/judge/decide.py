@@ -10,8 +10,9 @@ Rules, in the order they are applied:
 4. A rollout advances one step when its time in the phase has passed, the guard has positive
    evidence, no input is known to be broken and nobody paused it. `unknown` holds, without limit;
    after `max_hold` a ticket says so.
-5. A stable release that is itself to blame, or that can no longer be started, is left for a proven
-   one. Routing alone never changes a release: that would be a decision nobody can read back.
+5. A stable release that is itself to blame, or, in a rollout too, that can no longer be started, is
+   left for a proven one. Routing alone never changes a release: that would be a decision nobody can
+   read back.
 6. The numbers of workers follow demand (`judge.scale`), on the host's clock.
 
 The first release of a deployment is proven as soon as it is ready, because there is nothing
@@ -109,14 +110,20 @@ def _judge_rollout(draft: Draft) -> str:
     why = _condemned(rollout, draft.seen)
     if why:
         return _take_out(draft, rollout, why)
+    stranded = "" if rollout.phase == "bake" else _judge_stable(draft)
+    if draft.state.rollout is not None:
+        _progress(draft, rollout)
+    return stranded
+
+
+def _progress(draft: Draft, rollout: Rollout) -> None:
     if rollout.phase_clock <= 0.0 < draft.clock:
         _begin_clock(draft, rollout)
-        return ""
+        return
     guard = draft.seen.guard
     convinced = guard is not None and guard.advance == "ok" and guard.verdict != "bad"
     if may_advance(draft) and _due(draft, rollout, convinced):
         advance(draft)
-    return ""
 
 
 def _begin_clock(draft: Draft, rollout: Rollout) -> None:
@@ -222,19 +229,26 @@ def _next(state: DeploymentState, rollout: Rollout) -> tuple[Phase, int, int]:
 
 
 def _judge_stable(draft: Draft) -> str:
-    """Leave a stable release that is itself to blame; returns why this is not possible."""
+    """Leave a stable release that is itself to blame; returns why this is not possible.
+
+    While a candidate is tried, what is said of stable may be the candidate's doing: then only one
+    that cannot be started is left, and the rollout with it."""
     state, seen = draft.state, draft.seen
     stable = state.stable
     if stable is None:
         return ""
     failure = seen.failed.get(stable.digest)
     broken = failure is not None and not seen.up(stable)
-    why = f"{failure.code}: {failure.error}" if failure and broken else blamed_on_stable(state)
+    blamed = "" if state.rollout is not None else blamed_on_stable(state)
+    why = f"{failure.code}: {failure.error}" if failure and broken else blamed
     if not why or state.automatic_rollbacks >= MOST_AUTOMATIC_ROLLBACKS:
         return ""
     target = ready_target(state, seen)
     if target is None:
         return f"{stable.name} is to blame, and no proven release is ready: {why}"
+    if state.rollout is not None:
+        outcome: Outcome = "superseded" if state.rollout.candidate == target else "aborted"
+        end(draft, outcome, f"{stable.name} is left: {why}", automatic=True)
     revert(draft, stable, target, why, automatic=True)
     key = f"{state.spec.name}-{short(stable.digest)}-left-{int(draft.clock)}"
     explain_rollback(draft, key, stable, why)

@@ -241,6 +241,50 @@ def test_stable_that_can_no_longer_start_is_left_for_the_proven_one() -> None:
     assert story.state.rejected == (release(2).digest,)
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_stable_that_can_no_longer_start_is_left_in_the_middle_of_a_rollout_too(
+    paused: bool,
+) -> None:
+    story = rolling("bake1").tick(3600.0, guard=GOOD)
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(3))).tick()
+    if paused:
+        story.take(verbs.pause(story.state, story.seen(), ANN))
+    assert story.phase == "shadow0"
+    story.failed = {release(2).digest: WorkerFailure("TT-401", "library is gone")}
+    story.ready[release(2).digest] = 0
+    story.tick()
+    told = ["RolloutEnded", "RolledBackTo", "IncidentOpened", "IncidentClosed"]
+    assert kinds(story.last) == told
+    assert (story.state.stable, story.state.automatic_rollbacks) == (release(1), 1)
+    assert story.state.last_rollout is not None
+    assert (story.state.last_rollout.outcome, story.state.rejected) == (
+        "aborted",
+        (release(2).digest,),
+    )
+
+
+def test_stable_that_can_no_longer_start_is_left_for_the_candidate_where_that_is_proven() -> None:
+    story = rolling("bake1").tick(3600.0, guard=GOOD)
+    story.take(verbs.deploy(story.state, story.seen(), ANN, release(1))).tick()
+    story.failed = {release(2).digest: WorkerFailure("TT-401", "library is gone")}
+    story.ready[release(2).digest] = 0
+    story.tick()
+    assert (story.phase, story.state.stable) == ("idle", release(1))
+    assert story.state.last_rollout is not None
+    assert story.state.last_rollout.outcome == "superseded"
+
+
+def test_a_rollout_goes_on_where_stable_cannot_start_and_nothing_proven_is_ready() -> None:
+    story = rolling("shadow0")
+    story.failed = {release(1).digest: WorkerFailure("TT-401", "library is gone")}
+    story.ready[release(1).digest] = 0
+    story.tick()
+    assert [each.id for each in story.state.incidents] == ["d-stranded-2"]
+    assert story.tick(600.0, guard=GOOD).phase == "canary0"
+    story.take(verbs.promote(story.state, story.seen(), ANN, full=True, override=True)).tick()
+    assert (story.phase, story.state.incidents) == ("bake0", ())
+
+
 def test_stable_with_a_failed_worker_beside_ready_ones_stays() -> None:
     story = rolling("bake1").tick(3600.0, guard=GOOD)
     story.failed = {release(2).digest: WorkerFailure("TT-401", "one of many")}
