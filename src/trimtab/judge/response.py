@@ -114,8 +114,9 @@ def _reported(draft: Draft) -> tuple[Incident, ...]:
         for incident in report.updated:
             if incident.id in merged:
                 merged[incident.id] = _clean(incident, merged[incident.id])
+        over = (*state.closed, *report.closed)
         for incident in report.opened:
-            if incident.id not in state.closed:
+            if incident.id not in over:
                 merged[incident.id] = _clean(incident, merged.get(incident.id))
     return tuple(sorted(merged.values(), key=lambda i: first_cause(i) not in _TAINTED))
 

@@ -230,6 +230,15 @@ def test_same_report_twice_changes_nothing() -> None:
     assert kinds(story.tick(monitors=late).last) == []
 
 
+def test_an_incident_that_was_over_before_it_could_be_recorded_has_no_consequences() -> None:
+    """As on a disk that was full meanwhile: both are reported until the journal has them."""
+    story = served()
+    drift = incident("i1", Cause.CONCEPT_DRIFT)
+    story.tick(monitors=MonitorReport((), opened=(drift,), closed=("i1",)))
+    assert kinds(story.last) == []
+    assert (story.state.run, story.state.incidents) == (None, ())
+
+
 def test_update_with_another_first_cause_changes_the_action() -> None:
     story = served().tick(monitors=opened("i", Cause.UNKNOWN))
     changed = incident("i", Cause.INFRASTRUCTURE)
