@@ -83,5 +83,5 @@ class Outbox:
                 continue
             try:
                 await self._start(start_run(deployment.spec, run.id, run.requested_clock))
-            except Unavailable as error:
+            except TrimtabError as error:
                 log.warning("run %s waits: %s", run.id, error)

@@ -421,6 +421,39 @@ def test_start_whose_answer_was_lost_is_read_back(tmp_path: Path, works: bool) -
     asyncio.run(work())
 
 
+@dataclass
+class FullNode(FaultyNode):
+    """A node that can start no job for now."""
+
+    full: bool = False
+
+    async def start_job(
+        self, job: str, argv: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
+        if self.full:
+            raise errors.Permanent(errors.SPAWN_FAILED, "start", job, "no more processes")
+        await self.inner.start_job(job, argv, environment)
+
+
+def test_a_run_that_cannot_be_started_again_keeps_no_worker_from_its_place(tmp_path: Path) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        world.through = full = FullNode(world.node, Points())
+        controller, control = await world.serving()
+        await control.retrain("d", ANN)
+        await world.tick(controller)
+        world.node.jobs.clear()
+        full.full = True
+        await control.deploy("d", "m@2", ANN)
+        await world.tick(controller)
+        assert release(2).digest in {slot.release for slot in world.node.workers}
+        full.full = False
+        await world.tick(controller)
+        assert list(world.node.jobs) == ["d-run1"]
+
+    asyncio.run(work())
+
+
 def test_leader_that_is_replaced_during_an_effect_stops(tmp_path: Path) -> None:
     async def work() -> None:
         world = World(tmp_path)
