@@ -20,12 +20,15 @@ class _GatewayFacts(msgspec.Struct, frozen=True):
 class Publisher:
     """Writes `run/routing.json` when it changes, under a version that only grows.
 
-    After a restart it goes on from the newest version that the file or any gateway knows."""
+    After a restart it goes on from the newest version that the file or any gateway knows, and from
+    the file's epoch: a journal that was restored from a backup counts leaders from an earlier one,
+    and gateways that know the file would take this one for a leader of the past."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._path = home / layout.ROUTING
         self.current: RoutingSnapshot | None = self._read()
+        self._led = self.current.epoch if self.current else 0
         known = [facts.version for facts in self._gateways()]
         self._version = max([self.current.version if self.current else 0, *known])
 
@@ -36,7 +39,7 @@ class Publisher:
 
     def publish(self, make: Callable[[Stamp], RoutingSnapshot], epoch: int) -> bool:
         """Write what `make` gives unless only its version would differ. Raises `OSError`."""
-        fresh = make(Stamp(self._version + 1, epoch))
+        fresh = make(Stamp(self._version + 1, max(epoch, self._led)))
         if self.current is not None and _same(fresh, self.current):
             return False
         files.replace(self._path, msgspec.json.encode(fresh))

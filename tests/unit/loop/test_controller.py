@@ -21,6 +21,7 @@ from tests.support.control import (
 from tests.unit.loop.world import World, run
 
 from trimtab import errors
+from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import RetrainPlan, RolloutPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import NodeStatus, WorkerLimits
@@ -31,6 +32,7 @@ from trimtab.loop import store
 from trimtab.loop.controller import EVIDENCE, Tempo
 from trimtab.loop.evidence import Reports
 from trimtab.loop.runs import RunStatus
+from trimtab.loop.service import Control
 
 AUTO = spec(retrain=RetrainPlan(("quality",), "auto", cooldown_seconds=10.0))
 TWO_HOURS = RolloutPlan(
@@ -384,6 +386,25 @@ def test_version_grows_past_what_gateways_know_when_the_file_is_lost(tmp_path: P
         controller = world.start()
         await world.tick(controller)
         assert world.snapshot().version == 42
+
+    run(work)
+
+
+def test_epoch_of_the_routes_does_not_fall_when_the_journal_is_restored_from_a_backup(
+    tmp_path: Path,
+) -> None:
+    """Gateways begin with the file that is there, and refuse one of an older leader."""
+
+    async def work() -> None:
+        world = World(tmp_path)
+        await world.serving()
+        before = msgspec.structs.replace(world.snapshot(), epoch=9)
+        (tmp_path / "run/routing.json").write_bytes(msgspec.json.encode(before))
+        controller = world.start()
+        assert controller.store.epoch < 9
+        await Control(controller, FolderRequestLog(tmp_path)).deploy("d", "m@2", ANN)
+        await world.tick(controller)
+        assert (world.snapshot().epoch, world.snapshot().version) == (9, before.version + 1)
 
     run(work)
 
