@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,6 @@ from tests.support.control import (
     BAD,
     GOOD,
     HARMLESS,
-    ScriptedEvidence,
     incident,
     manifest_digest,
     release,
@@ -25,9 +23,8 @@ from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import RetrainPlan, RolloutPlan
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import NodeStatus, WorkerLimits
-from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Cause
-from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
+from trimtab.judge.reports import MonitorReport
 from trimtab.loop import store
 from trimtab.loop.controller import EVIDENCE, Tempo
 from trimtab.loop.evidence import Reports
@@ -284,55 +281,6 @@ def test_run_that_died_with_its_agent_is_started_again(tmp_path: Path) -> None:
         world.node.reachable = True
         await world.tick(controller)
         assert world.node.argv["d-run1"] == argv
-
-    run(work)
-
-
-class Faulty(ScriptedEvidence):
-    """An observer with a fault in one of its calls."""
-
-    fault = ""
-
-    async def refresh(self) -> None:
-        self._check("refresh")
-        await super().refresh()
-
-    def guard(self, deployment: str) -> GuardReport | None:
-        self._check("guard")
-        return super().guard(deployment)
-
-    async def report(self, deployment: str) -> Reports:
-        self._check("report")
-        return await super().report(deployment)
-
-    def follow(
-        self, states: Mapping[str, DeploymentState], surroundings: Mapping[str, Surroundings]
-    ) -> None:
-        self._check("follow")
-        super().follow(states, surroundings)
-
-    def _check(self, call: str) -> None:
-        if call == self.fault:
-            raise ValueError("a fault of the observer")
-
-
-@pytest.mark.parametrize("fault", ["refresh", "guard", "report", "follow"])
-def test_what_a_person_orders_is_done_whatever_is_wrong_with_the_evidence(
-    tmp_path: Path, fault: str
-) -> None:
-    async def work() -> None:
-        evidence = Faulty()
-        world = World(tmp_path, evidence=evidence)
-        controller, control = await world.serving()
-        await control.deploy("d", "m@2", ANN, "steps")
-        await world.tick(controller)
-        await world.tick(controller)
-        assert world.routes() == {"m@1": 9900, "m@2": 100}
-        evidence.fault, evidence.fresh = fault, True
-        await control.rollback("d", ANN)
-        await world.tick(controller)
-        assert world.routes() == {"m@1": 10_000}
-        assert world.start().store.deployments["d"].rollout is None
 
     run(work)
 

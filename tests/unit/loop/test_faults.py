@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from tests.support.control import ANN, BAD, GOOD, UNKNOWN, incident, manifest_digest, release, spec
+from tests.support.control import (
+    ANN,
+    BAD,
+    GOOD,
+    UNKNOWN,
+    ScriptedEvidence,
+    incident,
+    manifest_digest,
+    release,
+    spec,
+)
 from tests.unit.loop.world import PIPELINE, World
 
 from trimtab import errors
@@ -23,8 +33,9 @@ from trimtab.domain.processes import NodeStatus, WantedWorkers
 from trimtab.domain.release import Manifest, Release
 from trimtab.domain.state import DeploymentState
 from trimtab.domain.verdicts import Incident
-from trimtab.judge.reports import MonitorReport
+from trimtab.judge.reports import GuardReport, MonitorReport, Surroundings
 from trimtab.loop.controller import Controller, Tempo
+from trimtab.loop.evidence import Reports
 from trimtab.loop.runs import RunStatus
 from trimtab.loop.service import Control
 from trimtab.ports.catalog import Catalog
@@ -462,5 +473,54 @@ def test_leader_that_is_replaced_during_an_effect_stops(tmp_path: Path) -> None:
         world.journal.lead("another", 0.0)
         with pytest.raises(errors.Conflict):
             await controller.tick()
+
+    asyncio.run(work())
+
+
+class Faulty(ScriptedEvidence):
+    """An observer with a fault in one of its calls."""
+
+    fault = ""
+
+    async def refresh(self) -> None:
+        self._check("refresh")
+        await super().refresh()
+
+    def guard(self, deployment: str) -> GuardReport | None:
+        self._check("guard")
+        return super().guard(deployment)
+
+    async def report(self, deployment: str) -> Reports:
+        self._check("report")
+        return await super().report(deployment)
+
+    def follow(
+        self, states: Mapping[str, DeploymentState], surroundings: Mapping[str, Surroundings]
+    ) -> None:
+        self._check("follow")
+        super().follow(states, surroundings)
+
+    def _check(self, call: str) -> None:
+        if call == self.fault:
+            raise ValueError("a fault of the observer")
+
+
+@pytest.mark.parametrize("fault", ["refresh", "guard", "report", "follow"])
+def test_what_a_person_orders_is_done_whatever_is_wrong_with_the_evidence(
+    tmp_path: Path, fault: str
+) -> None:
+    async def work() -> None:
+        evidence = Faulty()
+        world = World(tmp_path, evidence=evidence)
+        controller, control = await world.serving()
+        await control.deploy("d", "m@2", ANN, "steps")
+        await world.tick(controller)
+        await world.tick(controller)
+        assert world.routes() == {"m@1": 9900, "m@2": 100}
+        evidence.fault, evidence.fresh = fault, True
+        await control.rollback("d", ANN)
+        await world.tick(controller)
+        assert world.routes() == {"m@1": 10_000}
+        assert world.start().store.deployments["d"].rollout is None
 
     asyncio.run(work())
