@@ -80,14 +80,15 @@ def install(home: Path) -> Path:
     """Copy the worker package into the state folder; returns the folder to put on `sys.path`.
 
     The copy is named by its content, appears at once, and is never changed: several processes and
-    versions may use the folder at the same time.
+    versions may use the folder at the same time. One that is not whole, as after a power loss, is
+    made again.
     """
     sources = _sources()
     digest = hashlib.sha256()
     for name, data in sources.items():
         digest.update(f"{name}\0{len(data)}\0".encode() + data)
     folder = home / layout.SHIM / digest.hexdigest()[:12]
-    if folder.is_dir():
+    if _whole(folder, sources):
         return folder
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -96,6 +97,10 @@ def install(home: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     _compile(unfinished, folder)
+    if folder.is_dir() and not _whole(folder, sources):
+        torn = unfinished.with_suffix(f"{unfinished.suffix}.torn")
+        folder.rename(torn)
+        shutil.rmtree(torn)
     try:
         unfinished.rename(folder)
     except OSError:
@@ -103,6 +108,11 @@ def install(home: Path) -> Path:
         if not folder.is_dir():
             raise
     return folder
+
+
+def _whole(folder: Path, sources: Mapping[str, bytes]) -> bool:
+    places = {folder / PACKAGE / name: data for name, data in sources.items()}
+    return all(path.is_file() and path.read_bytes() == data for path, data in places.items())
 
 
 def _compile(unfinished: Path, folder: Path) -> None:

@@ -34,3 +34,16 @@ def test_a_child_reports_to_nobody_else() -> None:
 
 def test_every_perturbed_profile_differs_from_the_serving_one() -> None:
     assert all(profile != shim.EXECUTION_SERVING for profile in shim.PERTURBED.values())
+
+
+def test_a_copy_that_a_power_loss_left_torn_is_made_again(tmp_path: Path) -> None:
+    folder = shim.install(tmp_path)
+    torn = folder / shim.PACKAGE / "main.py"
+    whole = torn.read_bytes()
+    torn.write_bytes(b"")
+    assert shim.install(tmp_path) == folder
+    assert torn.read_bytes() == whole
+    torn.unlink()
+    assert shim.install(tmp_path) == folder
+    assert torn.read_bytes() == whole
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
