@@ -25,7 +25,8 @@ MOST_BYTES = 65_536
 MOST_TOLD_BYTES = 32 * 1024 * 1024
 MOST_TOLD = 10_000
 """Rows that one request may tell."""
-_ACTOR = re.compile(r"[\w.@-]{1,64}")
+ACTOR = re.compile(r"[\w.@-]{1,64}")
+"""Names that an order may be given under; any other is that of the dashboard."""
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,4 +199,4 @@ def _malformed(request: Request, problem: str) -> errors.Usage:
 def _author(request: Request, order: Order) -> Author:
     """Who says it. The name is a claim: loopback is where trust ends for now."""
     said = request.headers.get("x-trimtab-actor", "")
-    return Author(said if _ACTOR.fullmatch(said) else "dashboard", order.reason)
+    return Author(said if ACTOR.fullmatch(said) else "dashboard", order.reason)
