@@ -19,7 +19,7 @@ def project_or_folder(folder: Path, environment: Mapping[str, str]) -> Project:
     except errors.Usage as problem:
         if problem.code != errors.NO_PROJECT:
             raise
-    home = Path(environment.get("TRIMTAB_HOME", folder / DEFAULT_HOME)).absolute()
+    home = Path(environment.get("TRIMTAB_HOME") or folder / DEFAULT_HOME).absolute()
     return Project(folder, home, ProjectConfig())
 
 

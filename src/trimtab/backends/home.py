@@ -34,7 +34,7 @@ def open_project(start: Path, environment: Mapping[str, str]) -> Project:
     """
     for folder in (start, *start.parents):
         if (folder / CONFIG).is_file():
-            home = Path(environment.get("TRIMTAB_HOME", folder / DEFAULT_HOME)).absolute()
+            home = Path(environment.get("TRIMTAB_HOME") or folder / DEFAULT_HOME).absolute()
             return Project(folder, home, read_config(folder / CONFIG, environment))
     raise errors.Usage(
         errors.NO_PROJECT,

@@ -24,9 +24,10 @@ class AgentFacts(msgspec.Struct, frozen=True):
 
 
 def state_folder(start: Path, environment: Mapping[str, str]) -> Path:
-    """The state folder that belongs to `start`. Raises `Usage` TT-103 outside any project."""
-    if "TRIMTAB_HOME" in environment:
-        return Path(environment["TRIMTAB_HOME"])
+    """The state folder that belongs to `start`; an empty variable names none. Raises `Usage` TT-103
+    outside any project."""
+    if named := environment.get("TRIMTAB_HOME"):
+        return Path(named)
     for folder in (start, *start.parents):
         if (folder / CONFIG).is_file():
             return folder / DEFAULT_HOME
@@ -39,9 +40,10 @@ def state_folder(start: Path, environment: Mapping[str, str]) -> Path:
     )
 
 
-def agent_facts() -> AgentFacts:
-    """Where the server listens. Raises `Unavailable` TT-109 when none runs here."""
-    path = state_folder(Path.cwd(), os.environ) / layout.AGENT_FACTS
+def agent_facts(home: Path | None = None) -> AgentFacts:
+    """Where the server of the state folder `home` listens, if that is not the one that belongs to
+    this folder. Raises `Unavailable` TT-109 when none runs there."""
+    path = (home or state_folder(Path.cwd(), os.environ)) / layout.AGENT_FACTS
     try:
         return msgspec.json.decode(path.read_bytes(), type=AgentFacts)
     except (OSError, msgspec.DecodeError) as cause:

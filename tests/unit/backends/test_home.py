@@ -58,6 +58,7 @@ def test_the_environment_may_move_the_state(tmp_path: Path) -> None:
     (tmp_path / "trimtab.toml").write_text("")
     home = tmp_path / "elsewhere"
     assert open_project(tmp_path, {"TRIMTAB_HOME": str(home)}).home == home
+    assert open_project(tmp_path, {"TRIMTAB_HOME": ""}).home == tmp_path / ".trimtab"
 
 
 def test_no_project_is_an_error_with_a_way_on(tmp_path: Path) -> None:

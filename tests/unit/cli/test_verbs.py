@@ -182,6 +182,13 @@ def test_without_a_server_a_verb_ends_with_3_and_a_hint(folder: Path) -> None:
     assert result.stderr.endswith("unchanged: nothing was changed\nhint: trimtab up\n")
 
 
+def test_an_empty_variable_names_no_state_folder(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIMTAB_HOME", "")
+    assert call("status").exit_code == 0
+
+
 def test_a_server_that_is_gone_ends_with_3(folder: Path) -> None:
     point(folder, "http://127.0.0.1:9")
     assert call("history").exit_code == 3

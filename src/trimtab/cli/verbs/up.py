@@ -39,7 +39,7 @@ def narrate(screen: Screen, home: str, event: "AgentEvent") -> None:
     """Tell an event, and where the system listens once it does."""
     screen.say(f"{event.kind:9} {event.name}: {event.text}")
     if event.kind == "listening":
-        facts = agent_facts()
+        facts = agent_facts(Path(home))
         where = (facts.inference, facts.admin, facts.pid, home)
         tell(screen, UpView(*where, facts.grpc, facts.limits))
 
