@@ -400,6 +400,10 @@ def test_completion_prints_a_script(shell: str) -> None:
     assert "_TRIMTAB_COMPLETE" in call("completion", shell).stdout
 
 
+def test_fewer_rows_than_none_are_wrong_usage(folder: Path) -> None:
+    assert call("samples", "i1", "--rows", "-3").exit_code == 2
+
+
 def test_a_comparison_within_no_duration_is_wrong_usage(listener: Listener) -> None:
     result = call("parity", NAME, "told.csv", "--within", "soon", "--json")
     assert result.exit_code == 2

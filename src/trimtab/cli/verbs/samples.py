@@ -10,7 +10,13 @@ from trimtab.cli.screen import Screen, verb
 
 @verb("samples")
 @click.argument("incident")
-@click.option("--rows", default=5, show_default=True, help="Rows for each signal.")
+@click.option(
+    "--rows",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="Rows for each signal.",
+)
 def command(screen: Screen, incident: str, rows: int) -> None:
     """Requests that show what an incident is about.
 
