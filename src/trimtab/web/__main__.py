@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -149,16 +149,21 @@ def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:
 
 async def _roll(room: ControlRoom) -> None:
     """Delete what is older than its retention, since a full disk waits for it, then compact."""
-    kept = timedelta(days=room.project.config.server.retention_days)
+    days = room.project.config.server.retention_days
     while True:
         await asyncio.sleep(ROLL_SECONDS)
-        before = (datetime.now(UTC) - kept).date()
+        before = oldest_kept(datetime.now(UTC).date(), days)
         for name in room.log.deployments():
             try:
                 await asyncio.to_thread(room.log.expire, name, before)
                 await asyncio.to_thread(room.log.roll, name)
             except (errors.TrimtabError, OSError) as problem:
                 log.warning("the request log of %s is not tidied: %s", name, problem)
+
+
+def oldest_kept(today: date, days: int) -> date:
+    """The day before which the log is deleted; what is kept longer than there are dates is kept."""
+    return date.fromordinal(max(1, today.toordinal() - days))
 
 
 if __name__ == "__main__":
