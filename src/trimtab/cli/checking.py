@@ -1,7 +1,7 @@
 """Whether a configuration fits itself and the files around it."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from trimtab import errors
@@ -94,29 +94,58 @@ def _pipeline(folder: Path, spec: PipelineSpec) -> Iterator[ProblemView]:
 
 def _features(folder: Path, features: str, where: str) -> Iterator[ProblemView]:
     module, _, function = features.partition(":")
-    path = folder / f"{module.removesuffix('.py').replace('.', '/')}.py"
-    if not path.is_file():
+    base = folder / module.removesuffix(".py").replace(".", "/")
+    path = next((each for each in _files(base) if each.is_file()), None)
+    if path is None:
         yield ProblemView(
-            errors.MISSING_FILE, where, f"there is no file {path.name}", "change features"
+            errors.MISSING_FILE, where, f"there is no file {base.name}.py", "change features"
         )
     else:
-        yield from _functions(path, (function,), where)
+        yield from _functions(path, (function,), where, _names)
 
 
-def _functions(path: Path, wanted: tuple[str, ...], where: str) -> Iterator[ProblemView]:
-    """Functions that the file does not define; the file is read, never run."""
+def _files(base: Path) -> tuple[Path, Path]:
+    """Where Python finds a module."""
+    return base.parent / f"{base.name}.py", base / "__init__.py"
+
+
+def _functions(
+    path: Path,
+    wanted: tuple[str, ...],
+    where: str,
+    known_of: Callable[[ast.Module], Collection[str]] | None = None,
+) -> Iterator[ProblemView]:
+    """Functions that the file does not have; the file is read, never run. It has those that it
+    defines, unless `known_of` tells of more."""
     try:
-        body = ast.parse(path.read_bytes()).body
+        module = ast.parse(path.read_bytes())
     except SyntaxError as problem:
         text = f"{path.name} is not Python: {problem.msg} (line {problem.lineno})"
         yield ProblemView(errors.BAD_VALUE, where, text, f"edit {path.name}")
         return
-    known = [node.name for node in body if isinstance(node, ast.FunctionDef)]
+    defined = [node.name for node in module.body if isinstance(node, ast.FunctionDef)]
+    known = defined if known_of is None else known_of(module)
     for name in wanted:
-        if name not in known:
+        if name not in known and "*" not in known:
             yield ProblemView(
                 errors.BAD_VALUE,
                 where,
                 f"{path.name} has no function {name!r}",
-                f"it has: {', '.join(known) or 'none'}",
+                f"it has: {', '.join(defined) or 'none'}",
             )
+
+
+def _names(module: ast.Module) -> set[str]:
+    """All that a module may have under a name, imported and assigned too; `*` may be anything."""
+    found: set[str] = set()
+    for node in ast.walk(module):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.alias(name=name, asname=other):
+                found.add(other or name)
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case _:
+                pass
+    return found

@@ -1,6 +1,7 @@
 """init, check, build's options and labels: what needs no server."""
 
 import json
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,29 @@ def test_check_names_everything_that_is_wrong_at_once(made: Path) -> None:
         "deployment.d.retrain",
         "deployment.d.scale",
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "features", "ok"),
+    [
+        ("lib/__init__.py", "def make(frame): ...\n", "lib:make", True),
+        ("lib/deep.py", "from lib.other import make\n", "lib.deep:make", True),
+        ("lib.py", "from other import *\n", "lib:make", True),
+        ("lib.py", "from other import some as make\n", "lib:make", True),
+        ("lib.py", "make = partial(some, 1)\n", "lib:make", True),
+        ("lib.py", "from make import some\n", "lib:make", False),
+        ("lib.py", "def other(frame): ...\n", "lib:make", False),
+        ("other.py", "def make(frame): ...\n", "lib:make", False),
+    ],
+)
+def test_check_refuses_no_features_that_a_build_takes(
+    made: Path, file: str, text: str, features: str, ok: bool
+) -> None:
+    (made / file).parent.mkdir(exist_ok=True)
+    (made / file).write_text(text)
+    text = (made / "trimtab.toml").read_text()
+    config = parse_config(tomllib.loads(text.replace("features:features", features)), {})
+    assert check(made, config).ok == ok
 
 
 def test_check_finds_addresses_that_cannot_be_opened(made: Path) -> None:
