@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     yield_by(JOB)
     order = RunOrder(given.run, given.model, given.deployment, given.until)
     try:
-        carry_out(project_at(given.project, given.home), order, _log, sys.stderr)
+        carry_out(project_at(given.project, given.home), order, _log)
     except errors.TrimtabError as problem:
         _log(str(problem))
         return 1

@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -16,6 +17,7 @@ from trimtab.app.releases import built, register, tools
 from trimtab.app.stores import request_log
 from trimtab.backends.home import open_home
 from trimtab.backends.requestlog import FolderRequestLog
+from trimtab.build.pipeline import RUN_LOG
 from trimtab.build.request import Narrate
 from trimtab.build.run import RunJob, run
 from trimtab.domain import layout
@@ -50,10 +52,19 @@ def run_pipeline(
     return built(release, release.manifest, time.monotonic() - started)
 
 
-def carry_out(
-    project: Project, order: RunOrder, narrate: Narrate, log: IO[str] | None = None
+def carry_out(project: Project, order: RunOrder, narrate: Narrate) -> Digest:
+    """Carry out a pipeline run here and now; what its steps print is in `log.txt` of its folder.
+
+    Raises `Permanent` TT-605 when it fails."""
+    folder = open_home(project.home) / layout.RUNS / order.run
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / RUN_LOG).open("a", encoding="utf-8") as log:
+        return _carried_out(project, order, narrate, folder, log)
+
+
+def _carried_out(
+    project: Project, order: RunOrder, narrate: Narrate, folder: Path, log: IO[str]
 ) -> Digest:
-    """Carry out a pipeline run here and now. Raises `Permanent` TT-605 when it fails."""
     home = open_home(project.home)
     requests = request_log(home, project.config)
     spec = pipeline_of(project.config, order.model)
@@ -61,7 +72,7 @@ def carry_out(
         id=order.run,
         spec=msgspec.structs.replace(spec, engine=order.engine or spec.engine),
         project=project.folder,
-        folder=home / layout.RUNS / order.run,
+        folder=folder,
         labelled=partial(_labelled, requests, order),
     )
     kit = tools(home, narrate, log)

@@ -32,7 +32,8 @@ _NO_WORD = "if it was killed, see whether memory ran out: dmesg | tail"
 class SubprocessRunner:
     """Starts the worker in another interpreter and waits for it.
 
-    What the worker writes to stderr goes to `log` as well, when there is one.
+    What the worker writes to stderr goes to `log` as well, when there is one, and what the step of
+    a pipeline prints.
     """
 
     def __init__(self, home: Path, log: IO[str] | None = None) -> None:
@@ -46,10 +47,12 @@ class SubprocessRunner:
             env=shim.worker_environment(execution),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         if self._log is not None:
+            self._log.write(done.stdout if arguments[0] == "step" else "")
             self._log.write(done.stderr)
             self._log.flush()
         if done.returncode == 0 or arguments[0] == "step":

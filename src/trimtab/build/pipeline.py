@@ -9,6 +9,7 @@ known is not run again, and a run that was killed resumes where it stopped.
 import ast
 import hashlib
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ from trimtab.build.staging import imported
 from trimtab.domain.deployment import PipelineSpec
 from trimtab.domain.names import Digest
 from trimtab.domain.release import EnvironmentLock
+
+RUN_LOG = "log.txt"
+"""In the folder of a run: what its steps print, and the trace of one that failed."""
 
 
 class StepRecord(msgspec.Struct, frozen=True):
@@ -179,12 +183,14 @@ def _call(run: PipelineRun, step: str, paths: Mapping[str, Path], tools: Tools) 
         str(result),
     ]
     tools.runner.run(run.python, arguments, tools.serving)
-    if not result.exists():
-        killed = "it was killed, or ended the process: see whether memory ran out: dmesg | tail"
-        raise _broken(step, "it ended without a result", killed)
-    outcome = json.loads(result.read_text(encoding="utf-8"))
+    hint = f"cat {shlex.quote(str(run.folder / RUN_LOG))}"
+    try:
+        outcome = json.loads(result.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problem = "its process ended before the step did, as when it is killed for want of memory"
+        raise _broken(step, problem, hint) from None
     if not outcome["ok"]:
-        raise _broken(step, str(outcome["error"]), f"read {run.folder.name}/log.txt in runs/")
+        raise _broken(step, str(outcome["error"]), hint)
 
 
 def _broken(step: str, problem: str, hint: str) -> errors.Permanent:

@@ -1,5 +1,6 @@
 """What a worker says in one of its one-off modes reaches the person who builds, with a way on."""
 
+import io
 import json
 from pathlib import Path
 
@@ -39,3 +40,14 @@ def test_a_model_that_cannot_be_loaded_is_told_with_what_to_do(
 def test_a_worker_that_was_killed_shows_what_it_last_said(tmp_path: Path) -> None:
     error = refusal(tmp_path, "Segmentation fault")
     assert (error.code, "Segmentation fault" in error.message) == (errors.WORKER_FAILED, True)
+
+
+def test_what_a_step_prints_and_why_it_fails_is_in_the_log(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\nprintf '14 rows, caf\\351\\n'; echo 'ValueError: no data' >&2; exit 1\n"
+    )
+    python.chmod(0o755)
+    log = io.StringIO()
+    SubprocessRunner(tmp_path / "home", log).run(python, ["step"], {})
+    assert log.getvalue() == "14 rows, caf\ufffd\nValueError: no data\n"

@@ -26,18 +26,18 @@ class Steps:
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.fails: str | None = None
-        self.killed: str | None = None
+        self.killed = False
 
     def run(self, python: Path, arguments: Sequence[str], execution: Mapping[str, str]) -> str:
         options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
         step = options["--function"]
         self.ran.append(step)
-        if step == self.killed:
-            return ""
         inputs = json.loads(options["--inputs"])
         Path(options["--out"], "made").write_text(
             step + "".join(sorted(Path(p).name for p in inputs.values())) + options["--params"]
         )
+        if self.killed:
+            return ""
         result = {"ok": step != self.fails, "seconds": 0.0, "error": "ValueError: no data"}
         Path(options["--result"]).write_text(json.dumps(result))
         return ""
@@ -128,6 +128,7 @@ def test_a_run_that_failed_goes_on_after_the_finished_steps(
     with pytest.raises(errors.Permanent, match="no data") as caught:
         run_steps(a_run(tmp_path, 1), tools)
     assert caught.value.code == errors.RUN_FAILED
+    assert caught.value.hint == f"cat {tmp_path}/run-1/log.txt"
     steps.fails = None
     run_steps(a_run(tmp_path, 1), tools)
     assert steps.ran == ["dataset", "model", "model"]
@@ -144,12 +145,11 @@ def test_a_record_that_a_power_loss_tore_is_made_again(
     assert all(record.cached for record in run_steps(a_run(tmp_path, 3), tools))
 
 
-def test_a_step_that_was_killed_is_told_as_such(tmp_path: Path, steps: Steps, tools: Tools) -> None:
-    steps.killed = "model"
-    with pytest.raises(errors.Permanent, match="ended without a result") as caught:
+def test_a_step_that_is_killed_is_told_as_such(tmp_path: Path, steps: Steps, tools: Tools) -> None:
+    steps.killed = True
+    with pytest.raises(errors.Permanent, match="ended before the step did") as caught:
         run_steps(a_run(tmp_path, 1), tools)
-    assert caught.value.code == errors.RUN_FAILED
-    assert "memory" in caught.value.hint
+    assert (caught.value.code, caught.value.subject) == (errors.RUN_FAILED, "dataset")
 
 
 @pytest.mark.parametrize(
