@@ -96,13 +96,8 @@ class Client:
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8080", deadline: float = 10.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or parts.hostname is None:
-            raise errors.Usage(
-                errors.BAD_VALUE, "connect", url, "not an http:// address", hint=f"http://{url}"
-            )
         self.refusals = self.unusable = 0
-        self._address = (parts.hostname, parts.port or 80)
+        self._address = _address(url)
         self._deadline = deadline
         self._connection: http.client.HTTPConnection | None = None
         self._columns: dict[str, dict[str, tuple[str, list[int]]]] = {}
@@ -282,6 +277,18 @@ class Client:
         wait = response.headers.get("Retry-After", "")
         release = response.headers.get("X-Trimtab-Release", "")
         return Reply(response.status, text, float(wait) if wait.isdigit() else None, release)
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port or 80
+    except ValueError:
+        host, port = None, 80
+    if parts.scheme != "http" or host is None:
+        hint = f"http://{url.partition('://')[2] or url}"
+        raise errors.Usage(errors.BAD_VALUE, "connect", url, "not an http:// address", hint=hint)
+    return host, port
 
 
 def _path(deployment: str, asked: str = "") -> str:

@@ -302,7 +302,9 @@ def test_a_release_that_takes_other_columns_is_asked_as_it_wants(
     assert before["id"] == after["id"] == "r2"
 
 
-@pytest.mark.parametrize("url", ["https://x", "127.0.0.1:8080", "http://"])
+@pytest.mark.parametrize(
+    "url", ["https://x", "127.0.0.1:8080", "http://", "http://h:b", "http://h:99999"]
+)
 def test_an_address_that_is_not_http_is_refused(url: str) -> None:
     with pytest.raises(errors.Usage, match="not an http:// address"):
         Client(url)

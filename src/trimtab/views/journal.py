@@ -111,7 +111,7 @@ def _rollout_summary(event: e.AnyEvent) -> str:
         case e.RolloutStarted(candidate=candidate, strategy=strategy):
             return f"rollout of {candidate.name} started ({strategy})"
         case e.RolloutAdvanced(phase=phase, weight=weight):
-            share = f" at {weight / TOTAL_WEIGHT:.0%}" if phase == "canary" else ""
+            share = f" at {weight / TOTAL_WEIGHT * 100:.3g}%" if phase == "canary" else ""
             return f"rollout entered {phase}{share}"
         case e.RolloutPaused():
             return "rollout paused"

@@ -581,3 +581,9 @@ def test_what_was_not_reproduced_is_told_with_its_reason() -> None:
     told = as_text(build_reproduction(found))
     assert "✖ not run" in told
     assert "because      no set" in told
+
+
+@pytest.mark.parametrize(("weight", "share"), [(50, "0.5%"), (1, "0.01%"), (1000, "10%")])
+def test_a_small_share_of_a_canary_is_no_none(weight: int, share: str) -> None:
+    entered = e.RolloutAdvanced("r2", "canary", 0, weight, 0.0)
+    assert summary(entered) == f"rollout entered canary at {share}"
