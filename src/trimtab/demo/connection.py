@@ -130,6 +130,10 @@ class Line:
             except (OSError, TimeoutError):
                 self.close()
                 reply = Reply(0, "", b"")
+            except asyncio.CancelledError:
+                # The answer that is on its way would be taken for that of the next request.
+                self.close()
+                raise
             settled = reply.status and reply.status not in RETRIED_STATUS
             if settled or loop.time() + pause >= end:
                 return Reply(reply.status, reply.release, reply.body, attempts)
