@@ -43,11 +43,11 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class WaitingLabel(msgspec.Struct, frozen=True):
-    """A label whose prediction was not read yet. `arrived` is on the deployment's clock, `source`
-    is who sent it."""
+    """A label whose prediction was not read yet; one may say None. `arrived` is on the deployment's
+    clock, `source` is who sent it."""
 
     key: Key
-    label: str
+    label: str | None
     at: float
     arrived: float
     source: str = ""
@@ -71,7 +71,7 @@ class SavedJoiner(msgspec.Struct, frozen=True):
     batches: tuple[SavedBatch, ...] = ()
     labels: tuple[WaitingLabel, ...] = ()
     recent: tuple[WaitingLabel, ...] = ()
-    words: dict[int, str] = {}
+    words: dict[int, str | None] = {}
     senders: dict[str, int] = {}
 
 
@@ -112,7 +112,7 @@ class Joiner:
     _fresh: dict[int, None] = field(default_factory=dict)
     _labels: dict[Key, WaitingLabel] = field(default_factory=dict)
     _recent: dict[Key, WaitingLabel] = field(default_factory=dict)
-    _words: dict[int, str] = field(default_factory=dict)
+    _words: dict[int, str | None] = field(default_factory=dict)
     _senders: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -147,7 +147,7 @@ class Joiner:
 
     def weigh(self, labels: Labels) -> Heard:
         """What will become of a segment's labels; to be asked before `learn` takes them."""
-        first: dict[Key, str] = {}
+        first: dict[Key, str | None] = {}
         said: dict[Key, int] = {}
         weighed = [self._weighed(label, first, said) for label in _waiting(labels, 0.0)]
         fates, words = ([each[place] for each in weighed] for place in (0, 1))
@@ -161,13 +161,14 @@ class Joiner:
         )
 
     def _weighed(
-        self, label: WaitingLabel, first: dict[Key, str], said: dict[Key, int]
-    ) -> tuple[Fate, str]:
+        self, label: WaitingLabel, first: dict[Key, str | None], said: dict[Key, int]
+    ) -> tuple[Fate, str | None]:
         """The fate of a label, and what the first of its prediction says, itself where there is no
         prediction. `first` are the labels of this segment that came before, `said` is who has said
         the label of a prediction by now."""
-        known, places = first.get(label.key), self._places(label.key)
-        if known is not None:
+        places = self._places(label.key)
+        if label.key in first:
+            known = first[label.key]
             again = known == label.label
             return self._again(label, places, said) if again else Fate.CONTRADICTED, known
         if not places:
@@ -378,7 +379,7 @@ class Joiner:
             self._index.remove(keys, number)
 
 
-def _mark_of(label: str) -> int:
+def _mark_of(label: str | None) -> int:
     """The mark of a prediction that used this label: of two labels, one in 253 is taken for the
     other."""
     return USED + 1 + crc32(str(label).encode()) % (255 - USED)

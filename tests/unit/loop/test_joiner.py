@@ -7,12 +7,12 @@ from tests.support.request_log import LABEL, ROW, table
 
 from trimtab.backends.requestlog_files import to_labels, to_rows
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels
-from trimtab.loop.joiner import SENDERS, Joiner, Terms
+from trimtab.loop.joiner import SENDERS, Joiner, SavedJoiner, Terms
 from trimtab.loop.key_index import KeyIndex
 from trimtab.ports.requestlog import Segment
 
 
-def given(*labels: tuple[str, str], source: str = "warehouse") -> Labels:
+def given(*labels: tuple[str, str | None], source: str = "warehouse") -> Labels:
     """A segment of labels by request."""
     rows = [
         {**LABEL, "request_id": name, "label": label, "source": source} for name, label in labels
@@ -109,6 +109,22 @@ def test_what_a_prediction_was_said_to_be_is_known_after_a_restart() -> None:
     again.restore(joiner.dump(), lambda segment: rows)
     told = again.weigh(given(("r0", "0")))
     assert (told.fate.tolist(), told.first.tolist()) == (["contradicted"], ["1"])
+
+
+def test_labels_that_say_nothing_are_known_after_a_restart() -> None:
+    """Callers may send null, for a prediction that is there and for one that is not."""
+    joiner = waiting()
+    assert heard(joiner, given(("r0", None), ("r0", "1"), ("later", None))) == [
+        "fresh",
+        "contradicted",
+        "unknown",
+    ]
+    saved = msgspec.msgpack.decode(msgspec.msgpack.encode(joiner.dump()), type=SavedJoiner)
+    assert [label.label for label in saved.labels] == [None]
+    again = Joiner(Terms(horizon=10.0))
+    again.restore(saved, lambda segment: ONE)
+    told = again.weigh(given(("r0", "1"), ("r0", None)))
+    assert (told.fate.tolist(), told.first.tolist()) == (["contradicted", "repeated"], [None, None])
 
 
 def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:
