@@ -6,7 +6,7 @@ segment in the log's order, so reading in other portions, or again after a resta
 """
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -110,7 +110,8 @@ class Joiner:
     _firsts: list[int] = field(default_factory=list)
     _index: KeyIndex = field(default_factory=KeyIndex)
     _fresh: dict[int, None] = field(default_factory=dict)
-    _labels: dict[Key, WaitingLabel] = field(default_factory=dict)
+    # A plain dict is searched from its beginning for what is left of it, each time anew.
+    _labels: OrderedDict[Key, WaitingLabel] = field(default_factory=OrderedDict)
     _recent: dict[Key, WaitingLabel] = field(default_factory=dict)
     _words: dict[int, str | None] = field(default_factory=dict)
     _senders: dict[str, int] = field(default_factory=dict)
@@ -337,7 +338,7 @@ class Joiner:
         if known is None or label.at > known.at:
             self._labels[label.key] = label
         if len(self._labels) > self.capacity:
-            del self._labels[next(iter(self._labels))]
+            self._labels.popitem(last=False)
             self.evicted += 1
 
     def _use(self, matches: list[_Match]) -> list[Labelled]:
