@@ -258,15 +258,17 @@ class Joiner:
         )
 
     def restore(self, saved: SavedJoiner, read: Callable[[Segment], Rows]) -> None:
-        """Read the predictions of `saved` again; those past the log's retention are gone."""
+        """Read the predictions of `saved` again; those past the log's retention are gone, and so are
+        those of a segment of which a power loss left other rows than were saved."""
         for batch in saved.batches:
             try:
-                rows = read(batch.segment)
+                rows = self._wanted(read(batch.segment))
             except errors.Permanent:
                 continue
             marks = np.frombuffer(batch.marks, dtype=np.uint8).copy()
-            number = self._hold(batch.segment, self._wanted(rows), marks)
-            assert len(marks) == len(self._batches[number].rows)
+            if len(marks) != len(rows):
+                continue
+            number = self._hold(batch.segment, rows, marks)
             if batch.said:
                 said = np.frombuffer(batch.said, dtype="<u2").astype(np.uint16)
                 self._batches[number].said = said

@@ -6,7 +6,6 @@ same segments are read again and lead to the same evidence.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -477,12 +476,14 @@ class Observer:
     def restore(self, data: bytes) -> None:
         """Go on from `dump`; call `follow` next. Without a readable dump the log is read anew."""
         self._watched = {}
-        with contextlib.suppress(msgspec.DecodeError):
+        try:
             saved = msgspec.msgpack.decode(data, type=_Saved)
             self._watched = {
                 name: self._loaded(deployment) for name, deployment in saved.deployments.items()
             }
             self._demands = Demands.load(saved.demand, self._sources.clock.now())
+        except msgspec.DecodeError as error:
+            log.warning("the saved evidence cannot be read, the log is read anew: %s", error)
 
     def _monitors(self, saved: bytes) -> MonitorsLike:
         monitors = self._judges.load_monitors(saved)

@@ -127,6 +127,19 @@ def test_labels_that_say_nothing_are_known_after_a_restart() -> None:
     assert (told.fate.tolist(), told.first.tolist()) == (["contradicted", "repeated"], [None, None])
 
 
+@pytest.mark.parametrize("left", [{"request_id": "r1"}, {"outcome": "failed"}])
+def test_a_segment_of_which_a_power_loss_left_other_rows_is_not_held(left: dict[str, str]) -> None:
+    joiner = Joiner(Terms(horizon=10.0))
+    rows = [{**ROW, "request_id": f"r{number}"} for number in range(2)]
+    joiner.add(Segment("flights", "rows", "g0-1", 0, ""), to_rows(table(rows, FIXED_COLUMNS)))
+    joiner.add(Segment("flights", "rows", "g0-1", 1000, ""), ONE)
+    found = {0: to_rows(table([{**ROW, **left}], FIXED_COLUMNS)), 1000: ONE}
+    again = Joiner(Terms(horizon=10.0))
+    again.restore(joiner.dump(), lambda segment: found[segment.sequence])
+    assert again.waiting == 1
+    assert heard(again, given(("r0", "1"))) == ["fresh"]
+
+
 def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:
     """The oldest labels go, and are counted; a label that comes for a prediction still counts."""
     joiner = Joiner(Terms(horizon=10.0), capacity=50)

@@ -225,10 +225,11 @@ def test_a_wall_clock_deployment_runs_on_the_hosts_clock(bench: Bench) -> None:
 
 
 def test_a_dump_that_cannot_be_read_means_reading_the_log_again(
-    bench: Bench, writer: SegmentWriter
+    bench: Bench, writer: SegmentWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer.rows(at("a"))
     observer = bench.observer(b"of another version")
+    assert "the log is read anew" in caplog.text
     assert observer.poll() == 0
     observer.follow(stable(), {})
     asyncio.run(observer.refresh())
