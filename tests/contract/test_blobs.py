@@ -140,3 +140,33 @@ def test_tampered_bytes_on_disk_are_refused(tmp_path: Path) -> None:
             ask(digest)
         assert caught.value.code == errors.TAMPERED
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("pieces", [4, 100])
+@pytest.mark.parametrize("torn", [b"", b"\0" * 11])
+def test_a_blob_that_a_power_loss_tore_is_whole_once_it_is_stored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bytes, pieces: int
+) -> None:
+    monkeypatch.setattr(store, "PIECE_BYTES", pieces)
+    blobs = ObjectBlobs.local(tmp_path / "blobs")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "model").write_bytes(b"model bytes")
+    tree = blobs.put_folder(tmp_path / "source")
+    (entry,) = blobs.tree(tree).entries
+    text = entry.digest.removeprefix("sha256:")
+    (tmp_path / "blobs" / "sha256" / text[:2] / text).write_bytes(torn)
+    assert blobs.put_folder(tmp_path / "source") == tree
+    assert blobs.get(entry.digest) == b"model bytes"
+
+
+def test_a_blob_that_a_killed_process_stored_is_flushed_by_who_stores_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = ObjectBlobs.local(tmp_path)
+    text = blobs.put(b"model").removeprefix("sha256:")
+    flushed: list[Path] = []
+    monkeypatch.setattr(store, "sync_file", flushed.append)
+    monkeypatch.setattr(store, "sync_folder", flushed.append)
+    blobs.put(b"model")
+    folder = tmp_path / "sha256" / text[:2]
+    assert flushed == [folder / text, folder, tmp_path / "sha256", tmp_path]

@@ -1,11 +1,11 @@
 """Content-addressed bytes in an object store (obstore): a local folder, memory, or a bucket.
 
-A blob lives at `sha256/ab/<hex>` and is created once; reads verify. A stored folder is a tree
-object: canonical JSON of its entries, itself a blob.
+A blob lives at `sha256/ab/<hex>` and is created once; reads verify. What lies there and is not what
+its name says, as after a power loss before the blob was flushed, is replaced when the blob is stored
+again. A stored folder is a tree object: canonical JSON of its entries, itself a blob.
 """
 
 import hashlib
-import os
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from trimtab import errors
+from trimtab.backends.durable import sync_file, sync_folder
 from trimtab.domain.names import Digest, short
 from trimtab.domain.release import Tree, TreeEntry
 
@@ -52,10 +53,29 @@ class ObjectBlobs:
         try:
             obstore.put(self._store, key, data, mode="create")
         except AlreadyExistsError:
-            return digest
-        if self._folder is not None:
-            _flush(self._folder / key)
+            if not self._whole(digest):
+                obstore.put(self._store, key, data)
+        self._flush(key)
         return digest
+
+    def _whole(self, digest: Digest) -> bool:
+        """Whether the blob is there with the bytes that it is named by."""
+        try:
+            self.check(digest)
+        except errors.Integrity:
+            return False
+        return True
+
+    def _flush(self, key: str) -> None:
+        """Bring a blob and the folders that it is found by to the disk, whoever wrote it."""
+        if self._folder is None:
+            return
+        path = self._folder / key
+        sync_file(path)
+        for folder in path.parents:
+            sync_folder(folder)
+            if folder == self._folder:
+                break
 
     def get(self, digest: Digest) -> bytes:
         try:
@@ -114,9 +134,10 @@ class ObjectBlobs:
         """Store a file without holding its bytes: it is read for its name, and then to be kept."""
         with path.open("rb") as file:
             digest = _named(hashlib.file_digest(file, "sha256"))
-        if self.has(digest):
-            return digest
         key, seen = _key(digest), hashlib.sha256()
+        if self._whole(digest):
+            self._flush(key)
+            return digest
         obstore.put(
             self._store, key, _read(path, seen), use_multipart=True, chunk_size=2 * PIECE_BYTES
         )
@@ -130,8 +151,7 @@ class ObjectBlobs:
                 unchanged="nothing of it was stored",
                 hint="build again once nobody writes it",
             )
-        if self._folder is not None:
-            _flush(self._folder / key)
+        self._flush(key)
         return digest
 
     def tree(self, digest: Digest) -> Tree:
@@ -201,12 +221,3 @@ def _tampered(digest: Digest) -> errors.Integrity:
 def _key(digest: Digest) -> str:
     text = digest.removeprefix("sha256:")
     return f"sha256/{text[:2]}/{text}"
-
-
-def _flush(path: Path) -> None:
-    for target in (path, path.parent):
-        descriptor = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
