@@ -1,7 +1,7 @@
 """Finished chunks beside the output, so that a crash costs what was under way and no more.
 
 A chunk is finished when its file is there: it is written under another name, flushed and renamed.
-The manifest says whose chunks they are.
+The manifest says whose chunks they are; without it they are nobody's.
 """
 
 import contextlib
@@ -73,6 +73,9 @@ class Work:
     def _recognise(self) -> None:
         manifest = self.folder / _MANIFEST
         if not manifest.exists():
+            # The folder's removal was cut short: its files go in any order.
+            for left in self.folder.glob("*.arrow"):
+                left.unlink()
             self._put(manifest, msgspec.json.encode(self._manifest))
             return
         try:
@@ -89,9 +92,13 @@ class Work:
                 hint=f"rm -r {shlex.quote(str(self.folder))}",
             )
 
-    def finished(self, number: int) -> bool:
-        """Whether a chunk need not be scored again."""
-        return self._chunk(number).exists()
+    def finished(self, number: int, schema: pa.Schema) -> bool:
+        """Whether a chunk need not be scored again: it is there, with the columns of the output."""
+        try:
+            with pa.OSFile(str(self._chunk(number)), "rb") as file:
+                return pa.ipc.open_file(file).schema.equals(schema)
+        except (FileNotFoundError, pa.ArrowInvalid):
+            return False
 
     def keep(self, number: int, chunk: pa.Table) -> None:
         """A chunk is scored; it stays so from now on."""

@@ -162,6 +162,45 @@ def test_chunks_of_another_table_are_not_mixed_in(server: Deployed, tmp_path: Pa
     assert caught.value.code == errors.OTHER_SCORING
 
 
+def test_what_is_left_of_a_folder_whose_removal_was_cut_short_is_of_no_table(
+    server: Deployed, tmp_path: Path
+) -> None:
+    """Files of a folder are removed in any order, the manifest perhaps before the chunks."""
+    pq.write_table(flights(400), tmp_path / "in.parquet")
+    server.dies_after = 24
+    with pytest.raises(errors.Usage):
+        score(order(server, tmp_path))
+    (tmp_path / "out.parquet.scoring" / "manifest.json").unlink()
+    other = flights(400).set_column(1, "x", pa.array([float(row) for row in range(400)]))
+    pq.write_table(other, tmp_path / "in.parquet")
+    server.dies_after = None
+    assert score(order(server, tmp_path)).resumed == 0
+    held(pq.read_table(tmp_path / "out.parquet"), other)
+
+
+def test_chunks_with_other_outputs_or_that_cannot_be_read_are_scored_again(
+    server: Deployed, tmp_path: Path
+) -> None:
+    """As when another release was deployed, or a disk lost what it held."""
+    pq.write_table(flights(400), tmp_path / "in.parquet")
+    server.dies_after = 24
+    with pytest.raises(errors.Usage):
+        score(order(server, tmp_path))
+    server.dies_after = None
+    (tmp_path / "out.parquet.scoring" / "00000000.arrow").write_bytes(b"")
+    (tmp_path / "out.parquet.scoring" / "00000001.arrow").write_bytes(b"ARROW1")
+    assert score(order(server, tmp_path)).resumed > 0
+    held(pq.read_table(tmp_path / "out.parquet"), flights(400))
+    server.dies_after = server.requests + 24
+    with pytest.raises(errors.Usage):
+        score(order(server, tmp_path))
+    server.dies_after = None
+    del server.metadata["outputs"][2]
+    assert score(order(server, tmp_path)).resumed == 0
+    names = pq.read_table(tmp_path / "out.parquet").column_names
+    assert names == [*flights(400).column_names, "score", "label", *ADDED]
+
+
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
