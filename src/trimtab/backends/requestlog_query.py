@@ -42,10 +42,10 @@ def stumbled(problem: Exception) -> bool:
 
 def labelled(views: Views, key: str | None, until: float) -> pa.Table:
     """Final answers with their newest label known by `until`; `key` is the business key."""
-    with _connected(views) as connection:
+    with _connected(views, f"{files.INPUT}{key}") as connection:
         columns = connection.view("rows").columns
         inputs = [name for name in columns if name.startswith(files.INPUT)]
-        return _answer(connection.sql(_labelled_sql(inputs, key), params={"until": until}))
+        return _answer(connection.sql(_labelled_sql(inputs), params={"until": until}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +59,18 @@ class Matches:
 
 def matches(views: Views, key: str | None, told: Told, within: float) -> Matches:
     """The answers that were not compared before; `key` is the business key."""
-    with _connected({**views, "told": [_named(told)]}) as connection:
+    with _connected({**views, "told": [_named(told)]}, f"{files.INPUT}{key}") as connection:
         columns = connection.view("rows").columns
         served = [name for name in told.values if files.INPUT + name in columns]
-        key_column = f"{files.INPUT}{key}"
-        key_text = _key_text(_quoted(key_column)) if key_column in columns else "NULL"
-        sql = _matches_sql({name: _kind(told, name) for name in served}, key_text)
+        sql = _matches_sql({name: _kind(told, name) for name in served})
         found = _answer(connection.sql(sql, params={"within": within}))
     return _matched(found, told)
 
 
 @contextmanager
-def _connected(views: Views) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that sees the views and can open no file."""
+def _connected(views: Views, key: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that sees the views and can open no file. With the name of a key's column, rows
+    have it as `key_text` besides, as labels write it."""
     with duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
@@ -80,20 +79,26 @@ def _connected(views: Views) -> Iterator[duckdb.DuckDBPyConnection]:
         }
     ) as connection:
         for name, sources in views.items():
-            _view(connection, name, sources)
+            _view(connection, name, sources, key if name == "rows" else None)
         connection.execute("SET lock_configuration = true")
         yield connection
 
 
 def _view(
-    connection: duckdb.DuckDBPyConnection, name: str, sources: Sequence[pa.Table | list[str]]
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    sources: Sequence[pa.Table | list[str]],
+    key: str | None,
 ) -> None:
-    """Rows of all schemas under one name; a column that a release lacks is null."""
+    """Rows of all schemas under one name; a column that a release lacks is null.
+
+    Keys become texts before that: numbers of one release and texts of another would be texts."""
     parts: list[str] = []
     for number, source in enumerate(sources):
         found = ds.dataset(source, format=_CHECKED) if isinstance(source, list) else source
         connection.register(f"{name}_{number}", found)
-        parts.append(f"SELECT * FROM {name}_{number}")
+        more = "" if key is None else f", {_key_text(found.schema, key)} AS key_text"
+        parts.append(f"SELECT *{more} FROM {name}_{number}")
     connection.execute(f"CREATE VIEW {name} AS {' UNION ALL BY NAME '.join(parts)}")
 
 
@@ -106,13 +111,12 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _labelled_sql(inputs: list[str], key: str | None) -> str:
+def _labelled_sql(inputs: list[str]) -> str:
     """SQL of the join; a label by id and one by key for the same row: the newer one counts."""
     columns = "".join(
         f"a.{_quoted(name)} AS {_quoted(name.removeprefix(files.INPUT))}, " for name in inputs
     )
-    key_column = f"{files.INPUT}{key}"
-    key_text = _key_text(f"a.{_quoted(key_column)}") if key_column in inputs else "NULL"
+    label = 'CASE WHEN i."at" IS NULL OR k."at" > i."at" THEN k.label ELSE i.label END'
     return f"""
         WITH answers AS (
             SELECT * FROM rows WHERE final AND outcome = 'ok' AND event_time <= $until
@@ -128,23 +132,26 @@ def _labelled_sql(inputs: list[str], key: str | None) -> str:
             row_number() OVER (PARTITION BY "key" ORDER BY "at" DESC, received_at DESC) = 1
         )
         SELECT {columns}
-            CASE WHEN i."at" IS NULL OR k."at" > i."at" THEN k.label ELSE i.label END AS label,
+            {label} AS label,
             a.event_time, a.request_id, a."row"
         FROM answers a
         LEFT JOIN by_id i ON i.request_id = a.request_id AND i."row" = a."row"
-        LEFT JOIN by_key k ON k."key" = {key_text}
-        WHERE i.label IS NOT NULL OR k.label IS NOT NULL
+        LEFT JOIN by_key k ON k."key" = a.key_text
+        WHERE {label} IS NOT NULL
         ORDER BY a.event_time, a.request_id, a."row"
     """
 
 
-def _key_text(column: str) -> str:
-    """A key as labels write it: whole numbers without a fraction."""
-    number = f"TRY_CAST({column} AS DOUBLE)"
-    return (
-        f"CASE WHEN typeof({column}) = 'DOUBLE' AND {number} = floor({number}) "
-        f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
-    )
+def _key_text(schema: pa.Schema, key: str) -> str:
+    """A key as labels write it: whole numbers without a fraction, however large they are."""
+    if key not in schema.names:
+        return "CAST(NULL AS VARCHAR)"
+    column = _quoted(key)
+    text = f"CAST({column} AS VARCHAR)"
+    if not pa.types.is_floating(schema.field(key).type):
+        return text
+    whole = f"CAST(TRY_CAST({column} AS HUGEINT) AS VARCHAR)"
+    return f"CASE WHEN {column} = floor({column}) THEN coalesce({whole}, {text}) ELSE {text} END"
 
 
 def _named(told: Told) -> pa.Table:
@@ -164,7 +171,7 @@ def _kind(told: Told, name: str) -> str:
     return "DOUBLE" if told.values[name].dtype == np.float64 else "VARCHAR"
 
 
-def _matches_sql(served: Mapping[str, str], key_text: str) -> str:
+def _matches_sql(served: Mapping[str, str]) -> str:
     """SQL of the join; `served` are the SQL types of the inputs that are compared.
 
     Of several answers to one request the first received counts; of several answers of a key the
@@ -178,7 +185,7 @@ def _matches_sql(served: Mapping[str, str], key_text: str) -> str:
     near = 't."at" IS NULL OR abs(a.event_time - t."at") <= $within'
     return f"""
         WITH answers AS (
-            SELECT {fixed}{inputs}, {key_text} AS key_text
+            SELECT {fixed}{inputs}, key_text
             FROM rows WHERE final AND outcome = 'ok'
         ), named AS (
             SELECT t.place, t."at" AS told_at, a.* FROM told t JOIN answers a

@@ -180,6 +180,41 @@ def test_labels_join_by_business_key_whatever_its_type(
     assert log.labelled("flights", 1.0).column("label").to_pylist() == ["1"]
 
 
+@pytest.mark.parametrize(
+    ("value", "told"), [(np.inf, "inf"), (2.0**63, str(2**63)), (-1e300, "-1e+300"), (0.5, "0.5")]
+)
+def test_one_key_that_is_no_usual_number_costs_no_label(
+    tmp_path: Path, writer: SegmentWriter, value: float, told: str
+) -> None:
+    writer.rows({"request_id": "a", "in.flight": 17.0}, {"request_id": "b", "in.flight": value})
+    writer.labels({"request_id": None, "key": "17"}, {"request_id": None, "key": told})
+    log = FolderRequestLog(tmp_path, key=lambda deployment: "flight")
+    assert sorted(log.labelled("flights", 1.0).column("request_id").to_pylist()) == ["a", "b"]
+
+
+def test_a_key_that_was_a_number_to_an_older_release_is_still_found(
+    tmp_path: Path, writer: SegmentWriter
+) -> None:
+    writer.rows({"request_id": "a", "in.flight": 17.0})
+    writer.rows({"request_id": "b", "in.flight": "18"})
+    writer.labels({"request_id": None, "key": "17"}, {"request_id": None, "key": "18"})
+    log = FolderRequestLog(tmp_path, key=lambda deployment: "flight")
+    assert sorted(log.labelled("flights", 1.0).column("request_id").to_pylist()) == ["a", "b"]
+
+
+def test_an_answer_whose_newest_label_says_nothing_is_not_labelled(
+    tmp_path: Path, writer: SegmentWriter
+) -> None:
+    writer.rows({"request_id": "a"}, {"request_id": "b"})
+    writer.labels(
+        {"request_id": "a", "label": None, "at": 2.0},
+        {"request_id": None, "key": "UA", "label": "1", "at": 1.0},
+    )
+    log = FolderRequestLog(tmp_path, key=lambda deployment: "carrier")
+    found = log.labelled("flights", 3.0).select(["request_id", "label"]).to_pylist()
+    assert found == [{"request_id": "b", "label": "1"}]
+
+
 def test_a_label_by_id_and_one_by_key_compete_by_age(tmp_path: Path, writer: SegmentWriter) -> None:
     writer.rows({"request_id": "a"}, {"request_id": "b"})
     writer.labels(
