@@ -1,8 +1,8 @@
 """Content-addressed bytes in an object store (obstore): a local folder, memory, or a bucket.
 
-A blob lives at `sha256/ab/<hex>` and is created once; reads verify. What lies there and is not what
-its name says, as after a power loss before the blob was flushed, is replaced when the blob is stored
-again. A stored folder is a tree object: canonical JSON of its entries, itself a blob.
+A blob lives at `sha256/ab/<hex>` and is created once; reads verify. What is not what its name says,
+as after a power loss before it was flushed, is replaced when the blob is stored again. A stored
+folder is a tree object: canonical JSON of its entries, itself a blob.
 """
 
 import hashlib

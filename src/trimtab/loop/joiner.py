@@ -258,8 +258,8 @@ class Joiner:
         )
 
     def restore(self, saved: SavedJoiner, read: Callable[[Segment], Rows]) -> None:
-        """Read the predictions of `saved` again; those past the log's retention are gone, and so are
-        those of a segment of which a power loss left other rows than were saved."""
+        """Read the predictions of `saved` again; those past the log's retention are gone, and those
+        of a segment of which a power loss left other rows than were saved."""
         for batch in saved.batches:
             try:
                 rows = self._wanted(read(batch.segment))

@@ -3,6 +3,7 @@
 import datetime
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -189,7 +190,8 @@ def test_one_key_that_is_no_usual_number_costs_no_label(
     writer.rows({"request_id": "a", "in.flight": 17.0}, {"request_id": "b", "in.flight": value})
     writer.labels({"request_id": None, "key": "17"}, {"request_id": None, "key": told})
     log = FolderRequestLog(tmp_path, key=lambda deployment: "flight")
-    assert sorted(log.labelled("flights", 1.0).column("request_id").to_pylist()) == ["a", "b"]
+    found = log.labelled("flights", 1.0).column("request_id").to_pylist()
+    assert Counter(found) == Counter(["a", "b"])
 
 
 def test_a_key_that_was_a_number_to_an_older_release_is_still_found(
@@ -199,7 +201,8 @@ def test_a_key_that_was_a_number_to_an_older_release_is_still_found(
     writer.rows({"request_id": "b", "in.flight": "18"})
     writer.labels({"request_id": None, "key": "17"}, {"request_id": None, "key": "18"})
     log = FolderRequestLog(tmp_path, key=lambda deployment: "flight")
-    assert sorted(log.labelled("flights", 1.0).column("request_id").to_pylist()) == ["a", "b"]
+    found = log.labelled("flights", 1.0).column("request_id").to_pylist()
+    assert Counter(found) == Counter(["a", "b"])
 
 
 def test_an_answer_whose_newest_label_says_nothing_is_not_labelled(
