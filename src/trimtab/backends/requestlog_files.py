@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trimtab.backends.mapped import LastMapped
-from trimtab.backends.roll_reading import unreadable
+from trimtab.backends.roll_reading import reading, unreadable
 from trimtab.backends.rolls import Roll, Rolls
 from trimtab.domain.records import (
     FIXED_COLUMNS,
@@ -133,15 +133,16 @@ def visible(
 def read_arrow(path: Path, mapped: LastMapped | None = None) -> pa.Table:
     """A segment as a table, mapped and not copied; it stays readable when the file is deleted.
 
-    With `mapped`, pages of the segment that was read before by it are given back. Raises
-    `Permanent` TT-802 when the bytes are not an Arrow file, FileNotFoundError when gone.
+    With `mapped`, pages of the segment that was read before by it are given back. Raises as
+    `reading`, and FileNotFoundError when gone. What lies between whole pages of a torn file may be
+    anything, and whoever followed offsets that lead out of it would be killed.
     """
     if path.stat().st_size == 0:
         raise unreadable(path)
-    try:
-        return pa.ipc.open_file((mapped or LastMapped()).open(path)).read_all()
-    except pa.ArrowInvalid as cause:
-        raise unreadable(path) from cause
+    with reading(path):
+        table = pa.ipc.open_file((mapped or LastMapped()).open(path)).read_all()
+        table.validate(full=True)
+    return table
 
 
 def to_rows(table: pa.Table) -> Rows:

@@ -24,6 +24,8 @@ HELD = b"trimtab.segments"
 """Key in a file's metadata: JSON list of [sequence, rows, time in ns], in the order of the rows."""
 OPENED = 4
 """Files whose last row group is kept decoded: writers take turns, their segments do not."""
+_NONSENSE = (pa.ArrowInvalid, pa.ArrowIndexError, pa.ArrowNotImplementedError)
+"""What Arrow raises for bytes that it cannot make sense of, besides `OSError` without a number."""
 log = logging.getLogger(__name__)
 
 
@@ -51,12 +53,12 @@ def unreadable(path: Path) -> errors.Permanent:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Tell bytes that are no Parquet from a disk that does not give them.
+    """Tell bytes that are no Arrow or Parquet file from a disk that does not give them.
 
     Raises `Permanent` TT-802 for the former, `OSError` with its number for the latter."""
     try:
         yield
-    except (pa.ArrowInvalid, msgspec.DecodeError) as cause:
+    except (*_NONSENSE, msgspec.DecodeError) as cause:
         raise unreadable(path) from cause
     except OSError as cause:
         if cause.errno is not None:

@@ -112,6 +112,41 @@ def test_a_torn_segment_is_an_error_for_its_reader_and_left_out_of_queries(
     assert counted(log) == ["a"]
 
 
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+def test_a_block_that_was_never_written_ends_neither_reader_nor_roll(
+    log: FolderRequestLog, writer: SegmentWriter, filler: bytes
+) -> None:
+    """Offsets that lead out of a file would end the process."""
+    whole = writer.rows(*({"request_id": f"r{n}"} for n in range(40))).read_bytes()
+    schema, footer = (int.from_bytes(each, "little") for each in (whole[12:16], whole[-10:-6]))
+    torn = 0
+    for start in range(16 + schema, len(whole) - 10 - footer, 192):
+        path = writer.rows({"request_id": "a"})
+        path.write_bytes(whole[:start] + filler * 64 + whole[start + 64 :])
+        *_, segment = log.segments("flights", Cursor())
+        try:
+            log.rows(segment).fixed["request_id"]
+        except errors.Permanent:
+            torn += 1
+        log.roll("flights")
+    counted(log)
+    assert torn == log.damaged("flights") > 0
+
+
+def test_a_torn_footer_is_no_fault_of_the_disk(
+    log: FolderRequestLog, writer: SegmentWriter
+) -> None:
+    """Arrow takes that for a fault of the disk, which would be tried again for ever."""
+    path = writer.rows({"request_id": "a"})
+    whole = path.read_bytes()
+    footer = int.from_bytes(whole[-10:-6], "little")
+    path.write_bytes(whole[: -10 - footer] + bytes(footer) + whole[-10:])
+    (segment,) = log.segments("flights", Cursor())
+    with pytest.raises(errors.Permanent):
+        log.rows(segment)
+    assert (counted(log), log.roll("flights"), log.damaged("flights")) == ([], 0, 1)
+
+
 def test_a_query_over_an_empty_log_is_empty(log: FolderRequestLog) -> None:
     assert counted(log) == []
     assert log.labelled("flights", np.inf).num_rows == 0
