@@ -8,8 +8,9 @@ import contextlib
 import fcntl
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from trimtab.backends.rolls import Rolls
 from trimtab.backends.segment_tables import Rest, labels_table, row_groups, rows_table
 from trimtab.domain import layout
 from trimtab.ports.logsink import Attempts, LabelBlock, LogSchema
+from trimtab.ports.requestlog import Kind
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -33,6 +35,8 @@ BUFFER = 1024 * 1024
 """Bytes that are gathered for a write: the columns of a segment are small, and many."""
 PIECE = 512 * 1024
 """Bytes that are written at once."""
+_NO_SEGMENT = (msgspec.DecodeError, pa.ArrowException, ValueError, TypeError, LookupError)
+"""What is raised where no segment can be made of what a spool holds."""
 
 
 def no_rest() -> None:
@@ -97,43 +101,51 @@ class _Publishing:
     rest: Rest
 
     def publish(self, path: Path) -> None:
-        """Make segments of one spool."""
+        """Make segments of one spool. Rows of which none can be made cost no others and no label."""
         try:
             name = spool.name_of(path)
             content = _Content(path.read_bytes(), self.rest)
-            self._write_rows(name, content)
-            self._write_labels(name, content)
-        except (msgspec.DecodeError, pa.ArrowException, ValueError, TypeError, LookupError):
-            path.rename(path.with_suffix(layout.UNREADABLE))
-        else:
+            made = [self._made(*each) for each in self._segments(name, content)]
+        except _NO_SEGMENT:
+            made = [False]
+        if all(made):
             path.unlink()
+        else:
+            path.rename(path.with_suffix(layout.UNREADABLE))
 
-    def _write_rows(self, name: tuple[str, int], content: "_Content") -> None:
-        """One segment for each group of releases whose columns do not clash."""
-        writer, number = name
+    def _made(self, path: Path, table: Callable[[], pa.Table], durable: bool) -> bool:
+        """Whether there is a segment, which is made where there was none."""
+        try:
+            if not self._published(path):
+                write_segment(path, table(), durable=durable, rest=self.rest)
+        except _NO_SEGMENT:
+            return False
+        return True
+
+    def _segments(
+        self, name: tuple[str, int], content: "_Content"
+    ) -> Iterator[tuple[Path, Callable[[], pa.Table], bool]]:
+        """Each segment of a spool, how its table is made, and whether it is to be durable: rows of
+        each group of releases whose columns do not clash, then labels."""
+        first = name[1] * SEQUENCES
         for deployment, groups in row_groups(content.attempts).items():
-            folder = self.home / layout.segments(deployment, "rows")
-            for sequence, schemas in enumerate(groups, number * SEQUENCES):
-                if not self._published(folder, writer, sequence):
-                    attempts = {schema: content.attempts[schema] for schema in schemas}
-                    table = rows_table(attempts, self.rest)
-                    write_segment(folder / f"{writer}-{sequence}.arrow", table, rest=self.rest)
-
-    def _write_labels(self, name: tuple[str, int], content: "_Content") -> None:
-        writer, number = name
+            for sequence, schemas in enumerate(groups, first):
+                attempts = {schema: content.attempts[schema] for schema in schemas}
+                path = self._path(deployment, "rows", name[0], sequence)
+                yield path, partial(rows_table, attempts, self.rest), False
         for deployment, blocks in content.labels.items():
-            folder = self.home / layout.segments(deployment, "labels")
-            sequence = number * SEQUENCES
-            if not self._published(folder, writer, sequence):
-                path = folder / f"{writer}-{sequence}.arrow"
-                write_segment(path, labels_table(blocks), durable=True, rest=self.rest)
+            path = self._path(deployment, "labels", name[0], first)
+            yield path, partial(labels_table, blocks), True
 
-    def _published(self, folder: Path, writer: str, sequence: int) -> bool:
+    def _path(self, deployment: str, kind: Kind, writer: str, sequence: int) -> Path:
+        return self.home / layout.segments(deployment, kind) / f"{writer}-{sequence}.arrow"
+
+    def _published(self, path: Path) -> bool:
         """Whether a segment exists, as itself or in a Parquet file. A roll deletes the one after it
         shows the other."""
-        if (folder / f"{writer}-{sequence}.arrow").exists():
-            return True
-        return self.rolls.below(folder).covering(writer, sequence) is not None
+        writer, _, sequence = path.stem.rpartition("-")
+        listing = self.rolls.below
+        return path.exists() or listing(path.parent).covering(writer, int(sequence)) is not None
 
 
 class _Content:

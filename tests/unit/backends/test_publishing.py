@@ -385,6 +385,18 @@ def test_a_spool_of_which_nothing_can_be_made_is_set_aside(tmp_path: Path) -> No
     assert spools(tmp_path) == ["g0-1.0.unreadable", "stray.log"]
 
 
+def test_rows_of_which_nothing_can_be_made_cost_no_others_and_no_label(tmp_path: Path) -> None:
+    log = SpoolLog(tmp_path, "g0-1")
+    other = LogSchema("e", "r1", (("x", "number"),), ())
+    log.spool([(other, [entry("a", inputs=[["one"]])]), (schema(), [entry("b")])])
+    log.sync(log.spool_labels(labels("yes")))
+    log.close()
+    publish(tmp_path)
+    assert ids(tmp_path) == ["b"]
+    assert list(segments(tmp_path, "labels")) == ["g0-1-0.arrow"]
+    assert spools(tmp_path) == ["g0-1.0.unreadable"]
+
+
 def _killed_here(path: Path, *_: Any, **__: Any) -> None:
     raise OSError("killed")
 
