@@ -31,6 +31,8 @@ HEAD_SECONDS = 5.0
 BODY_IDLE_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
+STALL_SECONDS = 30.0
+"""How long a client may leave an answer unread; one that reads slowly is no such client."""
 LAST_REQUEST_SECONDS = 0.5
 """For how long a server that drains still takes a request on a kept connection: one that its client
 sent before it could know must not be lost."""
@@ -231,6 +233,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._deaf = False
         self._limit = 0.0
+        self._unsent = 0
 
     @property
     def busy(self) -> bool:
@@ -312,7 +315,7 @@ class Connection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """End it for that, unless it has gone on meanwhile."""
-        if not self.expired(now):
+        if not self.expired(now) or self._reads_on(now):
             return
         if self._current is not None and not self._ignore:
             self._break(Fault(408, "the request did not arrive in time"))
@@ -321,6 +324,16 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             self._transport.close()
             self._limit = now + LINGER_SECONDS
+
+    def _reads_on(self, now: float) -> bool:
+        """Whether the client took some of what lies here for it since this was asked before."""
+        assert self._transport is not None
+        unsent = self._transport.get_write_buffer_size()
+        if unsent in (0, self._unsent):
+            return False
+        self._unsent = unsent
+        self._limit = now + STALL_SECONDS
+        return True
 
     def end_if_idle(self) -> None:
         """Close unless a request is arriving or waits for its answer."""
@@ -349,6 +362,7 @@ class Connection(asyncio.Protocol):
         """Closing while a client still sends would reset the connection under its answer."""
         assert self._transport is not None
         self._ignore = True
+        self._pending.clear()
         self._limit = self._loop.time() + LINGER_SECONDS
         if self._unread:
             self._transport.write_eof()

@@ -282,6 +282,33 @@ def test_a_writer_that_is_killed_while_it_hands_over_loses_nothing(
     assert spools(tmp_path) == []
 
 
+def test_a_spool_is_not_published_before_the_one_that_its_dead_writer_left_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers go on behind what they have read, and would never see the first."""
+    dead = SpoolLog(tmp_path, "g0-1")
+    dead.spool([(schema(), [entry("a")])])
+    assert dead.prepare()
+    first = dead._file
+    assert first is not None
+    dead.turn()
+    dead.spool([(schema(), [entry("b")])])
+    os.close(first.descriptor)
+    killed(dead)
+    real = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "g0-1.0.live":
+            raise OSError(28, "No space left on device")
+        return real(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refused)
+        assert publish(tmp_path) == 0
+    assert publish(tmp_path) == 2
+    assert ids(tmp_path) == ["a", "b"]
+
+
 def test_a_writer_knows_how_long_its_oldest_spool_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -447,6 +474,36 @@ def test_a_write_that_fails_leaves_the_spool_as_it_was(
     log.close()
     publish(tmp_path)
     assert ids(tmp_path) == ["a", "c"]
+
+
+def test_nothing_is_appended_behind_half_a_record_that_could_not_be_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full file system may refuse to cut a file too. What came behind would be read by nobody."""
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(schema(), [entry("a")])])
+    real = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if len(data) < 20:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data[:-10])
+
+    def refused(descriptor: int, size: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "ftruncate", refused)
+        patched.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            log.spool([(schema(), [entry("b")])])
+        patched.setattr(os, "write", real)
+        with pytest.raises(OSError, match="No space"):
+            log.spool([(schema(), [entry("c")])])
+    log.spool([(schema(), [entry("d")])])
+    log.close()
+    publish(tmp_path)
+    assert ids(tmp_path) == ["a", "d"]
 
 
 def test_what_no_record_holds_leaves_the_spool_as_it_was(tmp_path: Path) -> None:
