@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -148,17 +149,21 @@ def _stop_on_signals(room: ControlRoom, parent: int | None) -> None:
 
 
 async def _roll(room: ControlRoom) -> None:
-    """Delete what is older than its retention, since a full disk waits for it, then compact."""
+    """Delete what is older than its retention, since a full disk waits for it, then compact.
+
+    What cannot be made of one deployment's files ends neither: the disk would fill unseen."""
     days = room.project.config.server.retention_days
     while True:
         await asyncio.sleep(ROLL_SECONDS)
         before = oldest_kept(datetime.now(UTC).date(), days)
         for name in room.log.deployments():
-            try:
-                await asyncio.to_thread(room.log.expire, name, before)
-                await asyncio.to_thread(room.log.roll, name)
-            except (errors.TrimtabError, OSError) as problem:
-                log.warning("the request log of %s is not tidied: %s", name, problem)
+            for tidy in (partial(room.log.expire, name, before), partial(room.log.roll, name)):
+                try:
+                    await asyncio.to_thread(tidy)
+                except (errors.TrimtabError, OSError) as problem:
+                    log.warning("the request log of %s is not tidied: %s", name, problem)
+                except Exception:
+                    log.exception("the request log of %s is not tidied", name)
 
 
 def oldest_kept(today: date, days: int) -> date:
