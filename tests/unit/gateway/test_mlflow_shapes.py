@@ -158,6 +158,8 @@ def test_an_empty_text_that_may_not_be_missing_is_a_text() -> None:
         (b'{"inputs": {"x": [Infinity]}}', "not JSON"),
         (b'{"inputs": {"x": [NaN, Infinity]}}', "Infinity is not JSON"),
         (b'{"inputs": {"x": [NaN]}, "instances": 3}', "exactly one of"),
+        (b'{"inputs": {"x": [NaN], "carrier": ["\\ud800"]}}', "surrogates not allowed"),
+        (b'{"inputs": {"x": [NaN], "carrier": ["\xed\xa0\x80"]}}', "invalid continuation byte"),
         (b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
         (b'{"inputs": ' + b"[" * 100_000 + b"NaN" + b"]" * 100_000 + b"}", "nested too deeply"),
     ],
@@ -167,6 +169,12 @@ def test_bodies_that_do_not_fit_are_named(body: Any, said: str) -> None:
         inputs_of_table(table(body), PLAN, None)
     assert caught.value.status == 400
     assert said in caught.value.text
+
+
+def test_a_text_may_be_escaped_beside_nan() -> None:
+    body = rb'{"inputs": {"x": [NaN], "n": [1], "carrier": ["\ud83d\ude00"], "late": [true]}}'
+    found = inputs_of_table(table(body), PLAN, None)
+    assert found.columns == [[None], [1], ["\U0001f600"], [True]]
 
 
 @pytest.mark.parametrize(
