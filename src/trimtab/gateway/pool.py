@@ -379,10 +379,10 @@ class Pool:
             batch.patience = min(patience, self._shared_patience(batch, link.crew, now))
             left = latest - now
             frame = predict_frame(self.plan, batch.number, inputs, left, batch.patience, traces)
-        except FrameError as error:
+        except Exception as error:  # a bug must cost those whom it is about, and no worker
             if not behind:
                 self._idle.append(link)
-            self._split(batch, "input", str(error))
+            self._split(batch, "input", str(error) or repr(error))
             return
         link.crew.begin(batch)
         self._in_flight.setdefault(link, deque()).append(batch)

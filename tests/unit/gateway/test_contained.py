@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,11 @@ from trimtab.gateway.http11 import Exchange
 from trimtab.gateway.logs import Log
 from trimtab.gateway.metrics import Meter
 from trimtab.gateway.outliers import SUSPECT
+from trimtab.gateway.plan import Plan
 from trimtab.gateway.record import Recorder
-from trimtab.worker.frames import Frame, Tensor, tensors_of
+from trimtab.gateway.values import Inputs
+from trimtab.gateway.wire import predict_frame
+from trimtab.worker.frames import Bytes, Frame, Tensor, tensors_of
 
 
 def test_an_answer_that_cannot_be_sent_costs_no_other_its_answer() -> None:
@@ -85,6 +89,34 @@ def test_a_client_that_breaks_off_does_not_stall_those_in_its_batch(
             assert [answer.status_code for answer in answers] == [200, 200, 200]
             assert one.sizes == [1, 3]
             tasks[1].cancel()
+
+    run(scenario)
+
+
+def test_values_that_cannot_be_sent_cost_neither_their_worker_nor_other_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(plan: Plan, number: int, parts: Sequence[Inputs], *rest: Any) -> list[Bytes]:
+        if any("bad" in (part.columns or [])[2] for part in parts):
+            raise TypeError("no text")
+        return predict_frame(plan, number, parts, *rest)
+
+    monkeypatch.setattr(pool, "predict_frame", raising)
+
+    async def scenario() -> None:
+        one = await worker(tmp_path, 1, times(1))
+        one.gate.clear()
+        async with running(tmp_path, STABLE) as it:
+            first = asyncio.create_task(it.infer(request()))
+            await one.arrived.wait()
+            carriers = ["AA", "bad", "BB"]
+            bodies = [request().replace(b'"AA"', f'"{name}"'.encode()) for name in carriers]
+            tasks = [asyncio.create_task(it.infer(body)) for body in bodies]
+            await waiting(it, 3)
+            one.gate.set()
+            answers = await asyncio.gather(first, *tasks)
+            assert [answer.status_code for answer in answers] == [200, 200, 500, 200]
+            assert (await it.infer(request())).status_code == 200
 
     run(scenario)
 
