@@ -101,7 +101,7 @@ class _Publishing:
     rest: Rest
 
     def publish(self, path: Path) -> None:
-        """Make segments of one spool. Rows of which none can be made cost no other and no label."""
+        """Make segments of one spool. Rows of which none can be made cost no others and no label."""
         try:
             name = spool.name_of(path)
             content = _Content(path.read_bytes(), self.rest)

@@ -12,6 +12,7 @@ neither pyarrow nor numpy: it is all that a gateway loads of the log.
 
 import contextlib
 import fcntl
+import math
 import os
 import re
 import struct
@@ -69,24 +70,36 @@ Record = SchemaRecord | RowsRecord | LabelsRecord | AnsweredRecord
 
 
 class _File:
-    """A spool that is appended to. `schemas` are those it declares, by number."""
+    """A spool that is appended to. `schemas` are those it declares, by number; `torn` is whether
+    there may be part of a record behind its `size` bytes."""
 
-    __slots__ = ("descriptor", "path", "schemas", "size")
+    __slots__ = ("descriptor", "path", "schemas", "size", "torn")
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
         self.size = 0
+        self.torn = False
         self.schemas: dict[LogSchema, int] = {}
 
     def append(self, data: bytearray) -> None:
-        """Write all of `data` or nothing: what a failed write left is cut off again."""
+        """Write all of `data` or nothing: what a failed write left is cut off again.
+
+        A file system may refuse that too, as long as it is full; nothing is appended before."""
+        self._mend()
+        self.torn = True
         try:
             _write_all(self.descriptor, data)
         except OSError:
-            os.ftruncate(self.descriptor, self.size)
+            self._mend()
             raise
         self.size += len(data)
+        self.torn = False
+
+    def _mend(self) -> None:
+        if self.torn:
+            os.ftruncate(self.descriptor, self.size)
+            self.torn = False
 
     @property
     def sealed(self) -> Path:
@@ -244,13 +257,19 @@ def _records(
 
 
 def sealed_spools(folder: Path) -> list[Path]:
-    """Files of `folder` that no writer appends to any more, in the order of each writer.
+    """Files of `folder` that no writer appends to any more, in the order of each writer, up to one
+    that is not sealed: readers do not go back to what appears after its successor.
 
     What a dead writer left is sealed first; the lock tells whether it is dead."""
-    for path in folder.glob(f"*{LIVE}"):
-        _seal_if_dead(path)
-    sealed = [path for path in folder.glob(f"*{SEALED}") if _NAME.fullmatch(path.stem)]
-    return sorted(sealed, key=name_of)
+    live = sorted(_named(folder.glob(f"*{LIVE}")), key=name_of, reverse=True)
+    first = dict(name_of(path) for path in live if not _seal_if_dead(path))
+    sealed = sorted(_named(folder.glob(f"*{SEALED}")), key=name_of)
+    numbered = ((path, *name_of(path)) for path in sealed)
+    return [path for path, writer, number in numbered if number < first.get(writer, math.inf)]
+
+
+def _named(paths: Iterable[Path]) -> Iterator[Path]:
+    return (path for path in paths if _NAME.fullmatch(path.stem))
 
 
 def name_of(path: Path) -> tuple[str, int]:
@@ -259,14 +278,17 @@ def name_of(path: Path) -> tuple[str, int]:
     return writer, int(number)
 
 
-def _seal_if_dead(path: Path) -> None:
+def _seal_if_dead(path: Path) -> bool:
+    """Whether a file is sealed now."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.rename(path.with_suffix(SEALED))
+            return True
         finally:
             os.close(descriptor)
+    return False
 
 
 def whole_records(data: bytes) -> Iterator[Record]:
