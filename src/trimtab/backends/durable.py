@@ -14,6 +14,15 @@ def sync_file(path: Path) -> None:
     _sync(path, os.O_RDONLY)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, so that what is in it can be found."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:

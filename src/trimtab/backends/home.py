@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trimtab import errors
+from trimtab.backends.durable import sync_file
 from trimtab.domain import layout
 from trimtab.domain.config import parse_config
 from trimtab.domain.deployment import ProjectConfig
@@ -95,6 +96,7 @@ def _check_version(home: Path) -> None:
     if not marker.exists():
         partial = home / f".{layout.VERSION}.{os.getpid()}"
         partial.write_text(f"{layout.LAYOUT_VERSION}\n", encoding="ascii")
+        sync_file(partial)
         partial.rename(marker)
     text = marker.read_text(encoding="utf-8", errors="replace").strip()
     if text == str(layout.LAYOUT_VERSION):

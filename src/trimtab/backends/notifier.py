@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from trimtab import errors
+from trimtab.backends.durable import sync_folder
 from trimtab.domain.verdicts import Incident
 from trimtab.ports.clock import Clock
 
@@ -24,7 +25,8 @@ class Message(msgspec.Struct, frozen=True):
 
 class FileNotifier:
     """`ports.Notifier` that appends to a JSON Lines file; a key is written once, also after a
-    restart. A last line cut short by a crash is written again whole."""
+    restart. A last line cut short by a crash is written again whole. Lines are on the disk before
+    they count as written: who sends them remembers that for ever."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -55,6 +57,9 @@ class FileNotifier:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
             file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(self._path.parent)
         self._known.add(key)
 
     def _read(self) -> set[str]:

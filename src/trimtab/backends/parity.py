@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from trimtab.backends import requestlog_files as files
+from trimtab.backends.durable import make_folder
 from trimtab.backends.publishing import write_segment
 from trimtab.backends.rolls import Rolls
 
@@ -20,7 +21,7 @@ WRITER = "told"
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Wait until no other process compares for the deployment of `folder`. Raises `OSError`."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

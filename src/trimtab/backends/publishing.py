@@ -18,7 +18,7 @@ import msgspec
 import pyarrow as pa
 
 from trimtab.backends import spool
-from trimtab.backends.durable import sync_file, sync_folder
+from trimtab.backends.durable import make_folder, sync_file, sync_folder
 from trimtab.backends.rolls import Rolls
 from trimtab.backends.segment_tables import Rest, labels_table, row_groups, rows_table
 from trimtab.domain import layout
@@ -101,7 +101,7 @@ class _Publishing:
     rest: Rest
 
     def publish(self, path: Path) -> None:
-        """Make segments of one spool. Rows of which none can be made cost no others and no label."""
+        """Make segments of one spool. Rows of which none can be made cost no other and no label."""
         try:
             name = spool.name_of(path)
             content = _Content(path.read_bytes(), self.rest)
@@ -187,7 +187,7 @@ def write_segment(
     path: Path, table: pa.Table, *, durable: bool = False, rest: Rest = no_rest
 ) -> None:
     """Show a table as a finished segment by a rename, `durable` once it is on the disk."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_suffix(".tmp")
     with (
         io.BufferedWriter(_Resting(temporary, rest), BUFFER) as file,

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trimtab import errors
-from trimtab.backends.durable import sync_folder
+from trimtab.backends.durable import make_folder, sync_folder
 from trimtab.backends.requestlog_files import Piece, read_arrow, visible
 from trimtab.backends.roll_reading import HELD, Held, held_in, opened, set_aside
 from trimtab.backends.rolls import Roll, Rolls
@@ -86,9 +86,7 @@ def roll(folder: Path, rolls: Rolls, terms: Terms) -> int:
 
 
 def _roll_day(folder: Path, writer: str, pieces: Sequence[Piece], terms: Terms) -> int:
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        sync_folder(folder.parent)
+    make_folder(folder)
     rolled = 0
     for run in _runs(map(_piece_part, pieces), terms.most_rows):
         tables = (read_arrow(part.path) for part in run.parts)
