@@ -25,6 +25,7 @@ import rfc8785
 import uv
 
 from trimtab import errors
+from trimtab.backends.durable import sync_files
 from trimtab.domain import layout
 from trimtab.domain.names import Digest, short
 from trimtab.domain.release import EnvironmentLock, LockedPackage
@@ -88,6 +89,7 @@ class UvEnvironments:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 try:
                     _build(lock, unfinished)
+                    sync_files(unfinished)
                     unfinished.rename(place)
                 finally:
                     shutil.rmtree(unfinished, ignore_errors=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 
 import trimtab.worker
+from trimtab.backends.durable import sync_files
 from trimtab.domain import layout
 
 PACKAGE = "trimtab_worker"
@@ -97,6 +98,7 @@ def install(home: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     _compile(unfinished, folder)
+    sync_files(unfinished)
     if folder.is_dir() and not _whole(folder, sources):
         torn = unfinished.with_suffix(f"{unfinished.suffix}.torn")
         folder.rename(torn)
