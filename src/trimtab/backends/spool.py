@@ -219,8 +219,15 @@ class SpoolLog:
         return self._file
 
     def _open(self) -> _File:
-        """A file that is locked before anybody can see it by its name."""
+        """A new file. Who publishes may come between its making and its lock, and take it for one
+        that a dead writer left; the next one then is another."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            return self._made()
+        return self._made()
+
+    def _made(self) -> _File:
+        """A file that is locked before it has the name of one that is appended to."""
         path = self._folder / f"{self._writer}.{next(self._numbers)}{LIVE}"
         unseen = path.with_name(f".{path.name}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC

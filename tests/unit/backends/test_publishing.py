@@ -1,5 +1,6 @@
 """The spool and the segments: nothing lost, nothing twice, nothing half visible."""
 
+import fcntl
 import os
 from itertools import chain
 from pathlib import Path
@@ -392,6 +393,32 @@ def test_a_spool_that_a_living_writer_holds_is_left_alone(tmp_path: Path) -> Non
     assert publish(tmp_path) == 0
     assert spools(tmp_path) == ["g0-1.0.live"]
     living.close()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_spool_that_is_taken_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    """It is published, as empty as it is, or just looked at."""
+    real, calls = fcntl.flock, 0
+
+    def between(descriptor: int, how: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1 and held:
+            raise BlockingIOError
+        if calls == 1:
+            assert publish(tmp_path) == 1
+        real(descriptor, how)
+
+    (tmp_path / "spool").mkdir()
+    monkeypatch.setattr(fcntl, "flock", between)
+    log = SpoolLog(tmp_path, "g0-1")
+    log.spool([(schema(), [entry("a")])])
+    log.close()
+    publish(tmp_path)
+    assert ids(tmp_path) == ["a"]
+    assert spools(tmp_path) == []
 
 
 def test_labels_can_be_made_durable_after_their_spool_was_sealed(tmp_path: Path) -> None:
