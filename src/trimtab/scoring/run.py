@@ -126,10 +126,13 @@ class _Scoring:
         return number + 1
 
     def _requests(self, number: int, chunk: pa.Table) -> Iterator[tuple[str, int, pa.Table]]:
-        """Name, place in the table and rows of each request of a chunk."""
+        """Name, place in the table and rows of each request of a chunk.
+
+        Labels find an answer by the name and a row of it, which mean one row of the table however
+        many rows a request has: another release may take more columns, and so fewer rows."""
         for start in range(0, len(chunk), self._request_rows):
-            name = f"score-{self._digest[:16]}-{number}-{start // self._request_rows}"
             place = number * self._chunk_rows + start
+            name = f"score-{self._digest[:16]}-{place}"
             yield name, place, chunk.slice(start, self._request_rows)
 
     def _answer(self, name: str, place: int, rows: pa.Table) -> Prediction:

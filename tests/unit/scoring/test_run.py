@@ -125,13 +125,28 @@ def test_a_run_that_ends_leaves_no_request_that_is_tried_on(
 ) -> None:
     """As when somebody interrupts it while nothing answers in time."""
     pq.write_table(flights(40), tmp_path / "in.parquet")
-    server.late, server.dies_after = ("-1", "-2", "-3"), 0
+    server.late, server.dies_after = ("-10", "-20", "-30"), 0
     seen: list[int] = []
     with pytest.raises(errors.Usage, match="no more"):
         score(order(server, tmp_path, patience=600.0), lambda done: seen.append(done.late))
     asked = server.requests
     assert seen == sorted(seen)
     assert asked < 100, "it gave up with the first answer that was final"
+
+
+def test_a_name_and_a_row_mean_the_same_row_of_a_table_whenever_it_is_scored(
+    server: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log takes the first answer of a name for what a label is about."""
+    pq.write_table(flights(100), tmp_path / "in.parquet")
+    meant: dict[tuple[str, int], set[str]] = {}
+    for rows in (10, 7):
+        monkeypatch.setattr(run, "MOST_ROWS", rows)
+        score(order(server, tmp_path))
+        for each in pq.read_table(tmp_path / "out.parquet").to_pylist():
+            name = (each["request_id"], each["request_row"])
+            meant.setdefault(name, set()).add(each["flight_id"])
+    assert all(len(rows) == 1 for rows in meant.values())
 
 
 def test_two_runs_do_not_write_one_output_at_once(server: Deployed, tmp_path: Path) -> None:
