@@ -38,7 +38,9 @@ from trimtab.views.shapes import BuildView
 SCRATCH = "scratch"
 CACHE = "cache"
 ORDER_SECONDS = 30.0
-"""How long the running server may take to register a release."""
+"""How long the running server may take to register a release, or somebody else to let go of the
+state folder."""
+LOOK_SECONDS = 0.05
 
 
 def tools(home: Path, narrate: Narrate, log: IO[str] | None = None) -> Tools:
@@ -73,14 +75,9 @@ def register(project: Project, digest: Digest) -> Release:
     same: then, the release has its number, and nothing is raised.
     """
     home = open_home(project.home)
-    try:
-        with hold_home(home):
-            store = open_store(home)
-            store.lead(f"build-{os.getpid()}")
-            return store.register(digest, Author(actor()))
-    except errors.Unavailable as problem:
-        if problem.code != errors.HOME_IN_USE:
-            raise
+    release = _registered_here(home, digest)
+    if release is not None:
+        return release
     try:
         _order_registration(home, digest)
     except errors.TrimtabError as problem:
@@ -89,6 +86,26 @@ def register(project: Project, digest: Digest) -> Release:
         except errors.TrimtabError:
             raise problem from problem.__cause__
     return open_store(home).catalog.get(digest)
+
+
+def _registered_here(home: Path, digest: Digest) -> Release | None:
+    """The release with its number; None where a server holds the state folder.
+
+    Without one it is another build that holds it, for as long as it takes to register, or a server
+    that starts."""
+    until = time.monotonic() + ORDER_SECONDS
+    while True:
+        try:
+            with hold_home(home):
+                store = open_store(home)
+                store.lead(f"build-{os.getpid()}")
+                return store.register(digest, Author(actor()))
+        except errors.Unavailable as problem:
+            if problem.code != errors.HOME_IN_USE:
+                raise
+        if (home / layout.AGENT_FACTS).exists() or time.monotonic() >= until:
+            return None
+        time.sleep(LOOK_SECONDS)
 
 
 def _order_registration(home: Path, digest: Digest) -> None:

@@ -1,6 +1,7 @@
 """What is told of a release whose registration was not answered."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,23 @@ def test_where_nobody_could_be_asked_it_has_no_number(project: Project) -> None:
     with pytest.raises(errors.Unavailable) as caught:
         releases.register(project, built(project))
     assert caught.value.unchanged.startswith("the release is stored but has no number yet")
+
+
+def test_builds_that_end_at_the_same_time_are_registered_one_after_another(tmp_path: Path) -> None:
+    """The other holds the state folder for a moment, and is no server that could be asked."""
+    project = project_or_folder(tmp_path, {})
+    home = open_home(project.home)
+    digest = built(project)
+    held, freed = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with hold_home(home):
+            held.set()
+            freed.wait(10.0)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait()
+    threading.Timer(0.2, freed.set).start()
+    assert releases.register(project, digest).name == "m@1"
+    thread.join()
