@@ -124,7 +124,10 @@ async def _breathe(room: ControlRoom) -> None:
 async def _tell(room: ControlRoom) -> None:
     """Leave for the gateways what a monitoring system asks them of the controller."""
     while True:
-        await asyncio.to_thread(counts.leave, counts.told(room.controller.store.state))
+        try:
+            await asyncio.to_thread(counts.leave, counts.told(room.controller.store.state))
+        except Exception:  # the next one may be left, and an alert waits for it
+            log.exception("nothing is left for a monitoring system")
         await asyncio.sleep(counts.EVERY_SECONDS)
 
 

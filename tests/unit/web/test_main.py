@@ -7,11 +7,24 @@ from typing import Any
 
 import pytest
 
+from trimtab.domain.state import SystemState
 from trimtab.web import __main__ as process
+from trimtab.web import counts
 
 
 class _EnoughError(Exception):
     """Two rounds are done."""
+
+
+async def until(found: list[Any], work: Any) -> None:
+    """Do the work until two things were found."""
+    task = asyncio.ensure_future(work)
+    async with asyncio.timeout(30):
+        while len(found) < 2 and not task.done():  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.005)
+    assert len(found) >= 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def test_the_logs_are_tidied_on_whatever_one_of_them_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +62,18 @@ def test_the_log_is_kept_for_as_many_days_as_were_asked_for() -> None:
 def test_more_days_than_there_are_dates_keep_everything() -> None:
     for days in (999_999, 99_999_999_999):
         assert process.oldest_kept(date(2026, 3, 1), days) == date.min
+
+
+def test_counts_are_left_again_after_one_could_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[object] = []
+
+    def leave(count: object) -> None:
+        left.append(count)
+        if len(left) == 1:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(counts, "EVERY_SECONDS", 0.005)
+    monkeypatch.setattr(counts, "leave", leave)
+    store = SimpleNamespace(state=SystemState())
+    room: Any = SimpleNamespace(controller=SimpleNamespace(store=store))
+    asyncio.run(until(left, process._tell(room)))
