@@ -9,6 +9,8 @@ from trimtab.domain.names import repeated
 from trimtab.domain.plurals import some
 
 FRAMES = "give a pandas or polars frame, an Arrow table, or a DuckDB relation"
+_UNHELD = (pa.ArrowException, OverflowError, UnicodeEncodeError)
+"""What Arrow raises for values that it cannot hold."""
 
 
 def table_of_frame(data: Any) -> pa.Table:
@@ -39,7 +41,7 @@ def _of_pandas(data: Any) -> pa.Table:
         raise ValueError(f"several columns are named {some(twice)}")
     try:
         return pa.Table.from_pandas(data, preserve_index=False)
-    except (pa.ArrowException, OverflowError):
+    except _UNHELD:
         for name, values in data.items():
             _check_column(name, values)
         raise
@@ -49,8 +51,8 @@ def _check_column(name: Any, values: Any) -> None:
     """Not every error of Arrow's names the column that it is about."""
     try:
         pa.array(values, from_pandas=True)
-    except (pa.ArrowException, OverflowError) as cause:
-        told = cause.args[0].partition("\n")[0].rstrip(".")
+    except _UNHELD as cause:
+        told = str(cause).partition("\n")[0].rstrip(".")
         raise ValueError(f"column {name!r}: {told}") from cause
 
 

@@ -52,6 +52,10 @@ def test_what_is_no_frame_is_refused_in_words(thing: Any, told: str) -> None:
     [
         (pd.DataFrame({"a": [1], "b": [2**70]}), "column 'b': Python int too large"),
         (pd.DataFrame({"a": [1, 2], "b": [1, "x"]}), "column 'b': Could not convert 'x'"),
+        (
+            pd.DataFrame({"a": [1], "b": ["\udcff"]}, dtype=object),
+            "column 'b': 'utf-8' codec can't",
+        ),
         (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"]), "several columns are named 'b'"),
     ],
 )
