@@ -1,10 +1,11 @@
 """A command line that no verb takes, told where JSON was asked for as every other error is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
 import click
+from click.core import ParameterSource
 
 from trimtab import errors
 
@@ -15,6 +16,15 @@ def wants_json(words: Sequence[str]) -> bool:
     """Whether a command line asks for JSON, however wrong the rest of it is."""
     options = words[: words.index("--")] if "--" in words else words
     return FLAG in options
+
+
+def refuse(why: str, names: Collection[str]) -> None:
+    """Raises `click.UsageError` for an option of these that was typed, and would change nothing."""
+    ctx = click.get_current_context()
+    for option in ctx.command.params:
+        typed = ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if option.name in names and typed:
+            raise click.UsageError(f"{option.opts[0]} {why}", ctx)
 
 
 @contextmanager

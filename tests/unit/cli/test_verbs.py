@@ -400,6 +400,23 @@ def test_completion_prints_a_script(shell: str) -> None:
     assert "_TRIMTAB_COMPLETE" in call("completion", shell).stdout
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("build m --reference r.csv", "--reference goes with --model"),
+        ("build m --loss-bound 1", "--loss-bound goes with --model"),
+        ("build m --set a=b", "--set goes with --model"),
+        ("monitor d --false-alarms 1 --block 1d", "--false-alarms goes with --reference"),
+        ("monitor --reference r.csv --live l.csv --since 7d", "--since goes with a deployment"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_wrong_usage(
+    folder: Path, line: str, told: str
+) -> None:
+    result = call(*line.split())
+    assert (result.exit_code, told in result.stderr) == (2, True)
+
+
 def test_fewer_rows_than_none_are_wrong_usage(folder: Path) -> None:
     assert call("samples", "i1", "--rows", "-3").exit_code == 2
 

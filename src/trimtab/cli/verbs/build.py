@@ -8,6 +8,7 @@ import click
 
 from trimtab import errors
 from trimtab.cli.api import connect
+from trimtab.cli.misuse import refuse
 from trimtab.cli.screen import Screen, verb
 from trimtab.domain.names import checked_name
 from trimtab.views.shapes import StatusView
@@ -52,6 +53,9 @@ def command(screen: Screen, name: str, **options: Any) -> None:
     from trimtab.app.runs import run_pipeline
     from trimtab.building import Asked, request
 
+    if options["model"] is None:
+        why = "goes with --model; a pipeline has it from trimtab.toml"
+        refuse(why, options.keys() - {"model", "engine"})
     config = dict(_setting(pair) for pair in options.pop("config"))
     asked = Asked(name=checked_name(name, "model"), config=config, **options)
     project = open_project(Path.cwd(), os.environ)

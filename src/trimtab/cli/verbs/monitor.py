@@ -8,11 +8,13 @@ from typing import Any
 import click
 
 from trimtab import errors
+from trimtab.cli.misuse import refuse
 from trimtab.cli.names import deployments
 from trimtab.cli.screen import DONE, FAILED, Screen, verb
 
 SAID = ("target", "score", "prediction", "time", "positive", "false_alarms", "block")
 LOSS = ("loss", "loss_bound")
+OF_LOG = {"since", "block"}
 LISTS = ("segments", "groups", "ignore", "quality")
 
 
@@ -50,6 +52,10 @@ def command(screen: Screen, deployment: str | None, html: Path | None, **given: 
     report: Report
     if (deployment is None) == (given["reference"] is None):
         raise _wrong("give either a deployment or --reference with --live")
+    if deployment is None:
+        refuse("goes with a deployment, whose log it cuts", {"since"})
+    else:
+        refuse("goes with --reference; a deployment has it already", given.keys() - OF_LOG)
     report = _of_files(screen, given) if deployment is None else _of_log(deployment, given)
     if html is not None:
         report.html(html)
