@@ -1,5 +1,6 @@
 """Where the project and its running server are, found without starting anything heavy."""
 
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,11 +44,25 @@ def state_folder(start: Path, environment: Mapping[str, str]) -> Path:
 def agent_facts(home: Path | None = None) -> AgentFacts:
     """Where the server of the state folder `home` listens, if that is not the one that belongs to
     this folder. Raises `Unavailable` TT-109 when none runs there."""
-    path = (home or state_folder(Path.cwd(), os.environ)) / layout.AGENT_FACTS
+    folder = home or state_folder(Path.cwd(), os.environ)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=AgentFacts)
+        facts = msgspec.json.decode((folder / layout.AGENT_FACTS).read_bytes(), type=AgentFacts)
     except (OSError, msgspec.DecodeError) as cause:
-        raise not_running(path.parent.parent.name) from cause
+        raise not_running(folder.name) from cause
+    if _left_behind(folder):
+        raise not_running(folder.name)
+    return facts
+
+
+def _left_behind(home: Path) -> bool:
+    """Whether the server of a state folder was killed: nobody holds the folder, and where it
+    listened there may be that of another project by now, which is given no orders from here."""
+    try:
+        with (home / layout.LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # It is held, or cannot be asked.
+        return False
+    return True
 
 
 def not_running(subject: str) -> errors.Unavailable:

@@ -18,6 +18,7 @@ from tests.support.admin import Listener, admin
 from tests.support.scenes import NAME, incident, serving
 
 from trimtab import errors
+from trimtab.agent.lock import hold_home
 from trimtab.cli import follow, names, screen
 from trimtab.cli.api import Api
 from trimtab.cli.group import VERBS, main, trimtab
@@ -180,6 +181,15 @@ def test_without_a_server_a_verb_ends_with_3_and_a_hint(folder: Path) -> None:
     assert result.stdout == ""
     assert result.stderr.startswith("error: reach server")
     assert result.stderr.endswith("unchanged: nothing was changed\nhint: trimtab up\n")
+
+
+def test_a_server_of_another_project_is_not_asked_in_the_place_of_one_that_was_killed(
+    listener: Listener, folder: Path
+) -> None:
+    with hold_home(folder / ".trimtab"):
+        assert call("status").exit_code == 0
+    told = call("status")
+    assert (told.exit_code, "no trimtab server runs on this project" in told.stderr) == (3, True)
 
 
 def test_an_empty_variable_names_no_state_folder(
