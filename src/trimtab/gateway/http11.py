@@ -76,7 +76,8 @@ class Head:
 class Exchange:
     """One request and the place of its answer.
 
-    `came_at`, of the monotonic clock, is when the request was whole.
+    `came_at`, of the monotonic clock, is when the request was whole. `stays` is the line that says
+    that the connection goes on, where the client does not take it for granted.
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class Exchange:
         "keep_alive",
         "method",
         "path",
+        "stays",
     )
 
     def __init__(self, connection: "Connection", head: Head | None = None) -> None:
@@ -100,6 +102,7 @@ class Exchange:
             self.method, self.path, self.headers = head.method, head.path, head.headers
         self.body = b""
         self.keep_alive = True
+        self.stays = b""
         self.came_at = 0.0
 
     def respond(
@@ -116,12 +119,12 @@ class Exchange:
             return
         if self.connection.server.draining:
             self.keep_alive = False
-        close = b"" if self.keep_alive else b"Connection: close\r\n"
+        goes_on = self.stays if self.keep_alive else b"Connection: close\r\n"
         self.answer = b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (
             _STATUS[status],
             self.connection.server.date,
             headers,
-            close,
+            goes_on,
             len(body),
             b"" if self.method == b"HEAD" else body,
         )
@@ -310,7 +313,7 @@ class Connection(asyncio.Protocol):
 
     def expired(self, now: float) -> bool:
         """Whether the connection's current wait has lasted too long."""
-        waits = not self._pending or self._current is not None
+        waits = not self._pending or (self._current is not None and not self._paused)
         return now >= self._limit and waits and not self.gone
 
     def expire(self, now: float) -> None:
@@ -401,18 +404,19 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         self._limit = self._loop.time() + BODY_IDLE_SECONDS
         exchange.method = self._parser.get_method()
-        exchange.path = self._url.partition(b"?")[0]
+        exchange.path = _path(self._url)
         length = exchange.headers.get(b"content-length")
         if length is not None and int(length) > MAX_BODY:
             raise too_large()
-        expect = exchange.headers.get(b"expect")
-        if expect is not None:
+        if self._parser.get_http_version() == "1.0":
+            exchange.stays = b"Connection: keep-alive\r\n"
+        elif (expect := exchange.headers.get(b"expect")) is not None:
             self._expected(expect)
         if self._parser.should_upgrade():
             self._body_without_parser = int(length or 0)
             if b"transfer-encoding" in exchange.headers:
                 raise bad("an upgrade request cannot have a chunked body here")
-        elif self._head and _repeatable(self._head, exchange, self._parser):
+        elif self._head and not exchange.stays and _repeatable(self._head, exchange, self._parser):
             parsed = Head(exchange.method, exchange.path, exchange.headers, int(length or 0))
             self.server.learn(self._head, parsed)
         self._head = None
@@ -462,6 +466,7 @@ class Connection(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         if self._body_without_parser:
+            self._limit = self._loop.time() + BODY_IDLE_SECONDS
             self._after_upgrade(data)
             return
         before = self._current
@@ -478,7 +483,7 @@ class Connection(asyncio.Protocol):
     def _after_upgrade(self, data: bytes) -> None:
         """No upgrade is offered, so the request is answered as if it had not asked for one."""
         taken = data[: self._body_without_parser]
-        self._body.append(taken)
+        self.on_body(taken)
         self._body_without_parser -= len(taken)
         if self._body_without_parser:
             return
@@ -513,6 +518,9 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+            if self._current is not None:
+                seconds = HEAD_SECONDS if self._in_head else BODY_IDLE_SECONDS
+                self._limit = self._loop.time() + seconds
 
     def _break(self, fault: Fault) -> None:
         """Answer the request that could not be read, after those before it, and close."""
@@ -538,6 +546,13 @@ def _repeatable(head: bytes, exchange: Exchange, parser: httptools.HttpRequestPa
         and b"expect" not in headers
         and b"traceparent" not in headers
     )
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a target, which a client that takes us for a proxy writes behind our address."""
+    path = target.partition(b"?")[0]
+    _, absolute, address = path.partition(b"://") if path[:1] != b"/" else (b"", b"", b"")
+    return b"/" + address.partition(b"/")[2] if absolute else path
 
 
 def _head_too_large() -> Fault:

@@ -195,6 +195,88 @@ def test_an_offered_upgrade_is_ignored(tmp_path: Path) -> None:
     serving(tmp_path, scenario)
 
 
+def test_a_body_behind_an_offered_upgrade_may_take_long_as_long_as_it_comes(
+    tmp_path: Path,
+) -> None:
+    """Java's client offers one with every request."""
+
+    async def scenario(it: Harness) -> None:
+        whole = post(request(), "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c")
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        writer.write(whole[:-20])
+        await until(lambda: any(each.receiving for each in it.gateway.http.connections))
+        (connection,) = it.gateway.http.connections
+        later = asyncio.get_running_loop().time() + http11.BODY_IDLE_SECONDS + 0.02
+        assert connection.expired(later)
+        await asyncio.sleep(0.02)
+        writer.write(whole[-20:-10])
+        await until(lambda: not connection.expired(later))
+        writer.write(whole[-10:])
+        assert (await one_answer(reader))[0] == 200
+        writer.close()
+
+    serving(tmp_path, scenario)
+
+
+def test_a_target_may_name_the_whole_address(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        body = request()
+        for target in ("http://gateway:8080/v2/models/d/infer", "HTTP://x/v2/models/d/infer?a=b"):
+            assert (await exchange(it, post(body, path=target)))[0][0] == 200
+        for target in ("http://gateway", "http://gateway?a=http://x/v2", "*", "/x://v2"):
+            assert (await exchange(it, post(body, path=target)))[0][0] == 404
+
+    serving(tmp_path, scenario)
+
+
+def test_a_client_of_http_1_0_is_told_that_its_connection_stays(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        old = LIVE.replace(b"1.1", b"1.0")
+        for _ in range(3):
+            writer.write(old.replace(b"Host: x", b"Connection: Keep-Alive"))
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b"\r\nConnection: keep-alive\r\n" in head
+            assert await reader.readexactly(13) == b'{"live":true}'
+        writer.write(old)
+        assert b"\r\nConnection: close\r\n" in await reader.readuntil(b"\r\n\r\n")
+        assert await reader.read() == b'{"live":true}'
+        writer.close()
+
+    serving(tmp_path, scenario)
+
+
+def test_a_client_of_http_1_0_is_not_told_to_continue(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        asked = post(request(), "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0")
+        assert (await exchange(it, asked))[0][0] == 200
+
+    serving(tmp_path, scenario)
+
+
+def test_the_time_of_a_request_does_not_run_while_it_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client asks for much at once, and nothing more is read before some of it is answered."""
+    monkeypatch.setattr(http11, "MAX_PIPELINED", 2)
+
+    async def scenario(it: Harness) -> None:
+        gate = STARTED[0].gate
+        gate.clear()
+        half = len(LIVE) // 2
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        writer.write(post(request()) * 2 + LIVE[:half])
+        await until(lambda: any(each.receiving for each in it.gateway.http.connections))
+        it.gateway.http.tick(asyncio.get_running_loop().time() + http11.BODY_IDLE_SECONDS + 1)
+        gate.set()
+        assert [(await one_answer(reader))[0] for _ in range(2)] == [200, 200]
+        writer.write(LIVE[half:])
+        assert await one_answer(reader) == (200, b'{"live":true}')
+        writer.close()
+
+    serving(tmp_path, scenario)
+
+
 def test_slow_and_silent_clients_are_ended(tmp_path: Path) -> None:
     async def scenario(it: Harness) -> None:
         connections = it.gateway.http.connections
