@@ -65,7 +65,7 @@ class Http2Connection(asyncio.Protocol):
         self._http2 = Http2(server.begin, self._write)
         self._heard = self._loop.time()
         self._began: float | None = self._heard
-        self._stalled: tuple[int, float] | None = None
+        self._stalled: tuple[tuple[int, int], float] | None = None
         self._paused = False
         self._close_at: float | None = None
 
@@ -77,7 +77,12 @@ class Http2Connection(asyncio.Protocol):
             return False
         http2 = self._http2
         untold = self._server.draining and not (http2.refusing or http2.closing)
-        return untold or bool(http2.streams) or transport.get_write_buffer_size() > 0
+        return untold or bool(http2.streams) or self._unsent > 0
+
+    @property
+    def _unsent(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
     def http2(self) -> Http2:
@@ -157,6 +162,9 @@ class Http2Connection(asyncio.Protocol):
         transport = self._transport
         if self._http2.streams or transport is None or now < self._close_at:
             return
+        goes_on = not (self._http2.closing or transport.is_closing())
+        if goes_on and self._unsent and not self._is_stalled(now):
+            return  # its last answers are still on their way
         self._http2.refuse_further()
         if transport.is_closing():
             transport.abort()
@@ -170,10 +178,11 @@ class Http2Connection(asyncio.Protocol):
     def _is_stalled(self, now: float) -> bool:
         """Whether an answer waits and nothing of it went out for too long."""
         outlet = self._http2.outlet
-        if not (self._paused or outlet.stuck):
+        left = (outlet.progress, self._unsent)
+        if not (self._unsent or outlet.stuck):
             self._stalled = None
-        elif self._stalled is None or self._stalled[0] != outlet.progress:
-            self._stalled = (outlet.progress, now)
+        elif self._stalled is None or self._stalled[0] != left:
+            self._stalled = (left, now)
         return self._stalled is not None and now >= self._stalled[1] + STALL_SECONDS
 
     def _end(self, code: Code, text: str) -> None:
