@@ -4,6 +4,7 @@ Columns that the release does not know are left out, as they are where such tabl
 data frame often has more columns than a model reads.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -174,7 +175,8 @@ def _parsed(text: str, column: ColumnPlan, row: int) -> Any:
         if truth is None:
             raise misfit(column, row, text)
         return truth
-    return converted(_number(text, column, row), column, row)
+    number = _number(text, column, row)
+    return None if math.isnan(number) else converted(number, column, row)
 
 
 def _number(text: str, column: ColumnPlan, row: int) -> float:
@@ -184,6 +186,6 @@ def _number(text: str, column: ColumnPlan, row: int) -> float:
         number = float(text)
     except ValueError:
         raise misfit(column, row, text) from None
-    if number - number != 0:
+    if math.isinf(number):
         raise misfit(column, row, text)
     return number

@@ -123,6 +123,19 @@ def test_cells_of_csv_are_read_by_their_column(
     assert columns(taken, plan) == [expected]
 
 
+@pytest.mark.parametrize("rows", [1, 20])
+@pytest.mark.parametrize("cell", ["NAN", "-nan", " nan"])
+def test_a_cell_of_csv_that_is_not_a_number_is_missing_however_many_rows_there_are(
+    cell: str, rows: int
+) -> None:
+    plan = single(Datatype.FP64, nullable=True)
+    csv = "c,other\n" + f"{cell},z\n" * rows
+    taken = inputs_of_table(parse_csv(csv.encode()), plan, None)
+    assert columns(taken, plan) == [[None] * rows]
+    with pytest.raises(Fault, match="null, but it is not nullable"):
+        inputs_of_table(parse_csv(csv.encode()), single(Datatype.FP64), None)
+
+
 def test_an_empty_text_that_may_not_be_missing_is_a_text() -> None:
     plan = single(Datatype.BYTES)
     taken = inputs_of_table(parse_csv(b"c,d\n,1\n"), plan, None)
