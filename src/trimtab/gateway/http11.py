@@ -388,8 +388,10 @@ class Connection(asyncio.Protocol):
         self._grow_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Parser callback: one header."""
+        """Parser callback: one header, or one trailer, which may not say what a header does."""
         self._grow_head(len(name) + len(value) + 4)
+        if not self._in_head:
+            return
         assert self._current is not None
         name, headers = name.lower(), self._current.headers
         if name in headers and name in _ONE_LIST:
@@ -401,7 +403,7 @@ class Connection(asyncio.Protocol):
         exchange = self._current
         assert exchange is not None
         self._in_head = False
-        self._head_size = 0
+        self._head_size = self._held_back = 0
         self._limit = self._loop.time() + BODY_IDLE_SECONDS
         exchange.method = self._parser.get_method()
         exchange.path = _path(self._url)
@@ -469,13 +471,16 @@ class Connection(asyncio.Protocol):
             self._limit = self._loop.time() + BODY_IDLE_SECONDS
             self._after_upgrade(data)
             return
-        before = self._current
+        before, taken = (self._current, self._in_head), self._body_size
         self._parser.feed_data(data)
         if self._current is None:
             return
         if not self._in_head:
             self._limit = self._loop.time() + BODY_IDLE_SECONDS
-        elif self._current is before:  # the parser holds an unfinished header back
+        if self._body_size > taken:
+            self._held_back = 0
+        elif before == (self._current, self._in_head):
+            # The parser holds an unfinished header or trailer back.
             self._held_back += len(data)
             if self._held_back > MAX_HEAD:
                 self._break(_head_too_large())

@@ -105,6 +105,30 @@ def test_bodies_may_be_chunked_compressed_or_both(tmp_path: Path) -> None:
     serving(tmp_path, scenario)
 
 
+def chunked(body: bytes, after: bytes) -> bytes:
+    """A request with its body in one chunk and what comes behind that."""
+    head = b"POST /v2/models/d/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"%x\r\n%b\r\n" % (len(body), body) + after
+
+
+def test_a_trailer_does_not_say_what_a_header_does(tmp_path: Path) -> None:
+    async def scenario(it: Harness) -> None:
+        trailers = b"Content-Encoding: br\r\nContent-Type: text/csv\r\n"
+        whole = chunked(request(), b"0\r\n" + trailers + b"\r\n")
+        assert (await exchange(it, whole))[0][0] == 200
+
+    serving(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("after", [b"0\r\nX: ", b"0\r\nX", b"2;x="])
+def test_what_follows_a_body_without_end_is_not_kept(tmp_path: Path, after: bytes) -> None:
+    async def scenario(it: Harness) -> None:
+        endless = [b"a" * 65536] * 16
+        assert (await exchange(it, chunked(request(), after), *endless))[0][0] == 431
+
+    serving(tmp_path, scenario)
+
+
 def test_expect_continue_is_answered_before_the_body_is_sent(tmp_path: Path) -> None:
     async def scenario(it: Harness) -> None:
         whole = post(request(), "Expect: 100-continue")
