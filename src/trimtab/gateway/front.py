@@ -40,6 +40,8 @@ EXTENSIONS = [
     "statistics",
 ]
 MOST_TARGETS = 4096
+LONGEST_TARGET = 512
+"""Bytes of a path that is remembered; those of deployments are shorter."""
 _READS: tuple[bytes, ...] = (b"GET", b"HEAD")
 _WRITES: tuple[bytes, ...] = (b"POST",)
 _TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
@@ -154,9 +156,11 @@ class Front:
             handler, methods = self._writing.get(verb), _WRITES
             if handler is None or (verb == "feedback" and version is not None):
                 raise not_found("no such path; GET /openapi.json lists them")
-        if len(self._targets) >= MOST_TARGETS:
-            self._targets.clear()
-        target = self._targets[path] = Target(handler, methods, model, version)
+        target = Target(handler, methods, model, version)
+        if len(path) <= LONGEST_TARGET:
+            if len(self._targets) >= MOST_TARGETS:
+                self._targets.clear()
+            self._targets[path] = target
         return target
 
     def _infer(self, exchange: Exchange, route: RouteView, explicit: Plan | None) -> None:

@@ -1,6 +1,8 @@
 """Labels, keys and the endpoints that describe a deployment."""
 
+import gc
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from tests.unit.gateway.harness import running
 from tests.unit.gateway.scenarios import STABLE, canary_at, run, socket_of, times, worker
 from tests.unit.gateway.support import SIGNATURE, request, snapshot, target, tensor
+from tests.unit.gateway.test_http11 import exchange
 
 from trimtab.domain.signature import Column, Datatype, Output, Signature, Task
 from trimtab.gateway.answers import metadata
@@ -161,5 +164,24 @@ def test_the_descriptive_endpoints_tell_the_truth(tmp_path: Path) -> None:
                 answer = await get(path)
                 assert answer.status_code == status
                 assert set(answer.json()) == {"error"}
+
+    run(scenario)
+
+
+def test_long_paths_that_lead_nowhere_are_not_remembered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        async with running(tmp_path, STABLE) as it:
+            tracemalloc.start()
+            try:
+                for number in range(60):
+                    path = b"/v2/models/%d%b" % (number, b"x" * 60_000)
+                    answers = await exchange(it, b"GET %b HTTP/1.1\r\n\r\n" % path)
+                    assert answers[0][0] == 404
+                gc.collect()
+                kept, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert kept < 3_000_000
 
     run(scenario)
