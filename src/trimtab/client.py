@@ -7,6 +7,7 @@ to trimtab. The client is not thread-safe: give each thread its own.
 import http.client
 import json
 import math
+import ssl
 import time
 import uuid
 import warnings
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
 
 from trimtab import errors
@@ -91,8 +92,9 @@ class Client:
     `refusals` counts the times that the server had no room and a call was tried again later,
     `unusable` the labels that were stored and that the release cannot be judged by.
     Errors: `Usage` TT-901 when the server refuses the request (the message is the server's) or it
-    cannot be written as JSON, `Permanent` TT-901 when the release failed on it, `NotFound` TT-601,
-    `Unavailable` TT-109 or `TimedOut` TT-901 when the deadline passed.
+    cannot be written as JSON, `Permanent` TT-901 when the release failed on it or the server's
+    certificate is not trusted, `NotFound` TT-601, `Unavailable` TT-109 or `TimedOut` TT-901 when
+    the deadline passed.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8080", deadline: float = 10.0) -> None:
@@ -225,6 +227,8 @@ class Client:
             problem: Exception | str
             try:
                 reply = self._exchange(method, path, payload, max(left, 0.001))
+            except ssl.SSLCertVerificationError as cause:
+                raise self._untrusted(path, cause) from cause
             except (OSError, http.client.HTTPException) as cause:
                 self.close()
                 reply, problem = Reply(0, b""), cause
@@ -256,17 +260,21 @@ class Client:
 
     def _description(self, path: str) -> str:
         """The command that shows what a deployment takes, and gives."""
-        host, port = self._address
         model = path.removeprefix("/v2/models/").partition("/")[0]
-        return f"curl -s http://{host}:{port}/v2/models/{model}"
+        return f"curl -s {self._address}/v2/models/{model}"
 
     def _unanswered(self, seconds: float) -> str:
-        host, port = self._address
-        return f"no answer from {host}:{port} in {seconds:g} s"
+        return f"no answer from {self._address} in {seconds:g} s"
+
+    def _untrusted(self, path: str, cause: ssl.SSLCertVerificationError) -> errors.Permanent:
+        self.close()
+        problem = f"the certificate of {self._address} is not trusted: {cause.verify_message}"
+        hint = "export SSL_CERT_FILE=ca.pem"
+        return errors.Permanent(errors.REQUEST_FAILED, "call", path, problem, hint=hint)
 
     def _exchange(self, method: str, path: str, payload: bytes | None, left: float) -> Reply:
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(*self._address)
+            self._connection = self._address.connection()
         self._connection.timeout = left
         if self._connection.sock is not None:
             self._connection.sock.settimeout(left)
@@ -279,16 +287,37 @@ class Client:
         return Reply(response.status, text, float(wait) if wait.isdigit() else None, release)
 
 
-def _address(url: str) -> tuple[str, int]:
+class _Address(NamedTuple):
+    """Where a server answers. Certificates are checked against those that the system trusts, or
+    those of `SSL_CERT_FILE`."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def connection(self) -> http.client.HTTPConnection:
+        """One that is not opened yet."""
+        if self.scheme == "https":
+            return http.client.HTTPSConnection(self.host, self.port)
+        return http.client.HTTPConnection(self.host, self.port)
+
+
+def _address(url: str) -> _Address:
     parts = urlsplit(url)
     try:
-        host, port = parts.hostname, parts.port or 80
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host, port = None, 80
-    if parts.scheme != "http" or host is None:
+        host, port = None, None
+    usual = {"http": 80, "https": 443}
+    if parts.scheme not in usual or host is None:
         hint = f"http://{url.partition('://')[2] or url}"
-        raise errors.Usage(errors.BAD_VALUE, "connect", url, "not an http:// address", hint=hint)
-    return host, port
+        problem = "not an http:// or https:// address"
+        raise errors.Usage(errors.BAD_VALUE, "connect", url, problem, hint=hint)
+    return _Address(parts.scheme, host, port or usual[parts.scheme])
 
 
 def _path(deployment: str, asked: str = "") -> str:

@@ -2,13 +2,17 @@
 
 import json
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -209,7 +213,7 @@ def test_a_server_that_never_answers_is_unavailable() -> None:
         port = listening.getsockname()[1]
     with Client(f"http://127.0.0.1:{port}", deadline=0.1) as made:
         with pytest.raises(
-            errors.Unavailable, match=rf"no answer from 127\.0\.0\.1:{port} in 0\.1 s"
+            errors.Unavailable, match=rf"no answer from http://127\.0\.0\.1:{port} in 0\.1 s"
         ) as caught:
             made.predict("m", ROWS)
         assert caught.value.hint == "trimtab up"
@@ -303,11 +307,54 @@ def test_a_release_that_takes_other_columns_is_asked_as_it_wants(
 
 
 @pytest.mark.parametrize(
-    "url", ["https://x", "127.0.0.1:8080", "http://", "http://h:b", "http://h:99999"]
+    "url", ["ftp://x", "127.0.0.1:8080", "http://", "https://", "http://h:b", "http://h:99999"]
 )
 def test_an_address_that_is_not_http_is_refused(url: str) -> None:
-    with pytest.raises(errors.Usage, match="not an http:// address"):
+    with pytest.raises(errors.Usage, match="not an http:// or https:// address"):
         Client(url)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a certificate of `localhost` that nobody vouches for, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate: apt-get install openssl")
+    made = tmp_path / "certificate.pem"
+    asked = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {made} -out -"
+    names = ["-addext", "subjectAltName=DNS:localhost"]
+    done = subprocess.run([openssl, *asked.split(), *names], capture_output=True, check=True)
+    made.write_bytes(made.read_bytes() + done.stdout)
+    return made
+
+
+@pytest.fixture
+def behind_tls(script: Script, certificate: Path) -> Iterator[str]:
+    """The server as it is behind a proxy that speaks TLS; its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(script))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"https://localhost:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_server_behind_a_proxy_with_tls_is_asked_if_its_certificate_is_trusted(
+    script: Script, behind_tls: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.answers = [answered()]
+    with Client(behind_tls) as stranger, pytest.raises(errors.Permanent) as caught:
+        stranger.predict("m", ROWS)
+    assert f"the certificate of {behind_tls} is not trusted: self-signed" in str(caught.value)
+    assert script.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with Client(behind_tls) as client:
+        assert len(client.predict("m", ROWS)) == 2
 
 
 def test_an_empty_table_is_sent_as_no_columns(client: Client, script: Script) -> None:
