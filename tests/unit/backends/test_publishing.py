@@ -1,6 +1,5 @@
-"""The spool and the segments: nothing lost, nothing twice, nothing half visible."""
+"""Segments of spools: nothing lost, nothing twice, nothing half visible."""
 
-import fcntl
 import os
 from itertools import chain
 from pathlib import Path
@@ -10,81 +9,24 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.support.spools import (
+    entry,
+    handed_over,
+    ids,
+    killed,
+    killed_here,
+    labels,
+    numbers,
+    schema,
+    segments,
+    spools,
+)
 
-from trimtab.backends.publishing import publish, waits
+from trimtab.backends.publishing import publish
 from trimtab.backends.requestlog_files import ARROW
 from trimtab.backends.spool import AnsweredRecord, RowsRecord, SchemaRecord, SpoolLog
-from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS
-from trimtab.ports.logsink import Answered, Attempts, Entry, LabelBlock, LogSchema, ValueKind
-
-_SAMPLES: dict[str, Any] = {"string": "s", "int32": 1, "float64": 0.5}
-
-
-def schema(release: str = "r1", kind: ValueKind = "number", key: str | None = None) -> LogSchema:
-    return LogSchema("d", release, (("x", kind), ("c", "text")), (("v", "vector"),), key)
-
-
-def numbers(*values: float) -> bytes:
-    return np.array(values, dtype="<f8").tobytes()
-
-
-def entry(name: str, rows: int = 1, **fields: Any) -> Entry:
-    """An attempt with a sample of everything."""
-    whole: dict[str, Any] = {
-        "request_id": name,
-        "rows": rows,
-        "event_time": 0.5,
-        "received_at": 0.5,
-        "mode": "stable",
-        "lane": "realtime",
-        "rollout": None,
-        "weight": 0,
-        "unit": 2**63 + 1,
-        "attempt": 0,
-        "final": True,
-        "outcome": "ok",
-        "error": None,
-        "worker": "w",
-        "queue_seconds": 0.5,
-        "model_seconds": 0.5,
-        "total_seconds": 0.5,
-        "inputs": [[1] * rows, [None] * rows],
-        "key": None,
-        "outputs": [numbers(*[1, 2.5] * rows)],
-    }
-    return Entry(**whole | fields)
-
-
-def labels(*texts: str) -> LabelBlock:
-    columns: list[list[Any]] = [[_SAMPLES[kind]] * len(texts) for _, kind in LABEL_COLUMNS]
-    columns[3] = list(texts)
-    return LabelBlock("d", columns)
-
-
-def segments(home: Path, kind: str = "rows") -> dict[str, pa.Table]:
-    paths = sorted((home / "log" / "d" / kind).glob("*.arrow"))
-    return {path.name: pa.ipc.open_file(path.read_bytes()).read_all() for path in paths}
-
-
-def ids(home: Path) -> list[str]:
-    return [str(v) for t in segments(home).values() for v in t.column("request_id").to_pylist()]
-
-
-def spools(home: Path) -> list[str]:
-    return sorted(path.name for path in (home / "spool").glob("[!.]*"))
-
-
-def handed_over(log: SpoolLog) -> None:
-    """What a gateway does from time to time."""
-    if log.prepare():
-        log.turn()
-        log.seal()
-
-
-def killed(log: SpoolLog) -> None:
-    """What a kill does to a writer: its descriptors, and so its lock, are gone."""
-    assert log._file is not None
-    os.close(log._file.descriptor)
+from trimtab.domain.records import FIXED_COLUMNS
+from trimtab.ports.logsink import Answered, Attempts, Entry, LogSchema
 
 
 def test_a_sealed_spool_becomes_a_segment_with_the_declared_columns(tmp_path: Path) -> None:
@@ -217,72 +159,6 @@ def test_sequences_follow_the_number_of_the_spool(tmp_path: Path) -> None:
     assert list(segments(tmp_path, "labels")) == ["g0-1-1000.arrow", "g0-1-2000.arrow"]
 
 
-def test_a_spool_grows_while_nobody_takes_the_one_before(tmp_path: Path) -> None:
-    log = SpoolLog(tmp_path, "g0-1")
-    for name in ("a", "b", "c"):
-        log.spool([(schema(), [entry(name)])])
-        handed_over(log)
-    assert spools(tmp_path) == ["g0-1.0.log", "g0-1.1.live"]
-    assert publish(tmp_path) == 1
-    handed_over(log)
-    assert publish(tmp_path) == 1
-    assert ids(tmp_path) == ["a", "b", "c"]
-    assert list(segments(tmp_path)) == ["g0-1-0.arrow", "g0-1-1000.arrow"]
-
-
-def test_what_is_spooled_while_a_spool_is_handed_over_is_in_the_next(tmp_path: Path) -> None:
-    log = SpoolLog(tmp_path, "g0-1")
-    log.spool([(schema(), [entry("a")])])
-    assert log.prepare()
-    log.spool([(schema(), [entry("b")])])
-    log.turn()
-    log.spool([(schema(), [entry("c")])])
-    assert spools(tmp_path) == ["g0-1.0.live", "g0-1.1.live"]
-    assert not log.prepare(), "the one before is not even sealed"
-    log.seal()
-    publish(tmp_path)
-    assert ids(tmp_path) == ["a", "b"]
-    log.close()
-    publish(tmp_path)
-    assert ids(tmp_path) == ["a", "b", "c"]
-
-
-def test_a_spool_that_cannot_be_renamed_is_handed_over_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = SpoolLog(tmp_path, "g0-1")
-    log.spool([(schema(), [entry("a")])])
-    assert log.prepare()
-    log.turn()
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", _killed_here)
-        with pytest.raises(OSError, match="killed"):
-            log.seal()
-    log.spool([(schema(), [entry("b")])])
-    log.close()
-    publish(tmp_path)
-    assert ids(tmp_path) == ["a", "b"]
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_writer_that_is_killed_while_it_hands_over_loses_nothing(
-    tmp_path: Path, turned: bool
-) -> None:
-    dead = SpoolLog(tmp_path, "g0-1")
-    dead.spool([(schema(), [entry("a")])])
-    assert dead.prepare()
-    waiting = dead._next if not turned else dead._file
-    if turned:
-        dead.turn()
-    dead.spool([(schema(), [entry("b")])])
-    assert waiting is not None
-    os.close(waiting.descriptor)
-    killed(dead)
-    publish(tmp_path)
-    assert ids(tmp_path) == ["a", "b"]
-    assert spools(tmp_path) == []
-
-
 def test_a_spool_is_not_published_before_the_one_that_its_dead_writer_left_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,44 +184,6 @@ def test_a_spool_is_not_published_before_the_one_that_its_dead_writer_left_befor
         assert publish(tmp_path) == 0
     assert publish(tmp_path) == 2
     assert ids(tmp_path) == ["a", "b"]
-
-
-def test_a_writer_knows_how_long_its_oldest_spool_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    log = SpoolLog(tmp_path, "g0-1")
-    assert log.behind() == 0.0
-    log.spool([(schema(), [entry("a")])])
-    handed_over(log)
-    now[0] += 7.0
-    assert log.behind() == 7.0
-    publish(tmp_path)
-    assert log.behind() == 0.0
-
-
-def test_only_a_spool_that_holds_something_is_waited_for(tmp_path: Path) -> None:
-    assert not waits(tmp_path)
-    log = SpoolLog(tmp_path, "g0-1")
-    handed_over(log)
-    assert spools(tmp_path) == ["g0-1.0.live"]
-    assert not waits(tmp_path)
-    log.spool([(schema(), [entry("a")])])
-    assert waits(tmp_path)
-    handed_over(log)
-    assert waits(tmp_path)
-    publish(tmp_path)
-    assert not waits(tmp_path)
-
-
-def test_an_idle_writer_hands_nothing_over(tmp_path: Path) -> None:
-    log = SpoolLog(tmp_path, "g0-1")
-    for _ in range(3):
-        handed_over(log)
-    assert spools(tmp_path) == ["g0-1.0.live"]
-    log.close()
-    assert spools(tmp_path) == []
 
 
 def test_what_a_killed_writer_left_is_published(tmp_path: Path) -> None:
@@ -395,41 +233,6 @@ def test_a_spool_that_a_living_writer_holds_is_left_alone(tmp_path: Path) -> Non
     living.close()
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_a_spool_that_is_taken_before_it_is_locked_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
-) -> None:
-    """It is published, as empty as it is, or just looked at."""
-    real, calls = fcntl.flock, 0
-
-    def between(descriptor: int, how: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 1 and held:
-            raise BlockingIOError
-        if calls == 1:
-            assert publish(tmp_path) == 1
-        real(descriptor, how)
-
-    (tmp_path / "spool").mkdir()
-    monkeypatch.setattr(fcntl, "flock", between)
-    log = SpoolLog(tmp_path, "g0-1")
-    log.spool([(schema(), [entry("a")])])
-    log.close()
-    publish(tmp_path)
-    assert ids(tmp_path) == ["a"]
-    assert spools(tmp_path) == []
-
-
-def test_labels_can_be_made_durable_after_their_spool_was_sealed(tmp_path: Path) -> None:
-    log = SpoolLog(tmp_path, "g0-1")
-    descriptor = log.spool_labels(labels("yes"))
-    handed_over(log)
-    publish(tmp_path)
-    log.sync(descriptor)
-    assert list(segments(tmp_path, "labels")) == ["g0-1-0.arrow"]
-
-
 def test_a_spool_of_which_nothing_can_be_made_is_set_aside(tmp_path: Path) -> None:
     log = SpoolLog(tmp_path, "g0-1")
     log.spool([(schema(), [entry("a", inputs=[["one"], [None]])])])
@@ -451,11 +254,6 @@ def test_rows_of_which_nothing_can_be_made_cost_no_others_and_no_label(tmp_path:
     assert spools(tmp_path) == ["g0-1.0.unreadable"]
 
 
-def _killed_here(path: Path, *_: Any, **__: Any) -> None:
-    raise OSError("killed")
-
-
-@pytest.mark.parametrize("rolled", [False, True])
 def test_a_publish_that_was_cut_short_is_finished_not_repeated(
     tmp_path: Path, rolled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,7 +263,7 @@ def test_a_publish_that_was_cut_short_is_finished_not_repeated(
     log.spool([(schema(), [entry("a")]), (schema("r3", "text"), [text])])
     log.close()
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "unlink", _killed_here)
+        patched.setattr(Path, "unlink", killed_here)
         with pytest.raises(OSError, match="killed"):
             publish(tmp_path)
     folder = tmp_path / "log/d/rows"
@@ -477,70 +275,6 @@ def test_a_publish_that_was_cut_short_is_finished_not_repeated(
     expected = ["g0-1-1.arrow"] if rolled else ["g0-1-0.arrow", "g0-1-1.arrow"]
     assert list(segments(tmp_path)) == expected
     assert spools(tmp_path) == []
-
-
-def test_a_write_that_fails_leaves_the_spool_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = SpoolLog(tmp_path, "g0-1")
-    log.spool([(schema(), [entry("a")])])
-    before = (tmp_path / "spool/g0-1.0.live").read_bytes()
-    real = os.write
-
-    def disk_full(descriptor: int, data: bytes) -> int:
-        if len(data) < 20:
-            raise OSError(28, "No space left on device")
-        return real(descriptor, data[:-10])
-
-    monkeypatch.setattr(os, "write", disk_full)
-    with pytest.raises(OSError, match="No space"):
-        log.spool([(schema("r2"), [entry("b")])])
-    monkeypatch.undo()
-    assert (tmp_path / "spool/g0-1.0.live").read_bytes() == before
-    log.spool([(schema("r2"), [entry("c")])])
-    log.close()
-    publish(tmp_path)
-    assert ids(tmp_path) == ["a", "c"]
-
-
-def test_nothing_is_appended_behind_half_a_record_that_could_not_be_cut_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full file system may refuse to cut a file too. What came behind would be read by nobody."""
-    log = SpoolLog(tmp_path, "g0-1")
-    log.spool([(schema(), [entry("a")])])
-    real = os.write
-
-    def full(descriptor: int, data: bytes) -> int:
-        if len(data) < 20:
-            raise OSError(28, "No space left on device")
-        return real(descriptor, data[:-10])
-
-    def refused(descriptor: int, size: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "ftruncate", refused)
-        patched.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space"):
-            log.spool([(schema(), [entry("b")])])
-        patched.setattr(os, "write", real)
-        with pytest.raises(OSError, match="No space"):
-            log.spool([(schema(), [entry("c")])])
-    log.spool([(schema(), [entry("d")])])
-    log.close()
-    publish(tmp_path)
-    assert ids(tmp_path) == ["a", "d"]
-
-
-def test_what_no_record_holds_leaves_the_spool_as_it_was(tmp_path: Path) -> None:
-    log = SpoolLog(tmp_path, "g0-1")
-    with pytest.raises(TypeError):
-        log.spool([(schema(), [entry("a"), entry("b", worker=object())])])
-    log.spool([(schema(), [entry("c")])])
-    log.close()
-    publish(tmp_path)
-    assert ids(tmp_path) == ["c"]
 
 
 def test_a_spool_from_before_there_were_traces_becomes_a_segment(tmp_path: Path) -> None:
