@@ -83,6 +83,3 @@ def killed(log: SpoolLog) -> None:
 
 def killed_here(path: Path, *_: Any, **__: Any) -> None:
     raise OSError("killed")
-
-
-@pytest.mark.parametrize("rolled", [False, True])

@@ -254,6 +254,7 @@ def test_rows_of_which_nothing_can_be_made_cost_no_others_and_no_label(tmp_path:
     assert spools(tmp_path) == ["g0-1.0.unreadable"]
 
 
+@pytest.mark.parametrize("rolled", [False, True])
 def test_a_publish_that_was_cut_short_is_finished_not_repeated(
     tmp_path: Path, rolled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
