@@ -88,8 +88,10 @@ class Outlet:
 
     def widen(self, by: int) -> bool:
         """The client takes more on the connection; False when that is more than may be."""
+        had_room = self._window > 0  # then those that wait do so for room of their own
         self._window += by
-        self._take_turns()
+        if not had_room:
+            self._take_turns()
         return self._window <= MAX_WINDOW
 
     def resize(self, streams: list[Sending], window: int) -> bool:
@@ -109,7 +111,7 @@ class Outlet:
         """A frame of each waiting stream after another, so that a large answer holds none up."""
         moving = list(self._waiting.values())
         while moving:
-            moving = [stream for stream in moving if self._piece(stream)]
+            moving = [stream for stream in moving if self._window > 0 and self._piece(stream)]
 
     def _piece(self, stream: Sending) -> bool:
         """The next frame of a stream; whether more may follow at once."""

@@ -24,6 +24,7 @@ from trimtab.gateway.http2_frames import (
     settings,
     window_update,
 )
+from trimtab.gateway.http2_send import Outlet
 
 HEADER = http2_frames.HEADERS
 
@@ -61,6 +62,39 @@ def test_large_answers_take_turns_when_the_connection_gets_room() -> None:
     ends = [each.stream for each in (*seen, *rest) if each.flags & END_STREAM]
     assert sorted(ends)[-2:] == [3, 5]
     assert not talk.http2.streams
+
+
+class Watched:
+    """`Sending` without room of its own, which counts how often it is looked at."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.window = 0
+        self.trailers: bytes | None = b"\x88"
+        self.looks = 0
+
+    @property
+    def outbox(self) -> bytearray:
+        """What waits."""
+        self.looks += 1
+        return bytearray(b"0123456789")
+
+    @outbox.setter
+    def outbox(self, data: bytearray) -> None:
+        raise NotImplementedError
+
+
+def test_room_on_the_connection_costs_nothing_for_streams_that_have_none_of_their_own() -> None:
+    """A frame of 13 bytes must not cost a look at each of a thousand answers."""
+    outlet = Outlet(lambda data: None, lambda sending: None)
+    streams = [Watched(number) for number in (1, 3, 5)]
+    for stream in streams:
+        outlet.rest(stream)
+    before = [stream.looks for stream in streams]
+    for _ in range(100):
+        assert outlet.widen(1)
+    assert [stream.looks for stream in streams] == before
+    assert outlet.stuck
 
 
 @given(
