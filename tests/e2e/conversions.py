@@ -23,11 +23,15 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestClassifier,
 )
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    Binarizer,
     FunctionTransformer,
+    Normalizer,
     OneHotEncoder,
     OrdinalEncoder,
     StandardScaler,
@@ -46,6 +50,9 @@ RNG = np.random.default_rng(3)
 ROWS = 1200
 MATRIX = RNG.normal(size=(ROWS, 6))
 GAPS = np.where(RNG.random(MATRIX.shape) < 0.1, np.nan, MATRIX)
+BORDERS = MATRIX.copy()
+"""Rows of 0.1, which float32 does not know, and of zeros, neither of them in the sample."""
+BORDERS[SAMPLE : SAMPLE + 2], BORDERS[SAMPLE + 2 : SAMPLE + 4] = 0.1, 0.0
 LATE = (MATRIX[:, 0] + MATRIX[:, 1] ** 2 + RNG.normal(size=ROWS) > 1).astype(int)
 THREE = LATE + (MATRIX[:, 2] > 0)
 VALUE = 50 * MATRIX[:, 0] + RNG.normal(size=ROWS)
@@ -115,6 +122,17 @@ CASES: dict[str, tuple[Callable[[], Any], Any, Any]] = {
         MATRIX,
         THREE,
     ),
+    "binarized": (
+        lambda: make_pipeline(Binarizer(threshold=0.1), LogisticRegression()),
+        BORDERS,
+        LATE,
+    ),
+    "normalized": (lambda: make_pipeline(Normalizer(), LogisticRegression()), BORDERS, LATE),
+    "normalized by sums": (
+        lambda: make_pipeline(Normalizer("l1"), LogisticRegression()),
+        BORDERS,
+        LATE,
+    ),
     "tree": (lambda: DecisionTreeClassifier(random_state=0), GAPS, LATE),
     "one-hot": (
         lambda: make_pipeline(encoded(ignoring(), scaled()), LogisticRegression()),
@@ -140,6 +158,20 @@ CASES: dict[str, tuple[Callable[[], Any], Any, Any]] = {
         lambda: make_pipeline(FunctionTransformer(np.expm1), LogisticRegression()),
         MATRIX,
         LATE,
+    ),
+    "neighbours": (
+        lambda: make_pipeline(StandardScaler(), KNeighborsClassifier()),
+        MATRIX,
+        LATE,
+    ),
+    "neighbours of numbers": (KNeighborsRegressor, MATRIX, VALUE),
+    "words": (
+        lambda: make_pipeline(
+            make_column_transformer((CountVectorizer(), "origin"), ("passthrough", ["distance"])),
+            LogisticRegression(),
+        ),
+        FRAME,
+        FRAME_LATE,
     ),
     "by category": (
         lambda: HistGradientBoostingClassifier(max_iter=5, categorical_features=[0]),

@@ -53,6 +53,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
         "extra trees",
         "gradient boosting",
         "gradient boosting, classes",
+        "binarized",
+        "normalized",
+        "normalized by sums",
         "tree",
         "one-hot",
         "imputed texts",
@@ -80,7 +83,14 @@ def test_a_text_that_the_model_refuses_is_refused_by_its_graph(
 
 
 @pytest.mark.parametrize(
-    ("case", "words"), [("a function", "FunctionTransformer"), ("by category", "by category")]
+    ("case", "words"),
+    [
+        ("a function", "FunctionTransformer"),
+        ("by category", "by category"),
+        ("neighbours", "KNeighborsClassifier has no exact converter: neighbours at the same"),
+        ("neighbours of numbers", "KNeighborsRegressor has no exact converter"),
+        ("words", "CountVectorizer has no exact converter"),
+    ],
 )
 def test_what_has_no_exact_graph_says_why(
     seen: dict[str, dict[str, Any]], case: str, words: str

@@ -49,6 +49,9 @@ _CONVERTERS: Mapping[Format, tuple[str, ...]] = {
 
 _RUNTIME = "onnxruntime"
 
+_CONVERTED = 2
+"""The version of the converters: what an earlier one found is looked for again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -102,7 +105,7 @@ def chosen(native: Manifest, trial: Trial, tools: Tools) -> Manifest:
     if trial.stage.signature.tensors:
         tools.narrate("engine: native; only models of plain columns are converted")
         return native
-    entry = tools.cache / "engines" / f"{_digest(native)}.json"
+    entry = _entry(native, tools)
     try:
         record = _known(entry, tools) or _found(native, trial, tools)
     except Declined as why:
@@ -126,8 +129,10 @@ def chosen(native: Manifest, trial: Trial, tools: Tools) -> Manifest:
     )
 
 
-def _digest(native: Manifest) -> str:
-    return hashlib.sha256(canonical(native)).hexdigest()
+def _entry(native: Manifest, tools: Tools) -> Path:
+    """Where the engine of a model is kept once it is found."""
+    digest = hashlib.sha256(canonical(native)).hexdigest()
+    return tools.cache / "engines" / f"{digest}-{_CONVERTED}.json"
 
 
 def _known(entry: Path, tools: Tools) -> _Record | None:

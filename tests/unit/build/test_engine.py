@@ -1,5 +1,6 @@
 """Looking for an engine never harms a build: it ends with one that is proven, or with a reason."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from trimtab.backends.blobs import ObjectBlobs
 from trimtab.build import engine
 from trimtab.build.locks import extended
 from trimtab.build.request import BuildRequest, Tools
-from trimtab.build.stage import Stage
-from trimtab.domain.release import EnvironmentLock, Golden, LockedPackage, Manifest
+from trimtab.build.stage import Stage, canonical
+from trimtab.domain.release import Compiled, EnvironmentLock, Golden, LockedPackage, Manifest
 from trimtab.domain.signature import Signature
 
 LOCK = EnvironmentLock("3.11.7", "linux", (LockedPackage("numpy", "2.4.0", ("a",)),))
@@ -81,6 +82,21 @@ def test_converters_that_do_not_go_with_the_environment_are_a_reason(tmp_path: P
     assert "no such wheel" in told[0]
     assert environments.asked[0][0] == "numpy==2.4.0"
     assert any(line.startswith("skl2onnx") for line in environments.asked[0])
+
+
+def test_an_engine_that_earlier_converters_found_is_looked_for_again(tmp_path: Path) -> None:
+    told, environments = list[str](), Environments(refuses=True)
+    found, kit = native(), tools(tmp_path, environments, told)
+    digest = hashlib.sha256(canonical(found)).hexdigest()
+    entry = kit.cache / "engines" / f"{digest}.json"
+    entry.parent.mkdir(parents=True)
+    facts: dict[str, Any] = {"path": "engine/model.onnx", "rows": 10, "speeds": ()}
+    compiled = Compiled(tolerance=1e-9, difference=0.0, **facts)
+    tree = kit.blobs.put_folder(entry.parent)
+    kept = {"tree": tree, "environment": LOCK, "compiled": compiled}
+    entry.write_bytes(msgspec.json.encode(kept))
+    assert engine.chosen(found, trial(tmp_path), kit) is found
+    assert environments.asked
 
 
 def test_nothing_is_tried_or_told_where_the_model_itself_is_asked_for(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """scikit-learn's estimators by skl2onnx in float64, with converters of our own where its are not.
 
 skl2onnx writes trees as `TreeEnsembleClassifier`, whose sums are float32 whatever goes in, and
-knows no missing text; `ensembles` and `columns` replace what is concerned.
+knows no missing text; `ensembles`, `columns` and `scalers` replace what is concerned, and
+`refusals` declines what cannot be replaced.
 """
 
 import warnings
 from typing import Any
 
 from ..loaders.estimator import Estimator
-from . import choice, columns, ensembles
+from . import choice, columns, ensembles, refusals, scalers
 from .contract import Graph, Shown, Unconvertible
 from .forest import DOMAIN
 from .graphs import OPSET, only
@@ -39,6 +40,8 @@ def _written(model: Any, shown: Shown, classified: bool) -> Any:
     inputs = [(name, kind([None, len(names)])) for name, kind, names in kinds if names]
     ensembles.register()
     columns.register()
+    scalers.register()
+    refusals.register()
     choice.register(shown)
     options = {id(model): {"zipmap": False}} if classified else None
     opset = {"": OPSET, DOMAIN: _NEWEST_ML}
