@@ -33,6 +33,8 @@ MOST_PROFILED = 50_000
 """Reference rows that are scored for the profile; more are thinned out evenly."""
 MOST_TOLD = 20
 """Classes that are named while a release is built."""
+BY_PLACE = frozenset({"lightgbm", "xgboost"})
+"""Formats of models that know the names of their columns and yet take them by their places."""
 
 
 def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
@@ -128,7 +130,7 @@ def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> 
     """Fill the signature by what the model tells about itself and what the labels hold."""
     configure(stage)
     facts = json.loads(ask(stage, tools, "describe"))
-    inputs = stage.signature.inputs or _named_inputs(facts)
+    inputs = _inputs(stage, facts)
     task, classes = _task(facts, reference, stage.request)
     by_name = facts["features"] is None or bool(facts["feature_names"])
     bare = replace(stage, signature=Signature(inputs, ()), by_name=by_name)
@@ -198,6 +200,28 @@ def _asked_for_gaps(stage: Stage, reference: Reference, tools: Tools) -> Stage:
         return stage
     tools.narrate(f"missing values: it answers rows without {', '.join(c.name for c in whole)} too")
     return asked
+
+
+def _inputs(stage: Stage, facts: Mapping[str, Any]) -> tuple[Column, ...]:
+    columns = stage.signature.inputs
+    if not columns:
+        return _named_inputs(facts)
+    by_place = stage.request.format in BY_PLACE or stage.frame == "matrix"
+    if not by_place or stage.request.features is not None:
+        return columns
+    return in_fitted_order(columns, facts["feature_names"])
+
+
+def in_fitted_order(columns: Sequence[Column], fitted: Sequence[str]) -> tuple[Column, ...]:
+    """The columns in the order of `fitted`, or as they are where those are not their names.
+
+    LightGBM writes `_` for spaces in names."""
+    named = {column.name: column for column in columns}
+    if set(named) != set(fitted):
+        named = {column.name.replace(" ", "_"): column for column in columns}
+    if set(named) != set(fitted) or len(named) != len(columns):
+        return tuple(columns)
+    return tuple(named[name] for name in fitted)
 
 
 def _named_inputs(facts: Mapping[str, Any]) -> tuple[Column, ...]:
