@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 import rfc8785
@@ -29,6 +29,8 @@ from trimtab.domain.release import EnvironmentLock
 
 RUN_LOG = "log.txt"
 """In the folder of a run: what its steps print, and the trace of one that failed."""
+EVERYTHING = "**"
+"""Among the arguments of a step: it takes whatever there is, and so it depends on all of it."""
 
 
 class StepRecord(msgspec.Struct, frozen=True):
@@ -64,6 +66,8 @@ def run_steps(run: PipelineRun, tools: Tools) -> tuple[StepRecord, ...]:
     records = []
     for step in run.spec.steps:
         wanted = arguments(run.project, run.spec.module, step)
+        if EVERYTHING in wanted:
+            wanted = [*(name for name in wanted if name != EVERYTHING), *paths]
         _check_wanted(run, step, wanted, paths)
         key = step_key(run, step, {name: inputs[name] for name in wanted if name in inputs})
         record = _cached(run, step, key, tools) or _executed(run, step, key, paths, tools)
@@ -96,9 +100,10 @@ def file_digest(path: Path) -> str:
 
 
 def _code_digest(project: Path, module: str) -> str:
-    """Digest over the pipeline's file and every project file that it imports."""
+    """Digest over the pipeline's file and every project file that it imports: the folder that the
+    pipeline's file is in is where Python looks for them."""
     digests: dict[str, str] = {}
-    waiting = [module]
+    waiting, folder = [module], PurePosixPath(module).parent
     while waiting:
         name = waiting.pop()
         path = project / name
@@ -106,13 +111,15 @@ def _code_digest(project: Path, module: str) -> str:
             continue
         digests[name] = file_digest(path)
         for found in imported(path, name.removesuffix(".py").replace("/", ".")):
-            base = found.replace(".", "/")
-            waiting += [f"{base}.py", f"{base}/__init__.py"]
+            for base in (found.replace(".", "/"), (folder / found.replace(".", "/")).as_posix()):
+                waiting += [f"{base}.py", f"{base}/__init__.py"]
     return hashlib.sha256(rfc8785.dumps(dict(digests))).hexdigest()
 
 
 def arguments(project: Path, module: str, step: str) -> list[str]:
-    """The names of the step function's parameters. Raises `Permanent` TT-605 without one."""
+    """The names of the step function's parameters, `EVERYTHING` for `**name`.
+
+    Raises `Permanent` TT-605 without such a function."""
     path = project / module
     if not path.is_file():
         raise _broken(step, f"there is no {module} in the project", "trimtab check")
@@ -123,7 +130,8 @@ def arguments(project: Path, module: str, step: str) -> list[str]:
         raise _broken(step, problem, f"python -m py_compile {module}") from cause
     for node in found:
         if isinstance(node, ast.FunctionDef) and node.name == step:
-            return [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
+            named = [each.arg for each in (*node.args.args, *node.args.kwonlyargs)]
+            return [*named, EVERYTHING] if node.args.kwarg else named
     raise _broken(step, f"{module} has no function {step!r}", "compare `steps` with it")
 
 

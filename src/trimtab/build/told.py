@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from trimtab.build.pipeline import arguments
+from trimtab.build.pipeline import EVERYTHING, arguments
 from trimtab.domain.deployment import PipelineSpec
 from trimtab.domain.telling import Telling, wrong
 
@@ -73,7 +73,8 @@ def told_by(project: Path, spec: PipelineSpec, output: Path) -> Path | None:
     """
     if (output / PARITY).is_file():
         return output / PARITY
-    if any("labelled" in arguments(project, spec.module, step) for step in spec.steps):
+    labelled = {"labelled", EVERYTHING}
+    if any(labelled & {*arguments(project, spec.module, step)} for step in spec.steps):
         return None
     return output / REFERENCE
 

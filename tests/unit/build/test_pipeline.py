@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from trimtab import errors
@@ -119,6 +121,44 @@ def test_a_helper_module_of_the_pipeline_is_part_of_its_code(
     (run.project / "helper.py").write_text("A = 2\n")
     run_steps(a_run(tmp_path, 2), tools)
     assert steps.ran.count("dataset") == 2
+
+
+def test_a_helper_beside_a_pipeline_in_a_folder_is_part_of_its_code(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    run = a_run(tmp_path, 1)
+    folder = run.project / "training"
+    folder.mkdir()
+    (folder / "pipeline.py").write_text("import helper\n" + PIPELINE)
+    for number in (1, 2):
+        (folder / "helper.py").write_text(f"A = {number}\n")
+        spec = msgspec.structs.replace(run.spec, module="training/pipeline.py")
+        run_steps(replace(a_run(tmp_path, number), spec=spec), tools)
+    assert steps.ran.count("dataset") == 2
+
+
+def test_a_step_that_takes_everything_runs_again_when_anything_changed(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    run = a_run(tmp_path, 1)
+    (run.project / "pipeline.py").write_text(
+        "def dataset(out, **files): ...\ndef model(out, **there): ...\n"
+    )
+    run_steps(run, tools)
+    run_steps(a_run(tmp_path, 2), tools)
+    assert steps.ran == ["dataset", "model"]
+    (run.project / "source.csv").write_text("x\n2\n")
+    run_steps(a_run(tmp_path, 3), tools)
+    assert steps.ran[2:] == ["dataset", "model"]
+
+
+def test_a_step_whose_process_was_killed_says_so(
+    tmp_path: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Steps, "run", lambda *_: "")
+    with pytest.raises(errors.Permanent, match="without a word") as caught:
+        run_steps(a_run(tmp_path, 1), tools)
+    assert caught.value.code == errors.RUN_FAILED
 
 
 def test_a_run_that_failed_goes_on_after_the_finished_steps(

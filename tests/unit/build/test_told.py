@@ -105,5 +105,6 @@ def test_a_pipeline_is_asked_what_its_steps_take(tmp_path: Path) -> None:
     spec = PipelineSpec("m", "pipeline.py", ("dataset", "model"), "r.txt")
     (tmp_path / "pipeline.py").write_text(OWN_SOURCES)
     assert told_by(tmp_path, spec, tmp_path) == tmp_path / "reference.parquet"
-    (tmp_path / "pipeline.py").write_text(SERVED_ROWS)
-    assert told_by(tmp_path, spec, tmp_path) is None
+    for served in (SERVED_ROWS, SERVED_ROWS.replace("source, labelled, out", "out, **files")):
+        (tmp_path / "pipeline.py").write_text(served)
+        assert told_by(tmp_path, spec, tmp_path) is None
