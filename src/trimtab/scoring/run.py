@@ -16,7 +16,7 @@ from trimtab import errors
 from trimtab.client import Client, Prediction
 from trimtab.scoring.fit import Deployment, cells
 from trimtab.scoring.pace import Pace
-from trimtab.scoring.table import Source, check_writable
+from trimtab.scoring.table import CSV, Source, check_writable, ending
 from trimtab.scoring.work import Manifest, Work, digest_of
 
 REQUEST_CELLS = 8_000
@@ -63,7 +63,8 @@ def score(order: Order, told: Told = lambda _: None) -> Progress:
     """
     with Client(order.url) as client:
         deployment = Deployment.ask(client, order.deployment)
-    source = Source(order.source, deployment.csv_types())
+    # From CSV to CSV a column that only goes through stays as it is written: `00123` is no 123.
+    source = Source(order.source, deployment.csv_types(), verbatim=ending(order.output) in CSV)
     deployment.check(source.schema, str(order.source), order.prefix)
     return _Scoring(order, deployment, source, told).run()
 

@@ -25,13 +25,18 @@ BLOCK_BYTES = 8 * 1024 * 1024
 class Source:
     """A table that is read from its beginning to its end, as often as wanted.
 
-    `types` are the types that columns of a CSV file are read as; a Parquet file has its own.
+    `types` are the types that columns of a CSV file are read as; a Parquet file has its own. All
+    other columns of a CSV file are what they look like, or with `verbatim` the texts that they are,
+    but where fractions are written with a comma: there they become numbers as CSV writes them here.
     Raises `Usage` TT-904 when it cannot be read.
     """
 
-    def __init__(self, path: Path, types: Mapping[str, pa.DataType]) -> None:
+    def __init__(
+        self, path: Path, types: Mapping[str, pa.DataType], verbatim: bool = False
+    ) -> None:
         self.path = path
         self._types = dict(types)
+        self._verbatim = verbatim
         self._is_csv = _is_csv(path)
         if not path.is_file():
             raise errors.Usage(
@@ -105,13 +110,20 @@ class Source:
     def _open_csv(self, spoken: Dialect) -> pyarrow.csv.CSVStreamingReader:
         """Wanted columns are read as texts, for Arrow takes `44.0` for no whole number and does not
         say which row it could not read."""
+        if not self._verbatim or spoken.decimal != ".":
+            return self._opened(spoken, self._types)
+        with self._opened(spoken, ()) as reader:
+            names = reader.schema.names
+        return self._opened(spoken, names)
+
+    def _opened(self, spoken: Dialect, texts: Iterable[str]) -> pyarrow.csv.CSVStreamingReader:
         return pyarrow.csv.open_csv(
             str(self.path),
             read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
             parse_options=spoken.parsing(),
             convert_options=pyarrow.csv.ConvertOptions(
                 strings_can_be_null=True,
-                column_types=dict.fromkeys(self._types, pa.string()),
+                column_types=dict.fromkeys(texts, pa.string()),
                 decimal_point=spoken.decimal,
             ),
         )

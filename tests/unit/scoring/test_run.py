@@ -15,6 +15,7 @@ from trimtab import errors
 from trimtab.scoring import run
 from trimtab.scoring.fit import ADDED
 from trimtab.scoring.run import Order, score
+from trimtab.scoring.work import Manifest, Work
 
 ROWS = 1_000
 
@@ -298,6 +299,33 @@ def test_a_value_of_another_kind_is_told_with_its_row_and_column(
     (tmp_path / "in.csv").write_text("\n".join(["x,carrier,n,flag", *rows]))
     with pytest.raises(errors.Usage, match=told):
         score(Order(server.url, "d", tmp_path / "in.csv", tmp_path / "out.parquet"))
+
+
+def test_columns_that_only_go_through_a_csv_file_stay_as_they_are_written(
+    server: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers for long, as it seems, and then something else."""
+    monkeypatch.setattr("trimtab.scoring.table.BLOCK_BYTES", 256)
+    del server.metadata["outputs"][2]
+    rows = ["0.5,AA,00123,9007199254740993.0"] * 60 + ["0.5,AA,D-01067,"]
+    (tmp_path / "in.csv").write_text("\n".join(["x,carrier,zip,account", *rows]) + "\n")
+    score(order(server, tmp_path, ".csv"))
+    told = (tmp_path / "out.csv").read_text().splitlines()
+    assert len(told) == 62
+    assert told[1].startswith('0.5,"AA","00123","9007199254740993.0",1,"AA","m@3"')
+    assert told[61].startswith('0.5,"AA","D-01067",,1,"AA","m@3"')
+
+
+def test_finished_rows_of_a_version_that_read_numbers_are_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    given = pa.table({"x": [0.5], "zip": [123]})
+    wanted = pa.table({"x": [0.5], "zip": ["123"]}).schema
+    work = Work(tmp_path / "out.csv", Manifest("d", "in.csv", "0", 10, ""))
+    with work.open():
+        work.keep(0, given)
+        work.publish(1, wanted)
+    assert (tmp_path / "out.csv").read_text() == '"x","zip"\n0.5,"123"\n'
 
 
 def test_semicolons_decimal_commas_and_compression_are_understood(
