@@ -5,7 +5,6 @@ The model itself is always a whole release. Whatever goes wrong here is one line
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from trimtab import errors
 from trimtab.build import acceptance
 from trimtab.build.acceptance import Findings
 from trimtab.build.locks import extended
+from trimtab.build.records import keep, kept
 from trimtab.build.reference import Reference
 from trimtab.build.request import Tools
 from trimtab.build.stage import (
@@ -114,7 +114,7 @@ def chosen(native: Manifest, trial: Trial, tools: Tools) -> Manifest:
     except errors.TrimtabError as problem:
         tools.narrate(f"engine: native; {' '.join(str(problem).split())[:300]}")
         return native
-    _keep(entry, record)
+    keep(entry, record)
     compiled = record.compiled
     tools.narrate(
         f"engine: onnx; largest difference {compiled.difference:.1e} on {compiled.rows:,} rows "
@@ -136,17 +136,8 @@ def _entry(native: Manifest, tools: Tools) -> Path:
 
 
 def _known(entry: Path, tools: Tools) -> _Record | None:
-    if not entry.is_file():
-        return None
-    record = msgspec.json.decode(entry.read_bytes(), type=_Record)
-    return record if tools.blobs.has(record.tree) else None
-
-
-def _keep(entry: Path, record: _Record) -> None:
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    partial = entry.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(msgspec.json.encode(record))
-    partial.rename(entry)
+    record = kept(entry, _Record)
+    return record if record is not None and tools.blobs.has(record.tree) else None
 
 
 def _found(native: Manifest, trial: Trial, tools: Tools) -> _Record:

@@ -152,15 +152,6 @@ def test_a_step_that_takes_everything_runs_again_when_anything_changed(
     assert steps.ran[2:] == ["dataset", "model"]
 
 
-def test_a_step_whose_process_was_killed_says_so(
-    tmp_path: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Steps, "run", lambda *_: "")
-    with pytest.raises(errors.Permanent, match="without a word") as caught:
-        run_steps(a_run(tmp_path, 1), tools)
-    assert caught.value.code == errors.RUN_FAILED
-
-
 def test_a_run_that_failed_goes_on_after_the_finished_steps(
     tmp_path: Path, steps: Steps, tools: Tools
 ) -> None:
