@@ -3,10 +3,19 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from trimtab.agent.supervisor import stopping_signals
+
+
+@pytest.fixture(autouse=True)
+def on_a_terminal() -> Iterator[None]:
+    """The tests themselves may have been started with nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 async def told_to_stop(number: int) -> bool:

@@ -79,6 +79,7 @@ def test_segments_are_watched_where_quality_is_and_the_reference_knows_what_they
     assert Unlabelled.of(target(None)) is None
     assert Unlabelled.of(target(msgspec.structs.replace(KNOWN, segment_losses=None))) is None
     assert Unlabelled.of(target(msgspec.structs.replace(KNOWN, quality=()))) is None
+    assert Unlabelled.of(target(msgspec.structs.replace(KNOWN, inputs=KNOWN.inputs[:1]))) is None
 
 
 def test_rows_are_counted_by_the_segments_that_the_reference_knows() -> None:
@@ -150,6 +151,12 @@ def test_rows_that_do_not_count_may_all_be_of_the_segment() -> None:
     assert Shared(500, [300]).within(0) == Tally(300, 500)
     assert Shared(500, [300]).within(0, 100) == Tally(200, 400)
     assert Shared(500, [300]).within(0, 400) == Tally(0, 100)
+
+
+def test_before_there_is_a_past_nothing_is_known() -> None:
+    (verdict,) = Days().follow(2, (100, 300), (90, 280)).family.verdicts()
+    assert (verdict.signal, verdict.verdict) == ("labels:segments", "unknown")
+    assert verdict.reason == "no segment has labels of 3 cohorts yet"
 
 
 def test_a_segment_whose_labels_stop_is_told_and_no_other() -> None:

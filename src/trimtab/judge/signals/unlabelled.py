@@ -19,10 +19,16 @@ import numpy as np
 from trimtab.domain.profile import ReferenceProfile, SegmentLosses
 from trimtab.domain.records import Labelled, Outcome, Rows
 from trimtab.domain.verdicts import Verdict
-from trimtab.judge import budget
+from trimtab.judge import budget, describe
 from trimtab.judge.estimate import CoarseBins
 from trimtab.judge.signals.awaited import Awaited, Known, by_caller
-from trimtab.judge.signals.breaks import FEWEST_ROWS, JUMP, BreakWatch, settle_all
+from trimtab.judge.signals.breaks import (
+    FEWEST_ROWS,
+    JUMP,
+    QUARANTINE,
+    BreakWatch,
+    settle_all,
+)
 from trimtab.judge.signals.counts import (
     Blocks,
     Tally,
@@ -141,7 +147,9 @@ class Unlabelled:
         known = None if profile is None else profile.segment_losses
         if profile is None or known is None or not (known.segments and target.qualities):
             return None
-        return cls(target, profile, known)
+        inputs = {column.name for column in profile.inputs}
+        # A release that lost the profile of an input says nothing of its segments.
+        return cls(target, profile, known) if inputs >= _names(known) else None
 
     def count(self, rows: Rows) -> Mapping[int, Sampled]:
         """Count predictions."""
@@ -224,9 +232,16 @@ class Unlabelled:
         return (watch.share - watch.before - JUMP) * math.sqrt(watch.n)
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """`labels:segments` while labels of a segment are missing."""
+        """`labels:segments` while labels of a segment are missing; once there is a past, `labels`
+        says that they come."""
         broken = self.broken
-        return (self._lacks(broken),) if broken else ()
+        if broken:
+            return (self._lacks(broken),)
+        if any(len(watch.recent) >= QUARANTINE for watch in self.state.watches):
+            return ()
+        reason = f"no segment has labels of {QUARANTINE} cohorts yet"
+        bare = describe.unknown("labels:segments", self._target.release, self._limit, reason)
+        return (msgspec.structs.replace(bare, scope={}),)
 
     def _lacks(self, broken: list[int]) -> Verdict:
         worst, (column, value) = self.state.watches[broken[0]], self.named(broken[0])
@@ -251,6 +266,10 @@ class Unlabelled:
     def named(self, place: int) -> tuple[str, str]:
         """The column of a segment, and which of its values are meant."""
         return named(self._columns, self.segments[place])
+
+
+def _names(known: SegmentLosses) -> set[str]:
+    return {column.name for column in known.columns}
 
 
 def _callers(rows: Rows) -> list[int]:
