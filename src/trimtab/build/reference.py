@@ -88,11 +88,14 @@ def read_reference(data: ReferenceData) -> Reference:
         else:
             columns.append(_column(name, values, data.path))
             arrays[name] = _values(columns[-1], values)
+    times = _read(data, table, data.time, _TIMES) if data.time else None
+    if times is not None and np.isnan(times).all():
+        raise bad_reference(data.path, f"every time in {data.time!r} is missing")
     return Reference(
         tuple(columns),
         arrays,
         _read(data, table, data.target, _LABELS) if data.target else None,
-        _read(data, table, data.time, _TIMES) if data.time else None,
+        times,
         data.segments,
         _manifest(data, table),
         _groups(data, columns),
@@ -191,7 +194,7 @@ def spelled(values: Chunked) -> Array:
         array = array.dictionary_decode()
     if pa.types.is_floating(array.type):
         whole = pc.cast(array, pa.int64(), safe=False)
-        if pc.all(pc.equal(pc.cast(whole, array.type), array)).as_py() is not False:
+        if pc.all(pc.equal(pc.cast(whole, array.type, safe=False), array)).as_py() is not False:
             array = whole
     return pc.cast(array, pa.string())
 

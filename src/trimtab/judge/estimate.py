@@ -288,10 +288,11 @@ def _text_bins(column: Coarse, names: Sequence[str]) -> Ints:
 
 
 def strange_rows(
-    inputs: tuple[ColumnProfile, ...], values: Mapping[str, Column]
+    inputs: tuple[ColumnProfile, ...], values: Mapping[str, Column], rows: int
 ) -> NDArray[np.bool_]:
-    """Rows with a value that the reference never held: outside its range, unseen, or missing."""
-    strange = np.zeros(len(next(iter(values.values()))), dtype=np.bool_)
+    """Of so many rows those with a value that the reference never held: outside its range, unseen,
+    or missing."""
+    strange = np.zeros(rows, dtype=np.bool_)
     for column in inputs:
         found = values[column.name]
         if isinstance(found, CodedTexts) or found.dtype.kind != "f":

@@ -254,7 +254,7 @@ def _learned(
         residual=()
         if profile.loss is None
         else _by_cell(profile, known, left**2, np.ones(left.size, dtype=np.bool_)),
-        shift=_shift(profile, known, columns, left),
+        shift=_shift(profile, known, columns, left) if columns or "" in known.columns else None,
     )
     if known.day is None:
         return full

@@ -106,7 +106,8 @@ class Reference:
 
 
 def build_profile(reference: Reference) -> ReferenceProfile:
-    """The profile of `reference`. Rows must be at least one; nothing is random."""
+    """The profile of `reference`, of at least one row, with a time where it has times; nothing is
+    random."""
     if reference.time is not None:
         reference = reference.take(~np.isnan(reference.time))
     labelled = reference
@@ -199,8 +200,11 @@ def _estimate(
     if labelled.label is None or not labelled.label.size or not labelled.outputs:
         return None
     day = day_index(labelled.time)
-    rows = LabelledRows(labelled.inputs, labelled.outputs, labelled.label, day)
-    made = build_estimate(labelled.signature, inputs, quality, rows, labelled.metrics)
+    # A column without a name keeps the number of rows of a table without inputs.
+    columns = {name: values for name, values in labelled.inputs.items() if name}
+    named = tuple(column for column in inputs if column.name)
+    rows = LabelledRows(columns, labelled.outputs, labelled.label, day)
+    made = build_estimate(labelled.signature, named, quality, rows, labelled.metrics)
     if made is None:
         return None
     profile, known = made

@@ -134,7 +134,7 @@ class ByScore:
         found = values[column.name]
         if isinstance(found, Coded):
             return text_feature(column, self._vocabularies[column.name], found, known)
-        if known.all():
+        if known.all() and column.name in counts:
             return joined(column, self._inputs[column.name], counts[column.name])
         chosen = found[known]
         gone = int(np.count_nonzero(np.isnan(chosen)))

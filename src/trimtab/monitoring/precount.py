@@ -183,8 +183,8 @@ class Precount:
             case Crowded():
                 made = family.crowd(seen.few)
             case Estimated() if seen.cells is not None and self._by_score is not None:
-                looked = part.columns, seen.cells, seen.columns, seen.members
-                made = self._by_score.counted(*looked)
+                values = self._with_answer(part)
+                made = self._by_score.counted(values, seen.cells, seen.columns, seen.members)
             case _:
                 return family.count(seen.rows)
         return {part.number: made}
@@ -289,6 +289,12 @@ class Precount:
     def _cells(self, part: Part) -> Ints | None:
         score = self.score(part)
         return None if self._by_score is None or score is None else self._by_score.cells(score)
+
+    def _with_answer(self, part: Part) -> Mapping[str, Numbers | Coded]:
+        """The columns of a part, and under no name its answers, which are a feature of the shift
+        where there is no other."""
+        answer = self._subject.answer
+        return part.columns if answer is None else {**part.columns, "": part.columns[answer]}
 
     def score(self, part: Part) -> Floats | None:
         """The probabilities of a binary task; None for other tasks, and without them."""

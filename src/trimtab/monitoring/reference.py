@@ -52,6 +52,8 @@ def read_known(source: Source, roles: Roles, meaning: Meaning) -> Known:
     time = None
     if roles.time is not None and roles.time in source.schema.names:
         time = read_times(_column(source, roles.time), "reference", roles.time)
+        if np.isnan(time).all():
+            raise unusable("reference", f"every value of {roles.time!r} is missing")
     inputs = {name: _input(source, name, kind) for name, kind in roles.inputs.items()}
     read = _answers(source, roles, meaning, inputs)
     groups = tuple(name for name in roles.groups if name in inputs)

@@ -61,7 +61,9 @@ def above_values(cuts: FloatArray, rising: FloatArray) -> FloatArray:
         return cuts
     following = np.append(rising, np.inf)[np.searchsorted(rising, cuts, side="right")]
     end = following[-1] if np.isfinite(following[-1]) else cuts[-1]
-    moved = cuts + np.minimum(HAIR * (end - cuts[0]), (following - cuts) / 2.0)
+    # Of numbers that are further apart than there are numbers, cuts stay where they are.
+    with np.errstate(over="ignore"):
+        moved = cuts + np.minimum(HAIR * (end - cuts[0]), (following - cuts) / 2.0)
     return np.where(moved < following, moved, cuts)
 
 

@@ -91,7 +91,7 @@ def fitting(edge: float, dtype: np.dtype[Any]) -> Any:
     if dtype == np.float64:
         return edge
     if dtype.kind != "f":
-        return math.floor(edge)
+        return math.floor(edge) if math.isfinite(edge) else edge
     with np.errstate(over="ignore"):
         rounded = dtype.type(edge)
         # As a plain float, for numpy would round the edge itself to compare it with a narrow one.

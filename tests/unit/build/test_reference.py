@@ -119,6 +119,19 @@ def test_what_cannot_be_used_says_why(
     assert caught.value.code == errors.BAD_REFERENCE
 
 
+def test_a_reference_of_which_no_row_has_a_time_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, a=[1.0, 2.0], at=pa.array([None, None], pa.timestamp("us")))
+    with pytest.raises(errors.Usage, match="every time in 'at' is missing"):
+        read_reference(ReferenceData(path, time="at"))
+
+
+def test_whole_labels_beyond_what_doubles_hold_exactly_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path, a=[1.0, 2.0], late=[-(2.0**63), 2.0**60])
+    labels = read_reference(ReferenceData(path, target="late")).labels
+    assert labels is not None
+    assert labels.tolist() == [str(-(2**63)), str(2**60)]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.Usage) as caught:
         read_reference(ReferenceData(tmp_path / "none.parquet"))

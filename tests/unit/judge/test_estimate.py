@@ -60,7 +60,7 @@ def seen(profile: ReferenceProfile, signature: Signature, inputs: Any, outputs: 
         np.bincount(coarse_bins(c, values[c.name]), minlength=c.size).tolist()
         for c in (shape.shift.columns if shape.shift else ())
     ]
-    strange = int(strange_rows(profile.inputs, inputs).sum())
+    strange = int(strange_rows(profile.inputs, inputs, len(inputs["level"])).sum())
     return Seen(cells.tolist(), [n for bins in features for n in bins], strange)
 
 
@@ -343,10 +343,10 @@ def test_strange_rows_are_the_same_for_coded_texts() -> None:
     profile = build_profile(Reference(BINARY, inputs, outputs, label))
     inputs["side"][:4] = ["new", None, "", inputs["side"][5]]
     inputs["level"][4:7] = [np.nan, 1e9, -1e9]
-    found = strange_rows(profile.inputs, inputs)
+    found = strange_rows(profile.inputs, inputs, 300)
     assert np.flatnonzero(found).tolist() == [0, 1, 2, 4, 5, 6]
     coded = {**inputs, "side": CodedTexts.of(inputs["side"])}
-    assert strange_rows(profile.inputs, coded).tolist() == found.tolist()
+    assert strange_rows(profile.inputs, coded, 300).tolist() == found.tolist()
 
 
 def test_categories_beyond_those_listed_are_not_strange() -> None:
@@ -356,7 +356,7 @@ def test_categories_beyond_those_listed_are_not_strange() -> None:
     label = np.where(truth, "1", "0").astype(object)
     profile = build_profile(Reference(BINARY, inputs, outputs, label))
     inputs["side"] = np.full(3000, "new", dtype=object)
-    assert not strange_rows(profile.inputs, inputs).any()
+    assert not strange_rows(profile.inputs, inputs, 3000).any()
 
 
 def test_a_column_without_any_known_value_makes_nothing_strange() -> None:
@@ -365,7 +365,7 @@ def test_a_column_without_any_known_value_makes_nothing_strange() -> None:
     label = np.where(truth, "1", "0").astype(object)
     profile = build_profile(Reference(BINARY, inputs, outputs, label))
     inputs["level"][:] = 5.0
-    assert not strange_rows(profile.inputs, inputs).any()
+    assert not strange_rows(profile.inputs, inputs, 300).any()
 
 
 @pytest.mark.parametrize("texts_only", [False, True])

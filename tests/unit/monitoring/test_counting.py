@@ -315,4 +315,6 @@ def test_strange_rows_are_those_of_the_estimate(name: str) -> None:
     counts = {"x": counting.count_numbers(known[0], Recent.of(known[0]), live, nobody)}
     found = strange_rows(known, values, counts, {"s": Vocabulary(known[1])})
     assert found is not None
-    assert found.tolist() == slow_strange_rows(known, {"x": live, "s": live_text}).tolist()
+    assert (
+        found.tolist() == slow_strange_rows(known, {"x": live, "s": live_text}, len(live)).tolist()
+    )

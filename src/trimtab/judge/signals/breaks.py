@@ -165,10 +165,12 @@ class Recent(msgspec.Struct):
         are rare, as far from the middle, one between them is no wonder."""
         known = np.array(self.known)
         place = np.searchsorted(known, values).clip(1, known.size - 1)
-        # A known value that comes in single precision is no other one.
-        slack = SINGLE * np.abs(values)
+        # A known value that comes in single precision is no other one. Infinite ones lie between
+        # none, and gaps may be wider than the largest number.
+        slack = SINGLE * np.where(np.isfinite(values), np.abs(values), 0.0)
         among = (values > known[place - 1] + slack) & (values < known[place] - slack)
-        gaps = np.diff(known)
+        with np.errstate(over="ignore"):
+            gaps = np.diff(known)
         near = gaps <= np.quantile(gaps, NEIGHBOURS, method="higher")
         return np.asarray(among & near[place - 1])
 

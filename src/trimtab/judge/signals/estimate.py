@@ -182,7 +182,7 @@ class Estimated:
     def _counted(self, profile: EstimateProfile, rows: Rows) -> Counted:
         inputs = self._inputs(rows)
         placed = self._placed(profile, rows, inputs)
-        strange = strange_rows(self._columns, inputs)
+        strange = strange_rows(self._columns, inputs, len(rows))
         whole = msgspec.structs.replace(placed.seen, strange=int(strange.sum()))
         every = members(self._members, inputs)
         fields: dict[str, Mapping[str, Any]] = {"seen": seen_in(every, placed, strange)}
