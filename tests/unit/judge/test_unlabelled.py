@@ -83,7 +83,7 @@ def test_segments_are_watched_where_quality_is_and_the_reference_knows_what_they
 
 
 def test_rows_are_counted_by_the_segments_that_the_reference_knows() -> None:
-    days, given = Days(), rows(200)
+    days, given = Days().follow(1, (100, 300), (90, 280)), rows(200)
     counted = days.family.count(given)[0]
     assert (counted.callers.predicted, counted.asked.n, counted.told) == (200, 200, Shared())
     by_name = dict(zip(days.names, counted.asked.of, strict=True))
@@ -95,10 +95,26 @@ def test_rows_are_counted_by_the_segments_that_the_reference_knows() -> None:
 
 def test_labels_are_counted_into_the_cohorts_of_their_predictions() -> None:
     truth = labelled(rows(200, start=0.5 * DAY))
-    counted = Days().family.learn(Labelled(truth.rows, truth.label, truth.labelled_at))
+    days = Days().follow(1, (100, 300), (90, 280))
+    counted = days.family.learn(Labelled(truth.rows, truth.label, truth.labelled_at))
     assert {number: each.told.n for number, each in counted.items()} == {0: 100, 1: 100}
     assert [each.callers.labelled for each in counted.values()] == [100, 100]
     assert all(not each.callers.asked and not each.asked.n for each in counted.values())
+
+
+def test_before_it_is_known_how_many_rows_come_few_of_them_are_counted() -> None:
+    days, given = Days(), rows(8_000)
+    counted = days.family.count(given)[0]
+    assert counted.callers.predicted == 8_000
+    assert 850 < counted.asked.n < 1_150
+    days.family.take({0: counted})
+    # The block is over, and its labels may still come.
+    days.family.close(1.2 * DAY, Breaks())
+    assert days.family.state.sizes == [8_000]
+    assert days.family.state.blocks.counts.keys() == {0}
+    days.family.close(1.3 * DAY, Breaks())
+    assert days.family.state.sizes == [8_000]
+    assert 3_800 < days.family.count(given)[0].asked.n <= 8_000
 
 
 def test_of_many_rows_a_sample_is_counted_the_same_rows_of_both() -> None:

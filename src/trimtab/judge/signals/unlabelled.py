@@ -49,6 +49,10 @@ Poisson's law says, of which the chances of large losses fall off no faster than
 trials."""
 
 
+FIRST = 8
+"""One of so many rows is counted before it is known how many come."""
+
+
 class Shared(msgspec.Struct, frozen=True):
     """Rows, and how many of them are in each segment."""
 
@@ -112,12 +116,13 @@ class Compared(NamedTuple):
 
 class State(msgspec.Struct):
     """What changes while segments are watched: `waiting` is what is too little to judge by, `known`
-    for whom labels came, `sizes` are the predictions of the last cohorts."""
+    for whom labels came, `sizes` are the predictions of the last blocks, up to number `sized`."""
 
     watches: list[BreakWatch]
     waiting: dict[int, Waiting] = {}
     known: Known = msgspec.field(default_factory=Known)
     sizes: list[int] = []
+    sized: int = -1
     blocks: Blocks[Sampled] = msgspec.field(default_factory=Blocks[Sampled])
 
 
@@ -169,7 +174,8 @@ class Unlabelled:
 
     def _counted(self, rows: Rows) -> Shared:
         """How many of a sample of the rows are in each segment."""
-        some = rows.take(sample(rows, every(self.state.sizes)))
+        sizes = self.state.sizes
+        some = rows.take(sample(rows, every(sizes) if sizes else FIRST))
         if not len(some):
             return Shared()
         bins = self._bins.of([column_of(some, each) for each in self._inputs])
@@ -185,14 +191,21 @@ class Unlabelled:
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each cohort once its labels have matured."""
         seconds, blocks = self._target.block_seconds, self.state.blocks
+        self._measure(blocks.due(clock, seconds))
         matured = clock - breaks.ahead - self._target.spec.monitor.maturity_seconds
         for number in blocks.due(matured, seconds):
-            cohort = blocks.pop(number)
-            self.state.sizes = with_size(self.state.sizes, cohort.callers.predicted)
-            start = number * seconds
+            cohort, start = blocks.pop(number), number * seconds
             # Of the cohort in which the release began labels may come for what was not counted.
             if start >= self._target.started and cohort.asked.n and cohort.told.n:
                 self._judge(start, cohort)
+
+    def _measure(self, over: list[int]) -> None:
+        """Learn how many predictions a block has, long before their labels have matured."""
+        state = self.state
+        for number in over:
+            if number > state.sized:
+                predicted = state.blocks.counts[number].callers.predicted
+                state.sizes, state.sized = with_size(state.sizes, predicted), number
 
     def _judge(self, start: float, cohort: Sampled) -> None:
         """Judge the segments by one more cohort, each once what is known of it is enough."""
