@@ -27,6 +27,7 @@ from trimtab.agent.options import AgentEvent, AgentOptions, Report, silent
 from trimtab.agent.orphans import adopt_orphans
 from trimtab.agent.process import Child, Launch, Nursery
 from trimtab.agent.stopped import Stopped
+from trimtab.agent.unended import Unended
 from trimtab.agent.warm import Warm
 from trimtab.agent.workforce import Workforce
 from trimtab.domain import layout
@@ -119,6 +120,7 @@ class _Agent:
         self._options = options
         self._tell = report
         self._changes = Changes()
+        self._unended = Unended(self._report)
         report = self._report
         self._nursery = nursery
         self._listeners = listeners
@@ -221,15 +223,18 @@ class _Agent:
         """Workers replay by themselves; asked more often, they tell sooner."""
         while True:
             await asyncio.sleep(self._options.patience.replay / 4.0)
-            await self._workforce.check_golden()
+            with self._unended.tried("golden sets are not compared"):
+                await self._workforce.check_golden()
 
     def _watch(self) -> None:
         """Look at processes now and again, by one timer for all: each would wake this one."""
-        patience, now = self._options.patience, time.monotonic()
-        soon = self._workforce.watch()
+        patience, now, soon = self._options.patience, time.monotonic(), True
+        with self._unended.tried("workers are not held to their limits"):
+            soon = self._workforce.watch()
         if now >= self._stopped_at + patience.stopped:
             self._stopped_at = now
-            self._end_stopped(now)
+            with self._unended.tried("processes that were stopped are not looked for"):
+                self._end_stopped(now)
         pause = patience.watch if soon else min(patience.quiet, patience.stopped)
         self._watching = asyncio.get_running_loop().call_later(pause, self._watch)
 
@@ -246,10 +251,12 @@ class _Agent:
     async def _measure(self) -> None:
         """In a thread, since the kernel takes its time to say what is private of large memory."""
         every = self._options.patience.measure
-        measures = await asyncio.to_thread(Measures, every)
+        made: Measures | None = None
         while True:
-            workers, processes = self._workforce.status, self._processes()
-            await asyncio.to_thread(measures.leave, workers, processes)
+            with self._unended.tried("what processes use is not measured"):
+                measures = made = made or await asyncio.to_thread(Measures, every)
+                workers, processes = self._workforce.status, self._processes()
+                await asyncio.to_thread(measures.leave, workers, processes)
             await asyncio.sleep(every)
 
     def _processes(self) -> dict[str, int]:

@@ -125,8 +125,12 @@ class WorkerKeeper:
         except errors.TrimtabError as error:
             return self._failed(Refusal(str(error), error.code))
         except Exception as error:  # whatever it is, this slot must go on being tried
-            return self._failed(Refusal(f"{type(error).__name__}: {error}", errors.SPAWN_FAILED))
-        return await self._watch(child)
+            return self._failed(_unexpected(error))
+        try:
+            return await self._watch(child)
+        except Exception as error:
+            await (self._child or child).stop(self._with.patience.drain)
+            return self._failed(_unexpected(error))
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result | None:
         """The result of `work`; None when the worker was stopped first, which cancels it."""
@@ -357,10 +361,13 @@ class WorkerKeeper:
 
     async def _beside(self, old: Child) -> tuple[Child | None, Hello | Refusal | None]:
         """Another worker for the slot, and its greeting or why it must not serve."""
+        child = None
         try:
             child = await self._started(old)
             return child, await self._until_ready(child, old) if child is not None else None
         except Exception as error:  # the old one serves; what went wrong is told
+            if child is not None:
+                await child.stop(0.0)
             return None, Refusal(str(error), getattr(error, "code", errors.SPAWN_FAILED))
 
     def _drain(self, old: Child) -> None:
@@ -401,6 +408,10 @@ class WorkerKeeper:
 
     def _tell(self, kind: Kind, text: str, pid: int | None) -> None:
         self._with.report(AgentEvent(kind, self.slot.id, text, pid))
+
+
+def _unexpected(error: Exception) -> Refusal:
+    return Refusal(f"{type(error).__name__}: {error}", errors.SPAWN_FAILED)
 
 
 def _refusal(child: Child | None) -> Refusal:

@@ -308,6 +308,12 @@ class FolderRequestLog:
             self._merger.merge(folder, self._rolls, terms)
         return rolled
 
+    def newest_day(self) -> datetime.date | None:
+        """The newest day of which there are rolled files; None of a log without any."""
+        folders = (self.home / layout.LOG).glob("*/*/date=*")
+        days = (_day(path.name.removeprefix("date=")) for path in folders)
+        return max((day for day in days if day is not None), default=None)
+
     def expire(self, deployment: str, before: datetime.date) -> int:
         """Delete rolled days before `before`; returns how many folders were deleted."""
         old = [
@@ -319,6 +325,13 @@ class FolderRequestLog:
         for path in old:
             shutil.rmtree(path)
         return len(old)
+
+
+def _day(text: str) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _empty(kind: Kind) -> pa.Table:

@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 SEGMENTS_PER_POLL = 20
 """Bound of one `poll` per deployment: other work of the loop runs between polls."""
 POLLS_PER_REFRESH = 50
+PATIENCE = 60.0
+"""Seconds for which a profile that could not be read is asked for again: files run out."""
 SAMPLES = 5
 """Requests that an incident keeps for each signal."""
 
@@ -61,6 +63,10 @@ class Sources:
     catalog: Catalog
     blobs: Blobs
     clock: Clock
+
+
+class _NotYetError(Exception):
+    """A profile cannot be read just now."""
 
 
 class Unsettled(msgspec.Struct, frozen=True):
@@ -126,6 +132,8 @@ class _Watched:
     surroundings: Surroundings = field(default_factory=Surroundings)
     latest: float = 0.0
     leaps: Leaps = field(default_factory=Leaps)
+    held: bool = False
+    """Nothing is read of it: what would be judged by is not there yet."""
 
 
 class Observer:
@@ -139,6 +147,7 @@ class Observer:
         self._began = sources.clock.now()
         self._losses: dict[Digest, tuple[str, ...]] = {}
         self._unread: set[Digest] = set()
+        self._failing: dict[Digest, float] = {}
         self._demands = Demands()
         self._mark: Hashable | None = None
 
@@ -316,15 +325,23 @@ class Observer:
             del self._watched[name]
         self._demands.keep(states)
         for name, state in states.items():
-            watched, terms = self._watched.get(name), self._terms(state)
-            if watched is None:
-                watched = self._watched[name] = _Watched(Joiner(terms), Lateness(self._began))
-            watched.state = state
-            watched.surroundings = surroundings.get(name, Surroundings())
-            if watched.joiner.terms != terms:
-                watched.joiner = self._rejoined(watched.joiner, terms)
-            self._follow_stable(watched, state)
-            self._follow_rollout(watched, state)
+            try:
+                self._follow_one(name, state, surroundings.get(name, Surroundings()))
+            except _NotYetError as problem:
+                log.warning("%s is not judged until its profile is read: %s", name, problem)
+                if name in self._watched:
+                    self._watched[name].held = True
+
+    def _follow_one(self, name: str, state: DeploymentState, surroundings: Surroundings) -> None:
+        watched, terms = self._watched.get(name), self._terms(state)
+        if watched is None:
+            watched = self._watched[name] = _Watched(Joiner(terms), Lateness(self._began))
+        watched.state, watched.surroundings = state, surroundings
+        if watched.joiner.terms != terms:
+            watched.joiner = self._rejoined(watched.joiner, terms)
+        self._follow_stable(watched, state)
+        self._follow_rollout(watched, state)
+        watched.held = False
 
     def _follow_stable(self, watched: _Watched, state: DeploymentState) -> None:
         stable, spec = state.stable, state.spec
@@ -344,6 +361,7 @@ class Observer:
         if rollout is None or rollout.previous is None:
             watched.guard, watched.guarded = None, None
         elif rollout.id != watched.guarded:
+            watched.guard, watched.guarded = None, None
             manifest = self._sources.catalog.get(rollout.candidate.digest).manifest
             watched.guard = self._judges.start_guard(
                 state.spec.rollout,
@@ -359,11 +377,22 @@ class Observer:
         if digest is None or digest in self._unread:
             return None
         try:
-            return msgspec.json.decode(self._sources.blobs.get(digest), type=ReferenceProfile)
+            found = msgspec.json.decode(self._sources.blobs.get(digest), type=ReferenceProfile)
         except Exception as error:  # no fault of it may keep the loop from routing
+            if self._may_pass(digest, error):
+                raise _NotYetError(error) from error
             self._unread.add(digest)
             log.error("a release is watched without its reference profile: %s", error)
             return None
+        self._failing.pop(digest, None)
+        return found
+
+    def _may_pass(self, digest: Digest, error: Exception) -> bool:
+        """Whether a blob that could not be read may be soon: it is neither gone nor damaged."""
+        if isinstance(error, errors.NotFound | errors.Integrity | msgspec.DecodeError):
+            return False
+        now = self._sources.clock.monotonic()
+        return now - self._failing.setdefault(digest, now) < PATIENCE
 
     def _terms(self, state: DeploymentState) -> Terms:
         """How labels find predictions, and the inputs that judging a label asks for: segments, what
@@ -412,7 +441,8 @@ class Observer:
 
     def poll(self) -> int:
         """Read new segments of all deployments followed; returns how many were read."""
-        followed = [(name, each) for name, each in self._watched.items() if each.state]
+        watched = self._watched.items()
+        followed = [(name, each) for name, each in watched if each.state and not each.held]
         return sum(self._poll_one(name, watched) for name, watched in followed)
 
     def _poll_one(self, name: str, watched: _Watched) -> int:

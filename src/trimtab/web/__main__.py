@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
 from functools import partial
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -23,6 +22,7 @@ from trimtab.agent.niceness import CONTROLLER
 from trimtab.app.control import ControlRoom, control_room
 from trimtab.domain import layout
 from trimtab.judge.draft import Author
+from trimtab.loop.retention import Retention
 from trimtab.web import counts
 from trimtab.web.server import create_app, serve
 from trimtab.web.source import RoomSource
@@ -155,23 +155,27 @@ async def _roll(room: ControlRoom) -> None:
     """Delete what is older than its retention, since a full disk waits for it, then compact.
 
     What cannot be made of one deployment's files ends neither: the disk would fill unseen."""
-    days = room.project.config.server.retention_days
+    retention = Retention(room.project.config.server.retention_days, room.log.newest_day())
+    waited = False
     while True:
+        before = retention.before(room.clock.now(), room.clock.monotonic())
+        if retention.waits and not waited:
+            log.warning(
+                "the clock leapt ahead by days: nothing is deleted until it stood so for an hour"
+            )
+        waited = retention.waits
         await asyncio.sleep(ROLL_SECONDS)
-        before = oldest_kept(datetime.now(UTC).date(), days)
         for name in room.log.deployments():
-            for tidy in (partial(room.log.expire, name, before), partial(room.log.roll, name)):
+            tidies = [partial(room.log.roll, name)]
+            if before is not None:
+                tidies.insert(0, partial(room.log.expire, name, before))
+            for tidy in tidies:
                 try:
                     await asyncio.to_thread(tidy)
                 except (errors.TrimtabError, OSError) as problem:
                     log.warning("the request log of %s is not tidied: %s", name, problem)
                 except Exception:
                     log.exception("the request log of %s is not tidied", name)
-
-
-def oldest_kept(today: date, days: int) -> date:
-    """The day before which the log is deleted; what is kept longer than there are dates is kept."""
-    return date.fromordinal(max(1, today.toordinal() - days))
 
 
 if __name__ == "__main__":

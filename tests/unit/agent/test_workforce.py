@@ -1,6 +1,7 @@
 """The set of workers while the agent ends."""
 
 import asyncio
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,11 +10,14 @@ from typing import Any, cast
 import pytest
 
 from trimtab import errors
+from trimtab.agent import worker
 from trimtab.agent.hands import PreparedRelease
-from trimtab.agent.options import Patience, silent
+from trimtab.agent.options import AgentEvent, Patience, silent
 from trimtab.agent.process import Nursery
 from trimtab.agent.worker import Equipment, WorkerKeeper
 from trimtab.agent.workforce import Workforce
+from trimtab.agent.zygotes import Zygotes
+from trimtab.domain import layout
 from trimtab.domain.names import Digest
 from trimtab.domain.processes import WantedWorkers, WorkerLimits, WorkerSlot
 
@@ -70,3 +74,43 @@ def test_a_worker_that_does_nothing_is_looked_at_soon_only_for_its_memory(limite
         idle.stdout.readline()
         assert asyncio.run(looked(idle.pid))[1:] == [limited, limited]
         idle.stdin.close()
+
+
+def test_a_fault_of_watching_a_worker_ends_it_and_its_slot_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one would meet it at its socket, and nobody would know of it."""
+    monkeypatch.chdir(tmp_path)
+
+    async def prepare(release: Digest) -> PreparedRelease:
+        return PreparedRelease(Path("worker.json"), lambda arguments: ["sleep", "60"], {})
+
+    async def out_of_files(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(worker, "greeted", out_of_files)
+    (tmp_path / layout.PROCESS_LOGS).mkdir(parents=True)
+    told: list[AgentEvent] = []
+    nursery, patience = Nursery(tmp_path), Patience(refused=(60.0,))
+    zygotes = Zygotes(nursery, patience, silent)
+    equipment = Equipment(prepare, lambda _: WorkerLimits(), zygotes, 0, patience, told.append)
+
+    async def lived() -> None:
+        keeper = WorkerKeeper(SLOT, equipment)
+        life = asyncio.ensure_future(keeper.run())
+        async with asyncio.timeout(20):
+            while not keeper.status.error:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+        assert "Too many open files" in keeper.status.error
+        assert keeper.status.pid is None
+        assert [event.kind for event in told] == ["started", "failed"]
+        assert told[0].pid is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(told[0].pid, 0)
+        await keeper.stop()
+        await life
+
+    try:
+        asyncio.run(lived())
+    finally:
+        nursery.close()

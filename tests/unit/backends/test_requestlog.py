@@ -339,7 +339,10 @@ def test_retention_deletes_whole_days(
     writer.rows({"request_id": "a"})
     writer.seconds += DAY
     writer.rows({"request_id": "b"})
+    assert log.newest_day() is None
     log.roll("flights")
+    (tmp_path / "log" / "flights" / "rows" / "date=yesterday").mkdir()
+    assert log.newest_day() == datetime.date(2023, 11, 15)
     assert log.expire("flights", datetime.date(2023, 11, 15)) == 1
     assert counted(log) == ["b"]
     assert log.deployments() == ("flights",)

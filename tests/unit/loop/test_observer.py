@@ -1,6 +1,7 @@
 """What the observer makes of the log's segments, and that a restart counts nothing twice."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.unit.loop.bench import (
     SPEC,
     START,
     Bench,
+    Releases,
     TapeMonitors,
     at,
     canary,
@@ -23,10 +25,11 @@ from tests.unit.loop.bench import (
 
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.domain.deployment import MonitorPlan
+from trimtab.domain.names import Digest
 from trimtab.domain.profile import Coarse, EstimateProfile, LossModel
 from trimtab.judge.reports import GuardReport
 from trimtab.loop.evidence import Evidence
-from trimtab.loop.observer import Observer
+from trimtab.loop.observer import PATIENCE, Observer
 
 
 def test_monitors_get_what_stable_answered_as_stable(bench: Bench, writer: SegmentWriter) -> None:
@@ -133,6 +136,47 @@ def test_a_release_whose_profile_cannot_be_read_is_watched_without_one(
     observer.poll()
     assert (bench.tapes.monitors.rows, bench.tapes.guard.rows) == (["a"], ["a"])
     assert caplog.text.count("is watched without its reference profile") == 1
+
+
+def test_a_profile_that_cannot_be_read_for_a_while_is_waited_for(
+    bench: Bench, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that run out for a moment do not leave a release without its reference, and what was
+    answered meanwhile is read once it is there."""
+    observer = bench.observer()
+    with monkeypatch.context() as patch:
+        patch.setattr(Releases, "get", _out_of_files)
+        observer.follow(canary(), {})
+        writer.rows(at("a", rollout="ro-1"))
+        assert observer.poll() == 0
+        assert observer.guard(SPEC.name) is None
+    observer.follow(canary(), {})
+    observer.poll()
+    assert (bench.tapes.monitors.rows, bench.tapes.guard.rows) == (["a"], ["a"])
+
+
+def test_a_profile_that_can_never_be_read_is_waited_for_a_minute(
+    bench: Bench,
+    writer: SegmentWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    observer = bench.observer()
+    monkeypatch.setattr(Releases, "get", _out_of_files)
+    observer.follow(canary(), {})
+    bench.tapes.profile = None
+    bench.clock.value += PATIENCE
+    observer.follow(canary(), {})
+    writer.rows(at("a", rollout="ro-1"))
+    observer.poll()
+    assert (bench.tapes.monitors.rows, bench.tapes.guard.rows) == (["a"], ["a"])
+    assert caplog.text.count("is watched without its reference profile") == 1
+
+
+def _out_of_files(releases: Releases, digest: Digest, get: Any = Releases.get) -> Any:
+    if digest == "sha256:profile":
+        raise OSError(errno.EMFILE, "Too many open files")
+    return get(releases, digest)
 
 
 def test_labels_by_business_key_join_every_prediction_of_the_key(

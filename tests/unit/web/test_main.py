@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from trimtab.backends.clock import SystemClock
 from trimtab.domain.state import SystemState
 from trimtab.web import __main__ as process
 from trimtab.web import counts
@@ -45,23 +46,35 @@ def test_the_logs_are_tidied_on_whatever_one_of_them_holds(monkeypatch: pytest.M
         if name == "a":
             raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no name of a column")
 
-    log = SimpleNamespace(deployments=deployments, expire=expire, roll=roll)
+    log = SimpleNamespace(
+        deployments=deployments, expire=expire, roll=roll, newest_day=lambda: None
+    )
     config = SimpleNamespace(server=SimpleNamespace(retention_days=30))
-    room: Any = SimpleNamespace(log=log, project=SimpleNamespace(config=config))
+    project = SimpleNamespace(config=config)
+    room: Any = SimpleNamespace(log=log, project=project, clock=SystemClock())
     monkeypatch.setattr(process, "ROLL_SECONDS", 0.0)
     with pytest.raises(_EnoughError):
         asyncio.run(process._roll(room))
     assert done == ["expire a", "roll a", "expire b", "roll b"] * 2
 
 
-def test_the_log_is_kept_for_as_many_days_as_were_asked_for() -> None:
-    assert process.oldest_kept(date(2026, 3, 1), 1) == date(2026, 2, 28)
-    assert process.oldest_kept(date(2026, 3, 1), 30) == date(2026, 1, 30)
-
-
-def test_more_days_than_there_are_dates_keep_everything() -> None:
-    for days in (999_999, 99_999_999_999):
-        assert process.oldest_kept(date(2026, 3, 1), days) == date.min
+def test_a_clock_years_ahead_of_the_log_deletes_nothing_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+    log = SimpleNamespace(
+        deployments=lambda: ("a",),
+        expire=lambda name, before: done.append(f"expire {name} {before}"),
+        roll=lambda name: done.append(f"roll {name}"),
+        newest_day=lambda: date(2026, 3, 1),
+    )
+    config = SimpleNamespace(server=SimpleNamespace(retention_days=30))
+    clock = SimpleNamespace(now=lambda: 4e9, monotonic=lambda: 10.0)
+    room: Any = SimpleNamespace(log=log, project=SimpleNamespace(config=config), clock=clock)
+    monkeypatch.setattr(process, "ROLL_SECONDS", 0.001)
+    asyncio.run(until(done, process._roll(room)))
+    assert set(done) == {"roll a"}
+    assert caplog.text.count("nothing is deleted") == 1
 
 
 def test_counts_are_left_again_after_one_could_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
