@@ -251,10 +251,11 @@ class _Agent:
     async def _measure(self) -> None:
         """In a thread, since the kernel takes its time to say what is private of large memory."""
         every = self._options.patience.measure
-        made: Measures | None = None
+        measures: Measures | None = None
         while True:
             with self._unended.tried("what processes use is not measured"):
-                measures = made = made or await asyncio.to_thread(Measures, every)
+                if measures is None:
+                    measures = await asyncio.to_thread(Measures, every)
                 workers, processes = self._workforce.status, self._processes()
                 await asyncio.to_thread(measures.leave, workers, processes)
             await asyncio.sleep(every)
