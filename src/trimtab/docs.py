@@ -404,7 +404,7 @@ ALERTS = (
     Alert(
         "TrimtabSheds",
         "ticket",
-        f"sum by (deployment) (rate({telemetry.SHED.name}[5m])) > 0",
+        f'sum by (deployment) (rate({telemetry.SHED.name}{{reason!="abandoned"}}[5m])) > 0',
         "5m",
         "Requests are refused for lack of room: raise `scale.min`, or spread the load.",
     ),
