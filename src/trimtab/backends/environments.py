@@ -78,6 +78,11 @@ class UvEnvironments:
             packages=_packages(done.stdout, requirements),
         )
 
+    def fits(self, lock: EnvironmentLock) -> bool:
+        """See `ports.Environments`."""
+        here = platform.python_version(), sysconfig.get_platform()
+        return (lock.python, lock.platform) == here
+
     def materialise(self, lock: EnvironmentLock) -> Path:
         """The interpreter of the lock's environment; see `ports.Environments`."""
         digest = lock_digest(lock)

@@ -12,10 +12,12 @@ from trimtab.domain.release import EnvironmentLock
 
 
 def resolved_once(key: str, lines: Sequence[str], tools: Tools) -> EnvironmentLock:
-    """The lock of the requirement lines, kept under `key`. Raises `Usage` TT-301."""
+    """The lock of the requirement lines, kept under `key` for as long as it fits the interpreter.
+
+    Raises `Usage` TT-301."""
     entry = tools.cache / "locks" / f"{key}.json"
     known = kept(entry, EnvironmentLock)
-    if known is not None:
+    if known is not None and tools.environments.fits(known):
         return known
     lock = tools.environments.lock(lines)
     keep(entry, lock)

@@ -14,6 +14,10 @@ class Environments(Protocol):
         """Resolve requirement lines to exact versions with hashes. Raises `Usage` TT-301."""
         ...
 
+    def fits(self, lock: EnvironmentLock) -> bool:
+        """Whether `lock` would be for the same interpreter and platform now."""
+        ...
+
     def materialise(self, lock: EnvironmentLock) -> Path:
         """The interpreter of the environment, building it once per machine.
 

@@ -1,7 +1,9 @@
 """Environments are what their lock says, or they are not used."""
 
+import platform
 import shutil
 import subprocess
+import sysconfig
 import threading
 from pathlib import Path
 
@@ -28,6 +30,14 @@ def test_a_lock_is_a_requirements_file_with_every_hash() -> None:
     assert environments.requirements_text(LOCK) == (
         f"six==1.17.0 \\\n    --hash=sha256:{'a' * 64} \\\n    --hash=sha256:{'b' * 64}\n"
     )
+
+
+def test_a_lock_fits_the_python_and_platform_that_it_was_made_on(tmp_path: Path) -> None:
+    here = platform.python_version(), sysconfig.get_platform()
+    backend = UvEnvironments(tmp_path)
+    assert backend.fits(EnvironmentLock(*here, ()))
+    assert not backend.fits(EnvironmentLock("3.1.4", here[1], ()))
+    assert not backend.fits(EnvironmentLock(here[0], "plan9", ()))
 
 
 @pytest.fixture(scope="module")

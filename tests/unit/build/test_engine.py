@@ -12,7 +12,7 @@ from tests.support.control import manifest
 from trimtab import errors
 from trimtab.backends.blobs import ObjectBlobs
 from trimtab.build import engine
-from trimtab.build.locks import extended
+from trimtab.build.locks import extended, resolved_once
 from trimtab.build.request import BuildRequest, Tools
 from trimtab.build.stage import Stage, canonical
 from trimtab.domain.release import Compiled, EnvironmentLock, Golden, LockedPackage, Manifest
@@ -26,13 +26,17 @@ class Environments:
 
     def __init__(self, refuses: bool = False) -> None:
         self.asked: list[list[str]] = []
+        self.python = LOCK.python
         self._refuses = refuses
+
+    def fits(self, lock: EnvironmentLock) -> bool:
+        return lock.python == self.python
 
     def lock(self, requirements: Any) -> EnvironmentLock:
         self.asked.append(list(requirements))
         if self._refuses:
             raise errors.Usage(errors.LOCK_FAILED, "lock", "onnx", "no such wheel")
-        return LOCK
+        return msgspec.structs.replace(LOCK, python=self.python)
 
 
 def tools(folder: Path, environments: Environments, told: list[str]) -> Tools:
@@ -126,6 +130,17 @@ def test_a_lock_that_a_power_loss_tore_is_resolved_again(tmp_path: Path) -> None
     assert extended(LOCK, ["onnxruntime"], kit) == before
     assert extended(LOCK, ["onnxruntime"], kit) == before
     assert len(environments.asked) == 2
+
+
+def test_a_kept_lock_is_resolved_again_for_another_python(tmp_path: Path) -> None:
+    """Its interpreter may be gone, and with it every retraining."""
+    environments = Environments()
+    kit = tools(tmp_path, environments, [])
+    resolved_once("r", ["numpy"], kit)
+    environments.python = "3.12.1"
+    assert resolved_once("r", ["numpy"], kit).python == "3.12.1"
+    assert resolved_once("r", ["numpy"], kit).python == "3.12.1"
+    assert environments.asked == [["numpy"]] * 2
 
 
 def replace_python(lock: EnvironmentLock) -> EnvironmentLock:
