@@ -36,6 +36,7 @@ def xgb(name, labels, **params):
 xgb("binary.json", late, objective="binary:logistic")
 xgb("three.ubj", three, objective="multi:softprob", num_class=3)
 xgb("value.ubj", rows[:, 2], objective="reg:squarederror")
+xgb("count.ubj", late, objective="count:poisson")
 
 def lgb(name, labels, **params):
     made = lightgbm.train({**params, "verbose": -1}, lightgbm.Dataset(rows, labels), 5)
@@ -99,6 +100,7 @@ def worker(python: Path, models: Path, mode: str, *arguments: str) -> dict[str, 
         ("xgboost", "binary.json", "matrix", "binary"),
         ("xgboost", "three.ubj", "matrix", "multiclass"),
         ("xgboost", "value.ubj", "matrix", "regression"),
+        ("xgboost", "count.ubj", "matrix", "regression"),
         ("lightgbm", "binary.txt", "matrix", "binary"),
         ("lightgbm", "three.txt", "matrix", "multiclass"),
         ("lightgbm", "value.txt", "matrix", "regression"),

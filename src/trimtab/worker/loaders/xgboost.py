@@ -32,7 +32,8 @@ class XGBoost:
     def facts(self) -> Facts:
         """The task that the objective means, and the names of the features."""
         task = {"binary:logistic": "binary", "multi:softprob": "multiclass"}.get(
-            self.objective, "regression" if self.objective.startswith("reg:") else "other"
+            self.objective,
+            "regression" if self.objective.startswith(("reg:", "count:")) else "other",
         )
         return Facts(
             task=task,
