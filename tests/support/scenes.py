@@ -241,6 +241,7 @@ class MemorySystem:
             state=self.state,
             now=self.now,
             observed_at=self.now,
+            routed=True,
             releases=dict(self.catalog),
             node=NodeStatus(tuple(slots)),
             guards=dict(self.guards),

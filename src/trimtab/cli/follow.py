@@ -10,6 +10,8 @@ from trimtab.views import words
 from trimtab.views.shapes import DeploymentView, RolloutView, StatusView
 
 POLL_SECONDS = 0.3
+ROUTED_SECONDS = 5.0
+"""For how long a rollout that ended is waited for to be what every gateway routes by."""
 PATIENCE_SECONDS = 30.0
 """For how long a server that is away is waited for where no longer time was asked for."""
 
@@ -24,22 +26,32 @@ class Follower:
     rollout: str
     _said: str = ""
     _heard: float = 0.0
+    _over: float | None = None
 
     def wait(self, timeout: float | None) -> RolloutView:
-        """The rollout once it ended. Raises `TimedOut` TT-602; the rollout goes on then. Raises
-        `Unavailable` TT-109 where the server has long been away when the time is over."""
+        """The rollout once it ended and gateways answer accordingly.
+
+        Raises `TimedOut` TT-602, and the rollout goes on then; `Unavailable` TT-109 where the
+        server has long been away when the time is over."""
         end = None if timeout is None else time.monotonic() + timeout
         self._heard = time.monotonic()
         while True:
-            view = self._look(end)
-            ended = view and self._ended(view)
-            if ended:
+            status = self._look(end)
+            ended = status and self._ended(status.deployments[0])
+            if status and ended and self._settled(status):
                 return ended
             if end is not None and time.monotonic() >= end:
                 raise self._late(timeout or 0.0)
             time.sleep(POLL_SECONDS)
 
-    def _look(self, end: float | None) -> DeploymentView | None:
+    def _settled(self, status: StatusView) -> bool:
+        """Whether the next request is answered by how the rollout ended."""
+        now = time.monotonic()
+        if self._over is None:
+            self._over = now
+        return status.routed or now - self._over >= ROUTED_SECONDS
+
+    def _look(self, end: float | None) -> StatusView | None:
         try:
             status = self.api.get(StatusView, "status", self.deployment)
         except errors.Unavailable:
@@ -48,7 +60,7 @@ class Follower:
                 raise
             return None
         self._heard = time.monotonic()
-        return status.deployments[0]
+        return status
 
     def _ended(self, view: DeploymentView) -> RolloutView | None:
         if view.rollout is not None and view.rollout.id == self.rollout:

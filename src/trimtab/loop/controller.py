@@ -320,6 +320,14 @@ class Controller:
     def _wanted(self) -> frozenset[WorkerSlot]:
         return frozenset().union(*map(workers_wanted, self.store.deployments.values()))
 
+    @property
+    def routed(self) -> bool:
+        """Whether every gateway that runs routes by the present state."""
+        if self._routed is None or self._routed[0] != self.store.state.seq:
+            return False
+        publisher = self._publisher
+        return publisher.acknowledged(self.health.status.gateways) == publisher.version
+
     def _publish(self) -> bool:
         """Route by the present state; False when it could not be written.
 

@@ -59,7 +59,7 @@ class Seen:
 
     `now` and `observed_at` (the last tick of the control loop, None before the first) are host
     epoch seconds; `clocks` are the deployments' own clocks, absent before the first event, and
-    `blocks` are those of their stable releases.
+    `blocks` are those of their stable releases. `routed` is whether all gateways go by `state`.
     `journal_broken` is why the recorded history is not what was recorded, "" where it is;
     `free_bytes` are left on the disk of the state folder, None where nobody looked.
     """
@@ -76,6 +76,7 @@ class Seen:
     blocks: Mapping[str, Blocks] = field(default_factory=dict)
     rehearsals: Mapping[str, Rehearsal] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
+    routed: bool = False
     journal_broken: str = ""
     free_bytes: int | None = None
 

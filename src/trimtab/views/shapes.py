@@ -223,13 +223,15 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     """All deployments. `observed_at` is when the control loop last looked, null before it did;
-    `journal_broken` says why the recorded history is not what was recorded, where it is not, and
+    `routed` says whether every gateway answers by what is decided, which takes moments;
+    `journal_broken` why the recorded history is not what was recorded, where it is not, and
     `disk_left_mib` how much room the state folder has, null while there is enough."""
 
     deployments: tuple[DeploymentView, ...]
     seq: int = 0
     at: datetime | None = None
     observed_at: datetime | None = None
+    routed: bool = False
     journal_broken: str = ""
     disk_left_mib: int | None = None
 

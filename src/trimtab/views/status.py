@@ -46,6 +46,7 @@ def build_status(seen: Seen, only: str | None = None) -> StatusView:
         seq=seen.state.seq,
         at=moment(seen.now),
         observed_at=maybe(seen.observed_at),
+        routed=seen.routed,
         journal_broken=seen.journal_broken,
         disk_left_mib=_disk_left(seen.free_bytes),
     )

@@ -68,6 +68,7 @@ class RoomSource:
                 for name, state in store.deployments.items()
                 if (blocks := self._blocks(state)) is not None
             },
+            routed=controller.routed,
             journal_broken=controller.audit.broken,
             free_bytes=shutil.disk_usage(self._home).free,
         )

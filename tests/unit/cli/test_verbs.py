@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.admin import Listener, admin
@@ -318,6 +319,28 @@ def test_a_server_that_is_away_is_waited_for_as_long_as_was_asked_for(
     monkeypatch.setattr(api, "get", away)
     with pytest.raises(errors.TimedOut if timeout == 5.0 else errors.Unavailable):
         follow.Follower(api, Screen(), NAME, "r1").wait(timeout)
+    assert len(asked) == looks
+
+
+@pytest.mark.parametrize(("takes", "looks"), [(1, 1), (3, 3), (1000, 6)])
+def test_a_rollout_is_over_once_the_next_request_is_answered_by_it(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, takes: int, looks: int
+) -> None:
+    """But for gateways that hang nobody waits long."""
+    api = Api(listener.url)
+    status = api.get(StatusView, "status", NAME)
+    now, asked = [0.0], []
+
+    def ended(*_: object) -> StatusView:
+        asked.append(now[0])
+        return msgspec.structs.replace(status, routed=len(asked) >= takes)
+
+    def pass_by(_: float) -> None:
+        now[0] += 1.0
+
+    monkeypatch.setattr(follow, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=pass_by))
+    monkeypatch.setattr(api, "get", ended)
+    assert follow.Follower(api, Screen(), NAME, "r0").wait(None).outcome
     assert len(asked) == looks
 
 

@@ -121,7 +121,7 @@ class System:
         if self.candidate is not None and self._phase() is None:
             self._record("rollout_ended", self.candidate, f"{self.candidate} rolled back")
             self.ended, self.candidate = self.candidate, None
-        return StatusView(deployments=(self._deployment(),), seq=len(self._events))
+        return StatusView(deployments=(self._deployment(),), seq=len(self._events), routed=True)
 
     def _deployment(self) -> DeploymentView:
         return DeploymentView(

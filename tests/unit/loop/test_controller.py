@@ -145,6 +145,26 @@ def test_worker_stops_only_after_every_gateway_let_go_of_it(tmp_path: Path) -> N
     run(work)
 
 
+def test_what_is_decided_is_routed_once_every_gateway_says_so(tmp_path: Path) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        world.node.gateways = (7,)
+        controller, control = await world.serving()
+        told = [controller.routed]
+        world.acknowledge(world.snapshot().version)
+        told.append(controller.routed)
+        await control.deploy("d", "m@2", ANN)
+        told.append(controller.routed)  # decided, but in no file yet
+        await world.tick(controller)
+        await world.tick(controller)
+        told.append(controller.routed)
+        world.acknowledge(world.snapshot().version)
+        told.append(controller.routed)
+        assert told == [False, True, False, False, True]
+
+    run(work)
+
+
 def test_worker_that_waits_to_stop_keeps_its_limits(tmp_path: Path) -> None:
     """Under others it would be relieved for its processors, or ended with what it answers."""
 

@@ -70,9 +70,9 @@ class Lines:
 
     @staticmethod
     def _essence(status: StatusView) -> StatusView:
-        asides = {"at": None, "blocks": None}
-        views = (msgspec.structs.replace(view, **asides) for view in status.deployments)
-        return msgspec.structs.replace(status, at=None, observed_at=None, deployments=tuple(views))
+        views = (msgspec.structs.replace(view, at=None, blocks=None) for view in status.deployments)
+        asides = {"at": None, "observed_at": None, "routed": True}
+        return msgspec.structs.replace(status, **asides, deployments=tuple(views))
 
 
 class Paint:
