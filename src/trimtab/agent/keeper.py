@@ -11,6 +11,8 @@ from trimtab.agent.process import Child, Launch
 
 CANNOT_START = 3
 """Exit code of a process that would fail the same way again."""
+NOT_YET = 4
+"""Exit code of a process that says why it cannot start, and that it may be able to later."""
 
 
 class Keeper:
@@ -53,6 +55,8 @@ class Keeper:
             if code == CANNOT_START and not self._settled:
                 raise _cannot_start(launch.name, child.last_lines)
             text = f"ended with {code} and is started again"
+            if code == NOT_YET:
+                text = f"cannot start yet and is tried again: {' · '.join(child.last_lines[-3:])}"
             self._report(AgentEvent("ended", launch.name, text, child.pid))
             await self._sleep(self._backoff.pause(lived))
 

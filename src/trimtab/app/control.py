@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from trimtab import errors
 from trimtab.app.projects import Project, project_at
 from trimtab.app.stores import request_log
 from trimtab.backends.blobs import ObjectBlobs
 from trimtab.backends.breath import Breath
 from trimtab.backends.catalog import SqlCatalog
 from trimtab.backends.clock import SystemClock
-from trimtab.backends.database import open_database
+from trimtab.backends.database import may_pass, open_database
 from trimtab.backends.host import LinuxHost
 from trimtab.backends.journal import SqlJournal
 from trimtab.backends.node_client import NodeClient
@@ -43,6 +44,11 @@ class ControlRoom:
     node: NodeClient
     clock: SystemClock
     breath: Breath
+
+
+def cannot_start_yet(problem: errors.TrimtabError) -> bool:
+    """Whether a control room that could not be made, or not lead, may be after a while."""
+    return may_pass(problem)
 
 
 def control_room(home: Path, project: Path) -> ControlRoom:

@@ -120,6 +120,9 @@ snapshots = Table("snapshots", metadata, _Snapshots)
 segments = Table("segments", metadata, _Segments)
 
 
+_PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY)
+
+
 def open_database(path: Path) -> Engine:
     """Open the SQLite file at `path`, creating it or bringing it to this version's schema.
 
@@ -216,6 +219,17 @@ def reading(engine: Engine, operation: str) -> Iterator[Connection]:
             yield connection
     except SQLAlchemyError as error:
         raise _failed(operation, error) from _reason(error)
+
+
+def may_pass(problem: BaseException) -> bool:
+    """Whether what the database refused may go well once there is room or its disk answers."""
+    cause: BaseException | None = problem
+    while cause is not None:
+        code = getattr(getattr(cause, "orig", cause), "sqlite_errorcode", None)
+        if code is not None and code & 0xFF in _PASSING:
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _failed(operation: str, error: SQLAlchemyError) -> errors.Permanent:

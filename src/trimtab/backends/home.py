@@ -80,7 +80,7 @@ def open_home(home: Path) -> Path:
             str(home),
             "it cannot be written",
             unchanged="nothing was started",
-            hint=f"df -h {shlex.quote(str(home.parent))}"
+            hint=f"df -h {shlex.quote(str(home if home.exists() else home.parent))}"
             if cause.errno == errno.ENOSPC
             else "export TRIMTAB_HOME=$HOME/.trimtab",
         ) from cause

@@ -1,6 +1,6 @@
 """`python -m trimtab.web`: the controller process, with the admin listener on an inherited socket.
 
-Exit codes: 0 told to stop · 1 another controller leads · 3 cannot start.
+Exit codes: 0 told to stop · 1 another controller leads · 3 cannot start · 4 not yet.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from pathlib import Path
 from types import ModuleType
 
 from trimtab import errors
+from trimtab.agent.keeper import CANNOT_START, NOT_YET
 from trimtab.agent.niceness import CONTROLLER
-from trimtab.app.control import ControlRoom, control_room
+from trimtab.app.control import ControlRoom, cannot_start_yet, control_room
 from trimtab.domain import layout
 from trimtab.judge.draft import Author
 from trimtab.loop.retention import Retention
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     except errors.TrimtabError as problem:
         for line in (f"error: {problem}", *problem.causes(), f"hint: {problem.hint}"):
             print(line, file=sys.stderr)
-        return 3
+        return NOT_YET if cannot_start_yet(problem) else CANNOT_START
 
 
 class WithoutPandas(MetaPathFinder):

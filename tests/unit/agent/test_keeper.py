@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from trimtab import errors
-from trimtab.agent.keeper import Keeper
+from trimtab.agent.keeper import NOT_YET, Keeper
 from trimtab.agent.options import AgentEvent, Patience
 from trimtab.agent.process import Child, Launch
 
@@ -18,7 +18,7 @@ class Lived:
     """A process that has ended."""
 
     pid = 7
-    last_lines = ()
+    last_lines: tuple[str, ...] = ()
 
     async def wait(self) -> int:
         return 1
@@ -62,3 +62,25 @@ def test_a_first_start_that_the_system_refuses_is_told_at_once() -> None:
     keeper = Keeper(lambda: LAUNCH, start, Patience(), lambda event: None)
     with pytest.raises(errors.Permanent):
         asyncio.run(keeper.run())
+
+
+def test_a_process_that_cannot_start_yet_ends_nothing_and_says_why() -> None:
+    """As a controller on a full disk: what serves goes on serving."""
+    told: list[AgentEvent] = []
+
+    class NotYet(Lived):
+        last_lines = ("error: lead control.db: database or disk is full", "hint: look")
+
+        async def wait(self) -> int:
+            return NOT_YET
+
+    async def start(launch: Launch) -> Child:
+        if len(told) == 4:
+            asyncio.ensure_future(keeper.stop())  # noqa: RUF006 - it ends with the loop
+        return cast(Child, NotYet())
+
+    keeper = Keeper(lambda: LAUNCH, start, Patience(shortest_pause=0.001), told.append)
+    asyncio.run(asyncio.wait_for(keeper.run(), 10))
+    ends = [event.text for event in told if event.kind == "ended"]
+    assert len(ends) >= 2
+    assert "tried again: error: lead control.db: database or disk is full · hint: look" in ends[0]

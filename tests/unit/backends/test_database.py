@@ -16,6 +16,7 @@ from trimtab.backends import database
 from trimtab.backends.database import (
     SCHEMA,
     WAL_SAFE,
+    may_pass,
     metadata,
     open_database,
     reading,
@@ -153,3 +154,18 @@ def test_migrations_go_back_to_nothing_and_up_again_on_a_populated_file(tmp_path
         assert left.scalars().all() == ["alembic_version"]
     engine.dispose()
     open_database(tmp_path / "control.db").dispose()
+
+
+def test_a_full_disk_may_pass_and_a_damaged_file_does_not(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "control.db")
+    with engine.connect() as db:
+        db.exec_driver_sql("PRAGMA max_page_count=1")
+    with pytest.raises(errors.Permanent) as full, writing(engine, "lead") as db:
+        db.exec_driver_sql("INSERT INTO snapshots VALUES ('a', zeroblob(1000000))")
+    assert may_pass(full.value)
+    engine.dispose()
+    (tmp_path / "torn.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(errors.Unavailable) as torn:
+        open_database(tmp_path / "torn.db")
+    assert not may_pass(torn.value)
+    assert not may_pass(OSError())
