@@ -315,7 +315,8 @@ class Guard:
             reason = f"{trial.alone.bad} of {trial.alone.n} attempts failed"
             return self._verdict("errors", "bad", reason, alone, threshold=self._alpha("attempts"))
         absolute = trial.every.below(self._limit * max(margin / 2.0, 1.0))
-        return self._compare("errors", trial.errors, (1.0, margin), absolute)
+        seen = f"{trial.every.bad}/{trial.every.n} of its attempts"
+        return self._compare("errors", trial.errors, (1.0, margin), absolute, seen)
 
     def _latency(self, margin: float, phase: Phase) -> list[Verdict]:
         """A shadow copy waits behind real requests: its latency says nothing."""
@@ -326,8 +327,8 @@ class Guard:
         absolute = trial.slo.below(max(promised, HARMLESS) * max(margin / 2.0, 1.0))
         nulls = (SLOWER, SLOWER * margin)
         return [
-            self._compare("latency_p90", trial.slow90, nulls, absolute),
-            self._compare("latency_p99", trial.slow99, nulls, absolute),
+            self._compare("latency_p90", trial.slow90, nulls, absolute, UNSEEN),
+            self._compare("latency_p99", trial.slow99, nulls, absolute, UNSEEN),
         ]
 
     def _quality(self, margin: float) -> list[Verdict]:
@@ -343,7 +344,18 @@ class Guard:
             more, rows = paired.mean or 0.0, f"{paired.rows:,} rows that both answered"
             reason = f"its loss is {more:.4f} above that of the stable release on {rows}"
             return [self._verdict("quality", "bad", reason, worse, threshold=limit)]
-        return [self._compare("quality", trial.wrong, (WRONG, max(margin, WRONG)), carried)]
+        ratios = WRONG, max(margin, WRONG)
+        return [self._compare("quality", trial.wrong, ratios, carried, self._both())]
+
+    def _both(self) -> str:
+        """What labels of rows that both answered say so far."""
+        paired = self._trial.paired
+        if not paired.rows:
+            return "no label yet of a row that both answered"
+        more = paired.mean or 0.0
+        return (
+            f"its loss is {more:+.4f} against stable's on {paired.rows:,} rows that both answered"
+        )
 
     def _groups(self, margin: float, phase: Phase) -> list[Judged]:
         """Rows are compared in shadow and while chance assigns them: in bake there is nothing left
@@ -362,13 +374,22 @@ class Guard:
         )
 
     def _compare(
-        self, name: str, signal: Compared, ratios: tuple[float, float], absolute: float
+        self,
+        name: str,
+        signal: Compared,
+        ratios: tuple[float, float],
+        absolute: float,
+        otherwise: str,
     ) -> Verdict:
-        """One signal: worse beyond the first ratio, or not worse than the second, or unknown."""
+        """One signal: worse beyond the first ratio, or not worse than the second, or unknown.
+
+        `otherwise` is said before chance has assigned a request to either release."""
         part = name.partition("_")[0]
         limit, worse = self._alpha(part), signal.worse(ratios[0])
         candidate, stable = signal.candidate, signal.stable
         counts = f"{candidate.bad}/{candidate.n} against {stable.bad}/{stable.n} of stable"
+        if not candidate.n and not stable.n:
+            counts = otherwise
         if worse >= limit and len(signal.units) > 1:
             return self._verdict(
                 name, "bad", f"{NAMES[name]}: {counts}", worse, signal, threshold=limit
@@ -446,6 +467,7 @@ def _treated(saved: Saved) -> Treated:
     )
 
 
+UNSEEN = "no request was assigned yet"
 NAMES = {
     "errors": "failed requests",
     "latency_p90": "answers slower than nine in ten of stable's",

@@ -151,7 +151,10 @@ def test_shadow_copies_that_fail_roll_back_before_any_exposure() -> None:
 def test_shadow_advances_with_enough_copies_and_paired_quality() -> None:
     watching = guard("brier")
     answers, copies = shadow(1500)
-    assert judged(watching, answers, copies, phase="shadow").advance == "unknown"
+    begun = judged(watching, answers, copies, phase="shadow")
+    assert begun.advance == "unknown"
+    assert "0/1500 of its attempts" in begun.verdicts[0].reason
+    assert "no label yet of a row that both answered" in begun.waiting_for
     rng = np.random.default_rng(3)
     other = np.clip(copies.outputs["score"] + rng.normal(0.0, 0.02, 1500), 0.0, 1.0)
     better = Rows(copies.fixed, copies.inputs, {"score": other})
@@ -160,6 +163,7 @@ def test_shadow_advances_with_enough_copies_and_paired_quality() -> None:
     watching.learn(Labelled(better, truth.label, truth.labelled_at))
     report = watching.assess("shadow", 0, 86_400.0)
     assert (report.verdict, report.advance) == ("ok", "ok")
+    assert " on 1,500 rows that both answered" in report.verdicts[-1].reason
     later = judged(watching, split(3000, 1000, seed=4))
     assert words(later)["quality"] == "ok"
 
