@@ -52,9 +52,13 @@ class Screen:
         """Narration, on stderr."""
         click.echo(line, err=True)
 
+    def asks(self, yes: bool) -> bool:
+        """Whether `confirm` asks: without a terminal or with `--yes` there is nobody to ask."""
+        return not (yes or self.as_json or not at_terminal())
+
     def confirm(self, question: str, yes: bool) -> None:
-        """Ask a person; without a terminal or with `--yes` there is nothing to ask."""
-        if yes or self.as_json or not at_terminal():
+        """Ask a person, if anybody is to be asked."""
+        if not self.asks(yes):
             return
         if not click.confirm(question, default=True, err=True):
             raise errors.Refused(

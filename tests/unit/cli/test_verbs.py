@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.admin import Listener, admin
-from tests.support.scenes import NAME, incident, serving
+from tests.support.scenes import NAME, incident, serving, standing
 
 from trimtab import errors
 from trimtab.agent.lock import hold_home
@@ -346,7 +346,7 @@ def test_a_rollout_is_over_once_the_next_request_is_answered_by_it(
 
 CHANGES = {
     ("deploy", "--no-wait"): "deploy flight-delay@3 to flight-delay?",
-    ("rollback",): "roll flight-delay back?",
+    ("rollback",): "roll flight-delay back from flight-delay@",
     ("promote",): "take the rollout of flight-delay to its next step?",
     ("promote", "--full"): "take the rollout of flight-delay to all requests?",
     ("abort",): "give the rollout of flight-delay up?",
@@ -371,6 +371,37 @@ def test_what_changes_who_answers_asks_a_person_and_nobody_else(
         assert question not in call(verb_name, NAME, *options, unasked).stderr
     monkeypatch.setattr(screen, "at_terminal", lambda: False)
     assert question not in call(verb_name, NAME, *options).stderr
+
+
+def test_a_person_goes_back_to_what_the_question_named_whatever_serves_by_then(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of two on call would otherwise bring back what the first one took away."""
+    system = listener.system
+    system.tell(e.RolloutStarted("r2", standing(2), "now", system.now - 500), f"{NAME}@2")
+    system.tell(e.RolloutAdvanced("r2", "bake", 0, 10_000, system.now - 490))
+    system.tell(e.RolloutEnded("r2", standing(2), "promoted", system.now - 400))
+    system.tell(e.Proven(standing(2), system.now - 400))
+    before = build_status(system.seen(), NAME).deployments[0]
+    assert before.stable is not None
+    assert before.rollback.target is not None
+    asked: list[str] = []
+
+    def meanwhile(text: str, **_: object) -> bool:
+        asked.append(text)
+        if len(asked) == 1:
+            assert call("rollback", NAME, "--yes").exit_code == 0
+        return True
+
+    monkeypatch.setattr(screen, "at_terminal", lambda: True)
+    monkeypatch.setattr(click, "confirm", meanwhile)
+    late = call("rollback", NAME)
+    names = before.stable.release, before.rollback.target
+    assert asked == [f"roll {NAME} back from {names[0]} to {names[1]}?"]
+    assert (late.exit_code, "nothing to go back from" in late.stderr) == (1, True)
+    after = build_status(system.seen(), NAME).deployments[0]
+    assert after.stable is not None
+    assert after.stable.release == names[1]
 
 
 def test_orders_go_through_with_their_author_and_reason(listener: Listener) -> None:
