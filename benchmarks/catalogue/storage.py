@@ -1,7 +1,7 @@
 """Ports of the control loop in memory, for as long as a run lasts."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,10 @@ class MemoryLog:
         part = self.pieces[segment.sequence][1]
         assert isinstance(part, Rows)
         return part
+
+    def rows_of(self, segments: Sequence[Segment]) -> Iterator[Rows]:
+        """See `ports.RequestLog`."""
+        return map(self.rows, segments)
 
     def labels(self, segment: Segment) -> Labels:
         """See `ports.RequestLog`."""

@@ -5,8 +5,10 @@ import datetime
 import heapq
 import shutil
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -40,9 +42,31 @@ Views = Mapping[str, list[Source]]
 T = TypeVar("T")
 MOST_REST = 0.5
 """Seconds by which rests may delay segments: a log that is behind is worked off at full speed."""
+FEW_ROWS = 512
+"""Rows of a segment below which it is decoded together with its neighbours."""
 LOOKS = 3
 """Times that a question is asked of files that are replaced while it is answered."""
 _COLUMNS = {"rows": FIXED_COLUMNS, "labels": LABEL_COLUMNS, "parity": FIXED_COLUMNS}
+
+
+class Decoded:
+    """Groups of rows as they were decoded for the segment before, by the file that they are of."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Path, tuple[pa.Table, Rows]] = OrderedDict()
+
+    def rows(self, path: Path, table: pa.Table, start: int, size: int) -> Rows:
+        """`size` rows of a file's `table` from `start` on. Many are not kept with their neighbours,
+        which they would outlive."""
+        if size >= FEW_ROWS:
+            return files.to_rows(table.slice(start, size))
+        known = self._known.pop(path, None)
+        if known is None or known[0] is not table:
+            known = table, files.to_rows(table)
+        self._known[path] = known
+        if len(self._known) > roll_reading.OPENED:
+            self._known.popitem(last=False)
+        return known[1].part(start, start + size)
 
 
 def no_key(deployment: str) -> str | None:
@@ -137,6 +161,24 @@ class FolderRequestLog:
     def rows(self, segment: Segment) -> Rows:
         """The rows of a segment. Raises `Permanent` TT-802 when it is torn or gone."""
         return files.to_rows(self._table(segment))
+
+    def rows_of(self, segments: Sequence[Segment]) -> Iterator[Rows | None]:
+        """See the port: files are listed once, and each group of rows is decoded once."""
+        listing, decoded = cache(self._rolls.below), Decoded()
+        for segment in segments:
+            within = listing(self._folder(segment.deployment, segment.kind))
+            roll = within.covering(_plain(segment.writer, segment.kind), segment.sequence)
+            yield self._decoded(segment, roll, decoded)
+
+    def _decoded(self, segment: Segment, roll: Roll | None, decoded: Decoded) -> Rows | None:
+        """A segment that is held by `roll`, as far as is known."""
+        if roll is not None:
+            with contextlib.suppress(errors.Permanent, FileNotFoundError):
+                return decoded.rows(roll.path, *self._reader.around(roll, segment.sequence))
+        try:
+            return self.rows(segment)
+        except errors.Permanent:
+            return None
 
     def labels(self, segment: Segment) -> Labels:
         """The labels of a segment. Raises `Permanent` TT-802 when it is torn or gone."""

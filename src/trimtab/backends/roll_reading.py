@@ -1,8 +1,10 @@
 """What Parquet files of the request log hold, segment by segment."""
 
 import contextlib
+import errno
 import logging
 import math
+import os
 import threading
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
@@ -22,7 +24,7 @@ from trimtab.domain import layout
 
 HELD = b"trimtab.segments"
 """Key in a file's metadata: JSON list of [sequence, rows, time in ns], in the order of the rows."""
-OPENED = 4
+OPENED = 8
 """Files whose last row group is kept decoded: writers take turns, their segments do not."""
 _NONSENSE = (pa.ArrowInvalid, pa.ArrowIndexError, pa.ArrowNotImplementedError)
 """What Arrow raises for bytes that it cannot make sense of, besides `OSError` without a number."""
@@ -63,6 +65,8 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as cause:
         if cause.errno is not None:
             raise
+        if os.strerror(errno.ENOMEM) in str(cause):  # of a mapping Arrow tells no number
+            raise OSError(errno.ENOMEM, str(cause), str(path)) from cause
         raise unreadable(path) from cause
 
 
@@ -148,6 +152,8 @@ class _Opened:
     """First row of each row group."""
     groups: dict[int, pa.Table] = field(default_factory=dict)
     """The row groups that were read last."""
+    whole: pa.Table | None = None
+    """These as one."""
 
     @classmethod
     def open(cls, path: Path) -> "_Opened":
@@ -161,14 +167,17 @@ class _Opened:
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         return cls(file, places, list(accumulate(sizes[:-1], initial=0)) if sizes else [])
 
-    def rows(self, start: int, number: int) -> pa.Table:
+    def around(self, start: int, number: int) -> tuple[pa.Table, int]:
+        """The row groups that hold these rows, as a table that stays the same object for as long as
+        they are, and the first of the rows in it."""
         first = max(bisect_right(self.starts, start) - 1, 0)
         wanted = range(first, max(bisect_left(self.starts, start + number), first + 1))
         if not self.starts:
-            return self.file.schema_arrow.empty_table()
-        self.groups = {each: self._group(each) for each in wanted}
-        table = pa.concat_tables(self.groups.values())
-        return table.slice(start - self.starts[first], number)
+            return self.file.schema_arrow.empty_table(), 0
+        if self.whole is None or [*wanted] != [*self.groups]:
+            self.groups = {each: self._group(each) for each in wanted}
+            self.whole = pa.concat_tables(self.groups.values())
+        return self.whole, start - self.starts[first]
 
     def _group(self, number: int) -> pa.Table:
         known = self.groups.get(number)
@@ -185,8 +194,16 @@ class RollReader:
         self._alone = threading.Lock()
 
     def read(self, roll: Roll, sequence: int) -> pa.Table:
-        """One segment. Raises `Permanent` TT-802 when it is torn or not in there, and
-        FileNotFoundError when the file is gone."""
+        """One segment. Raises as `around`."""
+        table, start, size = self.around(roll, sequence)
+        return table.slice(start, size)
+
+    def around(self, roll: Roll, sequence: int) -> tuple[pa.Table, int, int]:
+        """Rows of a file with those of one segment among them, its first row there and how many it
+        has. The table is the same object for neighbours.
+
+        Raises `Permanent` TT-802 when it is torn or not in there, and FileNotFoundError when the
+        file is gone."""
         with self._alone, reading(roll.path):
             opened = self._opened.pop(roll.path, None) or _Opened.open(roll.path)
             place = opened.places.get(sequence)
@@ -195,7 +212,7 @@ class RollReader:
             self._opened[roll.path] = opened
             if len(self._opened) > OPENED:
                 self._opened.popitem(last=False)
-            return opened.rows(*place)
+            return *opened.around(*place), place[1]
 
     def rest(self) -> None:
         """Forget what is decoded: nobody reads what was rolled."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -106,12 +107,17 @@ class CodedTexts:
     def __len__(self) -> int:
         return self.places.size
 
-    def __getitem__(self, index: NDArray[Any]) -> "CodedTexts":
+    def __getitem__(self, index: NDArray[Any] | slice) -> "CodedTexts":
         return CodedTexts(self.names, self.places[index])
 
     def objects(self) -> Texts:
-        """The same as objects of str | None: one object for each name."""
-        return np.array([*self.names, None], dtype=object)[self.places]
+        """The same as objects of str | None: one object for each name, whoever asks."""
+        if len(self.names) <= len(self):
+            return np.array([*map(intern, self.names), None], dtype=object)[self.places]
+        made = np.empty(len(self), dtype=object)
+        names = self.names
+        made[:] = [intern(names[each]) if each >= 0 else None for each in self.places.tolist()]
+        return made
 
     def equal(self, text: str) -> NDArray[np.bool_]:
         """Which are this text."""
@@ -171,7 +177,12 @@ class Lazy(Mapping[str, NDArray[Any]]):
         size = int(np.count_nonzero(index)) if index.dtype == np.bool_ else index.size
         return Lazy({name: partial(self._at, name, index) for name in self._makers}, size)
 
-    def _at(self, name: str, index: NDArray[Any]) -> Column:
+    def part(self, start: int, stop: int) -> "Lazy":
+        """The rows from `start` to before `stop`, as views."""
+        place = slice(start, stop)
+        return Lazy({name: partial(self._at, name, place) for name in self._makers}, stop - start)
+
+    def _at(self, name: str, index: NDArray[Any] | slice) -> Column:
         return self.made(name)[index]
 
 
@@ -222,6 +233,22 @@ class Rows:
             _taken(self.fixed, index), _taken(self.inputs, index), _taken(self.outputs, index)
         )
 
+    def part(self, start: int, stop: int) -> "Rows":
+        """The rows from `start` to before `stop`, as views."""
+        return Rows(*(_part(each, start, stop) for each in (self.fixed, self.inputs, self.outputs)))
+
+    def apart(self) -> "Rows":
+        """The same rows in memory of their own, with every column made."""
+        return Rows(*(_copied(each) for each in (self.fixed, self.inputs, self.outputs)))
+
+    def like(self, other: "Rows") -> bool:
+        """Whether both have the same inputs and outputs, of the same types."""
+        return all(
+            mine.keys() == others.keys()
+            and all(mine[name].dtype == others[name].dtype for name in mine)
+            for mine, others in ((self.inputs, other.inputs), (self.outputs, other.outputs))
+        )
+
     def keeping(self, inputs: Collection[str]) -> "Rows":
         """The same rows with no other inputs than these, to be held for long."""
         kept = (
@@ -240,6 +267,16 @@ def _taken(columns: Mapping[str, NDArray[Any]], index: NDArray[Any]) -> Mapping[
     if isinstance(columns, Lazy):
         return columns.take(index)
     return {name: column[index] for name, column in columns.items()}
+
+
+def _part(columns: Mapping[str, NDArray[Any]], start: int, stop: int) -> Mapping[str, NDArray[Any]]:
+    if isinstance(columns, Lazy):
+        return columns.part(start, stop)
+    return {name: column[start:stop] for name, column in columns.items()}
+
+
+def _copied(columns: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    return {name: np.array(columns[name]) for name in columns}
 
 
 def _apart(columns: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:

@@ -7,8 +7,9 @@ segment in the log's order, so reading in other portions, or again after a resta
 
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal
 from zlib import crc32
 
@@ -16,8 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab import errors
-from trimtab.domain.records import Fate, Heard, Labelled, Labels, Outcome, Rows
+from trimtab.domain.records import Fate, Heard, Labelled, Labels, Outcome, Rows, together
 from trimtab.loop.key_index import Key, KeyIndex, key_of_business, key_of_row
 from trimtab.loop.watermark import believable
 from trimtab.ports.requestlog import Segment
@@ -27,8 +27,14 @@ WAITING, USED = 1, 2
 SENDERS = 16
 """Senders of labels of which it is known what they have said; those that came after them are one.
 """
+SMALL = 512
+"""Rows of a segment below which it is held together with those around it."""
 RECENT = 20_000
 """Used labels kept during a rollout: the shadow copy of a request may be logged after its label."""
+
+
+Read = Callable[[Sequence[Segment]], Iterable[Rows | None]]
+"""Reads segments, in their order; None for one that is gone or torn."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -56,11 +62,13 @@ class WaitingLabel(msgspec.Struct, frozen=True):
 class SavedBatch(msgspec.Struct, frozen=True):
     """Where a batch of predictions is in the log, the mark of each (`WAITING`, `USED`), and who has
     said the label that was used: a bit for each sender, in two bytes, the lower one first; empty
-    where that was not kept."""
+    where that was not kept. `joins` says whether it is held together with the one before; None
+    where that was not kept either."""
 
     segment: Segment
     marks: bytes
     said: bytes = b""
+    joins: bool | None = None
 
 
 class SavedJoiner(msgspec.Struct, frozen=True):
@@ -77,11 +85,44 @@ class SavedJoiner(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Batch:
-    segment: Segment
-    rows: Rows
+    """Predictions that are held, and forgotten, together.
+
+    `parts` are their segments, with how many came from each; those of several are in memory of
+    their own, one alone may be seen through to its file. The first `indexed` rows can be found."""
+
+    parts: list[tuple[Segment, int]]
+    pieces: list[Rows]
     marks: NDArray[np.uint8]
     said: NDArray[np.uint16]
+    oldest: float
     newest: float
+    indexed: int = 0
+
+    @property
+    def rows(self) -> Rows:
+        """All rows, which are put together when somebody asks for them."""
+        if len(self.pieces) > 1:
+            self.pieces = [together(self.pieces)]
+        return self.pieces[0]
+
+    @property
+    def saved(self) -> Iterator[SavedBatch]:
+        """The batch by its segments."""
+        start = 0
+        for segment, size in self.parts:
+            here, joins = slice(start, start + size), start > 0
+            said = self.said[here].astype("<u2").tobytes()
+            yield SavedBatch(segment, self.marks[here].tobytes(), said, joins)
+            start += size
+
+    def append(self, more: "_Batch") -> None:
+        """Hold those of another segment too."""
+        self.parts += more.parts
+        self.pieces += more.pieces
+        self.marks = np.concatenate([self.marks, more.marks])
+        self.said = np.concatenate([self.said, more.said])
+        self.oldest = min(self.oldest, more.oldest)
+        self.newest = max(self.newest, more.newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +145,7 @@ class Joiner:
     capacity: int = 400_000
     evicted: int = 0
     _batches: dict[int, _Batch] = field(default_factory=dict)
+    _open: int | None = None
     _next: int = 0
     _look: int = 0
     _rows: int = 0
@@ -124,9 +166,11 @@ class Joiner:
     def add(self, segment: Segment, rows: Rows) -> list[Labelled]:
         """Take the answered rows of a segment; returns those whose label came before them."""
         answered = self._wanted(rows)
-        if not len(answered):
+        size = len(answered)
+        if not size:
             return []
-        first = self._hold(segment, answered, np.full(len(answered), WAITING, dtype=np.uint8))
+        marks, said = np.full(size, WAITING, np.uint8), np.zeros(size, np.uint16)
+        first = self._hold(segment, answered, marks, said)
         matches = self._early(first, answered)
         for match in matches:
             self._labels.pop(match.label.key, None)
@@ -243,10 +287,7 @@ class Joiner:
 
     def dump(self) -> SavedJoiner:
         """The state to save; small, because predictions stay in the log."""
-        batches = (
-            SavedBatch(b.segment, b.marks.tobytes(), b.said.astype("<u2").tobytes())
-            for b in self._batches.values()
-        )
+        batches = chain.from_iterable(each.saved for each in self._batches.values())
         return SavedJoiner(
             self.terms,
             self._look,
@@ -257,21 +298,20 @@ class Joiner:
             dict(self._senders),
         )
 
-    def restore(self, saved: SavedJoiner, read: Callable[[Segment], Rows]) -> None:
+    def restore(self, saved: SavedJoiner, read: Read) -> None:
         """Read the predictions of `saved` again; those past the log's retention are gone, and those
         of a segment of which a power loss left other rows than were saved."""
-        for batch in saved.batches:
-            try:
-                rows = self._wanted(read(batch.segment))
-            except errors.Permanent:
-                continue
+        every, begun = read([batch.segment for batch in saved.batches]), False
+        for batch, found in zip(saved.batches, every, strict=True):
+            rows = None if found is None else self._wanted(found)
             marks = np.frombuffer(batch.marks, dtype=np.uint8).copy()
-            if len(marks) != len(rows):
+            begun = begun and batch.joins is not False
+            if rows is None or len(marks) != len(rows):
                 continue
-            number = self._hold(batch.segment, rows, marks)
-            if batch.said:
-                said = np.frombuffer(batch.said, dtype="<u2").astype(np.uint16)
-                self._batches[number].said = said
+            said = np.frombuffer(batch.said or bytes(2 * len(marks)), dtype="<u2")
+            joins = batch.joins and begun
+            self._hold(batch.segment, rows, marks, said.astype(np.uint16), joins)
+            begun = True
         self._look = saved.look
         self._labels.update((label.key, label) for label in saved.labels)
         self._recent.update((label.key, label) for label in saved.recent)
@@ -283,24 +323,68 @@ class Joiner:
         answered = rows.has("outcome", Outcome.OK)
         return rows.keeping((self.terms.key or "", *self.terms.inputs)).take(answered)
 
-    def _hold(self, segment: Segment, rows: Rows, marks: NDArray[np.uint8]) -> int:
-        first = self._next
-        self._next += len(rows)
+    def _hold(
+        self,
+        segment: Segment,
+        rows: Rows,
+        marks: NDArray[np.uint8],
+        said: NDArray[np.uint16],
+        joins: bool | None = None,
+    ) -> int:
+        """Hold the rows of a segment; returns the first place. `joins` is whether with those before
+        them, where that is known."""
+        first, size = self._next, len(rows)
+        self._next += size
+        self._rows += size
         times = rows.fixed[self.terms.time]
         newest = min(float(times.max()), believable(times))
-        said = np.zeros(len(rows), dtype=np.uint16)
-        self._batches[first] = _Batch(segment, rows, marks, said, newest)
-        self._firsts.append(first)
-        self._rows += len(rows)
-        self._fresh[first] = None
+        small = size < self._small
+        piece = rows.apart() if small else rows
+        made = _Batch([(segment, size)], [piece], marks, said, newest, newest)
+        held = self._joined(made, joins) if small else None
+        if held is None:
+            held = first
+            self._batches[first] = made
+            self._firsts.append(first)
+        self._open = held if small else None
+        self._fresh[held] = None
         return first
+
+    def _joined(self, made: _Batch, joins: bool | None) -> int | None:
+        """The batch that a small one was joined to; None where it is one by itself."""
+        if self._open is None:
+            return None
+        before = self._batches[self._open]
+        if joins or (joins is None and self._fits(before, made)):
+            before.append(made)
+            return self._open
+        self._batches[self._open].pieces = [before.rows]
+        return None
+
+    @property
+    def _small(self) -> int:
+        """Rows from which on a segment is held by itself: below, what there is to know of a segment
+        is many times its rows, and a kernel maps so many files and no more."""
+        return min(SMALL, self.capacity // 64)
+
+    def _fits(self, open_: _Batch, more: _Batch) -> bool:
+        """Whether predictions go with those before them: by what was read alone, so that after a
+        restart the same are forgotten together."""
+        oldest, newest = min(open_.oldest, more.oldest), max(open_.newest, more.newest)
+        return (
+            len(open_.marks) + len(more.marks) <= 4 * self._small
+            and newest - oldest <= self.terms.horizon / 64
+            and open_.pieces[0].like(more.pieces[0])
+        )
 
     def _places(self, key: Key) -> list[int]:
         """Where a key is held. Batches are indexed when the first label is looked for: many are
         gone before one comes."""
         for number in self._fresh:
-            for keys in self._keys(self._batches[number].rows):
-                self._index.add(keys, number)
+            batch = self._batches[number]
+            known, batch.indexed = batch.indexed, len(batch.marks)
+            for keys in self._keys(batch.rows.part(known, batch.indexed)):
+                self._index.add(keys, number + known)
         self._fresh.clear()
         return self._index.places(key)
 
@@ -374,12 +458,13 @@ class Joiner:
     def _drop(self, number: int) -> None:
         batch = self._batches.pop(number)
         self._firsts.remove(number)
-        self._rows -= len(batch.rows)
-        if number in self._fresh:
-            del self._fresh[number]
-            return
-        for keys in self._keys(batch.rows):
-            self._index.remove(keys, number)
+        self._rows -= len(batch.marks)
+        self._fresh.pop(number, None)
+        if self._open == number:
+            self._open = None
+        if batch.indexed:
+            for keys in self._keys(batch.rows.part(0, batch.indexed)):
+                self._index.remove(keys, number)
 
 
 def _mark_of(label: str | None) -> int:

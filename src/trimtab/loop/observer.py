@@ -422,7 +422,7 @@ class Observer:
     def _rejoined(self, joiner: Joiner, terms: Terms) -> Joiner:
         """The same predictions and labels under changed terms."""
         changed = Joiner(terms)
-        changed.restore(joiner.dump(), self._sources.log.rows)
+        changed.restore(joiner.dump(), self._sources.log.rows_of)
         return changed
 
     async def refresh(self) -> None:
@@ -524,7 +524,7 @@ class Observer:
     def _loaded(self, saved: _SavedDeployment) -> _Watched:
         judges = self._judges
         joiner = Joiner(saved.joiner.terms)
-        joiner.restore(saved.joiner, self._sources.log.rows)
+        joiner.restore(saved.joiner, self._sources.log.rows_of)
         return _Watched(
             joiner,
             Lateness(self._began),

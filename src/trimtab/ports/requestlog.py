@@ -1,6 +1,6 @@
 """Reading what the gateways logged."""
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -61,6 +61,11 @@ class RequestLog(Protocol):
 
     def rows(self, segment: Segment) -> Rows:
         """The rows of a segment of kind `rows`."""
+        ...
+
+    def rows_of(self, segments: Sequence[Segment]) -> Iterator[Rows | None]:
+        """The rows of many segments of kind `rows`, one after the other and much sooner than each
+        by itself; None for what is torn or gone."""
         ...
 
     def labels(self, segment: Segment) -> Labels:

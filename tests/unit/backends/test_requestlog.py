@@ -1,12 +1,14 @@
 """Reading, joining, rolling and querying the request log."""
 
 import datetime
+import errno
 import os
 import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -331,6 +333,68 @@ def test_rolling_may_be_killed_at_any_step_without_losing_or_doubling_a_row(
         if not killed:
             break
     assert left == 8
+
+
+def test_many_segments_are_read_at_once_as_each_by_itself(tmp_path: Path) -> None:
+    """Of several gateways, rolled in part, with columns that some lack, few rows and many."""
+    log = FolderRequestLog(tmp_path, settle_seconds=0.0)
+    writers = [SegmentWriter(tmp_path, "flights", f"g{number}-1") for number in range(2)]
+    for number in range(6):
+        more = {"in.late": float(number)} if number > 2 else {}
+        size = 700 if number == 4 else 2
+        answered = [{"request_id": f"{number}-{place}", **more} for place in range(size)]
+        for writer in writers:
+            writer.rows(*answered)
+        if number == 3:
+            log.roll("flights")
+    found = list(log.segments("flights", Cursor()))
+    gone = msgspec.structs.replace(found[0], sequence=99, path="log/flights/rows/none.arrow")
+    torn = tmp_path / next(each.path for each in reversed(found) if each.path.endswith(".arrow"))
+    torn.write_bytes(torn.read_bytes()[:200])
+    every = list(log.rows_of([*found, gone]))
+    assert sum(rows is None for rows in every) == 2
+    assert every[-1] is None
+    for segment, rows in zip(found, every, strict=False):
+        if rows is None:
+            assert segment.path == str(torn.relative_to(tmp_path))
+            continue
+        alone = log.rows(segment)
+        for mine, others in ((rows.fixed, alone.fixed), (rows.inputs, alone.inputs)):
+            for name in others:
+                np.testing.assert_array_equal(mine[name], others[name])
+
+
+def test_a_file_that_is_merged_while_many_segments_are_read_is_found_again(tmp_path: Path) -> None:
+    log = FolderRequestLog(tmp_path, settle_seconds=0.0)
+    writer = SegmentWriter(tmp_path, "flights")
+    for number in range(4):
+        writer.rows({"request_id": f"r{number}"})
+        log.roll("flights")
+    found = list(log.segments("flights", Cursor()))
+    reading = log.rows_of(found)
+    assert next(reading) is not None
+    writer.seconds += DAY
+    other = FolderRequestLog(tmp_path, settle_seconds=0.0, now=lambda: writer.seconds)
+    other.roll("flights")
+    assert len({each.path for each in other.segments("flights", Cursor())}) == 1
+    rest = [rows.fixed["request_id"].tolist() for rows in reading if rows is not None]
+    assert rest == [["r1"], ["r2"], ["r3"]]
+
+
+def test_memory_that_runs_out_damages_no_segment(
+    log: FolderRequestLog, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that maps no more files says so of a file that is whole; it is not set aside."""
+    writer.rows({"request_id": "a"})
+
+    def no_room(path: str) -> None:
+        raise OSError(f"Memory mapping file failed: {os.strerror(errno.ENOMEM)}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pa, "memory_map", no_room)
+        with pytest.raises(OSError, match="memory"):
+            log.roll("flights")
+    assert counted(log) == ["a"]
 
 
 def test_retention_deletes_whole_days(

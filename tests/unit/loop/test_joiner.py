@@ -6,7 +6,7 @@ import pytest
 from tests.support.request_log import LABEL, ROW, table
 
 from trimtab.backends.requestlog_files import to_labels, to_rows
-from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels
+from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Rows
 from trimtab.loop.joiner import SENDERS, Joiner, SavedJoiner, Terms
 from trimtab.loop.key_index import KeyIndex
 from trimtab.ports.requestlog import Segment
@@ -69,7 +69,7 @@ def test_who_said_a_label_is_known_after_a_restart_and_a_joiner_of_before_knew_n
     told = (saved, "a", "repeated"), (saved, "c", "confirmed"), (before, "c", "repeated")
     for kept, source, fate in told:
         again = Joiner(Terms(horizon=10.0))
-        again.restore(kept, lambda segment: ONE)
+        again.restore(kept, lambda segments: [ONE] * len(segments))
         assert heard(again, by(source)) == [fate]
 
 
@@ -106,7 +106,7 @@ def test_what_a_prediction_was_said_to_be_is_known_after_a_restart() -> None:
     joiner.add(Segment("flights", "rows", "g0-1", 0, ""), rows)
     joiner.learn(given(("r0", "1")), 1.0)
     again = Joiner(Terms(horizon=10.0))
-    again.restore(joiner.dump(), lambda segment: rows)
+    again.restore(joiner.dump(), lambda segments: [rows])
     told = again.weigh(given(("r0", "0")))
     assert (told.fate.tolist(), told.first.tolist()) == (["contradicted"], ["1"])
 
@@ -122,7 +122,7 @@ def test_labels_that_say_nothing_are_known_after_a_restart() -> None:
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(joiner.dump()), type=SavedJoiner)
     assert [label.label for label in saved.labels] == [None]
     again = Joiner(Terms(horizon=10.0))
-    again.restore(saved, lambda segment: ONE)
+    again.restore(saved, lambda segments: [ONE] * len(segments))
     told = again.weigh(given(("r0", "1"), ("r0", None)))
     assert (told.fate.tolist(), told.first.tolist()) == (["contradicted", "repeated"], [None, None])
 
@@ -135,7 +135,7 @@ def test_a_segment_of_which_a_power_loss_left_other_rows_is_not_held(left: dict[
     joiner.add(Segment("flights", "rows", "g0-1", 1000, ""), ONE)
     found = {0: to_rows(table([{**ROW, **left}], FIXED_COLUMNS)), 1000: ONE}
     again = Joiner(Terms(horizon=10.0))
-    again.restore(joiner.dump(), lambda segment: found[segment.sequence])
+    again.restore(joiner.dump(), lambda segments: [found[each.sequence] for each in segments])
     assert again.waiting == 1
     assert heard(again, given(("r0", "1"))) == ["fresh"]
 
@@ -188,3 +188,85 @@ def test_what_no_label_can_reach_is_forgotten() -> None:
     joiner.expire(50.0)
     assert joiner.dump().labels == ()
     assert joiner.waiting == 0
+
+
+def answers(number: int, size: int, **changes: object) -> tuple[Segment, Rows]:
+    """A segment of so many answered requests."""
+    rows = [
+        {**ROW, "request_id": f"r{number}-{place}", "event_time": float(number), **changes}
+        for place in range(size)
+    ]
+    return Segment("flights", "rows", "g0-1", number, ""), to_rows(table(rows, FIXED_COLUMNS))
+
+
+def held(joiner: Joiner) -> list[list[int]]:
+    """The segments that are held, as they are held together."""
+    return [[part.sequence for part, _ in each.parts] for each in joiner._batches.values()]
+
+
+def test_small_segments_are_held_together_and_large_ones_by_themselves() -> None:
+    """A service that is asked now and then makes a segment of each request: by themselves a day of
+    them would take a gigabyte, and as many mappings of files as a kernel has."""
+    joiner = Joiner(Terms(horizon=6400.0))
+    sizes = (1, 3, 511, 1200, 2, 400, 400, 400, 400, 400, 400)
+    for number, size in enumerate(sizes):
+        joiner.add(*answers(number, size))
+    assert held(joiner) == [[0, 1, 2], [3], [4, 5, 6, 7, 8, 9], [10]]
+    assert joiner.waiting == sum(sizes)
+    apart = joiner._batches[0].rows
+    assert isinstance(apart.fixed, dict)
+    assert apart.fixed["request_id"].tolist()[:4] == ["r0-0", "r1-0", "r1-1", "r1-2"]
+
+
+def test_what_is_forgotten_together_is_of_about_the_same_time_and_of_the_same_columns() -> None:
+    joiner = Joiner(Terms(horizon=64.0, inputs=("y",)))
+    for number in (0, 1, 2, 3):
+        joiner.add(*answers(number, 1))
+    for number, values in ((10, {"in.y": 1.0}), (11, {}), (12, {"in.y": 1.0}), (13, {"in.y": "?"})):
+        joiner.add(*answers(number, 1, **values))
+    assert held(joiner) == [[0, 1], [2, 3], [10], [11], [12], [13]]
+    joiner.expire(65.5)
+    assert held(joiner)[0] == [2, 3]
+
+
+def test_labels_find_predictions_that_are_held_together_before_and_after_a_restart() -> None:
+    joiner = Joiner(Terms(horizon=6400.0))
+    log = dict(answers(number, 2) for number in range(40))
+    for number, (segment, rows) in enumerate(log.items()):
+        joiner.add(segment, rows)
+        if number in (10, 20):
+            (known,) = joiner.learn(given((f"r{number}-1", "1"), ("r3-0", "0")), 1.0)
+            names = ["r3-0", "r10-1"] if number == 10 else ["r20-1"]
+            assert known.rows.fixed["request_id"].tolist() == names
+    again = Joiner(joiner.terms)
+    again.restore(joiner.dump(), lambda segments: [log[each] for each in segments])
+    assert again.dump() == joiner.dump()
+    assert held(again) == held(joiner) == [list(range(40))]
+    for each in (joiner, again):
+        assert heard(each, given(("r3-0", "0"), ("r39-1", "1"))) == ["repeated", "fresh"]
+        each.add(*answers(40, 2))
+        assert held(each) == [list(range(41))]
+        each.expire(7000.0)
+        assert (each.waiting, each._index.places("r39-1")) == (0, [])
+
+
+def test_a_saved_joiner_is_held_as_it_was_whatever_is_gone_of_it() -> None:
+    joiner = Joiner(Terms(horizon=6400.0))
+    log = dict(answers(number, size) for number, size in enumerate((2, 2, 600, 2, 2)))
+    for segment, rows in log.items():
+        joiner.add(segment, rows)
+    assert held(joiner) == [[0, 1], [2], [3, 4]]
+    again = Joiner(joiner.terms)
+    gone = {2, 3}
+    again.restore(
+        joiner.dump(),
+        lambda segments: [None if each.sequence in gone else log[each] for each in segments],
+    )
+    assert held(again) == [[0, 1], [4]]
+    older = msgspec.structs.replace(
+        joiner.dump(),
+        batches=tuple(msgspec.structs.replace(each, joins=None) for each in joiner.dump().batches),
+    )
+    upgraded = Joiner(joiner.terms)
+    upgraded.restore(older, lambda segments: [log[each] for each in segments])
+    assert held(upgraded) == [[0, 1], [2], [3, 4]]
