@@ -11,8 +11,6 @@ MAX_BODY = 64 * 1024 * 1024
 FIRST_INFLATED = 1024 * 1024
 MOST_RATIO = 200
 """What is smaller by more is no request but a bomb: nothing is read past its first megabyte."""
-INFLATED_IN_PLACE = 16 * 1024
-"""Bytes of a compressed body beyond which a thread inflates it: zlib lets others run."""
 WORTH_COMPRESSING = 1024
 """Bytes of an answer below which compression saves no packet."""
 LEVEL = 1

@@ -8,19 +8,12 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Protocol
 
 from trimtab.domain.trace_context import TraceContext, trace_context
 from trimtab.gateway import protobuf
-from trimtab.gateway.coding import (
-    INFLATED_IN_PLACE,
-    MAX_BODY,
-    WORTH_COMPRESSING,
-    asked_of_grpc,
-    compressed,
-    decoded,
-)
+from trimtab.gateway.coding import MAX_BODY, WORTH_COMPRESSING, asked_of_grpc, compressed, decoded
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.grpc_status import (
     ANSWER_HEAD,
@@ -85,10 +78,6 @@ Handler = Callable[[Exchange, bytes], None]
 """Answers an exchange, now or later; never raises."""
 
 
-Message = tuple[int, bytes]
-"""Whether it is compressed, as its sender says, and its bytes."""
-
-
 class Inbox:
     """Cuts the data of a stream into messages.
 
@@ -110,8 +99,8 @@ class Inbox:
         """Bytes of a message that is not whole yet."""
         return self._size
 
-    def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes; raises a `Fault` (413, 429)."""
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that `data` completes; raises a `Fault` (400, 413, 415, 429)."""
         self._gather(max(len(data), LEAST_PIECE))
         if self._connection.gathered > MAX_GATHERED:
             raise Fault(429, "too much of unfinished messages on this connection")
@@ -120,7 +109,7 @@ class Inbox:
         if self._size < self._needed:
             return []
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        found: list[Message] = []
+        found: list[bytes] = []
         at, end = 0, len(data)
         self._needed = _PREFIX.size
         while end - at >= _PREFIX.size:
@@ -131,7 +120,7 @@ class Inbox:
             if stop > end:
                 self._needed = _PREFIX.size + size
                 break
-            found.append((compressed, data[at + _PREFIX.size : stop]))
+            found.append(self._plain(compressed, data[at + _PREFIX.size : stop]))
             at = stop
         self._parts = [data[at:]] if at < end else []
         self._size = end - at
@@ -150,35 +139,24 @@ class Inbox:
         self._gathered += more
         self._connection.gathered += more
 
-    def opened(self, message: Message, take: Callable[[Callable[[], bytes]], None]) -> None:
-        """Let `take` have a message without its coding, or the `Fault` (400, 413, 415) of that: at
-        once, or when a thread has opened a large one."""
-        opening = partial(self._plain, *message)
-        if not message[0] or len(message[1]) <= INFLATED_IN_PLACE:
-            take(opening)
-            return
-        working = asyncio.get_running_loop().run_in_executor(None, opening)
-        working.add_done_callback(lambda done: take(done.result))
-
-    def _plain(self, compressed: int, data: bytes) -> bytes:
+    def _plain(self, compressed: int, message: bytes) -> bytes:
         if not compressed:
-            return data
+            return message
         if compressed > 1 or self._encoding in (None, b"identity"):
             raise bad("the message is compressed, but grpc-encoding does not say how")
-        return decoded(data, self._encoding)
+        return decoded(message, self._encoding)
 
 
 class Unary:
     """`Receiver` of the one message of a call, and its `Exchange`."""
 
-    __slots__ = ("_asked", "_ended", "_handler", "_inbox", "_message", "_stream", "came_at", "due")
+    __slots__ = ("_handler", "_inbox", "_messages", "_stream", "came_at", "due")
 
     def __init__(self, stream: Stream, handler: Handler, due: float | None) -> None:
         self._stream = stream
         self._handler = handler
         self._inbox = Inbox(stream)
-        self._asked = self._ended = False
-        self._message: bytes | None = None
+        self._messages: list[bytes] = []
         self.came_at = 0.0
         self.due = due
 
@@ -195,37 +173,20 @@ class Unary:
     def data(self, data: bytes) -> None:
         """Gather the message."""
         try:
-            for message in self._inbox.feed(data):
-                if self._asked:
-                    raise _not_one()
-                self._asked = True
-                self._inbox.opened(message, self._take)
+            self._messages += self._inbox.feed(data)
+            if len(self._messages) > 1:
+                raise _not_one()
         except Fault as fault:
             self.refuse(fault)
 
     def end(self) -> None:
         """Hand the message over."""
-        if not self._asked or self._inbox.size:
+        if len(self._messages) != 1 or self._inbox.size:
             self.refuse(_not_one())
             return
         self._inbox.forget()
         self.came_at = time.monotonic()
-        self._ended = True
-        self._hand_over()
-
-    def _take(self, plain: Callable[[], bytes]) -> None:
-        try:
-            self._message = plain()
-        except Fault as fault:
-            self.refuse(fault)
-            return
-        self._hand_over()
-
-    def _hand_over(self) -> None:
-        message = self._message
-        if self._ended and message is not None and not self._stream.answered:
-            self._message = None
-            self._handler(self, message)
+        self._handler(self, self._messages.pop())
 
     def late(self) -> None:
         """The client does not go on."""
@@ -297,28 +258,10 @@ class Dialogue:
             return
         self._inbox.taken()
         for message in messages:
-            if self.gone:
-                return
-            turn = self._turn(self, 0)
+            turn = self._turn(self, max(LEAST_HELD, len(message)))
+            self._stream.held += turn.size
             self._turns.append(turn)
-            self._hold(turn, max(LEAST_HELD, len(message[1])))
-            self._inbox.opened(message, partial(self._take, turn))
-
-    def _take(self, turn: "Turn", plain: Callable[[], bytes]) -> None:
-        if self.gone:
-            return
-        try:
-            message = plain()
-        except Fault as fault:
-            self.fail(fault)
-            return
-        self._hold(turn, len(message))
-        self._handler(turn, message)
-
-    def _hold(self, turn: "Turn", size: int) -> None:
-        """A question takes at least so many bytes."""
-        self._stream.held += max(0, size - turn.size)
-        turn.size = max(size, turn.size)
+            self._handler(turn, message)
 
     def end(self) -> None:
         """No further question."""

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -18,7 +17,6 @@ import httptools
 import msgspec
 
 from trimtab.gateway.coding import (
-    INFLATED_IN_PLACE,
     MAX_BODY,
     WORTH_COMPRESSING,
     chosen,
@@ -459,22 +457,14 @@ class Connection(asyncio.Protocol):
         if len(pending) >= MAX_PIPELINED:
             self._pause(True)
         coding = exchange.headers.get(b"content-encoding")
-        if coding is None:
-            exchange.body = body
-            self.server.handle(exchange, len(body))
-        elif len(body) <= INFLATED_IN_PLACE:
-            self._take_coded(exchange, partial(decoded, body, coding))
-        else:
-            unpacking = self._loop.run_in_executor(None, decoded, body, coding)
-            unpacking.add_done_callback(lambda done: self._take_coded(exchange, done.result))
-
-    def _take_coded(self, exchange: Exchange, inflated: Callable[[], bytes]) -> None:
-        try:
-            exchange.body = inflated()
-        except Fault as fault:
-            exchange.refuse(fault)
-            return
-        self.server.handle(exchange, len(exchange.body))
+        if coding is not None:
+            try:
+                body = decoded(body, coding)
+            except Fault as fault:
+                exchange.refuse(fault)
+                return
+        exchange.body = body
+        self.server.handle(exchange, len(body))
 
     def _feed(self, data: bytes) -> None:
         if self._body_without_parser:

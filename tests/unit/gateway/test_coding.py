@@ -95,29 +95,6 @@ def test_answers_compressed_in_a_thread_keep_their_order(
     run(scenario)
 
 
-def test_requests_inflated_in_a_thread_are_answered_in_their_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> None:
-        await worker(tmp_path, 1, times(1))
-        async with running(tmp_path, STABLE) as it:
-            reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
-            large = gzip.compress(request([1.5] * 5000, id="first"))
-            broken, coded = gzip.compress(bytes(5000))[:-9], "Content-Encoding: gzip"
-            writer.write(
-                post(large, coded) + post(broken, coded) + post(request([1.5], id="third"))
-            )
-            for status, told in ((b"200", b'"id":"first"'), (b"400", b"ends"), (b"200", b"third")):
-                head = await reader.readuntil(b"\r\n\r\n")
-                size = int(head.partition(b"\nContent-Length: ")[2].partition(b"\r")[0])
-                assert head.split()[1] == status
-                assert told in await reader.readexactly(size)
-            writer.close()
-
-    monkeypatch.setattr(http11, "INFLATED_IN_PLACE", 0)
-    run(scenario)
-
-
 def test_bytes_are_compressed_only_for_who_asks_for_nothing_else(tmp_path: Path) -> None:
     async def scenario() -> None:
         await worker(tmp_path, 1, times(1))

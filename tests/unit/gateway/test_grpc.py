@@ -22,7 +22,6 @@ from tests.unit.gateway.scenarios import (
 from tests.unit.gateway.support import STARTED, until
 from tritonclient.grpc import service_pb2 as pb
 
-from trimtab.gateway import grpc_exchange
 from trimtab.gateway.schedule import Limits
 
 
@@ -286,25 +285,11 @@ def test_a_dialogue_sends_no_more_than_is_worked_on(tmp_path: Path) -> None:
     serving(tmp_path, scenario)
 
 
-@pytest.mark.parametrize("in_place", [0, 1_000_000])
-def test_messages_may_be_compressed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_place: int
-) -> None:
-    """Those that a thread opens keep their order in a dialogue."""
-    monkeypatch.setattr(grpc_exchange, "INFLATED_IN_PLACE", in_place)
-
+def test_messages_may_be_compressed(tmp_path: Path) -> None:
     async def scenario(it: Harness, client: Client) -> None:
         for way in (grpc.Compression.Gzip, grpc.Compression.Deflate):
             answer = await client.call("ModelInfer", matrix(1000), compression=way)
             assert len(sums(answer)) == 1000
-
-            def ask(way: grpc.Compression = way) -> list[str]:
-                sizes = (4000, 1, 2000, 1)
-                asked = (matrix(size, id=f"{turn}") for turn, size in enumerate(sizes))
-                answers = client.stub.ModelStreamInfer(asked, timeout=15, compression=way)
-                return [each.infer_response.id for each in answers]
-
-            assert await asyncio.to_thread(ask) == ["0", "1", "2", "3"]
 
     serving(tmp_path, scenario)
 
