@@ -49,6 +49,9 @@ WINDOW = 10.0
 FREEZE_AFTER = 200
 FEWEST_AT_STEP = 20
 MOST_WAITING = 5000
+MOST_LOST = 1e300
+"""No row loses more: the distance of what a regression answers may leave float64, and a loss that
+is not finite can neither be compared nor saved."""
 FIRST = 5
 COUNTED = (
     "release",
@@ -159,7 +162,7 @@ class Guard:
         signature, fixed = self._saved.signature, labelled.rows.fixed
         keep = np.flatnonzero(np.asarray(fixed["outcome"] == Outcome.OK, dtype=np.bool_))
         rows, label = labelled.rows.take(keep), labelled.label[keep]
-        loss = losses(metric, signature, rows.outputs, label)
+        loss = np.minimum(losses(metric, signature, rows.outputs, label), MOST_LOST)
         wrong = losses("error", signature, rows.outputs, label)
         self._pair(rows, loss)
         if signature.task != "regression":

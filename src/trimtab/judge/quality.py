@@ -238,15 +238,16 @@ class Decided(NamedTuple):
 
 
 def numbers(label: Texts) -> Floats:
-    """Labels as numbers, NaN for those that are none."""
+    """Labels as numbers, NaN for those that are none, or are infinite."""
     return np.array([_number(text) for text in label.tolist()], dtype=np.float64)
 
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 def score_bins(score: Floats) -> NDArray[np.int64]:

@@ -215,6 +215,30 @@ def test_regressions_are_compared_by_their_share_of_both_losses() -> None:
     assert words(judged(watching, answers, copies, phase="shadow"))["quality"] == "bad"
 
 
+def answered(watching: Guard, label: str, stable: float, candidate: float) -> Guard:
+    """A guard that heard of rows with this label and these answers, saved and resumed each time."""
+    for part, predicted in zip(shadow(1500), (stable, candidate), strict=True):
+        told = Rows(part.fixed, part.inputs, {"prediction": np.full(len(part), predicted)})
+        truth = np.array([label] * len(part), dtype=object)
+        watching.learn(Labelled(told, truth, part.fixed["event_time"]))
+        watching = Guard.load(watching.dump())
+    return watching
+
+
+@pytest.mark.parametrize("label", ["inf", "-1e999", "nan"])
+def test_labels_that_are_not_finite_are_no_evidence(label: str) -> None:
+    watching = answered(guard("auto", REGRESSION), label, 5.0, 9.0)
+    assert watching.dump() == guard("auto", REGRESSION).dump()
+
+
+@pytest.mark.parametrize(("stable", "word"), [(5.0, "bad"), (np.inf, "ok")])
+def test_an_infinite_answer_is_worse_than_any_other_and_as_bad_as_another(
+    stable: float, word: str
+) -> None:
+    watching = answered(guard("auto", REGRESSION), "4.5", stable, -np.inf)
+    assert words(watching.assess("shadow", 0, 0.0))["quality"] == word
+
+
 def test_the_bake_judges_by_what_the_candidate_did_alone() -> None:
     fine = rows(800, release=CANDIDATE.digest)
     assert judged(guard("brier"), fine, phase="bake").advance == "ok"
