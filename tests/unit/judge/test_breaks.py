@@ -11,6 +11,7 @@ from trimtab.judge.column_profile import column_profile
 from trimtab.judge.signals.breaks import (
     CLUSTERS,
     JUMP,
+    LARGEST_KNOWN,
     LEAPS,
     UNSEEN,
     BreakWatch,
@@ -160,6 +161,19 @@ def test_what_is_ordinary_at_a_glance_is_what_each_value_tells(
         bool(recent.strange(HALVES, given[i : i + 1])[0]) for i in range(given.size)
     ]
     assert seen == reduce(Seen.merge, each, Seen())
+
+
+def test_texts_that_the_reference_knows_stay_known_however_many_new_ones_come() -> None:
+    values = np.array(["user"] * 900 + [f"once {i}" for i in range(100)], dtype=object)
+    profile = column_profile("who", values, None)
+    recent = Recent.of(profile)
+    for day in range(8):
+        names = [f"guest {day} {i:04d}" for i in range(2 * LARGEST_KNOWN)]
+        seen, _ = recent.look(profile, np.array(["user", *names], dtype=object))
+        recent.close(day * 86_400.0, seen)
+    assert len(recent.names) == LARGEST_KNOWN
+    assert not recent.strange(profile, np.array(["user"], dtype=object)).any()
+    assert recent.strange(profile, np.array(["guest 9 0000"], dtype=object)).all()
 
 
 def test_texts_are_strange_by_their_names_and_the_same_ones_coded_or_not() -> None:

@@ -197,7 +197,10 @@ class Recent(msgspec.Struct):
             self._learn(self.waiting.pop(0), self.waiting_names.pop(0))
 
     def _learn(self, values: list[float], names: list[str]) -> None:
-        self.names = sorted({*self.names, *names})[:LARGEST_KNOWN]
+        # Those that are known stay so, whatever comes: of new ones as many as there is room for.
+        new = sorted({*names}.difference(self.names))
+        room = max(LARGEST_KNOWN - len(self.names), 0)
+        self.names = sorted([*self.names, *new[:room]])
         if self.known:
             known = sorted({*self.known, *values})
             self.known = known if len(known) <= LARGEST_KNOWN else []
