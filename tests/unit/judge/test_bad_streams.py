@@ -176,6 +176,19 @@ def test_rows_of_any_time_leave_a_bounded_number_of_blocks_open() -> None:
     assert min(family.state.blocks.counts) == FIRST
 
 
+def test_cohorts_wait_for_labels_of_a_day_however_short_blocks_are() -> None:
+    minutes, day = 1440, FIRST * DAY
+    plan = spec(block_seconds=60.0, maturity_seconds=DAY)
+    monitors = Monitors.start(plan, BINARY, profile(timed=False), STABLE.digest, day)
+    assert minutes > MOST_OPEN
+    part = rows(2 * minutes, start=day, seconds=DAY)
+    monitors.observe(part)
+    monitors.learn(labelled(part).take(np.arange(2 * minutes) % 4 > 0))
+    verdict = told(monitors, (FIRST + 3) * DAY)["quality"]
+    assert verdict.n == 1.5 * minutes
+    assert "labels for 75% of the predictions" in verdict.reason
+
+
 @pytest.mark.parametrize("level", [None, np.array(["7"] * 400, dtype=object)])
 def test_a_column_that_a_torn_segment_lost_is_missing(level: np.ndarray | None) -> None:
     monitors = begun(TIMED)

@@ -222,7 +222,7 @@ class Bias:
         """Late answers count in the oldest open block; late labels are dropped."""
         state = self.state
         state.blocks.take({n: each for n, each in counted.items() if each.predicted})
-        state.cohorts.take({n: each for n, each in counted.items() if not state.cohorts.closed(n)})
+        self._target.gather(state.cohorts, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge what is over, but for blocks with a broken feed."""

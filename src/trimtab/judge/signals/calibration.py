@@ -110,7 +110,7 @@ class Calibration:
 
     def take(self, counted: Mapping[int, Matured]) -> None:
         """What is late for a closed cohort is dropped."""
-        self.state.blocks.take_open(counted)
+        self._target.gather(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge the cohorts whose labels have matured, but for those with a broken feed."""

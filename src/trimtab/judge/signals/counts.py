@@ -17,7 +17,8 @@ from trimtab.stats.edges import Numbers, at_most, between
 from trimtab.stats.limits import Limits, limits
 
 MOST_OPEN = 1024
-"""Blocks open at once. Rows may carry any event time, so the farthest are given up."""
+"""Blocks open at once, beside those that wait for labels. Rows may carry any event time, so the
+farthest are given up."""
 
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 """An odd number whose products look like chance in their upper bits (Knuth, TAOCP 6.4)."""
@@ -168,17 +169,14 @@ class Blocks(msgspec.Struct, Generic[C]):
     first: int | None = None
     counts: dict[int, C] = {}
 
-    def take(self, counted: Mapping[int, C]) -> None:
-        """Merge counts in. What belongs to a closed block goes to the oldest that may be open."""
+    def take(self, counted: Mapping[int, C], most: int = MOST_OPEN) -> None:
+        """Merge counts in. What belongs to a closed block goes to the oldest that may be open; of
+        more than `most` the oldest stay open."""
         for number, counts in counted.items():
             place = number if self.first is None else max(number, self.first)
             self.counts = merged(self.counts, {place: counts})
         # Sorted, so that what is saved does not tell who came first.
-        self.counts = dict(sorted(self.counts.items())[:MOST_OPEN])
-
-    def take_open(self, counted: Mapping[int, C]) -> None:
-        """Merge counts in; what belongs to a closed block is dropped."""
-        self.take({n: counts for n, counts in counted.items() if not self.closed(n)})
+        self.counts = dict(sorted(self.counts.items())[:most])
 
     def closed(self, number: int) -> bool:
         """Whether the block has closed."""

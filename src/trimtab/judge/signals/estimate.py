@@ -233,8 +233,7 @@ class Estimated:
         """Late rows count in the oldest open block; what is late for a closed cohort is dropped."""
         state = self.state
         state.blocks.take({n: each.rows for n, each in counted.items() if each.whole.seen.cells})
-        open_now = {n: each.cohort for n, each in counted.items() if not state.cohorts.closed(n)}
-        state.cohorts.take(open_now)
+        self._target.gather(state.cohorts, {n: each.cohort for n, each in counted.items()})
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Estimate each block that is over, and hold matured cohorts against their estimates."""

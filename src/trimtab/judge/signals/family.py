@@ -1,5 +1,6 @@
 """The contract of a family of signals, and what all families share: target and broken feeds."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Protocol, Self, TypeVar
 
@@ -16,7 +17,7 @@ from trimtab.judge.measured import FEWEST_DAYS
 from trimtab.judge.profile import DAY
 from trimtab.judge.promised import lacking, named, promised
 from trimtab.judge.relations import partners
-from trimtab.judge.signals.counts import Blocks, C, Counts
+from trimtab.judge.signals.counts import MOST_OPEN, Blocks, C, Counts
 
 COVERED = 0.95
 """A cohort whose labels are this complete need not wait until they mature."""
@@ -107,6 +108,13 @@ class Target(msgspec.Struct, frozen=True):
     def tolerance(self, signal: str, otherwise: float) -> float:
         """The user's own tolerance of a signal, or what holds without one."""
         return self.spec.monitor.tolerances.get(signal, otherwise)
+
+    def gather(self, cohorts: Blocks[C], counted: Mapping[int, C]) -> None:
+        """Merge counts into cohorts; what belongs to a closed one is dropped. However short blocks
+        are, all cohorts stay open that labels may still mature of."""
+        waiting = math.ceil(self.spec.monitor.maturity_seconds / self.block_seconds)
+        open_now = {n: counts for n, counts in counted.items() if not cohorts.closed(n)}
+        cohorts.take(open_now, MOST_OPEN + waiting)
 
     def ripe(self, cohorts: Blocks[L], clock: float) -> Iterator[tuple[float, L]]:
         """Close cohorts in order, each once its labels have matured or nearly all are there: when

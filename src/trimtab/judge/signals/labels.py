@@ -88,7 +88,7 @@ class Labels:
 
     def take(self, counted: Mapping[int, Awaited]) -> None:
         """What is late for a closed cohort is dropped."""
-        self.state.blocks.take_open(counted)
+        self._target.gather(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each cohort once its labels have matured or nearly all are there."""

@@ -267,7 +267,7 @@ class Quality:
         self.state.late += sum(cohort.labelled + cohort.unusable for cohort in late)
         for cohort in late:
             self.state.lagging = self.state.lagging.merge(_lost(cohort))
-        blocks.take_open(counted)
+        self._target.gather(blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge cohorts in order, each once its labels have matured or nearly all are there."""

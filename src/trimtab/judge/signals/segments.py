@@ -174,7 +174,7 @@ class Segments:
 
     def take(self, counted: Mapping[int, Lost]) -> None:
         """Labels of a closed cohort are late, and no evidence."""
-        self.state.blocks.take_open(counted)
+        self._target.gather(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge cohorts in order, each once its labels have matured or nearly all are there."""

@@ -186,7 +186,7 @@ class Unlabelled:
 
     def take(self, counted: Mapping[int, Sampled]) -> None:
         """What is late for a closed cohort is dropped."""
-        self.state.blocks.take_open(counted)
+        self._target.gather(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each cohort once its labels have matured."""
