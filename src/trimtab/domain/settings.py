@@ -376,7 +376,7 @@ DEPLOYMENT: tuple[Setting, ...] = (
     Setting(
         "monitor.block",
         "monitor.block_seconds",
-        DURATION,
+        TIME_GIVEN,
         "Length of an evidence block. Where the reference shows how days differ, blocks of inputs "
         "and quality are a day at least.",
     ),

@@ -136,6 +136,12 @@ def test_a_request_has_to_be_given_some_time(text: str) -> None:
     assert (told.code, told.hint) == (errors.BAD_VALUE, 'for example: deadline = "30s"')
 
 
+@pytest.mark.parametrize("text", ["0", '"0s"'])
+def test_a_block_lasts_some_time(text: str) -> None:
+    assert refused(f"[deployment.x]\nmonitor.block = {text}").code == errors.BAD_VALUE
+    assert monitor('block = "1ms"').block_seconds == 0.001
+
+
 def test_limits_are_of_one_worker() -> None:
     assert limits("cpus = 0.5, processes = 9") == WorkerLimits(cpus=0.5, processes=9)
     assert limits('gpus = ["0", "GPU-b"]') == WorkerLimits(gpus=("0", "GPU-b"))
