@@ -13,7 +13,8 @@ from trimtab.judge.monitors import Counted, Monitors
 from trimtab.judge.reports import Surroundings
 from trimtab.judge.said import Verdicts
 from trimtab.judge.signals.bias import Bias, Reading
-from trimtab.judge.signals.counts import GRACE, LONGEST_GRACE, Bins, merged
+from trimtab.judge.signals.counts import GRACE, LONGEST_GRACE, MOST_OPEN, Bins, merged
+from trimtab.judge.signals.family import Target
 from trimtab.judge.signals.inputs import Columns
 from trimtab.judge.signals.prediction import Answers
 from trimtab.judge.signals.quality import Cohort
@@ -52,10 +53,12 @@ UNTOLD = frozenset(chain.from_iterable(SERVED.values()))
 class Judging:
     """Takes counts, closes blocks, and remembers what was said after each."""
 
-    def __init__(self, spec: DeploymentSpec, subject: Subject, started: float) -> None:
-        self.monitors = Monitors.start(
-            spec, subject.signature, subject.profile, subject.release, started
-        )
+    def __init__(
+        self, spec: DeploymentSpec, subject: Subject, started: float, blocks: int = 0
+    ) -> None:
+        told = spec, subject.signature, subject.profile, subject.release
+        # Where rows are in no order, all blocks may be open until the last row is read.
+        self.monitors = Monitors(Target(*told, started, max(blocks, MOST_OPEN)))
         self.moments: list[Moment] = []
         self.verdicts: Sequence[Verdict] = ()
         self.seen = Seen()

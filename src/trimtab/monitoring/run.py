@@ -170,7 +170,7 @@ class Case:
         signature, profile = self.known.signature, self._profile()
         qualities = promised(plan, profile, signature)
         subject = self._subject(profile, qualities)
-        judging = Judging(spec, subject, line.since)
+        judging = Judging(spec, subject, line.since, line.blocks)
         quality = next(iter(qualities), None)
         sizes = Sizes(signature, quality)
         precount = Precount(judging.monitors, subject)
@@ -195,7 +195,7 @@ class Case:
             false_alarms_per_year=plan.false_alarms_per_year,
             clock=Clock(
                 line.seconds,
-                int(np.floor(line.since / line.seconds)),
+                line.first,
                 line.since,
                 line.until,
                 line.rows or None,

@@ -102,6 +102,16 @@ class Timeline:
         """Whether rows come in the order of their blocks."""
         return self.later.size == 0
 
+    @property
+    def first(self) -> int:
+        """The number of the first block."""
+        return math.floor(self.since / self.seconds)
+
+    @property
+    def blocks(self) -> int:
+        """How many there are from the first to the last, whether they hold rows or not."""
+        return math.floor(self.until / self.seconds) - self.first + 1
+
     def label(self, at: float) -> str:
         """A moment without a time column, as a person counts rows; `at` is in pseudo seconds."""
         return f"row {round(at / self.seconds) * self.rows:,}"

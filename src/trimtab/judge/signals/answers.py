@@ -136,7 +136,7 @@ class Answers:
 
     def take(self, counted: Mapping[int, Answered]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over; a broken feed breaks for every worker alike."""

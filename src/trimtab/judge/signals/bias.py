@@ -221,7 +221,8 @@ class Bias:
     def take(self, counted: Mapping[int, Groups]) -> None:
         """Late answers count in the oldest open block; late labels are dropped."""
         state = self.state
-        state.blocks.take({n: each for n, each in counted.items() if each.predicted})
+        answered = {n: each for n, each in counted.items() if each.predicted}
+        self._target.hold(state.blocks, answered)
         self._target.gather(state.cohorts, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:

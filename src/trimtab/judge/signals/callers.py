@@ -185,7 +185,7 @@ class Callers:
 
     def take(self, counted: Mapping[int, Crowd]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over."""

@@ -17,8 +17,8 @@ from trimtab.stats.edges import Numbers, at_most, between
 from trimtab.stats.limits import Limits, limits
 
 MOST_OPEN = 1024
-"""Blocks open at once, beside those that wait for labels. Rows may carry any event time, so the
-farthest are given up."""
+"""Blocks open at once, beside those that wait for labels, where it is not known how many there can
+be. Rows may carry any event time, so the farthest are given up."""
 
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 """An odd number whose products look like chance in their upper bits (Knuth, TAOCP 6.4)."""
@@ -169,14 +169,17 @@ class Blocks(msgspec.Struct, Generic[C]):
     first: int | None = None
     counts: dict[int, C] = {}
 
-    def take(self, counted: Mapping[int, C], most: int = MOST_OPEN) -> None:
+    def take(self, counted: Mapping[int, C], most: int) -> None:
         """Merge counts in. What belongs to a closed block goes to the oldest that may be open; of
         more than `most` the oldest stay open."""
+        known = len(self.counts)
         for number, counts in counted.items():
             place = number if self.first is None else max(number, self.first)
-            self.counts = merged(self.counts, {place: counts})
-        # Sorted, so that what is saved does not tell who came first.
-        self.counts = dict(sorted(self.counts.items())[:most])
+            held = self.counts.get(place)
+            self.counts[place] = counts if held is None else held.merge(counts)
+        if len(self.counts) > known:
+            # Sorted, so that what is saved does not tell who came first.
+            self.counts = dict(sorted(self.counts.items())[:most])
 
     def closed(self, number: int) -> bool:
         """Whether the block has closed."""

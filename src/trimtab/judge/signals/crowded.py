@@ -131,7 +131,7 @@ class Crowded:
 
     def take(self, counted: Mapping[int, Crowd]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over, but for columns that are broken otherwise, and tell which

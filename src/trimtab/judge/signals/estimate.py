@@ -232,7 +232,8 @@ class Estimated:
     def take(self, counted: Mapping[int, Counted]) -> None:
         """Late rows count in the oldest open block; what is late for a closed cohort is dropped."""
         state = self.state
-        state.blocks.take({n: each.rows for n, each in counted.items() if each.whole.seen.cells})
+        rows = {n: each.rows for n, each in counted.items() if each.whole.seen.cells}
+        self._target.hold(state.blocks, rows)
         self._target.gather(state.cohorts, {n: each.cohort for n, each in counted.items()})
 
     def close(self, clock: float, breaks: Breaks) -> None:

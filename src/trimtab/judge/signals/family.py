@@ -44,7 +44,8 @@ class Target(msgspec.Struct, frozen=True):
     """What is watched, and against what. `release` is its digest, as rows name it.
 
     `started` is the deployment's clock when the release began to serve. Without a profile there is
-    nothing to compare inputs, predictions and quality with.
+    nothing to compare inputs, predictions and quality with. `most_open` blocks may be open at once,
+    beside those that wait for labels.
     """
 
     spec: DeploymentSpec
@@ -52,6 +53,7 @@ class Target(msgspec.Struct, frozen=True):
     profile: ReferenceProfile | None
     release: str
     started: float
+    most_open: int = MOST_OPEN
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -109,12 +111,17 @@ class Target(msgspec.Struct, frozen=True):
         """The user's own tolerance of a signal, or what holds without one."""
         return self.spec.monitor.tolerances.get(signal, otherwise)
 
+    def hold(self, blocks: Blocks[C], counted: Mapping[int, C]) -> None:
+        """Merge counts into blocks; what belongs to a closed one goes to the oldest that may be
+        open."""
+        blocks.take(counted, self.most_open)
+
     def gather(self, cohorts: Blocks[C], counted: Mapping[int, C]) -> None:
         """Merge counts into cohorts; what belongs to a closed one is dropped. However short blocks
         are, all cohorts stay open that labels may still mature of."""
         waiting = math.ceil(self.spec.monitor.maturity_seconds / self.block_seconds)
         open_now = {n: counts for n, counts in counted.items() if not cohorts.closed(n)}
-        cohorts.take(open_now, MOST_OPEN + waiting)
+        cohorts.take(open_now, self.most_open + waiting)
 
     def ripe(self, cohorts: Blocks[L], clock: float) -> Iterator[tuple[float, L]]:
         """Close cohorts in order, each once its labels have matured or nearly all are there: when

@@ -194,7 +194,7 @@ class Feedback:
 
     def take(self, counted: Mapping[int, Told]) -> None:
         """Late labels count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over; a broken feed changes no label."""

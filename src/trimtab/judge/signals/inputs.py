@@ -78,7 +78,7 @@ class Inputs:
 
     def take(self, counted: Mapping[int, Columns]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge the columns that are not broken."""

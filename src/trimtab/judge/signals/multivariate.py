@@ -142,7 +142,7 @@ class Multivariate:
 
     def take(self, counted: Mapping[int, Related]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge the columns that did not jump, nor any of their partners, and tell which contradict

@@ -89,7 +89,7 @@ class Prediction:
 
     def take(self, counted: Mapping[int, Answers]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block in which no feed was broken."""

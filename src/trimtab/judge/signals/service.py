@@ -74,7 +74,7 @@ class Service:
 
     def take(self, counted: Mapping[int, Answers]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over; a broken feed excuses no failure."""

@@ -146,7 +146,7 @@ class Upstream:
 
     def take(self, counted: Mapping[int, Feeds]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over, and tell which columns were broken in it."""

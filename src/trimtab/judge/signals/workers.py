@@ -215,7 +215,7 @@ class Workers:
 
     def take(self, counted: Mapping[int, Deal]) -> None:
         """Late rows count in the oldest open block."""
-        self.state.blocks.take(counted)
+        self._target.hold(self.state.blocks, counted)
 
     def close(self, clock: float, breaks: Breaks) -> None:
         """Judge each block that is over; a broken feed breaks for every worker alike."""
