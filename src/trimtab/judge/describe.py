@@ -51,7 +51,7 @@ def group(signal: str) -> str:
 
 def day(at: float) -> str:
     """Event time as a person reads it."""
-    if at <= 0.0:
+    if at == 0.0:
         return "the first event"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 

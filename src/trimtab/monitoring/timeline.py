@@ -25,6 +25,9 @@ from trimtab.stats.edges import Numbers
 LEAST_EPOCH, MOST_EPOCH = 1e8, 1e11
 """Numbers outside are no seconds since 1970 (1973 to 5138): years, or milliseconds."""
 
+FIRST_DATE, LAST_DATE = -62_135_596_800.0, 253_402_300_799.0
+"""Years 1 to 9999: beyond them no calendar goes. Milliseconds that are taken for seconds are."""
+
 UNITS = (DAY, 3600.0, 300.0)
 FEWEST_BLOCKS = 10
 LEAST_ROWS, USUAL_BLOCKS = 500, 100
@@ -218,6 +221,12 @@ def read_times(column: Array, what: str, name: str) -> Floats:
             what,
             f"column {name!r} holds {known.min():g} to {known.max():g}: no seconds since 1970",
             "use timestamps, or seconds since 1970",
+        )
+    if known.size and not FIRST_DATE <= known.min() <= known.max() <= LAST_DATE:
+        raise unusable(
+            what,
+            f"column {name!r} holds times that are not within the years 1 to 9999",
+            "are its numbers milliseconds, and taken for seconds?",
         )
     return times
 

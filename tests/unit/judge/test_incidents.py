@@ -323,6 +323,7 @@ def test_the_tier_of_an_incident_never_falls() -> None:
 def test_the_time_before_the_first_event_is_not_told_as_a_date() -> None:
     assert day(0.0) == "the first event"
     assert day(86_400.0 * 365.25 * 40) == "2010-01-01 00:00"
+    assert day(-86_400.0) == "1969-12-31 00:00"
 
 
 def differing(column: str, word: Any = "bad") -> Verdict:

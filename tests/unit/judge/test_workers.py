@@ -14,7 +14,17 @@ from trimtab.domain.signature import Signature
 from trimtab.domain.verdicts import Cause
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.signals.family import Target
-from trimtab.judge.signals.workers import MOST, RECENT, Deal, Dealt, Workers, in_parts
+from trimtab.judge.signals.workers import (
+    MOST,
+    RECENT,
+    Deal,
+    Dealt,
+    Pair,
+    Versus,
+    Workers,
+    in_parts,
+)
+from trimtab.judge.watch import Watch, Zone
 
 START, BLOCK = 20 * DAY, 60.0
 KNOWN = profile()
@@ -75,6 +85,13 @@ class Team(Followed):
     def first_cause(self, kind: str) -> Cause:
         (found,) = (each for name, each in self.incidents.items() if f"-{kind}-" in name)
         return found.causes[0].cause
+
+
+def test_workers_are_told_apart_by_their_past_also_before_1970() -> None:
+    watch = Watch((Zone(None, 0.5),), None, 6.0)
+    versus = Versus("w-0", 0, watch)
+    versus.take(Pair(-120.0, 3, 100, 2, 200))
+    assert versus.rates == (0.03, 0.01)
 
 
 @pytest.mark.no_cover

@@ -377,6 +377,12 @@ REFUSED: dict[str, tuple[pa.Table, Any, dict[str, Any], str]] = {
         {},
         "holds 2026 to 2026: no seconds since 1970",
     ),
+    "milliseconds taken for seconds": (
+        REFERENCE,
+        put(CALM, "when", pa.array([1_700_000_000_000] * CALM.num_rows, pa.timestamp("s"))),
+        {},
+        "'when' holds times that are not within the years 1 to 9999",
+    ),
     "no time at all": (
         REFERENCE,
         put(CALM, "when", pa.nulls(CALM.num_rows, pa.timestamp("us"))),
@@ -549,6 +555,22 @@ def test_blocks_close_late_but_surely_where_rows_are_out_of_order() -> None:
     report = trimtab.monitor(REFERENCE, mixed, **MEANING)
     assert report["input:size"].n == trimtab.monitor(REFERENCE, data, **MEANING)["input:size"].n
     assert any("not in the order of their time" in note for note in report.notes)
+
+
+def test_times_before_1970_are_judged_as_any_others() -> None:
+    weeks = 60 * 52 * 7 * 86_400 * 1_000_000
+
+    def earlier(data: pa.Table) -> pa.Table:
+        micros = data["when"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+        return put(data, "when", pa.array(micros - weeks).cast(pa.timestamp("us")))
+
+    late = trimtab.monitor(REFERENCE, FLIPPED, **MEANING)
+    early = trimtab.monitor(earlier(REFERENCE), earlier(FLIPPED), **MEANING)
+    for one, other in zip(late.streams, early.streams, strict=True):
+        assert (one.signal, one.verdict, one.evidence_log10, one.since_block, one.estimate) == (
+            (other.signal, other.verdict, other.evidence_log10, other.since_block, other.estimate)
+        )
+    assert "since 19" in early["quality"].reason
 
 
 def test_no_row_is_lost_of_a_table_in_no_order_with_more_blocks_than_a_service_has_open(

@@ -142,8 +142,9 @@ class Calibration:
     def _told(self, bare: Verdict) -> Verdict:
         """In terms of the gap: the watch knows shares of positives only."""
         watch = self.state.watch
-        points = [p for p in watch.history if p.start >= (watch.since or 0.0)]
-        shown = points if watch.since is not None else points[-LATELY:]
+        shown = watch.history[-LATELY:]
+        if watch.since is not None:
+            shown = [p for p in watch.history if p.start >= watch.since]
         n = sum(point.n for point in shown)
         gap = sum((p.mean - self.state.scores[p.start]) * p.n for p in shown) / n
         when = "lately" if watch.since is None else f"since {describe.day(watch.since)}"

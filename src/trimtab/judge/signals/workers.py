@@ -134,7 +134,8 @@ class Versus(msgspec.Struct):
     @property
     def rates(self) -> tuple[float, float]:
         """How likely the end is at the worker and at the others, since the alarm's first block."""
-        told = [pair for pair in self.recent if pair.start >= (self.watch.since or 0.0)]
+        since = self.watch.since
+        told = [pair for pair in self.recent if since is None or pair.start >= since]
         hits, n = sum(each.hits for each in told), sum(each.n for each in told)
         others, of = sum(each.others for each in told), sum(each.of for each in told)
         return hits / max(n, 1), others / max(of, 1)
