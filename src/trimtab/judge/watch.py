@@ -391,4 +391,5 @@ def _of_rows(points: list[Point]) -> tuple[float, float, float]:
     whole = 1.0 + Z95**2 / n
     middle = (mean + Z95**2 / (2.0 * n)) / whole
     half = Z95 / whole * math.sqrt(mean * (1.0 - mean) / n + (Z95 / (2.0 * n)) ** 2)
-    return mean, max(middle - half, 0.0), min(middle + half, 1.0)
+    # Of a mean at an end of [0, 1] rounding may leave the interval a hair short of it.
+    return mean, min(max(middle - half, 0.0), mean), max(min(middle + half, 1.0), mean)

@@ -174,6 +174,13 @@ def test_the_interval_of_rows_is_wilsons(hits: int, n: int, lower: float, upper:
     assert found == pytest.approx((hits / n, lower, upper), abs=1e-4)
 
 
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_the_interval_of_rows_that_are_all_alike_holds_their_mean(rate: float) -> None:
+    for n in range(1, 2000):
+        mean, lower, upper = interval([Point(0.0, n, rate, 0.0)], None)
+        assert 0.0 <= lower <= mean <= upper <= 1.0, n
+
+
 def test_the_interval_of_days_knows_how_days_differ_before_there_are_many() -> None:
     days = [Point(float(day), 500, 0.3 + 0.02 * (-1) ** day, 0.0) for day in range(60)]
     mean, lower, upper = interval(days[:1], 0.05)
