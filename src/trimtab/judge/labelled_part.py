@@ -98,14 +98,18 @@ class Powered(msgspec.Struct, frozen=True):
 
 
 def powered(start: float, cells: Priced, told: Outcomes) -> Powered | None:
-    """The mean loss of a cohort with labels for a part of it, which came as if by chance."""
+    """The mean loss of a cohort with labels for a part of it, which came as if by chance; None
+    with fewer than two, and where all that it may be is no loss of any row: then they did not."""
     mean = Audit(cells.predicted, cells.rows, *cells.lost(told)).mean()
     if mean is None:
         return None
     n, rows = int(np.minimum(told.labelled, cells.rows).sum()), int(cells.rows.sum())
     ends = combined_interval(mean.value, [Part(mean.variance, n - 1)])
+    if ends.upper < 0.0 or ends.lower > 1.0:
+        return None
     part = f"by labels for {n} of {many(rows, 'row')} of {day(start)}"
-    return Powered(part, n, mean.value, max(ends.lower, 0.0), min(ends.upper, 1.0))
+    value, lower, upper = np.clip([mean.value, *ends], 0.0, 1.0).tolist()
+    return Powered(part, n, value, lower, upper)
 
 
 class Audited(msgspec.Struct):

@@ -59,6 +59,20 @@ def test_labels_as_if_by_chance_give_a_mean_with_its_interval() -> None:
     assert powered(0.0, PRICED, told([0, 0], [0, 0])) is None
 
 
+SUREST = Priced(np.ones(3), np.zeros(3), np.array([0.05, 0.5, 0.9]), np.array([9e3, 200, 200]))
+"""Of many rows that hardly lose anything, and of some that may; labels are of these alone."""
+
+
+def test_where_labels_are_of_other_rows_nothing_is_said_that_no_row_can_lose() -> None:
+    assert powered(0.0, SUREST, told([0, 200, 200], [0, 0, 80])) is None
+
+
+def test_a_mean_that_may_be_below_nothing_is_told_with_an_interval_that_holds_it() -> None:
+    found = powered(0.0, SUREST, told([0, 20, 20], [0, 7, 15]))
+    assert found is not None
+    assert 0.0 == found.lower == found.value < found.upper
+
+
 def test_an_audit_says_what_it_lacks_then_a_mean_and_how_complete_it_is() -> None:
     audit = Audited()
     assert audit.powered("error") is None
