@@ -12,7 +12,9 @@ from trimtab.domain.records import Rows
 from trimtab.domain.verdicts import Cause
 from trimtab.judge.monitors import Monitors
 from trimtab.judge.signals.callers import Brought, Callers, Crowd
+from trimtab.judge.signals.counts import Tally
 from trimtab.judge.signals.family import Breaks, Target
+from trimtab.judge.signals.prominent import Marked, Marks
 
 FIRST = 20
 KNOWN = profile()
@@ -23,6 +25,7 @@ class Town(Followed):
     """Days of some callers, of which the first may bring numbers that are out of this world."""
 
     callers: int = 4
+    named: bool = True
 
     def __post_init__(self) -> None:
         self.monitors = Monitors.start(
@@ -45,6 +48,8 @@ class Town(Followed):
                 "unit": (caller + 1).astype(np.uint64),
                 "outcome": np.where(failed, "failed", "ok").astype(object),
             }
+            if not self.named:
+                fixed["request_id"] = np.array([""] * 800, dtype=object)
             score = np.where(failed, np.nan, given.outputs["score"])
             told = Rows(fixed, {**given.inputs, "level": level}, {"score": score})
             self.monitors.observe(told)
@@ -69,6 +74,16 @@ def test_a_caller_that_brings_what_the_others_do_not_is_named_with_a_request(fau
     verdict = town.verdicts["callers:1"]
     assert "of the rows of one caller (such as request" in verdict.reason
     assert Cause.HOSTILE_CLIENT in town.causes()
+
+
+def test_a_caller_whose_requests_have_no_id_is_found_too() -> None:
+    town = Town(callers=8, named=False).live(5).live(4, fails=0.9)
+    assert town.verdicts["callers:1"].verdict == "bad"
+    marks = Marks()
+    for day in range(12):
+        came = {1: Marked(Tally(90 * (day > 6), 100)), 2: Marked(Tally(0, 100))}
+        marks.take(day * DAY, came, 2.0)
+    assert marks.samples == {1: ""}
 
 
 def test_a_caller_of_few_requests_is_found_once_it_has_brought_enough() -> None:

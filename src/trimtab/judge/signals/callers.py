@@ -212,7 +212,7 @@ class Callers:
         rest = [brought for number, brought in groups.items() if number not in broken]
         if n := sum(each.n for each in rest):
             state.others = sum(each.bad for each in rest) / n
-        state.samples = {number: state.samples[number] for number in broken}
+        state.samples = {number: state.samples.get(number, "") for number in broken}
 
     def _gather(self, start: float, number: int, brought: Brought) -> BreakWatch | None:
         """The watch of a group that bets, once it has brought enough, in this block or since the

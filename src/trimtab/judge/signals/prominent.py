@@ -128,4 +128,4 @@ class Marks(Prominent):
         tallies = {group: each.rows for group, each in came.items()}
         self.settle_tallies(start, tallies, log10_threshold)
         told = {group: came[group].sample for group in self.broken if group in came}
-        self.samples = {group: told.get(group) or self.samples[group] for group in self.broken}
+        self.samples = {g: told.get(g) or self.samples.get(g, "") for g in self.broken}
