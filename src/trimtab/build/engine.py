@@ -136,8 +136,16 @@ def _entry(native: Manifest, tools: Tools) -> Path:
 
 
 def _known(entry: Path, tools: Tools) -> _Record | None:
+    """None where there is none, or it has lost a blob: what is found again takes its place."""
     record = kept(entry, _Record)
-    return record if record is not None and tools.blobs.has(record.tree) else None
+    if record is None:
+        return None
+    try:
+        for each in tools.blobs.tree(record.tree).entries:
+            tools.blobs.check(each.digest)
+    except errors.Integrity:
+        return None
+    return record
 
 
 def _found(native: Manifest, trial: Trial, tools: Tools) -> _Record:

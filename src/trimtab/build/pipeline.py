@@ -147,13 +147,17 @@ def _check_wanted(
 
 
 def _cached(run: PipelineRun, step: str, key: str, tools: Tools) -> StepRecord | None:
+    """None without one, or where it lost a blob: what the step makes again takes its place."""
     record = kept(run.cache / f"{key}.json", StepRecord)
     if record is None:
         return None
     out = run.folder / step
     if out.exists():
         shutil.rmtree(out)
-    tools.blobs.checkout(record.tree, out)
+    try:
+        tools.blobs.checkout(record.tree, out)
+    except errors.Integrity:
+        return None
     return msgspec.structs.replace(record, cached=True)
 
 

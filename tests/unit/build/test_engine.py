@@ -13,6 +13,7 @@ from trimtab import errors
 from trimtab.backends.blobs import ObjectBlobs
 from trimtab.build import engine
 from trimtab.build.locks import extended, resolved_once
+from trimtab.build.records import keep
 from trimtab.build.request import BuildRequest, Tools
 from trimtab.build.stage import Stage, canonical
 from trimtab.domain.release import Compiled, EnvironmentLock, Golden, LockedPackage, Manifest
@@ -99,6 +100,26 @@ def test_an_engine_that_earlier_converters_found_is_looked_for_again(tmp_path: P
     tree = kit.blobs.put_folder(entry.parent)
     kept = {"tree": tree, "environment": LOCK, "compiled": compiled}
     entry.write_bytes(msgspec.json.encode(kept))
+    assert engine.chosen(found, trial(tmp_path), kit) is found
+    assert environments.asked
+
+
+def test_an_engine_whose_graph_the_store_has_lost_is_looked_for_again(tmp_path: Path) -> None:
+    told, environments = list[str](), Environments(refuses=True)
+    found = native()
+    kit = replace(tools(tmp_path, environments, told), blobs=ObjectBlobs.local(tmp_path / "blobs"))
+    graph = tmp_path / "files" / engine.GRAPH
+    graph.parent.mkdir(parents=True)
+    graph.write_bytes(b"graph")
+    facts: dict[str, Any] = {"path": engine.GRAPH, "rows": 10, "speeds": ()}
+    compiled = Compiled(tolerance=1e-9, difference=0.0, **facts)
+    tree = kit.blobs.put_folder(tmp_path / "files")
+    digest = hashlib.sha256(canonical(found)).hexdigest()
+    entry = kit.cache / "engines" / f"{digest}-{engine._CONVERTED}.json"
+    keep(entry, {"tree": tree, "environment": LOCK, "compiled": compiled})
+    assert engine.chosen(found, trial(tmp_path), kit).compiled == compiled
+    (blob,) = (each.digest.removeprefix("sha256:") for each in kit.blobs.tree(tree).entries)
+    (tmp_path / "blobs" / "sha256" / blob[:2] / blob).unlink()
     assert engine.chosen(found, trial(tmp_path), kit) is found
     assert environments.asked
 

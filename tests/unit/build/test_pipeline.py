@@ -176,6 +176,24 @@ def test_a_record_that_a_power_loss_tore_is_made_again(
     assert all(record.cached for record in run_steps(a_run(tmp_path, 3), tools))
 
 
+def test_a_step_whose_output_the_store_has_lost_or_changed_is_run_again(
+    tmp_path: Path, steps: Steps, tools: Tools
+) -> None:
+    kit = replace(tools, blobs=ObjectBlobs.local(tmp_path / "blobs"))
+    first = run_steps(a_run(tmp_path, 1), kit)
+    for number, record in enumerate(first):
+        (made,) = kit.blobs.tree(record.tree).entries
+        digest = made.digest.removeprefix("sha256:")
+        blob = tmp_path / "blobs" / "sha256" / digest[:2] / digest
+        if number:
+            blob.write_bytes(b"other bytes")
+        else:
+            blob.unlink()
+    assert [each.tree for each in run_steps(a_run(tmp_path, 2), kit)] == [r.tree for r in first]
+    assert steps.ran == ["dataset", "model"] * 2
+    assert all(record.cached for record in run_steps(a_run(tmp_path, 3), kit))
+
+
 def test_a_step_that_is_killed_is_told_as_such(tmp_path: Path, steps: Steps, tools: Tools) -> None:
     steps.killed = True
     with pytest.raises(errors.Permanent, match="ended before the step did") as caught:
