@@ -32,7 +32,7 @@ def test_a_killed_scoring_goes_on_and_gives_every_row_once(system: System) -> No
     command = [*CLI, "score", "risk", "people.csv", "out.parquet"]
     begun = subprocess.Popen(command, cwd=folder, env=system.environment())
     work = folder / "out.parquet.scoring"
-    until(lambda: len(list(work.glob("*.arrow"))) >= 1)
+    until(lambda: len(list(work.glob("*.arrows"))) >= 1)
     begun.send_signal(signal.SIGKILL)
     begun.wait()
     assert not (folder / "out.parquet").exists()

@@ -114,7 +114,7 @@ class _Scoring:
         open_chunks: deque[tuple[int, pa.Table, list[Future[Prediction]]]] = deque()
         number = -1
         for number, chunk in enumerate(self._source.chunks(self._chunk_rows)):
-            if self._work.finished(number, self._schema):
+            if self._work.finished(number, len(chunk), self._schema):
                 self._progress.rows += len(chunk)
                 self._progress.resumed += len(chunk)
                 continue

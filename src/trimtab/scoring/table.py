@@ -20,6 +20,8 @@ PARQUET = frozenset({".parquet", ".pq"})
 CSV = frozenset({".csv", ".csv.gz"})
 BLOCK_BYTES = 8 * 1024 * 1024
 """What of a CSV file is parsed at a time; no row may be longer."""
+_UNREADABLE = (OSError, ValueError, pa.ArrowException)
+"""What is raised where a file holds no table, or one that Arrow does not read."""
 
 
 class Source:
@@ -56,7 +58,7 @@ class Source:
                 return pyarrow.parquet.read_schema(self.path)
             with self._open_csv(self._dialect()) as reader:
                 return self._typed(reader.schema)
-        except (OSError, ValueError) as cause:
+        except _UNREADABLE as cause:
             raise self._unreadable(cause) from cause
 
     def chunks(self, rows: int) -> Iterator[pa.Table]:
@@ -74,7 +76,7 @@ class Source:
                 if start < len(batch):
                     kept.append(batch.slice(start))
                     have += len(batch) - start
-        except (OSError, ValueError) as cause:
+        except _UNREADABLE as cause:
             raise self._unreadable(cause) from cause
         if kept:
             yield pa.Table.from_batches(kept)

@@ -23,6 +23,7 @@ from trimtab.scoring import table
 SUFFIX = ".scoring"
 _MANIFEST = "manifest.json"
 _LOCK = "lock"
+_CHUNK = ".arrows"
 _READ = 1 << 20
 
 
@@ -74,7 +75,7 @@ class Work:
         manifest = self.folder / _MANIFEST
         if not manifest.exists():
             # The folder's removal was cut short: its files go in any order.
-            for left in self.folder.glob("*.arrow"):
+            for left in self.folder.glob(f"*{_CHUNK}"):
                 left.unlink()
             self._put(manifest, msgspec.json.encode(self._manifest))
             return
@@ -92,18 +93,22 @@ class Work:
                 hint=f"rm -r {shlex.quote(str(self.folder))}",
             )
 
-    def finished(self, number: int, schema: pa.Schema) -> bool:
-        """Whether a chunk need not be scored again: it is there, with the columns of the output."""
+    def finished(self, number: int, rows: int, schema: pa.Schema) -> bool:
+        """Whether a chunk need not be scored again: it is there whole, with the columns of the
+        output."""
         try:
-            with pa.OSFile(str(self._chunk(number)), "rb") as file:
-                return pa.ipc.open_file(file).schema.equals(schema)
+            found = self._kept(number)
         except (FileNotFoundError, pa.ArrowInvalid):
             return False
+        return len(found) == rows and found.schema.equals(schema)
 
     def keep(self, number: int, chunk: pa.Table) -> None:
-        """A chunk is scored; it stays so from now on."""
+        """A chunk is scored; it stays so from now on.
+
+        As a stream, for in Arrow's files a column of categories has the same ones in all batches,
+        and each row group of a Parquet file may have its own."""
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, chunk.schema) as writer:
+        with pa.ipc.new_stream(sink, chunk.schema) as writer:
             writer.write_table(chunk)
         self._put(self._chunk(number), sink.getvalue())
 
@@ -119,11 +124,14 @@ class Work:
 
     def _read(self, chunks: int) -> Iterator[pa.Table]:
         for number in range(chunks):
-            with pa.OSFile(str(self._chunk(number)), "rb") as file:
-                yield pa.ipc.open_file(file).read_all()
+            yield self._kept(number)
+
+    def _kept(self, number: int) -> pa.Table:
+        with pa.OSFile(str(self._chunk(number)), "rb") as file:
+            return pa.ipc.open_stream(file).read_all()
 
     def _chunk(self, number: int) -> Path:
-        return self.folder / f"{number:08d}.arrow"
+        return self.folder / f"{number:08d}{_CHUNK}"
 
     def _put(self, path: Path, data: "bytes | pa.Buffer") -> None:
         unfinished = path.with_suffix(".tmp")

@@ -80,6 +80,22 @@ def test_the_result_has_the_rows_of_the_table_in_order(
     assert keys == ({"x", "carrier", "flight_id"} if rows else set())
 
 
+def test_each_row_group_may_have_categories_of_its_own(server: Deployed, tmp_path: Path) -> None:
+    """As where several frames were written to one file."""
+    groups = []
+    for start in range(0, 200, 20):
+        part, names = flights(200).slice(start, 20), [f"{start}-{each}" for each in range(100)]
+        codes = pa.array(range(20), pa.int8())
+        notes = pa.DictionaryArray.from_arrays(codes, pa.array(names))
+        groups.append(part.set_column(0, "note", notes))
+    given = pa.concat_tables(groups)
+    pq.write_table(given, tmp_path / "in.parquet", row_group_size=20)
+    score(order(server, tmp_path))
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.schema.field("note").type == given.schema.field("note").type
+    held(found, given)
+
+
 def test_csv_goes_in_and_out(server: Deployed, tmp_path: Path) -> None:
     given = flights().drop_columns(["note"])
     pyarrow.csv.write_csv(given, tmp_path / "in.csv")
@@ -203,8 +219,10 @@ def test_chunks_with_other_outputs_or_that_cannot_be_read_are_scored_again(
     with pytest.raises(errors.Usage):
         score(order(server, tmp_path))
     server.dies_after = None
-    (tmp_path / "out.parquet.scoring" / "00000000.arrow").write_bytes(b"")
-    (tmp_path / "out.parquet.scoring" / "00000001.arrow").write_bytes(b"ARROW1")
+    first, second, third, *_ = sorted((tmp_path / "out.parquet.scoring").glob("*.arrows"))
+    first.write_bytes(b"")
+    second.write_bytes(b"ARROW1")
+    third.write_bytes(third.read_bytes()[: third.stat().st_size // 2])
     assert score(order(server, tmp_path)).resumed > 0
     held(pq.read_table(tmp_path / "out.parquet"), flights(400))
     server.dies_after = server.requests + 24
@@ -369,6 +387,18 @@ def test_a_file_that_is_no_table_says_why(
     with pytest.raises(errors.Usage, match=told):
         score(Order(server.url, "d", tmp_path / "in.csv", tmp_path / "out.parquet"))
     assert server.requests == 0
+
+
+def test_a_column_that_arrow_does_not_read_in_pieces_is_told(
+    server: Deployed, tmp_path: Path
+) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int8()), pa.array(["a"]))
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), texts)
+    given = flights(2).append_column("lists", pa.chunked_array([lists]))
+    pq.write_table(pa.concat_tables([given] * 3), tmp_path / "in.parquet", row_group_size=2)
+    with pytest.raises(errors.Usage, match="cannot be read as a table: Nested data") as caught:
+        score(order(server, tmp_path))
+    assert caught.value.code == errors.BAD_TABLE
 
 
 def test_a_column_that_csv_does_not_hold_is_told_before_a_row_is_sent(
