@@ -114,11 +114,11 @@ class Work:
 
     def publish(self, chunks: int, schema: pa.Schema) -> None:
         """Write the output from all chunks, whole or not at all, and remove the folder."""
-        unfinished = self.folder / f"whole{table.ending(self._path)}"
-        table.write(unfinished, self._read(chunks), schema)
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(self._path)
+        with _unfinished(self.folder / f"whole{table.ending(self._path)}") as whole:
+            table.write(whole, self._read(chunks), schema)
+            with whole.open("rb") as file:
+                os.fsync(file.fileno())
+            whole.replace(self._path)
         _sync(self._path.parent)
         shutil.rmtree(self.folder)
 
@@ -134,13 +134,26 @@ class Work:
         return self.folder / f"{number:08d}{_CHUNK}"
 
     def _put(self, path: Path, data: "bytes | pa.Buffer") -> None:
-        unfinished = path.with_suffix(".tmp")
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        with _unfinished(path.with_suffix(".tmp")) as unfinished:
+            with unfinished.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
         _sync(self.folder)
+
+
+@contextlib.contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """A file in the making. If it cannot be written, as onto a full disk, it takes no room there,
+    and the error names it."""
+    try:
+        yield path
+    except OSError as cause:
+        path.unlink(missing_ok=True)
+        if cause.errno is None or cause.filename is not None:
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from None
 
 
 def digest_of(path: Path) -> str:
