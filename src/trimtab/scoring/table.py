@@ -5,7 +5,7 @@ import io
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -198,14 +198,23 @@ def check_writable(path: Path, schema: pa.Schema) -> None:
 def write(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Write tables of a schema one after another, as the suffix says."""
     if _is_csv(path):
-        opener: Any = open if ending(path) == ".csv" else gzip.open
-        with opener(path, "wb") as stream, pyarrow.csv.CSVWriter(stream, schema) as csv:
+        zipped = ending(path) != ".csv"
+        with (
+            path.open("wb") as file,
+            _zipped(file) if zipped else file as stream,
+            pyarrow.csv.CSVWriter(stream, schema) as csv,
+        ):
             for table in tables:
                 csv.write_table(table)
         return
     with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as parquet:
         for table in tables:
             parquet.write_table(table)
+
+
+def _zipped(file: BinaryIO) -> BinaryIO:
+    """Compressed without time and name, so that the same table is the same bytes."""
+    return cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=file, mtime=0))
 
 
 def _unusable(path: Path, problem: str, hint: str) -> errors.Usage:

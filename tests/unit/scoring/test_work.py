@@ -1,6 +1,7 @@
 """What was finished stays, and what cannot be written takes no room."""
 
 import errno
+import gzip
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,3 +43,15 @@ def test_a_file_that_cannot_be_written_is_named_and_takes_no_room(tmp_path: Path
         assert not (tmp_path / "out.csv").exists()
         work.publish(1, chunk.schema)
     assert (tmp_path / "out.csv").read_text().count("\n") == ROWS + 1
+
+
+def test_a_compressed_output_has_neither_time_nor_name(tmp_path: Path) -> None:
+    """So that a scoring that was killed is the same bytes as one that was not."""
+    chunk = pa.table({"x": [1.5, 2.5]})
+    work = Work(tmp_path / "out.csv.gz", Manifest("d", "in.csv", "0", ROWS, ""))
+    with work.open():
+        work.keep(0, chunk)
+        work.publish(1, chunk.schema)
+    data = (tmp_path / "out.csv.gz").read_bytes()
+    assert data[3:8] == bytes(5), "no flags, and no seconds since 1970"
+    assert gzip.decompress(data) == b'"x"\n1.5\n2.5\n'
