@@ -106,11 +106,18 @@ def cells(table: pa.Table, names: Sequence[str]) -> dict[str, list[Any]]:
     return {name: _plain(table.column(name)).to_pylist() for name in names}
 
 
+def size(table: pa.Table, names: Sequence[str]) -> int:
+    """About how many bytes the values of columns are."""
+    return sum(_plain(table.column(name)).nbytes for name in names)
+
+
 def _plain(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
     return column
 
 

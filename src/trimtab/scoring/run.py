@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,15 @@ import pyarrow as pa
 
 from trimtab import errors
 from trimtab.client import Client, Prediction
-from trimtab.scoring.fit import Deployment, cells
+from trimtab.scoring.fit import Deployment, cells, size
 from trimtab.scoring.pace import Pace
 from trimtab.scoring.table import CSV, Source, check_writable, ending
 from trimtab.scoring.work import Manifest, Work, digest_of
 
 REQUEST_CELLS = 8_000
 """Values in one request: few enough for a gateway to read between two realtime requests."""
+REQUEST_BYTES = 1024 * 1024
+"""Of long texts and tensors, what is sent at once: as JSON it is up to three times as large."""
 REQUESTS_PER_CHUNK = 16
 MOST_ROWS = 1_000
 
@@ -131,10 +133,11 @@ class _Scoring:
 
         Labels find an answer by the name and a row of it, which mean one row of the table however
         many rows a request has: another release may take more columns, and so fewer rows."""
+        place = number * self._chunk_rows
         for start in range(0, len(chunk), self._request_rows):
-            place = number * self._chunk_rows + start
-            name = f"score-{self._digest[:16]}-{place}"
-            yield name, place, chunk.slice(start, self._request_rows)
+            for rows in _pieces(chunk.slice(start, self._request_rows), self._sent):
+                yield f"score-{self._digest[:16]}-{place}", place, rows
+                place += len(rows)
 
     def _answer(self, name: str, place: int, rows: pa.Table) -> Prediction:
         try:
@@ -205,6 +208,16 @@ class _Scoring:
             client = self._local.client = Client(self._order.url)
             self._clients.append(client)
         return client
+
+
+def _pieces(rows: pa.Table, names: Sequence[str]) -> Iterator[pa.Table]:
+    """The rows in order, halved until each part is small enough for one request."""
+    if len(rows) < 2 or size(rows, names) <= REQUEST_BYTES:
+        yield rows
+        return
+    half = len(rows) // 2
+    yield from _pieces(rows.slice(0, half), names)
+    yield from _pieces(rows.slice(half), names)
 
 
 def _placed(message: str, place: int) -> str:

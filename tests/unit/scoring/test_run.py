@@ -166,6 +166,25 @@ def test_a_name_and_a_row_mean_the_same_row_of_a_table_whenever_it_is_scored(
     assert all(len(rows) == 1 for rows in meant.values())
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_long_texts_are_sent_in_requests_of_fewer_rows(
+    server: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: pa.DataType
+) -> None:
+    """A server takes bodies of a certain size only; one row is never split."""
+    monkeypatch.setattr(run, "REQUEST_BYTES", 1_000)
+    texts = [("long" * (600 if row == 33 else 60) if 20 <= row < 40 else "AA") for row in range(60)]
+    given = flights(60).set_column(2, "carrier", pa.array(texts).cast(kind))
+    pq.write_table(given, tmp_path / "in.parquet")
+    score(order(server, tmp_path))
+    held(pq.read_table(tmp_path / "out.parquet"), given)
+    sizes = {body["id"].rpartition("-")[2]: body["inputs"][0]["shape"][0] for body in server.asked}
+    assert {sizes[place] for place in ("0", "10", "40", "50")} == {10}
+    assert max(sizes[place] for place in sizes if 20 <= int(place) < 40) <= 3
+    assert sizes["33"] == 1
+
+
 def test_two_runs_do_not_write_one_output_at_once(server: Deployed, tmp_path: Path) -> None:
     pq.write_table(flights(), tmp_path / "in.parquet")
     told: list[str] = []
