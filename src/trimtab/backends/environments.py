@@ -153,6 +153,8 @@ def verify(lock: EnvironmentLock, environment: Path) -> None:
     except (OSError, msgspec.DecodeError, KeyError) as error:
         raise _changed(environment, [f"its fingerprint cannot be read ({error})"]) from error
     differences = _differences(lock, stored, found)
+    if not interpreter(environment).exists():
+        differences.append("its Python is not there any more, as after an upgrade of the machine's")
     if differences:
         raise _changed(environment, differences)
 

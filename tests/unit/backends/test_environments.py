@@ -103,6 +103,23 @@ def test_an_environment_that_was_changed_is_not_used(
 
 
 @pytest.mark.e2e
+def test_an_environment_whose_python_is_gone_is_not_used(
+    made: tuple[UvEnvironments, EnvironmentLock], tmp_path: Path
+) -> None:
+    """As when that of the machine was replaced by another version."""
+    _, lock = made
+    backend = UvEnvironments(tmp_path)
+    python = backend.materialise(lock)
+    python.unlink()
+    python.symlink_to(tmp_path / "python-of-before")
+    with pytest.raises(errors.Integrity, match="its Python is not there any more") as caught:
+        backend.materialise(lock)
+    assert caught.value.hint == f"rm -r {python.parents[1]}"
+    shutil.rmtree(python.parents[1])
+    assert backend.materialise(lock).exists()
+
+
+@pytest.mark.e2e
 def test_wheels_that_do_not_match_the_lock_make_no_environment(tmp_path: Path) -> None:
     backend = UvEnvironments(tmp_path)
     lock = msgspec.structs.replace(backend.lock(["six"]), packages=(SIX,))
