@@ -37,6 +37,9 @@ _REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>\S+)", re
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _MADE_BY_INSTALLER = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
 _LONGEST_MESSAGE = 3000
+_UNREACHED = ("Failed to fetch", "network was disabled")
+"""What uv says where it could not ask the package index."""
+_REACH = "the package index was not reached: see network, proxy, UV_OFFLINE and UV_DEFAULT_INDEX"
 
 
 class Distribution(msgspec.Struct, frozen=True, order=True):
@@ -219,7 +222,7 @@ def _build(lock: EnvironmentLock, folder: Path, *options: str) -> None:
 def _must(lock: EnvironmentLock, done: "subprocess.CompletedProcess[str]") -> None:
     if done.returncode != 0:
         told = _message(done)
-        full = os.strerror(errno.ENOSPC) in told
+        full, unreached = os.strerror(errno.ENOSPC) in told, _unreached(told)
         made_for = (
             f"the lock is for Python {lock.python} on {lock.platform}; this is Python "
             f"{platform.python_version()} on {sysconfig.get_platform()}"
@@ -228,9 +231,9 @@ def _must(lock: EnvironmentLock, done: "subprocess.CompletedProcess[str]") -> No
             errors.ENVIRONMENT_FAILED,
             "build the environment of",
             short(lock_digest(lock)),
-            told if full else f"{told} ({made_for})",
+            told if full or unreached else f"{told} ({made_for})",
             unchanged="no environment was made",
-            hint="df -h ." if full else "python -m platform",
+            hint="df -h ." if full else _REACH if unreached else "python -m platform",
         )
 
 
@@ -286,9 +289,15 @@ def _not_locked(requirements: Sequence[str], message: str) -> errors.Usage:
         ", ".join(requirements)[:200] or "no requirements",
         message,
         unchanged="no environment was made and no release was changed",
-        hint="only wheels for this Python and platform are used; loosen the version in the "
+        hint=_REACH
+        if _unreached(message)
+        else "only wheels for this Python and platform are used; loosen the version in the "
         "requirements that uv names",
     )
+
+
+def _unreached(told: str) -> bool:
+    return any(each in told for each in _UNREACHED)
 
 
 def _changed(environment: Path, differences: Sequence[str]) -> errors.Integrity:

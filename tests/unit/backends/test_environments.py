@@ -102,6 +102,26 @@ def test_an_environment_that_was_changed_is_not_used(
     assert caught.value.code == errors.LOCK_MISMATCH
 
 
+@pytest.mark.parametrize(
+    "setting", [("UV_OFFLINE", "1"), ("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")]
+)
+def test_an_index_that_is_not_reached_is_no_matter_of_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: tuple[str, str]
+) -> None:
+    monkeypatch.setenv(*setting)
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    backend = UvEnvironments(tmp_path / "home")
+    with pytest.raises(errors.Usage) as unlocked:
+        backend.lock(["six==1.17.0"])
+    assert unlocked.value.hint.startswith("the package index was not reached")
+    here = EnvironmentLock(platform.python_version(), sysconfig.get_platform(), (SIX,))
+    with pytest.raises(errors.Permanent) as unmade:
+        backend.materialise(here)
+    assert unmade.value.hint == unlocked.value.hint
+    assert "the lock is for Python" not in unmade.value.message
+
+
 @pytest.mark.e2e
 def test_an_environment_whose_python_is_gone_is_not_used(
     made: tuple[UvEnvironments, EnvironmentLock], tmp_path: Path
