@@ -4,6 +4,7 @@ The run registers nothing: the controller reads the finished status and decides 
 run that is killed at any point has changed nothing but its own folder and the caches.
 """
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from trimtab.build.assemble import build
 from trimtab.build.locks import resolved_once
 from trimtab.build.pipeline import PipelineRun, file_digest, run_steps
 from trimtab.build.request import BuildRequest, ReferenceData, Tools
-from trimtab.build.requirements import requirement_lines
+from trimtab.build.requirements import read_requirements
 from trimtab.domain.deployment import PipelineSpec
 from trimtab.domain.names import Digest
 from trimtab.domain.release import EnvironmentLock
@@ -97,9 +98,11 @@ def _prepared(job: RunJob, tools: Tools) -> PipelineRun:
 
 def _lock(job: RunJob, tools: Tools) -> EnvironmentLock:
     """The lock of the requirements file, resolved once: a retrain changes data, not libraries."""
-    requirements = job.project / job.spec.requirements
-    lines = requirement_lines(requirements, "python", features=False)
-    return resolved_once(file_digest(requirements), lines, tools)
+    read = read_requirements(job.project / job.spec.requirements)
+    key, *others = map(file_digest, read.files)
+    if others:
+        key = hashlib.sha256("".join([key, *others]).encode()).hexdigest()
+    return resolved_once(key, read.lines, tools)
 
 
 def _files(job: RunJob) -> dict[str, Path]:
