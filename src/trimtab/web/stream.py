@@ -1,5 +1,6 @@
 """Live updates: server-sent events with the fragment of a page, or the status as JSON."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -16,6 +17,7 @@ from trimtab.web.reads import live_of
 
 routes = Routes()
 HEARTBEAT_SECONDS = 2.0
+_LINE_END = re.compile(r"\r\n?|\n")
 
 
 @routes.get("/api/events", policy=Policy.READ)
@@ -56,6 +58,9 @@ def _attempt(kind: str, make: Callable[[], str]) -> tuple[str, str]:
 
 
 def event(kind: str, text: str) -> str:
-    """One server-sent event (WHATWG HTML §9.2): a line of data for each line of text."""
-    lines = "".join(f"data: {line}\n" for line in text.split("\n"))
+    """One server-sent event (WHATWG HTML §9.2): a line of data for each line of text.
+
+    A carriage return ends a line there too: one in a value that a client sent, or in a reason,
+    would begin a field of its own, and two would cut the page."""
+    lines = "".join(f"data: {line}\n" for line in _LINE_END.split(text))
     return f"event: {kind}\n{lines}\n"

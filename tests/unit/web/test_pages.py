@@ -208,6 +208,12 @@ def test_an_event_keeps_the_lines_of_its_text() -> None:
     assert event("page", "<p>\n</p>") == "event: page\ndata: <p>\ndata: </p>\n\n"
 
 
+def test_a_carriage_return_in_a_value_begins_no_field_and_ends_no_event() -> None:
+    told = event("page", "<p>\revent: failure\r\rdata: x\r\n</p>")
+    lines = ("<p>", "event: failure", "", "data: x", "</p>")
+    assert told == "event: page\n" + "".join(f"data: {line}\n" for line in lines) + "\n"
+
+
 def test_no_evidence_is_drawn_before_the_first_event() -> None:
     system, trace = in_canary(), Trace()
     system.tell(e.SpecApplied(msgspec.structs.replace(SPEC, clock="event")))
