@@ -43,6 +43,8 @@ def _content(headers: Headers) -> str:
         return BINARY
     said = headers.get(b"content-type")
     if said is None:
+        if b"origin" in headers:  # a page of any site can have a browser send bytes without a type
+            raise Fault(415, "the body must be application/json; from a web page it has to say so")
         return JSON
     kind = said.partition(b";")[0].strip().lower()
     found = _TYPES.get(kind) or (JSON if kind.endswith((b"+json", b"/json")) else None)

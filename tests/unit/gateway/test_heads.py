@@ -32,6 +32,14 @@ def test_other_content_is_refused(kind: bytes) -> None:
     assert caught.value.status == 415
 
 
+def test_bytes_without_a_type_are_not_taken_from_a_web_page() -> None:
+    with pytest.raises(Fault, match="from a web page") as caught:
+        heading(Headers({b"origin": b"null"}))
+    assert caught.value.status == 415
+    typed = Headers({b"origin": b"https://a.example", b"content-type": b"application/json"})
+    assert heading(typed).content == JSON
+
+
 def test_who_lets_curl_choose_the_type_is_told_how_to_say_it() -> None:
     with pytest.raises(Fault, match="use curl --json"):
         heading(Headers({b"content-type": b"application/x-www-form-urlencoded"}))
