@@ -1,5 +1,6 @@
 """The state folder: found, made, checked; and the project that it belongs to."""
 
+import contextlib
 import errno
 import os
 import shlex
@@ -85,15 +86,27 @@ def open_home(home: Path) -> Path:
             else "export TRIMTAB_HOME=$HOME/.trimtab",
         ) from cause
     _check_version(home)
-    for folder in (layout.WORKER_SOCKETS, layout.SPOOL, layout.LOG, layout.RUNS):
-        (home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    sockets = Path(layout.WORKER_SOCKETS)
+    for folder in (sockets.parent, sockets, layout.SPOOL, layout.LOG, layout.RUNS):
+        (home / folder).mkdir(exist_ok=True, mode=0o700)
     (home / layout.PROCESS_LOGS).mkdir(exist_ok=True, mode=0o700)
     return home
+
+
+def _make_private(home: Path) -> None:
+    """Keep others out of a folder that somebody has made for the state, as for a container.
+
+    One that holds something else is not ours alone, and may be read by others for a reason; one of
+    another owner cannot be changed."""
+    if not any(home.iterdir()):
+        with contextlib.suppress(PermissionError):
+            home.chmod(0o700)
 
 
 def _check_version(home: Path) -> None:
     marker = home / layout.VERSION
     if not marker.exists():
+        _make_private(home)
         partial = home / f".{layout.VERSION}.{os.getpid()}"
         partial.write_text(f"{layout.LAYOUT_VERSION}\n", encoding="ascii")
         sync_file(partial)

@@ -1,5 +1,7 @@
 """The state folder is usable, or says why not before anything is started."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,43 @@ from trimtab import errors
 from trimtab.backends.home import open_home, open_project
 
 
+@pytest.fixture
+def careless() -> Iterator[None]:
+    """A umask that keeps nobody out."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
 def test_a_new_home_is_private_and_marked_with_its_version(tmp_path: Path) -> None:
     home = open_home(tmp_path / "state")
     assert home.stat().st_mode & 0o077 == 0
     assert (home / "VERSION").read_text() == "1\n"
+
+
+def test_an_empty_folder_that_was_made_for_the_state_becomes_private(tmp_path: Path) -> None:
+    made = tmp_path / "state"
+    made.mkdir()
+    made.chmod(0o755)
+    assert open_home(made).stat().st_mode & 0o077 == 0
+    made.chmod(0o750)
+    assert open_home(made).stat().st_mode & 0o077 == 0o050
+
+
+def test_a_folder_that_holds_something_else_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("x")
+    tmp_path.chmod(0o755)
+    assert open_home(tmp_path).stat().st_mode & 0o077 == 0o055
+
+
+@pytest.mark.usefixtures("careless")
+def test_whatever_the_umask_nobody_else_can_reach_into_a_folder_of_the_state(
+    tmp_path: Path,
+) -> None:
+    open_home(tmp_path)
+    folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert folders
+    assert not [path for path in folders if path.stat().st_mode & 0o077]
 
 
 def test_opening_a_home_again_changes_nothing(tmp_path: Path) -> None:
