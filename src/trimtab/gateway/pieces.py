@@ -88,7 +88,7 @@ class InTurns:
         if found is None:
             raise Lengthy(self._turns(plan, key))
         if isinstance(found, Fault):
-            raise found
+            raise _again(found)
         return found
 
     def _turns(self, plan: Plan, key: str | None) -> Iterator[None]:
@@ -99,7 +99,13 @@ class InTurns:
                 yield
             self._read[plan.same_inputs, key] = gathered.whole()
         except Fault as fault:
-            self._read[plan.same_inputs, key] = fault
+            self._read[plan.same_inputs, key] = _again(fault)
+
+
+def _again(fault: Fault) -> Fault:
+    """The same, for one that was raised and is kept keeps all that it was raised of, the body too:
+    in a circle, which only the collector ends, hundreds of bodies later."""
+    return Fault(fault.status, fault.text, fault.headers)
 
 
 def of_tables(tables: Iterator[Table], plan: Plan, key: str | None) -> Iterator[Inputs]:

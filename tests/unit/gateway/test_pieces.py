@@ -1,8 +1,11 @@
 """Large bodies are read in turns: the same values as at once, while others are answered."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import tracemalloc
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,9 +32,17 @@ from trimtab.domain.signature import Column, Datatype, Output, Signature
 from trimtab.gateway import mlflow_shapes, pieces, turns
 from trimtab.gateway.faults import Fault
 from trimtab.gateway.mlflow_shapes import parse_csv, parse_raw
-from trimtab.gateway.pieces import Gathered, csv_pieces, json_pieces, nulls_for_nan, of_tables
+from trimtab.gateway.pieces import (
+    Gathered,
+    InTurns,
+    csv_pieces,
+    json_pieces,
+    nulls_for_nan,
+    of_tables,
+)
 from trimtab.gateway.plan import Plan
 from trimtab.gateway.tables import Table, inputs_of_table
+from trimtab.gateway.turns import Lengthy
 from trimtab.gateway.values import Inputs
 
 
@@ -282,3 +293,30 @@ def test_a_bug_while_a_large_body_is_read_costs_one_request(
             assert (await posted(it, CSV)).status_code == 200
 
     run(scenario)
+
+
+def test_nothing_of_a_body_is_kept_once_it_was_refused() -> None:
+    """Without a run of the collector, which comes after hundreds of them."""
+
+    def pieces_of(plan: Plan, key: str | None) -> Iterator[Inputs]:
+        yield from ()
+        raise Fault(400, "no such rows")
+
+    def refused() -> "weakref.ref[InTurns]":
+        values = InTurns(pieces_of)
+        try:
+            values.inputs(PLAN, None)
+        except Lengthy as reading:
+            for _ in reading.turns:
+                pass
+        for _ in range(2):
+            with contextlib.suppress(Fault):
+                values.inputs(PLAN, None)
+                raise AssertionError("what was refused is refused again")
+        return weakref.ref(values)
+
+    gc.disable()
+    try:
+        assert refused()() is None
+    finally:
+        gc.enable()
