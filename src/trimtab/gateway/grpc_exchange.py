@@ -23,6 +23,7 @@ from trimtab.gateway.grpc_status import (
     id_trailer,
     release_trailer,
 )
+from trimtab.gateway.holding import SMALL, Share
 from trimtab.gateway.http2 import Stream
 
 MAX_GATHERED = 2 * MAX_BODY
@@ -81,15 +82,17 @@ Handler = Callable[[Exchange, bytes], None]
 class Inbox:
     """Cuts the data of a stream into messages.
 
-    What it was fed counts against `MAX_GATHERED` until it is told that the messages were `taken`.
+    What it was fed, and what that became without its compression, counts against `MAX_GATHERED`
+    until it is told that the messages were `taken`.
     """
 
-    __slots__ = ("_connection", "_encoding", "_gathered", "_needed", "_parts", "_size")
+    __slots__ = ("_connection", "_encoding", "_gathered", "_needed", "_parts", "_share", "_size")
 
     def __init__(self, stream: Stream) -> None:
         self._connection = stream.connection
         self._encoding = stream.head.fields.get(b"grpc-encoding")
         self._gathered = 0
+        self._share: Share | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._needed = _PREFIX.size
@@ -101,9 +104,7 @@ class Inbox:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes; raises a `Fault` (400, 413, 415, 429)."""
-        self._gather(max(len(data), LEAST_PIECE))
-        if self._connection.gathered > MAX_GATHERED:
-            raise Fault(429, "too much of unfinished messages on this connection")
+        self._keep(max(len(data), LEAST_PIECE))
         self._parts.append(data)
         self._size += len(data)
         if self._size < self._needed:
@@ -135,28 +136,47 @@ class Inbox:
         self._parts = []
         self._gather(-self._gathered)
 
+    def _keep(self, more: int) -> None:
+        """Count more; raises a 429 `Fault` where that is too much."""
+        self._gather(more)
+        if self._connection.gathered > MAX_GATHERED:
+            raise Fault(429, "too much of unfinished messages on this connection")
+
     def _gather(self, more: int) -> None:
         self._gathered += more
         self._connection.gathered += more
+        if self._gathered > SMALL or self._share is not None:
+            self._hold()
+
+    def _hold(self) -> None:
+        if self._gathered <= SMALL:
+            self._share = None
+            return
+        if self._share is None:
+            self._share = Share(self._connection.holding)
+        self._share.become(self._gathered)
 
     def _plain(self, compressed: int, message: bytes) -> bytes:
         if not compressed:
             return message
         if compressed > 1 or self._encoding in (None, b"identity"):
             raise bad("the message is compressed, but grpc-encoding does not say how")
-        return decoded(message, self._encoding)
+        plain = decoded(message, self._encoding)
+        self._keep(len(plain))
+        return plain
 
 
 class Unary:
     """`Receiver` of the one message of a call, and its `Exchange`."""
 
-    __slots__ = ("_handler", "_inbox", "_messages", "_stream", "came_at", "due")
+    __slots__ = ("_handler", "_inbox", "_messages", "_share", "_stream", "came_at", "due")
 
     def __init__(self, stream: Stream, handler: Handler, due: float | None) -> None:
         self._stream = stream
         self._handler = handler
         self._inbox = Inbox(stream)
         self._messages: list[bytes] = []
+        self._share: Share | None = None
         self.came_at = 0.0
         self.due = due
 
@@ -186,7 +206,13 @@ class Unary:
             return
         self._inbox.forget()
         self.came_at = time.monotonic()
-        self._handler(self, self._messages.pop())
+        message = self._messages.pop()
+        try:
+            self._share = shared(self._stream, len(message))
+        except Fault as fault:
+            self.refuse(fault)
+            return
+        self._handler(self, message)
 
     def late(self) -> None:
         """The client does not go on."""
@@ -199,6 +225,7 @@ class Unary:
     def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
         """Answer with a message, compressed where the client asks for that and it may pay."""
         trailers = OK + _names(release, request_id)
+        self._share = None
         if len(message) > WORTH_COMPRESSING and (coding := asked_of_grpc(self._stream.head.fields)):
             self._respond_coded(message, coding, trailers)
         else:
@@ -216,6 +243,7 @@ class Unary:
     def refuse(self, fault: Fault, release: str = "", request_id: str = "") -> None:
         """Answer with an error."""
         trailers = fault_trailers(fault) + _names(release, request_id)
+        self._share = None
         self._stream.refuse(ANSWER_HEAD + trailers)
         self._inbox.forget()
 
@@ -259,6 +287,11 @@ class Dialogue:
         self._inbox.taken()
         for message in messages:
             turn = self._turn(self, max(LEAST_HELD, len(message)))
+            try:
+                turn.share = shared(self._stream, len(message))
+            except Fault as fault:
+                self.fail(fault)
+                return
             self._stream.held += turn.size
             self._turns.append(turn)
             self._handler(turn, message)
@@ -302,8 +335,9 @@ class Dialogue:
         return framed(reply)
 
     def fail(self, fault: Fault) -> None:
-        """Nothing that follows could be understood."""
+        """Nothing that follows could be understood, and nothing more is answered."""
         self._inbox.forget()
+        self._turns.clear()
         if self._begun:
             self._stream.finish(fault_trailers(fault))
         else:
@@ -313,13 +347,14 @@ class Dialogue:
 class Turn:
     """One question of a dialogue, as an `Exchange`; a refusal ends the dialogue."""
 
-    __slots__ = ("_dialogue", "came_at", "reply", "size")
+    __slots__ = ("_dialogue", "came_at", "reply", "share", "size")
 
     def __init__(self, dialogue: Dialogue, size: int) -> None:
         self._dialogue = dialogue
         self.size = size
         self.came_at = time.monotonic()
         self.reply: bytes | None = None
+        self.share: Share | None = None
 
     @property
     def gone(self) -> bool:
@@ -339,7 +374,7 @@ class Turn:
     def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
         """Answer with a message."""
         if self.reply is None:
-            self.reply = message
+            self.reply, self.share = message, None
             self._dialogue.flush()
 
     def refuse(self, fault: Fault, release: str = "", request_id: str = "") -> None:
@@ -369,6 +404,16 @@ def _trace_of(stream: Stream) -> TraceContext | None:
 
 def _not_one() -> Fault:
     return bad("the call takes exactly one whole message")
+
+
+def shared(stream: Stream, size: int) -> Share | None:
+    """What a message that waits for its answer holds; raises a 429 `Fault` where there is no room
+    for it."""
+    if size <= SMALL:
+        return None
+    share = Share(stream.connection.holding)
+    share.become(size)
+    return share
 
 
 def framed(message: bytes) -> bytes:

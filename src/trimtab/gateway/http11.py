@@ -25,6 +25,7 @@ from trimtab.gateway.coding import (
     too_large,
 )
 from trimtab.gateway.faults import Fault, bad
+from trimtab.gateway.holding import SMALL, Holding, Share
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 5.0
@@ -46,6 +47,8 @@ KNOWN_HEADS = 1024
 LONGEST_KNOWN_HEAD = 2048
 SMALL_PIECE = 4096
 
+_REFUSED = 400
+"""The first status of answers that say what is wrong."""
 _STATUS = {s.value: b"HTTP/1.1 %d %b\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JSON = b"Content-Type: application/json\r\n"
@@ -77,7 +80,8 @@ class Exchange:
     """One request and the place of its answer.
 
     `came_at`, of the monotonic clock, is when the request was whole. `stays` is the line that says
-    that the connection goes on, where the client does not take it for granted.
+    that the connection goes on, where the client does not take it for granted. `share` is what its
+    body holds of the room that all have together, None while that is next to nothing.
     """
 
     __slots__ = (
@@ -89,6 +93,7 @@ class Exchange:
         "keep_alive",
         "method",
         "path",
+        "share",
         "stays",
     )
 
@@ -104,6 +109,13 @@ class Exchange:
         self.keep_alive = True
         self.stays = b""
         self.came_at = 0.0
+        self.share: Share | None = None
+
+    def hold(self, size: int) -> None:
+        """The body has so many bytes by now; raises a 429 `Fault` where there is no room for it."""
+        if self.share is None:
+            self.share = Share(self.connection.server.holding)
+        self.share.become(size)
 
     def respond(
         self, status: int, body: bytes, headers: bytes = _JSON, *, coded: bool = False
@@ -114,6 +126,9 @@ class Exchange:
         """
         if self.answer is not None:
             return
+        if status >= _REFUSED:
+            # It may have to wait for the answers before it, and its body is of no more use.
+            self.body, self.share = b"", None
         if len(body) > WORTH_COMPRESSING and not coded and b"accept-encoding" in self.headers:
             self._respond_coded(status, body, headers)
             return
@@ -157,16 +172,20 @@ class Exchange:
 class HttpServer:
     """What all connections share: the handler, the clock's tick, and whether it is closing.
 
-    `handle` is given each exchange, and the bytes of its body.
+    `handle` is given each exchange, and the bytes of its body. `holding` counts the bodies, also
+    those of other protocols.
 
     A client sends the same head again and again, so heads that were parsed once are recognised by
     their bytes: that costs a fortieth of parsing them.
     """
 
-    def __init__(self, handle: Callable[[Exchange, int], None]) -> None:
+    def __init__(
+        self, handle: Callable[[Exchange, int], None], holding: Holding | None = None
+    ) -> None:
         self.handle = handle
         self.draining = False
         self._hears = False
+        self.holding = holding or Holding()
         self.date = b""
         self.connections: set[Connection] = set()
         self.heads: dict[bytes, Head] = {}
@@ -261,6 +280,8 @@ class Connection(asyncio.Protocol):
         """Whoever still works for this client may stop."""
         self.gone = True
         self._transport = None
+        self._pending.clear()
+        self._forget_current()
         self.server.connections.discard(self)
 
     def eof_received(self) -> bool:
@@ -428,6 +449,8 @@ class Connection(asyncio.Protocol):
         self._body_size += len(body)
         if self._body_size > MAX_BODY:
             raise too_large()
+        if self._body_size > SMALL and self._current is not None:
+            self._current.hold(self._body_size)
         pieces = self._body
         if not pieces or len(body) >= SMALL_PIECE:
             pieces.append(body)
@@ -457,9 +480,11 @@ class Connection(asyncio.Protocol):
         if len(pending) >= MAX_PIPELINED:
             self._pause(True)
         coding = exchange.headers.get(b"content-encoding")
-        if coding is not None:
+        if coding is not None or len(body) > SMALL:
             try:
                 body = decoded(body, coding)
+                if len(body) > SMALL:
+                    exchange.hold(len(body))
             except Fault as fault:
                 exchange.refuse(fault)
                 return
@@ -488,7 +513,11 @@ class Connection(asyncio.Protocol):
     def _after_upgrade(self, data: bytes) -> None:
         """No upgrade is offered, so the request is answered as if it had not asked for one."""
         taken = data[: self._body_without_parser]
-        self.on_body(taken)
+        try:
+            self.on_body(taken)
+        except Fault as fault:
+            self._break(fault)
+            return
         self._body_without_parser -= len(taken)
         if self._body_without_parser:
             return
@@ -527,11 +556,15 @@ class Connection(asyncio.Protocol):
                 seconds = HEAD_SECONDS if self._in_head else BODY_IDLE_SECONDS
                 self._limit = self._loop.time() + seconds
 
+    def _forget_current(self) -> None:
+        self._current = None
+        self._body = []
+
     def _break(self, fault: Fault) -> None:
         """Answer the request that could not be read, after those before it, and close."""
         self._ignore = self._unread = True
         exchange = self._current or Exchange(self)
-        self._current = None
+        self._forget_current()
         exchange.keep_alive = False
         self._pending.append(exchange)
         exchange.refuse(fault)

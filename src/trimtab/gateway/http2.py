@@ -9,6 +9,7 @@ from typing import Protocol
 
 from trimtab.gateway import http2_frames as frames
 from trimtab.gateway.header_blocks import MAX_HEADER_LIST, BlockDecoder, BlockError, Head, TooLarge
+from trimtab.gateway.holding import Holding
 from trimtab.gateway.http2_frames import (
     ACK,
     END_HEADERS,
@@ -152,6 +153,11 @@ class Stream:
             self.trailers = trailers
             self.connection.outlet.rest(self)
 
+    def lose(self) -> None:
+        """Nobody waits for it any more: no circle shall keep what its receiver has."""
+        self.receiver.lost()
+        del self.receiver
+
     def release(self, size: int) -> None:
         """Let the client send as much more as the receiver had `held`."""
         self.held -= size
@@ -162,10 +168,17 @@ class Stream:
 class Http2:
     """One connection. `write` takes bytes for the client; `begin` opens a stream's receiver.
 
-    `taken` counts what arrived whole; `gathered` is for receivers to count what they keep.
+    `taken` counts what arrived whole; `gathered` and `holding` are for receivers to count what they
+    keep, of this connection and of all.
     """
 
-    def __init__(self, begin: Callable[[Stream], Receiver], write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        begin: Callable[[Stream], Receiver],
+        write: Callable[[bytes], None],
+        holding: Holding | None = None,
+    ) -> None:
+        self.holding = holding or Holding()
         self.streams: dict[int, Stream] = {}
         self.outlet = Outlet(write, self._sent)
         self.closing = False
@@ -240,7 +253,7 @@ class Http2:
         self.outlet.forget_all()
         for stream in streams.values():
             stream.abandoned = True
-            stream.receiver.lost()
+            stream.lose()
 
     def drain(self) -> None:
         """Announce the end; what the client sent before it heard of that is still answered."""
@@ -418,7 +431,7 @@ class Http2:
         self._disturbed()
         stream = self._forget(number)
         if stream is not None:
-            stream.receiver.lost()
+            stream.lose()
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         if number:
@@ -514,7 +527,7 @@ class Http2:
         self._leave(number)
         self._write(frames.reset(number, code))
         if stream is not None:
-            stream.receiver.lost()
+            stream.lose()
 
     def _forget(self, number: int) -> Stream | None:
         stream = self.streams.pop(number, None)

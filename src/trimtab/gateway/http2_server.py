@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from trimtab.gateway.holding import Holding
 from trimtab.gateway.http2 import Http2, Receiver, Stream
 from trimtab.gateway.http2_frames import Code
 
@@ -27,10 +28,13 @@ _METHODS = (b"GET ", b"POST", b"HEAD", b"PUT ")
 
 
 class Http2Server:
-    """What all connections share: who takes their requests, and whether it is closing."""
+    """What all connections share: who takes their requests, and whether it is closing.
 
-    def __init__(self, begin: Callable[[Stream], Receiver]) -> None:
+    `holding` counts the messages, also those of other protocols."""
+
+    def __init__(self, begin: Callable[[Stream], Receiver], holding: Holding | None = None) -> None:
         self.begin = begin
+        self.holding = holding or Holding()
         self.draining = False
         self.connections: set[Http2Connection] = set()
 
@@ -62,7 +66,7 @@ class Http2Connection(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._http2 = Http2(server.begin, self._write)
+        self._http2 = Http2(server.begin, self._write, server.holding)
         self._heard = self._loop.time()
         self._began: float | None = self._heard
         self._stalled: tuple[tuple[int, int], float] | None = None

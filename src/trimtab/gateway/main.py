@@ -24,6 +24,7 @@ from trimtab.gateway.dispatch import Dispatcher
 from trimtab.gateway.export import Exports
 from trimtab.gateway.front import Front, register_gauges
 from trimtab.gateway.grpc_front import GrpcFront
+from trimtab.gateway.holding import Holding
 from trimtab.gateway.http2_server import Http2Server
 from trimtab.gateway.http11 import HttpServer
 from trimtab.gateway.intake import Intake
@@ -123,9 +124,10 @@ class Gateway:
         intake = Intake(dispatcher, waker, self._exports.tracer, self.backlog)
         directory = Directory(self.table, intake, meter)
         self._front = Front(directory, intake, self.recorder, meter, self._peers.look, log)
-        self.http = HttpServer(partial(self.backlog.give, self._front.begin))
+        holding = Holding()
+        self.http = HttpServer(partial(self.backlog.give, self._front.begin), holding)
         self._grpc_front = GrpcFront(directory, intake, self.backlog, log)
-        self.http2 = Http2Server(self._grpc_front.begin)
+        self.http2 = Http2Server(self._grpc_front.begin, holding)
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         register_gauges(meter, self.table, self.pools)
