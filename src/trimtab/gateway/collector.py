@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import gzip
 import ssl
+from base64 import b64encode
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httptools
 
@@ -38,7 +39,7 @@ class Reply:
 
 
 class Collector:
-    """A place that OTLP is posted to."""
+    """A place that OTLP is posted to. `shown` is its URL without what may be a secret in it."""
 
     def __init__(self, to: Destination) -> None:
         self._to = to
@@ -47,11 +48,14 @@ class Collector:
         self._port = parts.port or _PORTS[parts.scheme]
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         given = {name: value for name, value in to.headers.items() if name.lower() not in _OWN}
+        host = parts.netloc.rpartition("@")[2]
+        self.shown = f"{parts.scheme}://{host}{parts.path}"
         headers = {
-            "Host": parts.netloc.rpartition("@")[2],
+            "Host": host,
             "User-Agent": "trimtab",
             "Content-Type": "application/x-protobuf",
             **({"Content-Encoding": "gzip"} if to.compressed else {}),
+            **(_login(parts) if "authorization" not in map(str.lower, given) else {}),
             **given,
             "Connection": "close",
         }
@@ -85,6 +89,13 @@ class Collector:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+
+def _login(parts: SplitResult) -> dict[str, str]:
+    """Name and password that stand in a URL, as a header (RFC 7617)."""
+    given, there, _ = parts.netloc.rpartition("@")
+    code = b64encode(unquote(given).encode()).decode()
+    return {"Authorization": f"Basic {code}"} if there else {}
 
 
 _OWN = frozenset(("host", "connection", "content-length", "content-encoding", "transfer-encoding"))

@@ -99,7 +99,6 @@ class _Line:
 
     def __init__(self, signal: str, to: Destination, meter: Meter, log: Log) -> None:
         self._signal = signal
-        self._url = to.url
         self._collector = Collector(to)
         self._meter = meter
         self._log = log
@@ -117,10 +116,10 @@ class _Line:
         if problem:
             self._meter.count(telemetry.EXPORT_FAILURES, (self._signal,))
         if problem and self._works:
-            facts = {"signal": self._signal, "url": self._url, "error": problem}
+            facts = {"signal": self._signal, "url": self._collector.shown, "error": problem}
             self._log.error("export.failed", **facts)
         elif not problem and not self._works:
-            self._log.info("export.works", signal=self._signal, url=self._url)
+            self._log.info("export.works", signal=self._signal, url=self._collector.shown)
         self._works = not problem
         return reply
 

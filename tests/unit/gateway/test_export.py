@@ -384,6 +384,24 @@ def test_headers_are_sent_and_bodies_compressed(tmp_path: Path) -> None:
     assert headers["host"] == receiver.url.removeprefix("http://")
 
 
+def test_a_password_in_the_endpoint_is_sent(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        place = receiver.url.removeprefix("http://")
+        to = Destination(f"http://ada:pass%20word@{place}/v1/traces")
+        exporting(tmp_path, receiver, asks(SAMPLED), times(2), traces=to)
+    (headers,) = receiver.headers
+    assert headers["authorization"] == "Basic YWRhOnBhc3Mgd29yZA=="
+    assert headers["host"] == place
+
+
+def test_a_header_that_is_given_goes_before_a_password_in_the_endpoint(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        place = receiver.url.removeprefix("http://")
+        to = Destination(f"http://ada:pw@{place}/v1/traces", {"authorization": "Bearer t"})
+        exporting(tmp_path, receiver, asks(SAMPLED), times(2), traces=to)
+    assert receiver.headers[0]["authorization"] == "Bearer t"
+
+
 def test_a_collector_that_hangs_keeps_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -474,13 +492,16 @@ def test_an_answer_that_cannot_be_read_is_an_answer(monkeypatch: pytest.MonkeyPa
 def test_a_failing_collector_is_logged_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
     async def scenario() -> None:
         meter, log = Meter(), io.StringIO()
-        to = Destination(f"{receiver.url}/v1/traces")
+        secret = receiver.url.replace("://", "://ada:hidden@")
+        to = Destination(f"{secret}/v1/traces?key=hidden")
         line = export_module._Line("traces", to, meter, Log(log))
         receiver.statuses += [500, 503]
         for _ in range(4):
             await line.post(b"")
         events = [line.split('"event":"')[1].split('"')[0] for line in log.getvalue().splitlines()]
         assert events == ["export.failed", "export.works"]
+        assert f'"url":"{receiver.url}/v1/traces"' in log.getvalue()
+        assert "hidden" not in log.getvalue()
         assert meter.counted(telemetry.EXPORT_FAILURES) == {("traces",): 2}
 
     with receiving() as receiver:
