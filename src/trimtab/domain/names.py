@@ -15,6 +15,7 @@ Digest = NewType("Digest", str)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _NUMBER = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -28,6 +29,20 @@ def checked_name(name: str, kind: str) -> str:
         repr(name),
         "names start with a letter or digit and hold at most 64 of a-z 0-9 . _ -",
         hint=f"try {re.sub(r'[^a-z0-9._-]+', '-', name.lower()).strip('-._')[:64] or 'my-model'!r}",
+    )
+
+
+def checked_digest(text: str) -> Digest:
+    """`text` when it is a digest, else raise `Usage`."""
+    if _DIGEST.fullmatch(text):
+        return Digest(text)
+    raise errors.Usage(
+        errors.BAD_VALUE,
+        "read digest",
+        repr(text[:80]),
+        "a digest is sha256: and 64 digits from 0 to f",
+        unchanged="nothing was changed",
+        hint="trimtab show MODEL@NUMBER",
     )
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trimtab import errors
-from trimtab.domain.names import Digest
+from trimtab.domain.names import checked_digest
 from trimtab.domain.telling import Telling
 from trimtab.judge.draft import Author
 from trimtab.views.orders import build_order
@@ -69,7 +69,7 @@ AShape = TypeVar("AShape", bound=msgspec.Struct)
 async def register(request: Request) -> Response:
     """Register a built release by its digest."""
     live, order = live_of(request), await _order(request, Register)
-    release = await live.control.register(Digest(order.digest), _author(request, order))
+    release = await live.control.register(checked_digest(order.digest), _author(request, order))
     return json(build_release(release, live.look()))
 
 

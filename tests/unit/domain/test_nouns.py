@@ -5,7 +5,16 @@ import pytest
 
 from trimtab import errors
 from trimtab.domain import layout
-from trimtab.domain.names import Digest, ReleaseRef, checked_name, meant, names_of, repeated, short
+from trimtab.domain.names import (
+    Digest,
+    ReleaseRef,
+    checked_digest,
+    checked_name,
+    meant,
+    names_of,
+    repeated,
+    short,
+)
 from trimtab.domain.processes import WorkerSlot
 from trimtab.domain.records import Labels, Rows, label_text
 from trimtab.domain.release import EnvironmentLock, Golden, Manifest, Release, Speed
@@ -36,6 +45,13 @@ def test_a_name_that_could_be_a_path_is_refused(name: str) -> None:
     with pytest.raises(errors.Usage) as caught:
         checked_name(name, "model")
     assert caught.value.code == errors.BAD_NAME
+
+
+def test_a_digest_is_one_of_sha256_and_whole() -> None:
+    assert checked_digest(DIGEST) == DIGEST
+    for text in (DIGEST[:-1], DIGEST.upper(), f"{DIGEST}\n", short(DIGEST)):
+        with pytest.raises(errors.Usage, match="64 digits"):
+            checked_digest(text)
 
 
 def test_files_are_named_by_twelve_digits_of_the_digest() -> None:

@@ -223,6 +223,12 @@ def test_a_release_is_registered_by_its_digest() -> None:
     assert ordered(system, "releases", 422, digest=digest(9))["error"]["code"] == "TT-209"
 
 
+@pytest.mark.parametrize("said", ["", "ab12cd", "sha256:../../../etc/passwd", "sha256:" + "a" * 65])
+def test_what_is_no_digest_is_refused_as_such(said: str) -> None:
+    error = ordered(serving(), "releases", 400, digest=said)["error"]
+    assert (error["code"], error["operation"]) == (errors.BAD_VALUE, "read digest")
+
+
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'{"release": 3}', b'{"relase": "m@1"}', b"{}", b"\xff", b" " * 70_000]
 )
