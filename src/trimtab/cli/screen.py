@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from trimtab import errors
+from trimtab.cli.steering import unsteered
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +51,7 @@ class Screen:
 
     def say(self, line: str) -> None:
         """Narration, on stderr."""
-        click.echo(line, err=True)
+        click.echo(unsteered(line), err=True)
 
     def asks(self, yes: bool) -> bool:
         """Whether `confirm` asks: without a terminal or with `--yes` there is nobody to ask."""
@@ -78,9 +79,9 @@ class Screen:
             # What cannot be written there may be what is told.
             with contextlib.suppress(OSError):
                 click.echo(to_json(error_view(error)).decode())
-        click.echo(told(error), err=True)
+        self.say(told(error))
         if self.verbose:
-            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+            self.say("".join(traceback.format_exception(error)).rstrip("\n"))
         raise SystemExit(exit_code(error))
 
 

@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-_STEERING = dict.fromkeys(
-    code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
-)
+from trimtab.cli.steering import unsteered
 
 
 class Terminal(Console):
@@ -25,4 +23,4 @@ class Terminal(Console):
             if segment.control or segment.text.isprintable():
                 yield segment
             else:
-                yield Segment(segment.text.translate(_STEERING), segment.style)
+                yield Segment(unsteered(segment.text), segment.style)

@@ -2,8 +2,11 @@
 
 import io
 
+import pytest
 from rich.text import Text
 
+from trimtab import errors
+from trimtab.cli.screen import Screen
 from trimtab.cli.terminal import Terminal
 from trimtab.views.terminal import table
 
@@ -21,6 +24,25 @@ def test_a_value_cannot_steer_the_terminal() -> None:
     assert "\x1b[31m]0;title[2Jcat" in told
     assert "\x1b[31m31mdog" in told
     assert not {"\x07", "\x9b"} & set(told)
+
+
+def test_neither_narration_nor_an_error_steers_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a model or a file of somebody else says stands in both."""
+    screen = Screen(verbose=True)
+    screen.say("failed worker-0: \x1b[2J no such column\n\tcat")
+    try:
+        raise ValueError("\x1b]0;title\x07")
+    except ValueError as cause:
+        error = errors.Permanent(errors.MODEL_FAILED, "build", "m", f"it says {cause}")
+        error.__cause__ = cause
+    with pytest.raises(SystemExit):
+        screen.fail(error)
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "failed worker-0: [2J no such column\n\tcat\nerror: build m: it says ]0;title"
+    )
+    assert "Traceback" in told
+    assert not {"\x1b", "\x07"} & set(told)
 
 
 def test_colours_and_columns_stay_as_they_are() -> None:
