@@ -8,7 +8,7 @@ from trimtab import __version__
 from trimtab.gateway.asked import MAX_ID
 from trimtab.gateway.schemas import SCHEMAS, Schema, ref
 
-_HTTP_ERRORS = (400, 408, 413, 415, 417, 431)
+_HTTP_ERRORS = (400, 408, 413, 415, 417, 429, 431)
 """What any request may be refused with before its path is looked at."""
 
 _TEXTS = {
@@ -25,7 +25,7 @@ _TEXTS = {
     503: "nothing can answer now; come back after Retry-After",
     504: "the deadline passed",
 }
-_INFERENCE_ERRORS = (404, 429, 500, 503, 504)
+_INFERENCE_ERRORS = (404, 500, 503, 504)
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
 _TEXT = "text/plain"
