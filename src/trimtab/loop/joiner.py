@@ -29,6 +29,9 @@ SENDERS = 16
 """
 SMALL = 512
 """Rows of a segment below which it is held together with those around it."""
+LONGEST = 256
+"""Characters of a label that are kept, as of ids and keys: hundreds of thousands may wait, and each
+may be of any length in the log."""
 RECENT = 20_000
 """Used labels kept during a rollout: the shadow copy of a request may be logged after its label."""
 
@@ -194,7 +197,8 @@ class Joiner:
         """What will become of a segment's labels; to be asked before `learn` takes them."""
         first: dict[Key, str | None] = {}
         said: dict[Key, int] = {}
-        weighed = [self._weighed(label, first, said) for label in _waiting(labels, 0.0)]
+        every = list(_waiting(labels, 0.0))
+        weighed = [self._weighed(label, first, said) for label in every]
         fates, words = ([each[place] for each in weighed] for place in (0, 1))
         time = "at" if self.terms.time == "event_time" else "received_at"
         return Heard(
@@ -202,7 +206,7 @@ class Joiner:
             np.array(fates, dtype=object),
             np.array(words, dtype=object),
             labels.fixed["source"],
-            labels.fixed["label"],
+            np.array([label.label for label in every], dtype=object),
         )
 
     def _weighed(
@@ -488,7 +492,8 @@ def _waiting(labels: Labels, clock: float) -> Iterator[WaitingLabel]:
     columns = (fixed[name].tolist() for name in _WAITING)
     for request, row, key, label, at, source in zip(*columns, strict=True):
         name = key_of_row(request, row) if request else key_of_business(str(key))
-        yield WaitingLabel(name, label, at, clock, str(source))
+        kept = label if label is None else str(label)[:LONGEST]
+        yield WaitingLabel(name, kept, at, clock, str(source))
 
 
 def _newest(labels: Iterable[WaitingLabel]) -> list[WaitingLabel]:

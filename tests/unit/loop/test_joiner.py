@@ -6,7 +6,7 @@ import pytest
 from tests.support.request_log import LABEL, ROW, table
 
 from trimtab.backends.requestlog_files import to_labels, to_rows
-from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Labels, Rows
+from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Fate, Labels, Rows
 from trimtab.loop.joiner import SENDERS, Joiner, SavedJoiner, Terms
 from trimtab.loop.key_index import KeyIndex
 from trimtab.ports.requestlog import Segment
@@ -151,6 +151,15 @@ def test_a_flood_of_labels_for_nobody_pushes_out_no_prediction() -> None:
     assert len(joiner.dump().labels) == 50
     (known,) = joiner.learn(to_labels(table([{**LABEL, "request_id": "mine"}], LABEL_COLUMNS)), 3.0)
     assert known.rows.fixed["request_id"].tolist() == ["mine"]
+
+
+def test_of_a_long_label_no_more_is_kept_than_of_an_id() -> None:
+    """A hundred of a megabyte each, for nobody, would wait in the controller for weeks."""
+    joiner, long = waiting(), "x" * 1_000_000
+    assert heard(joiner, given(("nobody", long), ("r0", long))) == [Fate.UNKNOWN, Fate.FRESH]
+    assert len(msgspec.json.encode(joiner.dump())) < 2_000
+    assert heard(joiner, by("desk", long)) == [Fate.CONFIRMED]
+    assert joiner.weigh(given(("nobody", long))).label.tolist() == [long[:256]]
 
 
 def test_predictions_that_no_label_was_looked_for_are_never_named(
