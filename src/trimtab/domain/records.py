@@ -172,6 +172,11 @@ class Lazy(Mapping[str, NDArray[Any]]):
         kept = {name: make for name, make in self._makers.items() if name in names}
         return Lazy(kept, self.size)
 
+    def shortened(self, longest: int) -> "Lazy":
+        """All of them, and of a text no more than `longest` characters."""
+        makers = {n: partial(_shortened, make, longest) for n, make in self._makers.items()}
+        return Lazy(makers, self.size)
+
     def take(self, index: NDArray[Any]) -> "Lazy":
         """The rows at `index` (positions or a boolean mask)."""
         size = int(np.count_nonzero(index)) if index.dtype == np.bool_ else index.size
@@ -249,14 +254,38 @@ class Rows:
             for mine, others in ((self.inputs, other.inputs), (self.outputs, other.outputs))
         )
 
-    def keeping(self, inputs: Collection[str]) -> "Rows":
-        """The same rows with no other inputs than these, to be held for long."""
+    def keeping(self, inputs: Collection[str], longest: int) -> "Rows":
+        """The same rows with no other inputs than these, to be held for long; of their texts no
+        more than `longest` characters, where they are not decoded yet."""
         kept = (
-            self.inputs.only(inputs)
+            self.inputs.only(inputs).shortened(longest)
             if isinstance(self.inputs, Lazy)
             else {name: values for name, values in self.inputs.items() if name in inputs}
         )
         return Rows(_apart(self.fixed), kept, _apart(self.outputs))
+
+
+def _shortened(make: Maker, longest: int) -> Column:
+    """Texts without what is beyond; most have nothing there, and stay as they were made."""
+    made = make()
+    if isinstance(made, CodedTexts):
+        within = all(len(name) <= longest for name in made.names)
+        return made if within else CodedTexts.of(_cut(made.objects(), longest))
+    if made.dtype != object or not any(_beyond(value, longest) for value in made.tolist()):
+        return made
+    return _cut(made, longest)
+
+
+def _beyond(value: object, longest: int) -> bool:
+    return isinstance(value, str) and len(value) > longest
+
+
+def _cut(values: Texts, longest: int) -> Texts:
+    cut = values.copy()
+    for place, value in enumerate(values.tolist()):
+        if _beyond(value, longest):
+            cut[place] = value[:longest]
+    return cut
 
 
 def _as_made(columns: Mapping[str, NDArray[Any]], name: str) -> Column:

@@ -325,7 +325,8 @@ class Joiner:
     def _wanted(self, rows: Rows) -> Rows:
         """Of a segment the answered rows, with the inputs that are wanted with a label."""
         answered = rows.has("outcome", Outcome.OK)
-        return rows.keeping((self.terms.key or "", *self.terms.inputs)).take(answered)
+        # What was cut is longer than any key that a label may name.
+        return rows.keeping((self.terms.key or "", *self.terms.inputs), LONGEST + 1).take(answered)
 
     def _hold(
         self,

@@ -106,13 +106,36 @@ def test_rows_that_are_held_keep_the_wanted_inputs_and_nothing_that_was_made_of_
     made = Made(outcome=OUTCOMES, kind=OUTCOMES)
     rows = Rows(made.lazy(), made.lazy(), made.lazy())
     assert rows.fixed["outcome"].size == 4
-    kept = rows.keeping(("kind", "gone"))
+    kept = rows.keeping(("kind", "gone"), 256)
     assert list(kept.inputs) == ["kind"]
     assert list(kept.fixed) == ["outcome", "kind"]
     assert kept.has("outcome", "failed").sum() == 1
     assert made.asked == ["outcome", "outcome"]
     plain = Rows({"row": np.arange(2)}, {"x": np.zeros(2), "y": np.zeros(2)}, {})
-    assert list(plain.keeping(("y",)).inputs) == ["y"]
+    assert list(plain.keeping(("y",), 256).inputs) == ["y"]
+
+
+def test_of_texts_that_are_held_no_more_than_so_many_characters_are_kept() -> None:
+    """Whether they are coded or not; two that begin alike are one then."""
+    long, listed = "abcdef", np.empty(2, dtype=object)
+    listed[:] = [[1.0, 2.0], [3.0]]
+    columns: dict[str, Column] = {
+        "coded": CodedTexts((long, "abc", f"{long}g"), np.array([0, 1, -1, 2])),
+        "short": CodedTexts(("abc",), np.array([0, 0])),
+        "plain": texts("x", None, long),
+        "same": texts("x", "y"),
+        "list": listed,
+        "number": np.arange(2.0),
+    }
+    lazy = Lazy({name: partial(dict.__getitem__, columns, name) for name in columns}, 4)
+    held = Rows({}, lazy, {}).keeping(tuple(columns), 4).inputs
+    assert isinstance(held, Lazy)
+    coded = held.made("coded")
+    assert isinstance(coded, CodedTexts)
+    assert (coded.names, coded.places.tolist()) == (("abcd", "abc"), [0, 1, -1, 0])
+    assert held["plain"].tolist() == ["x", None, "abcd"]
+    for name in ("short", "same", "list", "number"):
+        assert held.made(name) is columns[name]
 
 
 def test_where_all_rows_are_kept_nothing_is_copied() -> None:

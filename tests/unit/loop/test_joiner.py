@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.support.request_log import LABEL, ROW, table
 
@@ -160,6 +161,17 @@ def test_of_a_long_label_no_more_is_kept_than_of_an_id() -> None:
     assert len(msgspec.json.encode(joiner.dump())) < 2_000
     assert heard(joiner, by("desk", long)) == [Fate.CONFIRMED]
     assert joiner.weigh(given(("nobody", long))).label.tolist() == [long[:256]]
+
+
+def test_of_a_long_business_key_no_label_can_name_the_beginning() -> None:
+    joiner = Joiner(Terms(horizon=10.0, key="person"))
+    rows = table([{**ROW, "request_id": f"r{size}"} for size in (256, 300)], FIXED_COLUMNS)
+    keys = ["k" * 256, "k" * 300]
+    rows = rows.append_column("in.person", pa.array(keys))
+    joiner.add(Segment("flights", "rows", "g0-1", 0, ""), to_rows(rows))
+    told = table([{**LABEL, "request_id": None, "key": key} for key in keys], LABEL_COLUMNS)
+    (known,) = joiner.learn(to_labels(told), 1.0)
+    assert known.rows.fixed["request_id"].tolist() == ["r256"]
 
 
 def test_predictions_that_no_label_was_looked_for_are_never_named(
