@@ -8,12 +8,20 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Protocol
+from functools import lru_cache, partial
+from typing import NamedTuple, Protocol
 
 from trimtab.domain.trace_context import TraceContext, trace_context
 from trimtab.gateway import protobuf
-from trimtab.gateway.coding import MAX_BODY, WORTH_COMPRESSING, asked_of_grpc, compressed, decoded
+from trimtab.gateway.coding import (
+    MAX_BODY,
+    PACKED_IN_PLACE,
+    WORTH_COMPRESSING,
+    asked_of_grpc,
+    compressed,
+    decoded,
+    unpack,
+)
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.grpc_status import (
     ANSWER_HEAD,
@@ -79,6 +87,17 @@ Handler = Callable[[Exchange, bytes], None]
 """Answers an exchange, now or later; never raises."""
 
 
+class Packed(NamedTuple):
+    """A message in its compression, that takes long to unpack."""
+
+    data: bytes
+    encoding: bytes | None
+
+    def unpack(self, tell: Callable[["asyncio.Future[bytes]"], None]) -> None:
+        """Let `tell` have it unpacked, or the `Fault`."""
+        unpack(self.data, self.encoding, tell)
+
+
 class Inbox:
     """Cuts the data of a stream into messages.
 
@@ -102,15 +121,15 @@ class Inbox:
         """Bytes of a message that is not whole yet."""
         return self._size
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes) -> list[bytes | Packed]:
         """The messages that `data` completes; raises a `Fault` (400, 413, 415, 429)."""
-        self._keep(max(len(data), LEAST_PIECE))
+        self.keep(max(len(data), LEAST_PIECE))
         self._parts.append(data)
         self._size += len(data)
         if self._size < self._needed:
             return []
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        found: list[bytes] = []
+        found: list[bytes | Packed] = []
         at, end = 0, len(data)
         self._needed = _PREFIX.size
         while end - at >= _PREFIX.size:
@@ -136,8 +155,8 @@ class Inbox:
         self._parts = []
         self._gather(-self._gathered)
 
-    def _keep(self, more: int) -> None:
-        """Count more; raises a 429 `Fault` where that is too much."""
+    def keep(self, more: int) -> None:
+        """Count more bytes; raises a 429 `Fault` where that is too much."""
         self._gather(more)
         if self._connection.gathered > MAX_GATHERED:
             raise Fault(429, "too much of unfinished messages on this connection")
@@ -156,27 +175,39 @@ class Inbox:
             self._share = Share(self._connection.holding)
         self._share.become(self._gathered)
 
-    def _plain(self, compressed: int, message: bytes) -> bytes:
+    def _plain(self, compressed: int, message: bytes) -> bytes | Packed:
         if not compressed:
             return message
         if compressed > 1 or self._encoding in (None, b"identity"):
             raise bad("the message is compressed, but grpc-encoding does not say how")
+        if len(message) > PACKED_IN_PLACE:
+            return Packed(message, self._encoding)
         plain = decoded(message, self._encoding)
-        self._keep(len(plain))
+        self.keep(len(plain))
         return plain
 
 
 class Unary:
     """`Receiver` of the one message of a call, and its `Exchange`."""
 
-    __slots__ = ("_handler", "_inbox", "_messages", "_share", "_stream", "came_at", "due")
+    __slots__ = (
+        "_handler",
+        "_inbox",
+        "_messages",
+        "_share",
+        "_stream",
+        "_whole",
+        "came_at",
+        "due",
+    )
 
     def __init__(self, stream: Stream, handler: Handler, due: float | None) -> None:
         self._stream = stream
         self._handler = handler
         self._inbox = Inbox(stream)
-        self._messages: list[bytes] = []
+        self._messages: list[bytes | Packed] = []
         self._share: Share | None = None
+        self._whole = False
         self.came_at = 0.0
         self.due = due
 
@@ -193,20 +224,45 @@ class Unary:
     def data(self, data: bytes) -> None:
         """Gather the message."""
         try:
-            self._messages += self._inbox.feed(data)
+            found = self._inbox.feed(data)
+            self._messages += found
             if len(self._messages) > 1:
                 raise _not_one()
         except Fault as fault:
             self.refuse(fault)
+            return
+        for message in found:
+            if isinstance(message, Packed):
+                message.unpack(self._unpacked)
 
     def end(self) -> None:
         """Hand the message over."""
         if len(self._messages) != 1 or self._inbox.size:
             self.refuse(_not_one())
             return
-        self._inbox.forget()
+        self._whole = True
         self.came_at = time.monotonic()
-        message = self._messages.pop()
+        self._hand_over()
+
+    def _unpacked(self, done: "asyncio.Future[bytes]") -> None:
+        if self.gone or self._stream.answered or done.cancelled():
+            return
+        try:
+            self._messages = [message := done.result()]
+            self._inbox.keep(len(message))
+        except Fault as fault:
+            self.refuse(fault)
+            return
+        if self._whole:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let the handler have the message, unless it is still being unpacked."""
+        message = self._messages[0]
+        if isinstance(message, Packed):
+            return
+        self._messages.clear()
+        self._inbox.forget()
         try:
             self._share = shared(self._stream, len(message))
         except Fault as fault:
@@ -220,6 +276,7 @@ class Unary:
 
     def lost(self) -> None:
         """The client gave up."""
+        self._messages.clear()
         self._inbox.forget()
 
     def respond(self, message: bytes, release: str = "", request_id: str = "") -> None:
@@ -244,6 +301,7 @@ class Unary:
         """Answer with an error."""
         trailers = fault_trailers(fault) + _names(release, request_id)
         self._share = None
+        self._messages.clear()
         self._stream.refuse(ANSWER_HEAD + trailers)
         self._inbox.forget()
 
@@ -286,14 +344,33 @@ class Dialogue:
             return
         self._inbox.taken()
         for message in messages:
-            turn = self._turn(self, max(LEAST_HELD, len(message)))
-            try:
-                turn.share = shared(self._stream, len(message))
-            except Fault as fault:
-                self.fail(fault)
-                return
+            size = len(message.data if isinstance(message, Packed) else message)
+            turn = self._turn(self, max(LEAST_HELD, size))
             self._stream.held += turn.size
             self._turns.append(turn)
+            if isinstance(message, Packed):
+                message.unpack(partial(self._unpacked, turn))
+            else:
+                self._hand_over(turn, message)
+            if self.gone:
+                return
+
+    def _unpacked(self, turn: "Turn", done: "asyncio.Future[bytes]") -> None:
+        if self.gone or done.cancelled():
+            return
+        try:
+            message = done.result()
+        except Fault as fault:
+            self.fail(fault)
+        else:
+            self._hand_over(turn, message)
+
+    def _hand_over(self, turn: "Turn", message: bytes) -> None:
+        try:
+            turn.share = shared(self._stream, len(message))
+        except Fault as fault:
+            self.fail(fault)
+        else:
             self._handler(turn, message)
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -18,11 +19,13 @@ import msgspec
 
 from trimtab.gateway.coding import (
     MAX_BODY,
+    PACKED_IN_PLACE,
     WORTH_COMPRESSING,
     chosen,
     compressed,
     decoded,
     too_large,
+    unpack,
 )
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.holding import SMALL, Holding, Share
@@ -480,11 +483,32 @@ class Connection(asyncio.Protocol):
         if len(pending) >= MAX_PIPELINED:
             self._pause(True)
         coding = exchange.headers.get(b"content-encoding")
-        if coding is not None or len(body) > SMALL:
+        if coding is None:
+            self._hand_over(exchange, body)
+        elif len(body) > PACKED_IN_PLACE:
+            unpack(body, coding, partial(self._unpacked, exchange))
+        else:
             try:
                 body = decoded(body, coding)
-                if len(body) > SMALL:
-                    exchange.hold(len(body))
+            except Fault as fault:
+                exchange.refuse(fault)
+                return
+            self._hand_over(exchange, body)
+
+    def _unpacked(self, exchange: Exchange, done: "asyncio.Future[bytes]") -> None:
+        if self.gone or done.cancelled():
+            return
+        try:
+            body = done.result()
+        except Fault as fault:
+            exchange.refuse(fault)
+            return
+        self._hand_over(exchange, body)
+
+    def _hand_over(self, exchange: Exchange, body: bytes) -> None:
+        if len(body) > SMALL:
+            try:
+                exchange.hold(len(body))
             except Fault as fault:
                 exchange.refuse(fault)
                 return

@@ -9,7 +9,8 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2
-from tests.unit.gateway.grpc_scenes import Client, matrix, serving, sums, trailers
+from tests.unit.gateway.frames import HEADERS
+from tests.unit.gateway.grpc_scenes import HEADER, Client, Peer, matrix, serving, sums, trailers
 from tests.unit.gateway.harness import Harness
 from tests.unit.gateway.scenarios import (
     STABLE,
@@ -22,6 +23,8 @@ from tests.unit.gateway.scenarios import (
 from tests.unit.gateway.support import STARTED, until
 from tritonclient.grpc import service_pb2 as pb
 
+from trimtab.gateway import grpc_exchange
+from trimtab.gateway.http2_frames import DATA, END_STREAM, frame
 from trimtab.gateway.schedule import Limits
 
 
@@ -290,6 +293,44 @@ def test_messages_may_be_compressed(tmp_path: Path) -> None:
         for way in (grpc.Compression.Gzip, grpc.Compression.Deflate):
             answer = await client.call("ModelInfer", matrix(1000), compression=way)
             assert len(sums(answer)) == 1000
+
+    serving(tmp_path, scenario)
+
+
+def test_messages_that_take_long_to_unpack_keep_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_exchange, "PACKED_IN_PLACE", 10)
+
+    async def scenario(it: Harness, client: Client) -> None:
+        def ask() -> list[str]:
+            requests = (matrix(2000 if n == 3 else n + 1, id=f"q{n}") for n in range(10))
+            found = client.stub.ModelStreamInfer(
+                requests, timeout=15, compression=grpc.Compression.Gzip
+            )
+            return [each.infer_response.id for each in found]
+
+        answer = await client.call("ModelInfer", matrix(1000), compression=grpc.Compression.Gzip)
+        assert len(sums(answer)) == 1000
+        assert await asyncio.to_thread(ask) == [f"q{n}" for n in range(10)]
+
+    serving(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("method", [b"ModelInfer", b"ModelStreamInfer"])
+def test_a_message_that_cannot_be_unpacked_is_refused_beside_others_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: bytes
+) -> None:
+    monkeypatch.setattr(grpc_exchange, "PACKED_IN_PLACE", 10)
+
+    async def scenario(it: Harness, client: Client) -> None:
+        peer = await Peer.connect(it)
+        path = b"/inference.GRPCInferenceService/" + method
+        headers = [(n, path if n == b":path" else v) for n, v in HEADERS]
+        peer.write(peer.speaker.headers(1, headers=[*headers, (b"grpc-encoding", b"gzip")]))
+        peer.write(frame(DATA, END_STREAM, 1, b"\x01\0\0\0\x40" + bytes(64)))
+        assert b"grpc-status\x013" in (await peer.until(HEADER)).payload
+        peer.close()
 
     serving(tmp_path, scenario)
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import threading
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -109,6 +110,35 @@ def chunked(body: bytes, after: bytes) -> bytes:
     """A request with its body in one chunk and what comes behind that."""
     head = b"POST /v2/models/d/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     return head + b"%x\r\n%b\r\n" % (len(body), body) + after
+
+
+def test_others_are_answered_while_a_packed_body_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bodies of 0.4 MB that unpack to 64 MiB had them all wait for a second and more."""
+    begun, goes_on, plainly = threading.Event(), threading.Event(), coding.decoded
+    monkeypatch.setattr(http11, "PACKED_IN_PLACE", 10)
+
+    def slowly(body: bytes, encoding: bytes | None) -> bytes:
+        begun.set()
+        assert goes_on.wait(10)
+        return plainly(body, encoding)
+
+    async def scenario(it: Harness) -> None:
+        monkeypatch.setattr(coding, "decoded", slowly)
+        packed = post(gzip.compress(request([4.0])), "Content-Encoding: gzip")
+        broken = post(b"\x1f\x8b" + bytes(100), "Content-Encoding: gzip")
+        waiting = asyncio.create_task(exchange(it, packed, broken, LIVE, answers=3))
+        _, leaving = await asyncio.open_connection("127.0.0.1", it.port)
+        leaving.write(packed)
+        await until(begun.is_set)
+        assert await exchange(it, LIVE) == [(200, b'{"live":true}')]
+        leaving.close()
+        await until(lambda: len(it.gateway.http.connections) == 1)
+        goes_on.set()
+        assert [status for status, _ in await waiting] == [200, 400, 200]
+
+    serving(tmp_path, scenario)
 
 
 def test_a_trailer_does_not_say_what_a_header_does(tmp_path: Path) -> None:
