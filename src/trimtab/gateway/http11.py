@@ -29,6 +29,7 @@ from trimtab.gateway.coding import (
 )
 from trimtab.gateway.faults import Fault, bad
 from trimtab.gateway.holding import SMALL, Holding, Share
+from trimtab.gateway.http_head import path_of, repeatable
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 5.0
@@ -426,24 +427,25 @@ class Connection(asyncio.Protocol):
         """Parser callback: the head is there; refuse what is too large before it arrives."""
         exchange = self._current
         assert exchange is not None
+        headers = exchange.headers
         self._in_head = False
         self._head_size = self._held_back = 0
         self._limit = self._loop.time() + BODY_IDLE_SECONDS
         exchange.method = self._parser.get_method()
-        exchange.path = _path(self._url)
-        length = exchange.headers.get(b"content-length")
+        exchange.path = path_of(self._url)
+        length = headers.get(b"content-length")
         if length is not None and int(length) > MAX_BODY:
             raise too_large()
         if self._parser.get_http_version() == "1.0":
             exchange.stays = b"Connection: keep-alive\r\n"
-        elif (expect := exchange.headers.get(b"expect")) is not None:
+        elif (expect := headers.get(b"expect")) is not None:
             self._expected(expect)
         if self._parser.should_upgrade():
             self._body_without_parser = int(length or 0)
-            if b"transfer-encoding" in exchange.headers:
+            if b"transfer-encoding" in headers:
                 raise bad("an upgrade request cannot have a chunked body here")
-        elif self._head and not exchange.stays and _repeatable(self._head, exchange, self._parser):
-            parsed = Head(exchange.method, exchange.path, exchange.headers, int(length or 0))
+        elif self._head and not exchange.stays and repeatable(self._head, headers, self._parser):
+            parsed = Head(exchange.method, exchange.path, headers, int(length or 0))
             self.server.learn(self._head, parsed)
         self._head = None
 
@@ -592,29 +594,6 @@ class Connection(asyncio.Protocol):
         exchange.keep_alive = False
         self._pending.append(exchange)
         exchange.refuse(fault)
-
-
-def _repeatable(head: bytes, exchange: Exchange, parser: httptools.HttpRequestParser) -> bool:
-    """Whether `head` alone says what this request is, and any other that begins with it.
-
-    A head with bare line feeds might end elsewhere for the parser than for us. One with a trace
-    could be repeated, but is not."""
-    headers = exchange.headers
-    return (
-        head[:1].isupper()
-        and head.count(b"\n") == head.count(b"\r\n")
-        and parser.should_keep_alive()
-        and b"transfer-encoding" not in headers
-        and b"expect" not in headers
-        and b"traceparent" not in headers
-    )
-
-
-def _path(target: bytes) -> bytes:
-    """The path of a target, which a client that takes us for a proxy writes behind our address."""
-    path = target.partition(b"?")[0]
-    _, absolute, address = path.partition(b"://") if path[:1] != b"/" else (b"", b"", b"")
-    return b"/" + address.partition(b"/")[2] if absolute else path
 
 
 def _head_too_large() -> Fault:
