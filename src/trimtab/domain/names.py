@@ -42,7 +42,7 @@ def checked_digest(text: str) -> Digest:
         repr(text[:80]),
         "a digest is sha256: and 64 digits from 0 to f",
         unchanged="nothing was changed",
-        hint="trimtab show MODEL@NUMBER",
+        hint="trimtab releases",
     )
 
 

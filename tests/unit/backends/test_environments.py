@@ -103,7 +103,7 @@ def test_an_environment_that_was_changed_is_not_used(
 
 
 @pytest.mark.parametrize(
-    "setting", [("UV_OFFLINE", "1"), ("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")]
+    "setting", [("UV_OFFLINE", "1"), ("UV_DEFAULT_INDEX", "http://127.0.0.1:9/")]
 )
 def test_an_index_that_is_not_reached_is_no_matter_of_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: tuple[str, str]
