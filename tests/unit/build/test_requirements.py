@@ -42,7 +42,7 @@ def test_constraints_are_named_by_their_whole_path(tmp_path: Path, line: str) ->
 
 
 def test_what_uv_reads_by_itself_is_left_to_it(tmp_path: Path) -> None:
-    lines = ["-r https://example.org/r.txt", "--index-url https://example.org/simple", "numpy"]
+    lines = ["-r https://example.org/r.txt", "--find-links https://example.org/wheels", "numpy"]
     assert read_requirements(written(tmp_path, all="\n".join(lines))).lines == lines
 
 
@@ -63,6 +63,9 @@ class Environments:
     def lock(self, requirements: Sequence[str]) -> EnvironmentLock:
         self.asked.append(list(requirements))
         return EnvironmentLock("3.11.7", "linux", ())
+
+    def fits(self, lock: EnvironmentLock) -> bool:
+        return True
 
     def materialise(self, lock: EnvironmentLock) -> Path:
         raise errors.Permanent(errors.ENVIRONMENT_FAILED, "build", "environment", "not here")

@@ -20,7 +20,7 @@ from tests.support.tables import MEANING, table
 import trimtab
 from trimtab import errors
 from trimtab.domain.profile import Metric
-from trimtab.monitoring.sources import BATCH_ROWS, opened
+from trimtab.monitoring.sources import opened
 
 REFERENCE = table(seed=1)
 CALM = table(seed=2, first_day=30)
@@ -545,16 +545,6 @@ def test_the_report_is_the_same_however_many_rows_are_counted_at_once(
     whole = trimtab.monitor(REFERENCE, data, **meant).to_json()
     monkeypatch.setattr("trimtab.monitoring.sources.BATCH_ROWS", rows)
     assert trimtab.monitor(REFERENCE, data.to_reader(rows), **meant).to_json() == whole
-
-
-def test_blocks_close_late_but_surely_where_rows_are_out_of_order() -> None:
-    """More rows than one batch, of which the last belong to the first day."""
-    n = BATCH_ROWS + 1000
-    data = table(days=n // 1000 + 1, per_day=1000, seed=9, first_day=30)
-    mixed = pa.concat_tables([data.slice(500), data.slice(0, 500)])
-    report = trimtab.monitor(REFERENCE, mixed, **MEANING)
-    assert report["input:size"].n == trimtab.monitor(REFERENCE, data, **MEANING)["input:size"].n
-    assert any("not in the order of their time" in note for note in report.notes)
 
 
 def grouped(n: int, seed: int, harm: float = 0.0) -> pd.DataFrame:

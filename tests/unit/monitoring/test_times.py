@@ -1,17 +1,20 @@
 """`trimtab.monitor` on tables of other times, and in no order."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from tests.support.tables import MEANING, table
 
 import trimtab
+from trimtab.monitoring.sources import BATCH_ROWS
 
 REFERENCE = table(seed=1)
 FLIPPED = table(seed=3, first_day=30, flip=0.4)
 
 
-def put(data: pa.Table, name: str, column: pa.Array) -> pa.Table:
+def put(data: pa.Table, name: str, column: "pa.Array[Any]") -> pa.Table:
     """The table with another column in this place."""
     return data.set_column(data.column_names.index(name), name, column)
 
@@ -41,3 +44,13 @@ def test_no_row_is_lost_of_a_table_in_no_order_with_more_blocks_than_a_service_h
     reports = [trimtab.monitor(REFERENCE, each, **MEANING) for each in (data, mixed)]
     for signal in ("input:size", "prediction", "quality", "quality:error"):
         assert reports[0][signal].n == reports[1][signal].n > 0
+
+
+def test_blocks_close_late_but_surely_where_rows_are_out_of_order() -> None:
+    """More rows than one batch, of which the last belong to the first day."""
+    n = BATCH_ROWS + 1000
+    data = table(days=n // 1000 + 1, per_day=1000, seed=9, first_day=30)
+    mixed = pa.concat_tables([data.slice(500), data.slice(0, 500)])
+    report = trimtab.monitor(REFERENCE, mixed, **MEANING)
+    assert report["input:size"].n == trimtab.monitor(REFERENCE, data, **MEANING)["input:size"].n
+    assert any("not in the order of their time" in note for note in report.notes)
