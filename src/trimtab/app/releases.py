@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +25,7 @@ from trimtab.backends.runner import SubprocessRunner
 from trimtab.build import reproduce as again
 from trimtab.build.assemble import build
 from trimtab.build.request import BuildRequest, Narrate, Tools
+from trimtab.build.scratch import scratch
 from trimtab.domain import layout
 from trimtab.domain.names import Digest, ReleaseRef, short
 from trimtab.domain.profile import ReferenceProfile
@@ -45,13 +45,11 @@ LOOK_SECONDS = 0.05
 
 def tools(home: Path, narrate: Narrate, log: IO[str] | None = None) -> Tools:
     """What builds, runs and reproductions work with; `log` takes what their workers say."""
-    scratch = home / SCRATCH
-    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Tools(
         blobs=ObjectBlobs.local(home / layout.BLOBS),
         environments=UvEnvironments(home),
         runner=SubprocessRunner(home, log),
-        scratch=scratch,
+        scratch=home / SCRATCH,
         cache=home / CACHE,
         serving=shim.EXECUTION_SERVING,
         perturbed=tuple(shim.PERTURBED.values()),
@@ -194,6 +192,6 @@ def reproduce_release(project: Project, text: str, narrate: Narrate) -> Reproduc
             release=release.name, integrity=word, problems=problems, seconds=seconds
         )
     narrate(f"integrity: every byte of {release.name} is what was released")
-    with tempfile.TemporaryDirectory(dir=kit.scratch, prefix="checkout-") as scratch:
-        checkout = Checkouts(Path(scratch), kit.blobs).prepare(release.digest, release.name)
+    with scratch(kit.scratch, "checkout-") as folder:
+        checkout = Checkouts(folder, kit.blobs).prepare(release.digest, release.name)
         return again.reproduce(release, checkout.folder, kit)

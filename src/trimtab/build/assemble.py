@@ -2,7 +2,6 @@
 
 import json
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +17,7 @@ from trimtab.build import engine, golden, remarks
 from trimtab.build.reference import Reference, read_reference, watched
 from trimtab.build.request import BuildRequest, Tools
 from trimtab.build.requirements import requirement_lines
+from trimtab.build.scratch import scratch
 from trimtab.build.stage import Stage, ask, canonical, configure, probe, scored, stored_files
 from trimtab.build.staging import stage_code, stage_model
 from trimtab.domain.figures import within
@@ -54,8 +54,8 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
             tools.narrate(line)
     else:
         tools.narrate("reference: none, so nothing is known to replay or to judge this release by")
-    with tempfile.TemporaryDirectory(dir=_scratch(tools), prefix="build-") as scratch:
-        stage = _staged(request, reference, Path(scratch) / "files", tools)
+    with scratch(tools.scratch, "build-") as folder:
+        stage = _staged(request, reference, folder / "files", tools)
         _check_loss(reference, stage.signature)
         outputs = _scored(stage, reference, tools)
         profile = _profiled(reference, stage.signature, outputs, tools)
@@ -94,11 +94,6 @@ def _check_loss(reference: Reference | None, signature: Signature) -> None:
             unchanged="no release was made",
             hint='--loss "abs(label - prediction)" --loss-bound 60',
         )
-
-
-def _scratch(tools: Tools) -> Path:
-    tools.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return tools.scratch
 
 
 def _staged(

@@ -1,7 +1,6 @@
 """Proving that a release can be made to behave again as it did, from its manifest alone."""
 
 import json
-import tempfile
 import time
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import msgspec
 
 from trimtab import errors
 from trimtab.build.request import Tools
+from trimtab.build.scratch import scratch
 from trimtab.domain.names import Digest
 from trimtab.domain.release import Release
 from trimtab.domain.reproduction import Behaviour, Integrity, Replay, Reproduction
@@ -52,10 +52,10 @@ def integrity(release: Release, tools: Tools) -> tuple[Integrity, tuple[str, ...
 def _with_environment(
     result: Reproduction, release: Release, checkout: Path, tools: Tools
 ) -> Reproduction:
-    with tempfile.TemporaryDirectory(dir=tools.scratch, prefix="reproduce-") as scratch:
+    with scratch(tools.scratch, "reproduce-") as folder:
         try:
             python = tools.environments.rebuild(
-                release.manifest.environment, Path(scratch) / "environment"
+                release.manifest.environment, folder / "environment"
             )
         except errors.TrimtabError as problem:
             return msgspec.structs.replace(

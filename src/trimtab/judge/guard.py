@@ -329,9 +329,10 @@ class Guard:
         promised = 2.0 * (1.0 - self._saved.spec.objective.latency_quantile)
         absolute = trial.slo.below(max(promised, HARMLESS) * max(margin / 2.0, 1.0))
         nulls = (SLOWER, SLOWER * margin)
+        seen = f"{trial.slo.bad}/{trial.slo.n} of its answers failed or late"
         return [
-            self._compare("latency_p90", trial.slow90, nulls, absolute, UNSEEN),
-            self._compare("latency_p99", trial.slow99, nulls, absolute, UNSEEN),
+            self._compare("latency_p90", trial.slow90, nulls, absolute, seen),
+            self._compare("latency_p99", trial.slow99, nulls, absolute, seen),
         ]
 
     def _quality(self, margin: float) -> list[Verdict]:
@@ -386,7 +387,8 @@ class Guard:
     ) -> Verdict:
         """One signal: worse beyond the first ratio, or not worse than the second, or unknown.
 
-        `otherwise` is said before chance has assigned a request to either release."""
+        `otherwise` tells what `absolute` evidence is from: it is said where that is the proof, and
+        before chance has assigned a request to either release."""
         part = name.partition("_")[0]
         limit, worse = self._alpha(part), signal.worse(ratios[0])
         candidate, stable = signal.candidate, signal.stable
@@ -397,8 +399,9 @@ class Guard:
             return self._verdict(
                 name, "bad", f"{NAMES[name]}: {counts}", worse, signal, threshold=limit
             )
-        proof = max(absolute, signal.not_worse(ratios[1]))
+        proof = max(absolute, relative := signal.not_worse(ratios[1]))
         if proof >= self._beta:
+            counts = counts if relative >= self._beta else otherwise
             return self._verdict(
                 name, "ok", f"{NAMES[name]}: not worse, {counts}", worse, signal, threshold=limit
             )
@@ -470,7 +473,6 @@ def _treated(saved: Saved) -> Treated:
     )
 
 
-UNSEEN = "no request was assigned yet"
 NAMES = {
     "errors": "failed requests",
     "latency_p90": "answers slower than nine in ten of stable's",
