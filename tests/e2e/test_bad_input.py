@@ -334,11 +334,13 @@ def test_the_python_client_says_what_the_server_said(system: System) -> None:
         assert answer.release == "risk@1"
 
 
+UNBUILT = b'{"digest": "sha256:' + b"0" * 64 + b'"}'
 ORDERS: dict[str, tuple[str, bytes, int, str]] = {
     "not JSON": ("deployments/risk/deploy", b"deploy it", 400, "TT-113"),
     "an unknown field": ("deployments/risk/pause", b'{"reson": "x"}', 400, "TT-113"),
     "nothing to deploy": ("deployments/risk/deploy", b"{}", 400, "TT-113"),
-    "a release that is not built": ("releases", b'{"digest": "sha256:00"}', 422, "TT-209"),
+    "no digest": ("releases", b'{"digest": "sha256:00"}', 400, "TT-102"),
+    "a release that is not built": ("releases", UNBUILT, 422, "TT-209"),
     "an unknown deployment": ("deployments/nothing/pause", b"{}", 404, "TT-601"),
 }
 
