@@ -34,6 +34,7 @@ class Traffic:
 
     outcomes: dict[str, int] = field(default_factory=dict)
     _window: deque[tuple[Floats, Floats]] = field(default_factory=deque)
+    _held: int = 0
 
     def observe(self, rows: Rows) -> None:
         """Count a segment."""
@@ -42,14 +43,27 @@ class Traffic:
         for name, count in zip(outcomes.names, outcomes.counts().tolist(), strict=True):
             if count:
                 self.outcomes[name] = self.outcomes.get(name, 0) + count
-        self._window.append((asked.fixed["received_at"].astype(np.float64), _seconds(asked)))
-        while len(self._window) > 1 and sum(len(times) for times, _ in self._window) > SAMPLES:
-            self._window.popleft()
+        received = asked.fixed["received_at"].astype(np.float64)
+        if not len(received):
+            return
+        self._window.append((received, _seconds(asked)))
+        self._held += len(received)
+        self._forget(float(received.min()) - WINDOW_SECONDS)
+        while len(self._window) > 1 and self._held > SAMPLES:
+            self._drop()
+
+    def _forget(self, before: float) -> None:
+        """Let go of the segments at the front whose requests all came before this time: nobody may
+        ask for a report for days."""
+        while self._window and not (self._window[0][0] > before).any():
+            self._drop()
+
+    def _drop(self) -> None:
+        self._held -= len(self._window.popleft()[0])
 
     def report(self, now: float) -> TrafficReport:
         """The counters at `now`, epoch seconds."""
-        while self._window and not (self._window[0][0] > now - WINDOW_SECONDS).any():
-            self._window.popleft()
+        self._forget(now - WINDOW_SECONDS)
         empty = np.empty(0)
         received = np.concatenate([empty, *(times for times, _ in self._window)])
         seconds = np.concatenate([empty, *(spent for _, spent in self._window)])
