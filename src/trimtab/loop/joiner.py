@@ -104,9 +104,13 @@ class _Batch:
     @property
     def rows(self) -> Rows:
         """All rows, which are put together when somebody asks for them."""
+        self.settle()
+        return self.pieces[0]
+
+    def settle(self) -> None:
+        """Let go of what there is to know of each piece: no more will come."""
         if len(self.pieces) > 1:
             self.pieces = [together(self.pieces)]
-        return self.pieces[0]
 
     @property
     def saved(self) -> Iterator[SavedBatch]:
@@ -348,6 +352,8 @@ class Joiner:
         made = _Batch([(segment, size)], [piece], marks, said, newest, newest)
         held = self._joined(made, joins) if small else None
         if held is None:
+            if self._open is not None:
+                self._batches[self._open].settle()
             held = first
             self._batches[first] = made
             self._firsts.append(first)
@@ -363,7 +369,6 @@ class Joiner:
         if joins or (joins is None and self._fits(before, made)):
             before.append(made)
             return self._open
-        self._batches[self._open].pieces = [before.rows]
         return None
 
     @property

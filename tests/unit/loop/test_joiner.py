@@ -234,6 +234,7 @@ def test_small_segments_are_held_together_and_large_ones_by_themselves() -> None
         joiner.add(*answers(number, size))
     assert held(joiner) == [[0, 1, 2], [3], [4, 5, 6, 7, 8, 9], [10]]
     assert joiner.waiting == sum(sizes)
+    assert [len(each.pieces) for each in joiner._batches.values()] == [1, 1, 1, 1]
     apart = joiner._batches[0].rows
     assert isinstance(apart.fixed, dict)
     assert apart.fixed["request_id"].tolist()[:4] == ["r0-0", "r1-0", "r1-1", "r1-2"]
