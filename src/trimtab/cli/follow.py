@@ -38,9 +38,10 @@ class Follower:
         while True:
             status = self._look(end)
             ended = status and self._ended(status.deployments[0])
-            if status and ended and self._settled(status):
+            late = end is not None and time.monotonic() >= end
+            if status and ended and (late or self._settled(status)):
                 return ended
-            if end is not None and time.monotonic() >= end:
+            if late:
                 raise self._late(timeout or 0.0)
             time.sleep(POLL_SECONDS)
 

@@ -342,6 +342,9 @@ def test_a_rollout_is_over_once_the_next_request_is_answered_by_it(
     monkeypatch.setattr(api, "get", ended)
     assert follow.Follower(api, Screen(), NAME, "r0").wait(None).outcome
     assert len(asked) == looks
+    now[0], asked[:] = 0.0, []
+    assert follow.Follower(api, Screen(), NAME, "r0").wait(2.0).outcome
+    assert len(asked) == min(looks, 3)
 
 
 CHANGES = {
