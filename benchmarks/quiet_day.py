@@ -175,6 +175,9 @@ def row(day: Day, hours: float, poll: float, before: float) -> str:
     again = time.perf_counter()
     day.observer.restore(saved)
     day.follow()
+    answers = time.perf_counter() - again
+    while not asyncio.run(day.observer.refresh()):
+        pass
     restored = time.perf_counter() - again
     maps = Path("/proc/self/maps").read_bytes().count(b"\n")
     more = resident() - before
@@ -184,7 +187,7 @@ def row(day: Day, hours: float, poll: float, before: float) -> str:
         f"{maps:,}",
         f"{poll * 1e3:.1f} ms",
         f"{dumped * 1e3:.0f} ms, {len(saved) / 2**20:.1f} MiB",
-        f"{restored:.1f} s",
+        f"{answers * 1e3:.0f} ms, {restored:.1f} s",
     )
     return f"| {' | '.join(cells)} |"
 

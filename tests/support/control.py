@@ -176,15 +176,17 @@ class ScriptedEvidence:
     demands: dict[str, Demand] = field(default_factory=dict)
     works: dict[Digest, Work] = field(default_factory=dict)
     broken: bool = False
+    recalling: bool = False
     fresh: bool = True
     saved: bytes = b"dump"
     restored: list[bytes] = field(default_factory=list)
 
-    async def refresh(self) -> None:
+    async def refresh(self) -> bool:
         """See `Evidence`."""
         if self.broken:
             raise errors.Unavailable(errors.LOG_FAILED, "read", "log", "disk")
         self.fresh = False
+        return not self.recalling
 
     def stirred(self) -> bool:
         """See `Evidence`."""

@@ -219,8 +219,7 @@ class Controller:
         if sure and not evidence.stirred():
             return
         try:
-            await evidence.refresh()
-            self._blind, self._read_at = False, now
+            self._blind, self._read_at = not await evidence.refresh(), now
         except (TrimtabError, OSError) as error:
             log.warning("no evidence can be read: %s", error)
             self._blind = True

@@ -25,8 +25,9 @@ class Evidence(Protocol):
     orders of people in between.
     `stirred`, `demand` and `work` may be asked at any time."""
 
-    async def refresh(self) -> None:
-        """Read what the gateways logged since the last call. An error means: nothing is known."""
+    async def refresh(self) -> bool:
+        """Read what the gateways logged since the last call. An error means: nothing is known; so
+        does False, as long as what was read before a restart is still read again."""
         ...
 
     def stirred(self) -> bool:

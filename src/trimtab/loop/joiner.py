@@ -306,11 +306,13 @@ class Joiner:
             dict(self._senders),
         )
 
-    def restore(self, saved: SavedJoiner, read: Read) -> None:
-        """Read the predictions of `saved` again; those past the log's retention are gone, and those
-        of a segment of which a power loss left other rows than were saved."""
+    def restore(self, saved: SavedJoiner, read: Read) -> Iterator[None]:
+        """Read the predictions of `saved` again, a segment with each step; those past the log's
+        retention are gone, and those of a segment of which a power loss left other rows than were
+        saved."""
         every, begun = read([batch.segment for batch in saved.batches]), False
         for batch, found in zip(saved.batches, every, strict=True):
+            yield
             rows = None if found is None else self._wanted(found)
             marks = np.frombuffer(batch.marks, dtype=np.uint8).copy()
             begun = begun and batch.joins is not False

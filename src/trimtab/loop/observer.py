@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from trimtab import errors
 from trimtab.domain.deployment import MonitorPlan
 from trimtab.domain.names import Digest
-from trimtab.domain.profile import ReferenceProfile
 from trimtab.domain.records import Labelled, Paired, Rows
 from trimtab.domain.rollout import Standing
 from trimtab.domain.state import DeploymentState
@@ -35,6 +34,8 @@ from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
 from trimtab.loop.judges import GuardLike, Judges, MonitorsLike, Watching
 from trimtab.loop.lateness import Lateness
 from trimtab.loop.leaps import Leaps
+from trimtab.loop.profiles import NotYetError, Profiles
+from trimtab.loop.recall import Recall
 from trimtab.loop.samples import QUICK, Told, Trouble, told
 from trimtab.loop.traffic import Traffic, TrafficReport
 from trimtab.loop.watermark import Watermark
@@ -49,8 +50,8 @@ log = logging.getLogger(__name__)
 SEGMENTS_PER_POLL = 20
 """Bound of one `poll` per deployment: other work of the loop runs between polls."""
 POLLS_PER_REFRESH = 50
-PATIENCE = 60.0
-"""Seconds for which a profile that could not be read is asked for again: files run out."""
+RECALLING = 1.0
+"""Seconds of one `refresh` for what was read before a restart: then the tick goes on."""
 SAMPLES = 5
 """Requests that an incident keeps for each signal."""
 
@@ -63,10 +64,6 @@ class Sources:
     catalog: Catalog
     blobs: Blobs
     clock: Clock
-
-
-class _NotYetError(Exception):
-    """A profile cannot be read just now."""
 
 
 class Unsettled(msgspec.Struct, frozen=True):
@@ -118,6 +115,8 @@ class _Watched:
 
     joiner: Joiner
     lateness: Lateness
+    recall: Recall | None = None
+    """What the joiner has to hold before anything is read."""
     state: DeploymentState | None = None
     cursor: Cursor = field(default_factory=Cursor)
     watermark: Watermark = field(default_factory=Watermark)
@@ -145,9 +144,7 @@ class Observer:
         self._drawings = drawings or Drawings(sources.clock)
         self._watched: dict[str, _Watched] = {}
         self._began = sources.clock.now()
-        self._losses: dict[Digest, tuple[str, ...]] = {}
-        self._unread: set[Digest] = set()
-        self._failing: dict[Digest, float] = {}
+        self._profiles = Profiles(sources.catalog, sources.blobs, sources.clock)
         self._demands = Demands()
         self._mark: Hashable | None = None
 
@@ -268,7 +265,7 @@ class Observer:
 
         def draw() -> Told:
             manifest = self._sources.catalog.get(Digest(release)).manifest
-            profile = self._profile(manifest.profile)
+            profile = self._profiles.read(manifest.profile)
             known = Known(spec.objective, manifest.signature, profile)
             return told(self._sources.log, trouble, known, QUICK, SAMPLES)
 
@@ -308,11 +305,15 @@ class Observer:
         """How long ago the newest request read was answered then, in seconds of the host's clock; 0
         once nothing is left to read."""
         watched = self._watched.get(deployment)
+        if watched is not None and watched.recall is not None:
+            return max(self._sources.clock.now() - watched.recall.since, 0.0)
         return watched.lateness.seconds if watched else 0.0
 
     def trend(self, deployment: str) -> Trend:
         """What becomes of `behind`."""
         watched = self._watched.get(deployment)
+        if watched is not None and watched.recall is not None:
+            return "stopped"
         return watched.lateness.trend if watched else ""
 
     def follow(
@@ -327,7 +328,7 @@ class Observer:
         for name, state in states.items():
             try:
                 self._follow_one(name, state, surroundings.get(name, Surroundings()))
-            except _NotYetError as problem:
+            except NotYetError as problem:
                 log.warning("%s is not judged until its profile is read: %s", name, problem)
                 if name in self._watched:
                     self._watched[name].held = True
@@ -337,8 +338,10 @@ class Observer:
         if watched is None:
             watched = self._watched[name] = _Watched(Joiner(terms), Lateness(self._began))
         watched.state, watched.surroundings = state, surroundings
-        if watched.joiner.terms != terms:
-            watched.joiner = self._rejoined(watched.joiner, terms)
+        if watched.recall is not None and watched.recall.saved.terms != terms:
+            watched.recall = watched.recall.under(terms)
+        elif watched.recall is None and watched.joiner.terms != terms:
+            watched.recall = self._recall(watched.joiner.dump()).under(terms)
         self._follow_stable(watched, state)
         self._follow_rollout(watched, state)
         watched.held = False
@@ -352,7 +355,11 @@ class Observer:
             started = since if since is not None else self.clock(spec.name)
             manifest = self._sources.catalog.get(stable.digest).manifest
             watched.monitors = self._judges.start_monitors(
-                spec, manifest.signature, self._profile(manifest.profile), stable.digest, started
+                spec,
+                manifest.signature,
+                self._profiles.read(manifest.profile),
+                stable.digest,
+                started,
             )
             watched.monitored, watched.plan = stable, spec.monitor
 
@@ -368,38 +375,16 @@ class Observer:
                 state.spec,
                 rollout.candidate,
                 rollout.previous,
-                (manifest.signature, self._profile(manifest.profile)),
+                (manifest.signature, self._profiles.read(manifest.profile)),
             )
             watched.guarded = rollout.id
-
-    def _profile(self, digest: Digest | None) -> ReferenceProfile | None:
-        """None also where it cannot be read: what serves is watched as far as that goes."""
-        if digest is None or digest in self._unread:
-            return None
-        try:
-            found = msgspec.json.decode(self._sources.blobs.get(digest), type=ReferenceProfile)
-        except Exception as error:  # no fault of it may keep the loop from routing
-            if self._may_pass(digest, error):
-                raise _NotYetError(error) from error
-            self._unread.add(digest)
-            log.error("a release is watched without its reference profile: %s", error)
-            return None
-        self._failing.pop(digest, None)
-        return found
-
-    def _may_pass(self, digest: Digest, error: Exception) -> bool:
-        """Whether a blob that could not be read may be soon: it is neither gone nor damaged."""
-        if isinstance(error, errors.NotFound | errors.Integrity | msgspec.DecodeError):
-            return False
-        now = self._sources.clock.monotonic()
-        return now - self._failing.setdefault(digest, now) < PATIENCE
 
     def _terms(self, state: DeploymentState) -> Terms:
         """How labels find predictions, and the inputs that judging a label asks for: segments, what
         a loss of the user's own names, and what losses are expected from and parted by."""
         plan, stable = state.spec.monitor, state.stable
         named = OwnLoss(plan.loss).columns if plan.loss else ()
-        needed = () if stable is None else self._loss_columns(stable.digest)
+        needed = () if stable is None else self._profiles.loss_columns(stable.digest)
         return Terms(
             horizon=plan.maturity_seconds + plan.block_seconds,
             key=plan.key,
@@ -407,33 +392,36 @@ class Observer:
             time="event_time" if state.spec.clock == "event" else "received_at",
         )
 
-    def _loss_columns(self, release: Digest) -> tuple[str, ...]:
-        found = self._losses.get(release)
-        if found is None:
-            profile = self._profile(self._sources.catalog.get(release).manifest.profile)
-            learned = None if profile is None else profile.estimate
-            model = None if learned is None else learned.loss
-            parts = None if profile is None else profile.segment_losses
-            columns = [*(model.columns if model else ()), *(parts.columns if parts else ())]
-            found = tuple(dict.fromkeys(column.name for column in columns if column.name))
-            self._losses[release] = found
-        return found
+    def _recall(self, saved: SavedJoiner) -> Recall:
+        return Recall(saved, self._sources.log.rows_of, self._sources.clock.now())
 
-    def _rejoined(self, joiner: Joiner, terms: Terms) -> Joiner:
-        """The same predictions and labels under changed terms."""
-        changed = Joiner(terms)
-        changed.restore(joiner.dump(), self._sources.log.rows_of)
-        return changed
-
-    async def refresh(self) -> None:
-        """Read what is new, without holding the loop. Raises `TrimtabError` or `OSError`."""
+    async def refresh(self) -> bool:
+        """Read what is new, without holding the loop; False while what was read before is not read
+        again. Raises `TrimtabError` or `OSError`."""
         self._mark, mark = None, self._sources.log.mark(self._watched)
         await asyncio.to_thread(self._sources.log.publish)
+        if not await self._recalled():
+            return False
         for _ in range(POLLS_PER_REFRESH):
             if not self.poll():
                 self._mark = mark
-                return
+                break
             await asyncio.sleep(0)
+        return True
+
+    async def _recalled(self) -> bool:
+        """Whether everything that waits for labels is held again, after a moment of reading."""
+        clock = self._sources.clock
+        until = clock.monotonic() + RECALLING
+        while (found := next(filter(_recalls, self._watched.values()), None)) is not None:
+            if clock.monotonic() >= until:
+                return False
+            recall = found.recall
+            assert recall is not None
+            joiner = await asyncio.to_thread(recall.some)
+            if joiner is not None and found.recall is recall:
+                found.joiner, found.recall = joiner, None
+        return True
 
     def stirred(self) -> bool:
         """Whether there may be something to read since the last `refresh`; soon told."""
@@ -442,7 +430,7 @@ class Observer:
     def poll(self) -> int:
         """Read new segments of all deployments followed; returns how many were read."""
         watched = self._watched.items()
-        followed = [(name, each) for name, each in watched if each.state and not each.held]
+        followed = [(name, each) for name, each in watched if _followed(each)]
         return sum(self._poll_one(name, watched) for name, watched in followed)
 
     def _poll_one(self, name: str, watched: _Watched) -> int:
@@ -523,11 +511,10 @@ class Observer:
 
     def _loaded(self, saved: _SavedDeployment) -> _Watched:
         judges = self._judges
-        joiner = Joiner(saved.joiner.terms)
-        joiner.restore(saved.joiner, self._sources.log.rows_of)
         return _Watched(
-            joiner,
+            Joiner(saved.joiner.terms),
             Lateness(self._began),
+            self._recall(saved.joiner),
             cursor=saved.cursor,
             watermark=saved.watermark,
             traffic=Traffic(dict(saved.outcomes)),
@@ -545,6 +532,16 @@ def _key(incident: Incident) -> Key:
     """What is drawn for an incident; with other signals or another cause it is news again."""
     cause = incident.causes[0].cause if incident.causes else ""
     return (incident.deployment, incident.id, incident.tier, cause, *incident.signals)
+
+
+def _recalls(watched: _Watched) -> bool:
+    """Whether it has to be read again what waits for labels."""
+    return watched.recall is not None
+
+
+def _followed(watched: _Watched) -> bool:
+    """Whether new segments are read."""
+    return watched.state is not None and not watched.held and not _recalls(watched)
 
 
 def _audience(watched: _Watched, rows: Rows) -> Iterator[tuple[Watching, NDArray[np.bool_]]]:
@@ -573,7 +570,7 @@ def _dumped(watched: _Watched) -> _SavedDeployment:
     return _SavedDeployment(
         cursor=watched.cursor,
         watermark=watched.watermark,
-        joiner=watched.joiner.dump(),
+        joiner=watched.joiner.dump() if watched.recall is None else watched.recall.saved,
         outcomes=watched.traffic.outcomes,
         unreadable=watched.unreadable,
         monitors=watched.monitors.dump() if watched.monitors else None,

@@ -208,6 +208,7 @@ class Bench:
         observer = Observer(sources, self.tapes.judges(), Drawings(self.clock, at_once))
         if saved is not None:
             observer.restore(saved)
+            assert asyncio.run(observer.refresh())
         return observer
 
 

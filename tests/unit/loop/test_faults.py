@@ -482,9 +482,9 @@ class Faulty(ScriptedEvidence):
 
     fault = ""
 
-    async def refresh(self) -> None:
+    async def refresh(self) -> bool:
         self._check("refresh")
-        await super().refresh()
+        return await super().refresh()
 
     def guard(self, deployment: str) -> GuardReport | None:
         self._check("guard")

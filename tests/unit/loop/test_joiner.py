@@ -8,8 +8,9 @@ from tests.support.request_log import LABEL, ROW, table
 
 from trimtab.backends.requestlog_files import to_labels, to_rows
 from trimtab.domain.records import FIXED_COLUMNS, LABEL_COLUMNS, Fate, Labels, Rows
-from trimtab.loop.joiner import SENDERS, Joiner, SavedJoiner, Terms
+from trimtab.loop.joiner import SENDERS, Joiner, Read, SavedJoiner, Terms
 from trimtab.loop.key_index import KeyIndex
+from trimtab.loop.recall import Recall
 from trimtab.ports.requestlog import Segment
 
 
@@ -29,6 +30,13 @@ def waiting() -> Joiner:
     """A joiner that holds it."""
     joiner = Joiner(Terms(horizon=10.0))
     joiner.add(Segment("flights", "rows", "g0-1", 0, ""), ONE)
+    return joiner
+
+
+def recalled(saved: SavedJoiner, read: Read) -> Joiner:
+    """The joiner of a controller that starts again."""
+    joiner = Recall(saved, read, 0.0).some(1000)
+    assert joiner is not None
     return joiner
 
 
@@ -69,8 +77,7 @@ def test_who_said_a_label_is_known_after_a_restart_and_a_joiner_of_before_knew_n
     before = msgspec.structs.replace(saved, batches=(old,), senders={})
     told = (saved, "a", "repeated"), (saved, "c", "confirmed"), (before, "c", "repeated")
     for kept, source, fate in told:
-        again = Joiner(Terms(horizon=10.0))
-        again.restore(kept, lambda segments: [ONE] * len(segments))
+        again = recalled(kept, lambda segments: [ONE] * len(segments))
         assert heard(again, by(source)) == [fate]
 
 
@@ -106,8 +113,7 @@ def test_what_a_prediction_was_said_to_be_is_known_after_a_restart() -> None:
     rows = to_rows(table([{**ROW, "request_id": "r0"}], FIXED_COLUMNS))
     joiner.add(Segment("flights", "rows", "g0-1", 0, ""), rows)
     joiner.learn(given(("r0", "1")), 1.0)
-    again = Joiner(Terms(horizon=10.0))
-    again.restore(joiner.dump(), lambda segments: [rows])
+    again = recalled(joiner.dump(), lambda segments: [rows])
     told = again.weigh(given(("r0", "0")))
     assert (told.fate.tolist(), told.first.tolist()) == (["contradicted"], ["1"])
 
@@ -122,8 +128,7 @@ def test_labels_that_say_nothing_are_known_after_a_restart() -> None:
     ]
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(joiner.dump()), type=SavedJoiner)
     assert [label.label for label in saved.labels] == [None]
-    again = Joiner(Terms(horizon=10.0))
-    again.restore(saved, lambda segments: [ONE] * len(segments))
+    again = recalled(saved, lambda segments: [ONE] * len(segments))
     told = again.weigh(given(("r0", "1"), ("r0", None)))
     assert (told.fate.tolist(), told.first.tolist()) == (["contradicted", "repeated"], [None, None])
 
@@ -135,8 +140,7 @@ def test_a_segment_of_which_a_power_loss_left_other_rows_is_not_held(left: dict[
     joiner.add(Segment("flights", "rows", "g0-1", 0, ""), to_rows(table(rows, FIXED_COLUMNS)))
     joiner.add(Segment("flights", "rows", "g0-1", 1000, ""), ONE)
     found = {0: to_rows(table([{**ROW, **left}], FIXED_COLUMNS)), 1000: ONE}
-    again = Joiner(Terms(horizon=10.0))
-    again.restore(joiner.dump(), lambda segments: [found[each.sequence] for each in segments])
+    again = recalled(joiner.dump(), lambda segments: [found[each.sequence] for each in segments])
     assert again.waiting == 1
     assert heard(again, given(("r0", "1"))) == ["fresh"]
 
@@ -260,8 +264,7 @@ def test_labels_find_predictions_that_are_held_together_before_and_after_a_resta
             (known,) = joiner.learn(given((f"r{number}-1", "1"), ("r3-0", "0")), 1.0)
             names = ["r3-0", "r10-1"] if number == 10 else ["r20-1"]
             assert known.rows.fixed["request_id"].tolist() == names
-    again = Joiner(joiner.terms)
-    again.restore(joiner.dump(), lambda segments: [log[each] for each in segments])
+    again = recalled(joiner.dump(), lambda segments: [log[each] for each in segments])
     assert again.dump() == joiner.dump()
     assert held(again) == held(joiner) == [list(range(40))]
     for each in (joiner, again):
@@ -278,9 +281,8 @@ def test_a_saved_joiner_is_held_as_it_was_whatever_is_gone_of_it() -> None:
     for segment, rows in log.items():
         joiner.add(segment, rows)
     assert held(joiner) == [[0, 1], [2], [3, 4]]
-    again = Joiner(joiner.terms)
     gone = {2, 3}
-    again.restore(
+    again = recalled(
         joiner.dump(),
         lambda segments: [None if each.sequence in gone else log[each] for each in segments],
     )
@@ -289,6 +291,5 @@ def test_a_saved_joiner_is_held_as_it_was_whatever_is_gone_of_it() -> None:
         joiner.dump(),
         batches=tuple(msgspec.structs.replace(each, joins=None) for each in joiner.dump().batches),
     )
-    upgraded = Joiner(joiner.terms)
-    upgraded.restore(older, lambda segments: [log[each] for each in segments])
+    upgraded = recalled(older, lambda segments: [log[each] for each in segments])
     assert held(upgraded) == [[0, 1], [2], [3, 4]]

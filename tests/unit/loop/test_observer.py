@@ -29,7 +29,8 @@ from trimtab.domain.names import Digest
 from trimtab.domain.profile import Coarse, EstimateProfile, LossModel
 from trimtab.judge.reports import GuardReport
 from trimtab.loop.evidence import Evidence
-from trimtab.loop.observer import PATIENCE, Observer
+from trimtab.loop.observer import Observer
+from trimtab.loop.profiles import PATIENCE
 
 
 def test_monitors_get_what_stable_answered_as_stable(bench: Bench, writer: SegmentWriter) -> None:
@@ -201,7 +202,7 @@ def test_a_key_set_later_joins_the_predictions_that_wait(
     plan = msgspec.structs.replace(SPEC.monitor, key="flight")
     observer.follow(stable(msgspec.structs.replace(SPEC, monitor=plan)), {})
     writer.labels({"request_id": None, "key": "UA1"})
-    observer.poll()
+    asyncio.run(observer.refresh())
     assert bench.tapes.monitors.labels == [("a", "1")]
     assert len(bench.tapes.started) == 2
 

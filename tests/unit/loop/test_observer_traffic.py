@@ -91,8 +91,7 @@ def test_what_came_before_the_loop_began_is_late_because_it_was_stopped(
     before.follow(stable(), {})
     saved, came = before.dump(), bench.clock.value
     bench.clock.value += 60.0
-    observer = bench.observer()
-    observer.restore(saved)
+    observer = bench.observer(saved)
     observer.follow(stable(), {})
     assert (observer.trend("flights"), observer.trend("nobody")) == ("", "")
     writer.rows(at("a", received_at=came, total_seconds=0.0))

@@ -84,8 +84,9 @@ def test_a_log_in_which_nothing_is_new_is_read_now_and_then(tmp_path: Path) -> N
         world = World(tmp_path)
         reads = []
 
-        async def refresh() -> None:
+        async def refresh() -> bool:
             reads.append(world.clock.now())
+            return True
 
         world.evidence.refresh = refresh  # type: ignore[method-assign]
         async with running(world):
