@@ -15,6 +15,7 @@ import pyarrow.parquet
 from trimtab import errors
 from trimtab.build.dialect import Dialect, dialect
 from trimtab.build.listing import listing
+from trimtab.scoring.columns import lossless
 
 PARQUET = frozenset({".parquet", ".pq"})
 CSV = frozenset({".csv", ".csv.gz"})
@@ -28,8 +29,9 @@ class Source:
     """A table that is read from its beginning to its end, as often as wanted.
 
     `types` are the types that columns of a CSV file are read as; a Parquet file has its own. All
-    other columns of a CSV file are what they look like, or with `verbatim` the texts that they are,
-    but where fractions are written with a comma: there they become numbers as CSV writes them here.
+    other columns of a CSV file are what they look like where that loses nothing, for which the file
+    is read once more, or with `verbatim` the texts that they are, but where fractions are written
+    with a comma: there they become numbers as CSV writes them here.
     Raises `Usage` TT-904 when it cannot be read.
     """
 
@@ -40,6 +42,7 @@ class Source:
         self._types = dict(types)
         self._verbatim = verbatim
         self._is_csv = _is_csv(path)
+        self._known: pa.Schema | None = None
         if not path.is_file():
             raise errors.Usage(
                 errors.MISSING_FILE,
@@ -56,8 +59,7 @@ class Source:
         try:
             if not self._is_csv:
                 return pyarrow.parquet.read_schema(self.path)
-            with self._open_csv(self._dialect()) as reader:
-                return self._typed(reader.schema)
+            return self._csv_schema(self._dialect())
         except _UNREADABLE as cause:
             raise self._unreadable(cause) from cause
 
@@ -89,36 +91,43 @@ class Source:
                 yield from file.iter_batches(batch_size=rows)
 
     def _csv_batches(self, spoken: Dialect) -> Iterator[pa.RecordBatch]:
-        done = 0
-        with self._open_csv(spoken) as reader:
-            schema = self._typed(reader.schema)
-            for batch in reader:
-                try:
-                    columns = [
-                        read_as(field.type, column, spoken.decimal)
-                        for field, column in zip(schema, batch.columns, strict=True)
-                    ]
-                except pa.ArrowInvalid:
-                    raise self._misread(batch, schema, done, spoken.decimal) from None
-                yield pa.RecordBatch.from_arrays(columns, schema=schema)
-                done += len(batch)
+        done, schema = 0, self._csv_schema(spoken)
+        for batch in self._texts(spoken, schema.names):
+            try:
+                columns = [
+                    read_as(field.type, column, spoken.decimal)
+                    for field, column in zip(schema, batch.columns, strict=True)
+                ]
+            except pa.ArrowInvalid:
+                raise self._misread(batch, schema, done, spoken.decimal) from None
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            done += len(batch)
 
-    def _typed(self, schema: pa.Schema) -> pa.Schema:
-        return pa.schema([(each.name, self._types.get(each.name, each.type)) for each in schema])
+    def _csv_schema(self, spoken: Dialect) -> pa.Schema:
+        if self._known is None:
+            with self._opened(spoken) as reader:
+                looks = reader.schema
+            kinds = {**self._others(spoken, looks), **self._types}
+            self._known = pa.schema([(name, kinds[name]) for name in looks.names])
+        return self._known
+
+    def _others(self, spoken: Dialect, looks: pa.Schema) -> Mapping[str, pa.DataType]:
+        """The types of the columns that are in no need of one."""
+        others = {each.name: each.type for each in looks if each.name not in self._types}
+        if self._verbatim and spoken.decimal == ".":
+            return dict.fromkeys(others, pa.string())
+        return lossless(others, self._texts(spoken, looks.names), spoken.decimal)
 
     def _dialect(self) -> Dialect:
         return dialect(self.path)
 
-    def _open_csv(self, spoken: Dialect) -> pyarrow.csv.CSVStreamingReader:
-        """Wanted columns are read as texts, for Arrow takes `44.0` for no whole number and does not
-        say which row it could not read."""
-        if not self._verbatim or spoken.decimal != ".":
-            return self._opened(spoken, self._types)
-        with self._opened(spoken, ()) as reader:
-            names = reader.schema.names
-        return self._opened(spoken, names)
+    def _texts(self, spoken: Dialect, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
+        """All columns as texts, for Arrow takes `44.0` for no whole number and does not say which
+        row it could not read."""
+        with self._opened(spoken, names) as reader:
+            yield from reader
 
-    def _opened(self, spoken: Dialect, texts: Iterable[str]) -> pyarrow.csv.CSVStreamingReader:
+    def _opened(self, spoken: Dialect, texts: Iterable[str] = ()) -> pyarrow.csv.CSVStreamingReader:
         return pyarrow.csv.open_csv(
             str(self.path),
             read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
@@ -164,6 +173,8 @@ def read_as(kind: pa.DataType, column: "pa.Array[Any]", decimal: str = ".") -> "
     """
     if column.type == kind or not pa.types.is_string(column.type):
         return column
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column))
     texts = pc.utf8_trim_whitespace(column)
     if decimal != ".":
         texts = pc.replace_substring(texts, decimal, ".")
