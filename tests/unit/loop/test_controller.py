@@ -396,25 +396,6 @@ def test_unreadable_evidence_is_unknown_and_holds(tmp_path: Path) -> None:
     run(work)
 
 
-def test_nothing_is_decided_while_what_waits_for_labels_is_read_again(tmp_path: Path) -> None:
-    async def work() -> None:
-        world = World(tmp_path)
-        controller, control = await world.serving()
-        await control.deploy("d", "m@2", ANN)
-        world.evidence.guards["d"] = GOOD
-        await world.tick(controller)
-        world.evidence.recalling = True
-        world.evidence.reports["d"] = MonitorReport((), opened=(incident(),))
-        state = await world.tick(controller, 5000.0)
-        assert state.rollout is not None
-        assert (state.rollout.phase, state.incidents) == ("shadow", ())
-        assert (await control.abort("d", ANN)).rollout is None
-        world.evidence.recalling = False
-        assert len((await world.tick(controller)).incidents) == 1
-
-    run(work)
-
-
 def test_routing_that_cannot_be_written_is_tried_again_and_stops_no_worker(
     tmp_path: Path,
 ) -> None:

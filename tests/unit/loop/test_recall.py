@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.control import ANN, GOOD, incident
 from tests.support.request_log import ROW, SegmentWriter, table
 from tests.unit.loop.bench import START, Bench, StoppedClock, at, stable
+from tests.unit.loop.world import World, run
 
 from trimtab.backends.requestlog import FolderRequestLog
 from trimtab.backends.requestlog_files import to_rows
 from trimtab.domain.records import FIXED_COLUMNS, Rows
+from trimtab.judge.reports import MonitorReport
 from trimtab.loop import recall
 from trimtab.loop.joiner import Joiner, SavedJoiner, Terms
 from trimtab.loop.observer import Observer
@@ -158,3 +162,22 @@ def test_a_log_that_fails_while_it_is_read_again_loses_no_label(
     broken.clear()
     whole(observer)
     assert again.tapes.monitors.labels == [("r0", "1")]
+
+
+def test_nothing_is_decided_while_what_waits_for_labels_is_read_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        controller, control = await world.serving()
+        await control.deploy("d", "m@2", ANN)
+        world.evidence.guards["d"] = GOOD
+        await world.tick(controller)
+        world.evidence.recalling = True
+        world.evidence.reports["d"] = MonitorReport((), opened=(incident(),))
+        state = await world.tick(controller, 5000.0)
+        assert state.rollout is not None
+        assert (state.rollout.phase, state.incidents) == ("shadow", ())
+        assert (await control.abort("d", ANN)).rollout is None
+        world.evidence.recalling = False
+        assert len((await world.tick(controller)).incidents) == 1
+
+    run(work)
