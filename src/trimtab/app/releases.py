@@ -61,8 +61,18 @@ def build_release(project: Project, request: BuildRequest, narrate: Narrate) -> 
     """Make a release of a model file or object, and register it."""
     started = time.monotonic()
     digest, manifest = build(request, tools(open_home(project.home), narrate))
+    new = not registered(project, digest)
     release = register(project, digest)
-    return built(release, manifest, time.monotonic() - started)
+    return built(release, manifest, time.monotonic() - started, new=new)
+
+
+def registered(project: Project, digest: Digest) -> bool:
+    """Whether a release has its number already: what is built again is the same."""
+    try:
+        open_store(open_home(project.home)).catalog.get(digest)
+    except errors.NotFound:
+        return False
+    return True
 
 
 def register(project: Project, digest: Digest) -> Release:
@@ -151,8 +161,9 @@ def _unregistered(digest: Digest, problem: str) -> errors.Unavailable:
     )
 
 
-def built(release: Release, manifest: Manifest, seconds: float) -> BuildView:
-    """What a verb shows of a release that took `seconds` to make."""
+def built(release: Release, manifest: Manifest, seconds: float, *, new: bool) -> BuildView:
+    """What a verb shows of a release that took `seconds` to make, and whether there was none such
+    before."""
     return BuildView(
         release=release.name,
         model=release.model,
@@ -162,6 +173,7 @@ def built(release: Release, manifest: Manifest, seconds: float) -> BuildView:
         compiled=build_compiled(manifest.compiled),
         signature=manifest.signature,
         seconds=seconds,
+        new=new,
     )
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from trimtab import errors
 from trimtab.app.parity import compare_run
 from trimtab.app.projects import Project
-from trimtab.app.releases import built, register, tools
+from trimtab.app.releases import built, register, registered, tools
 from trimtab.app.stores import request_log
 from trimtab.backends.home import open_home
 from trimtab.backends.requestlog import FolderRequestLog
@@ -48,8 +48,10 @@ def run_pipeline(
     started = time.monotonic()
     name = f"{model}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     order = RunOrder(name, model, engine=engine)
-    release = register(project, carry_out(project, order, narrate))
-    return built(release, release.manifest, time.monotonic() - started)
+    digest = carry_out(project, order, narrate)
+    new = not registered(project, digest)
+    release = register(project, digest)
+    return built(release, release.manifest, time.monotonic() - started, new=new)
 
 
 def carry_out(project: Project, order: RunOrder, narrate: Narrate) -> Digest:

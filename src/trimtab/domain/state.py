@@ -321,9 +321,18 @@ def _apply_run(
         return replace(state, run=run, runs=state.runs + 1, last_run_clock=event.clock)
     if state.run is None or state.run.id != event.run:
         return state
-    if isinstance(event, e.RunFailed) or event.release == state.stable:
+    if isinstance(event, e.RunFailed) or known_of_run(state, event.release):
         return replace(state, run=None)
     return replace(state, run=None, offered=event.release)
+
+
+def known_of_run(state: DeploymentState, release: Standing) -> str:
+    """Why nothing is to be done with a release that a run made; "" where it is to be deployed."""
+    if release == state.stable:
+        return f"{release.name} serves already: the run made the same again"
+    if release.digest in state.rejected:
+        return f"{release.name} was rolled back before: the run made the same again"
+    return ""
 
 
 def _without(releases: tuple[Standing, ...], release: Standing) -> tuple[Standing, ...]:

@@ -23,7 +23,7 @@ from trimtab.domain import events as e
 from trimtab.domain.names import short
 from trimtab.domain.rollout import Outcome, Phase, Rollout, Standing
 from trimtab.domain.routing import TOTAL_WEIGHT
-from trimtab.domain.state import DeploymentState, workers_of
+from trimtab.domain.state import DeploymentState, known_of_run, workers_of
 from trimtab.judge.draft import Author, Decision, Draft, FinishedRun, Observation, evidence
 from trimtab.judge.response import (
     MOST_AUTOMATIC_ROLLBACKS,
@@ -77,8 +77,8 @@ def _finish(draft: Draft, finished: FinishedRun) -> None:
         draft.record(e.RunFailed(run.id, finished.error), reason=finished.error)
         return
     spec = draft.state.spec
-    reason = ""
-    if spec.retrain.approve == "human":
+    reason = known_of_run(draft.state, finished.release)
+    if not reason and spec.retrain.approve == "human":
         reason = f"waits for trimtab deploy {spec.name} --release {finished.release.name}"
     draft.record(
         e.RunSucceeded(run.id, finished.release, finished.seconds), finished.release.name, reason

@@ -40,7 +40,8 @@ class CompiledView(msgspec.Struct, frozen=True):
 
 
 class BuildView(msgspec.Struct, frozen=True, kw_only=True):
-    """What `trimtab build` made. `compiled` is null when the model itself serves."""
+    """What `trimtab build` made. `compiled` is null when the model itself serves, `new` is false
+    where there was the same release before."""
 
     release: str
     model: str
@@ -50,6 +51,7 @@ class BuildView(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature
     seconds: float
     compiled: CompiledView | None = None
+    new: bool = True
 
 
 class RolloutView(msgspec.Struct, frozen=True, kw_only=True):

@@ -353,11 +353,18 @@ def _(view: s.RunsView) -> RenderableType:
     return Group(shown, quiet(f"older ones: trimtab runs --before {view.earlier}"))
 
 
+def _made(view: s.BuildView) -> str:
+    seconds = words.span(view.seconds)
+    if view.new:
+        return f"✔ built {view.release} in {seconds}"
+    return f"✔ this is {view.release} already, no other release was made (in {seconds})"
+
+
 @render.register
 def _(view: s.BuildView) -> RenderableType:
     columns = len(view.signature.inputs)
     return Group(
-        Text(f"✔ built {view.release} in {words.span(view.seconds)}", style=TONES["good"]),
+        Text(_made(view), style=TONES["good"]),
         Text(f"  {view.digest}"),
         quiet(f"  {columns} input columns, {view.signature.task}"),
         quiet(f"  engine {_engine(view.engine, view.compiled)}"),

@@ -153,6 +153,21 @@ def test_run_that_made_the_same_release_again_changes_nothing() -> None:
     story = served().tick(monitors=opened())
     story.tick(finished=(FinishedRun("d-run1", release(1), 60.0),))
     assert (story.state.offered, story.state.rollout) == (None, None)
+    assert story.last.entries[0].reason == "m@1 serves already: the run made the same again"
+
+
+@pytest.mark.parametrize("plan", [AUTO, HUMAN])
+def test_run_that_made_again_what_was_rolled_back_does_not_keep_the_next_one_waiting(
+    plan: RetrainPlan,
+) -> None:
+    story = served(plan)
+    story.state = msgspec.structs.replace(story.state, rejected=(release(2).digest,))
+    story.tick(monitors=opened())
+    story.tick(finished=(FinishedRun("d-run1", release(2), 60.0),))
+    assert (story.state.offered, story.state.rollout) == (None, None)
+    assert story.last.entries[0].reason == "m@2 was rolled back before: the run made the same again"
+    story.tick(1000.0)
+    assert story.state.runs == 2
 
 
 def test_failed_run_is_tried_again_after_the_cooldown() -> None:
@@ -214,7 +229,7 @@ def test_release_that_was_rolled_back_is_not_deployed_by_itself_again() -> None:
     story.tick(finished=(FinishedRun("d-run1", release(2), 60.0),)).tick(guard=BAD)
     story.tick(2000.0)
     story.tick(finished=(FinishedRun("d-run2", release(2), 60.0),)).tick()
-    assert (story.state.rollout, story.state.offered) == (None, release(2))
+    assert (story.state.rollout, story.state.offered) == (None, None)
 
 
 def test_same_report_twice_changes_nothing() -> None:

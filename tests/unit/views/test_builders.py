@@ -416,6 +416,7 @@ def every_view() -> list[msgspec.Struct]:
             engine="native",
             signature=release(1).manifest.signature,
             seconds=1.0,
+            new=False,
         ),
         s.InitView("p", ("trimtab.toml",), ("cd p",)),
         s.UpView("http://a", "http://b", 1, "p/.trimtab"),
