@@ -130,7 +130,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The engine that serves; None when the model itself does (`engine` is then `native`)."""
     config: dict[str, str] = {}
     source: str | None = None
-    """How the release was made: `build` or `pipeline`; an older one may name the run that made it."""
+    """How it was made: `build` or `pipeline`; an older one may name the run that made it."""
 
 
 class Release(msgspec.Struct, frozen=True):
