@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     Column,
     Connection,
     Engine,
@@ -152,7 +153,7 @@ def open_database(path: Path) -> Engine:
 def sqlite_engine(path: Path) -> Engine:
     """An engine of one connection to the file, without looking at its schema."""
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,

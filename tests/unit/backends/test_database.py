@@ -81,6 +81,17 @@ def test_file_that_is_no_database_is_refused_untouched(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["what?now", "half%20done", "ein Büro", "a#b[1]&c"])
+def test_the_file_lies_where_it_was_asked_for_whatever_letters_its_folder_has(
+    name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    open_database(folder / "control.db").dispose()
+    assert (folder / "control.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_failing_statement_is_one_kind_of_error_and_leaves_nothing(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "control.db")
 
