@@ -91,12 +91,12 @@ class UvEnvironments:
         digest = lock_digest(lock)
         place = self._folder / short(digest)
         self._folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self._folder / f".{place.name}.lock"):
+        with _locked(self._folder / f".{place.name}.lock") as held:
             if not place.exists():
                 unfinished = place.with_name(f".{place.name}.unfinished")
                 shutil.rmtree(unfinished, ignore_errors=True)
                 try:
-                    _build(lock, unfinished)
+                    _build(lock, unfinished, held=(held,))
                     sync_files(unfinished)
                     unfinished.rename(place)
                 finally:
@@ -197,25 +197,21 @@ def _is_content(line: str) -> bool:
     return not (installer or path.startswith("../") or name.endswith(".pyc"))
 
 
-def _build(lock: EnvironmentLock, folder: Path, *options: str) -> None:
+def _build(lock: EnvironmentLock, folder: Path, *options: str, held: Sequence[int] = ()) -> None:
     """Make the environment in `folder`, compiled and with its fingerprint.
 
     Compiling takes seconds once and saves them at every start of a worker, which may not write
-    here."""
+    here. uv keeps `held` open: what a killed build started writes on, alone, until it is done."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     python = sys.executable if lock.python == platform.python_version() else lock.python
-    _must(
-        lock,
-        _uv(
-            folder.parent, "venv", "--relocatable", "--no-project", "--python", python, folder.name
-        ),
-    )
+    wanted = ("--relocatable", "--no-project", "--python", python, folder.name)
+    _must(lock, _uv(folder.parent, "venv", *wanted, held=held))
     requirements = folder / "requirements.txt"
     requirements.write_text(requirements_text(lock), encoding="utf-8")
     strict = ("--require-hashes", *_BINARY_ONLY, "--compile-bytecode", "--allow-empty-requirements")
     target = ("--python", str(interpreter(folder.absolute())))
     asked = ("pip", "sync", str(requirements.absolute()))
-    _must(lock, _uv(folder.parent, *asked, *strict, *target, *options))
+    _must(lock, _uv(folder.parent, *asked, *strict, *target, *options, held=held))
     (folder / FINGERPRINT).write_bytes(msgspec.json.encode(fingerprint(folder)))
 
 
@@ -237,7 +233,9 @@ def _must(lock: EnvironmentLock, done: "subprocess.CompletedProcess[str]") -> No
         )
 
 
-def _uv(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def _uv(
+    folder: Path, *arguments: str, held: Sequence[int] = ()
+) -> "subprocess.CompletedProcess[str]":
     """Run uv in `folder`, away from a project's settings; the user's own settings apply.
 
     uv is the user's tool, not a release's code, so it sees proxies and index credentials."""
@@ -251,6 +249,7 @@ def _uv(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
+        pass_fds=held,
     )
 
 
@@ -312,8 +311,8 @@ def _changed(environment: Path, differences: Sequence[str]) -> errors.Integrity:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; it ends with the process that holds it."""
+def _locked(path: Path) -> Iterator[int]:
+    """Hold an exclusive lock on `path`; it ends with the last process that has the file open."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()

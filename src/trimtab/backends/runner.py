@@ -1,8 +1,10 @@
 """Running the worker's one-off modes as subprocesses in a release's environment."""
 
 import json
+import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -42,15 +44,18 @@ class SubprocessRunner:
 
     def run(self, python: Path, arguments: Sequence[str], execution: Mapping[str, str]) -> str:
         """Standard output of the worker. Raises `Permanent`, or `Usage` TT-203, in its words."""
-        done = subprocess.run(
-            shim.worker_argv(python, self._shim, arguments),
-            env=shim.worker_environment(execution),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        with _lifeline() as lifeline:
+            asked = [*arguments, "--parent-fd", str(lifeline)]
+            done = subprocess.run(
+                shim.worker_argv(python, self._shim, asked),
+                env=shim.worker_environment(execution),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+                pass_fds=(lifeline,),
+            )
         if self._log is not None:
             self._log.write(done.stdout if arguments[0] == "step" else "")
             self._log.write(done.stderr)
@@ -58,6 +63,18 @@ class SubprocessRunner:
         if done.returncode == 0 or arguments[0] == "step":
             return done.stdout
         raise _refusal(arguments[0], done.returncode, done.stderr)
+
+
+@contextmanager
+def _lifeline() -> Iterator[int]:
+    """The end of a pipe whose other end only this process has, by which the worker knows that it
+    lives: a step may take hours, and nobody would use what it makes."""
+    theirs, ours = os.pipe()
+    try:
+        yield theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def _refusal(mode: str, exit_code: int, stderr: str) -> errors.TrimtabError:

@@ -1,14 +1,19 @@
 """Environments are what their lock says, or they are not used."""
 
+import fcntl
+import os
 import platform
 import shutil
+import signal
 import subprocess
+import sys
 import sysconfig
 import threading
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.system import alive, until
 
 from trimtab import errors
 from trimtab.backends import environments
@@ -17,6 +22,20 @@ from trimtab.domain.release import EnvironmentLock, LockedPackage
 
 SIX = LockedPackage("six", "1.17.0", ("a" * 64, "b" * 64))
 LOCK = EnvironmentLock("3.11.7", "linux-x86_64", (SIX,))
+BUILD = """
+import sys
+from pathlib import Path
+
+import msgspec
+import uv
+
+from trimtab.backends.environments import UvEnvironments
+from trimtab.domain.release import EnvironmentLock
+
+uv.find_uv_bin = lambda: sys.argv[1]
+lock = msgspec.json.decode(sys.argv[3], type=EnvironmentLock)
+UvEnvironments(Path(sys.argv[2])).materialise(lock)
+"""
 
 
 def test_a_lock_has_one_digest_whatever_index_it_came_from() -> None:
@@ -137,6 +156,28 @@ def test_an_environment_whose_python_is_gone_is_not_used(
     assert caught.value.hint == f"rm -r {python.parents[1]}"
     shutil.rmtree(python.parents[1])
     assert backend.materialise(lock).exists()
+
+
+def test_nobody_makes_an_environment_while_what_a_killed_build_started_writes_into_it(
+    tmp_path: Path,
+) -> None:
+    told, home = tmp_path / "pid", tmp_path / "home"
+    installer = tmp_path / "uv"
+    installer.write_text(f"#!/bin/sh\necho $$ > {told}.new; mv {told}.new {told}; exec sleep 60\n")
+    installer.chmod(0o755)
+    arguments = [str(installer), str(home), msgspec.json.encode(LOCK).decode()]
+    build = subprocess.Popen([sys.executable, "-c", BUILD, *arguments])
+    until(told.exists)
+    pid = int(told.read_text())
+    build.kill()
+    build.wait()
+    (path,) = (home / "envs").glob(".*.lock")
+    with path.open() as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not alive(pid))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.e2e

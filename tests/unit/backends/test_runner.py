@@ -2,12 +2,38 @@
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from tests.support.system import alive, until
 
 from trimtab import errors
 from trimtab.backends.runner import SubprocessRunner
+
+STEP = """
+import os
+import time
+from pathlib import Path
+
+def train():
+    unfinished = Path("{folder}/unfinished")
+    unfinished.write_text(str(os.getpid()))
+    unfinished.rename("{folder}/pid")
+    time.sleep(60)
+"""
+BUILD = """
+import sys
+from pathlib import Path
+
+from trimtab.backends.runner import SubprocessRunner
+
+home, *arguments = sys.argv[1:]
+SubprocessRunner(Path(home)).run(Path(sys.executable), arguments, {})
+"""
 
 
 def refusal(folder: Path, last_line: str) -> errors.TrimtabError:
@@ -51,3 +77,23 @@ def test_what_a_step_prints_and_why_it_fails_is_in_the_log(tmp_path: Path) -> No
     log = io.StringIO()
     SubprocessRunner(tmp_path / "home", log).run(python, ["step"], {})
     assert log.getvalue() == "14 rows, caf\ufffd\nValueError: no data\n"
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_step_ends_with_the_build_that_wants_it(tmp_path: Path, end: signal.Signals) -> None:
+    told = tmp_path / "pid"
+    step = tmp_path / "step.py"
+    step.write_text(STEP.format(folder=tmp_path))
+    options = ["--module", str(step), "--function", "train", "--inputs", "{}", "--params", "{}"]
+    options += ["--out", str(tmp_path), "--result", str(tmp_path / "result.json")]
+    arguments = [str(tmp_path / "home"), "step", *options]
+    build = subprocess.Popen([sys.executable, "-c", BUILD, *arguments])
+    until(told.exists)
+    pid = int(told.read_text())
+    build.send_signal(end)
+    assert build.wait(10) == -end
+    try:
+        until(lambda: not alive(pid), 5)
+    finally:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
