@@ -65,6 +65,28 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[UvEnvironments, Envi
     return made, made.lock(["six==1.17.0"])
 
 
+RECORD = "lib/python3.11/site-packages/six-1.17.0.dist-info/RECORD"
+
+
+@pytest.mark.parametrize("name", [environments.FINGERPRINT, "pyvenv.cfg", RECORD])
+@pytest.mark.parametrize("damage", [b"", b"{", b'"\xff"', b"\xff\xfe\x00"])
+def test_an_environment_that_does_not_tell_what_is_in_it_is_not_used(
+    tmp_path: Path, name: str, damage: bytes
+) -> None:
+    (tmp_path / RECORD).parent.mkdir(parents=True)
+    (tmp_path / RECORD).write_text("six.py,sha256=47DE,1\n")
+    (tmp_path / "pyvenv.cfg").write_text("version_info = 3.11.7\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    told = msgspec.json.encode(environments.fingerprint(tmp_path))
+    (tmp_path / environments.FINGERPRINT).write_bytes(told)
+    environments.verify(LOCK, tmp_path)
+    (tmp_path / name).write_bytes(damage)
+    with pytest.raises(errors.Integrity) as caught:
+        environments.verify(LOCK, tmp_path)
+    assert caught.value.hint == f"rm -r {tmp_path}"
+
+
 @pytest.mark.e2e
 def test_an_environment_is_made_once_by_many_and_runs(
     made: tuple[UvEnvironments, EnvironmentLock],
