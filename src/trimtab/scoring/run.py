@@ -60,8 +60,8 @@ def score(order: Order, told: Told = lambda _: None) -> Progress:
 
     Raises `Usage` TT-904 before any work if the table does not fit, `Refused` TT-905 if the work
     folder of the output belongs to another table, `Conflict` TT-905 while another run writes it,
-    and what `Client` raises when the server stays
-    away. What was finished stays, and the next run goes on from there.
+    and what `Client` raises when the server stays away. What was finished stays, and the next run
+    goes on from there. `KeyboardInterrupt` waits for no answer: threads may still do so after it.
     """
     with Client(order.url) as client:
         deployment = Deployment.ask(client, order.deployment)
@@ -99,13 +99,16 @@ class _Scoring:
     def run(self) -> Progress:
         """Every chunk, then the output."""
         with self._work.open():
-            pool = ThreadPoolExecutor(self._order.concurrency, "score")
+            pool, waits = ThreadPoolExecutor(self._order.concurrency, "score"), True
             try:
                 chunks = self._all_chunks(pool)
+            except KeyboardInterrupt:
+                waits = False
+                raise
             finally:
                 # Without this the threads would go on for as long as a request may be tried.
                 self._given_up.set()
-                pool.shutdown(cancel_futures=True)
+                pool.shutdown(waits, cancel_futures=True)
                 for client in self._clients:
                     client.close()
             self._work.publish(chunks, self._schema)

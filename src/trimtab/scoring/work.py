@@ -20,7 +20,7 @@ import pyarrow as pa
 from trimtab import errors
 from trimtab.scoring import table
 
-SUFFIX = ".scoring"
+_SUFFIX = ".scoring"
 _MANIFEST = "manifest.json"
 _LOCK = "lock"
 _CHUNK = ".arrows"
@@ -37,11 +37,16 @@ class Manifest(msgspec.Struct, frozen=True):
     prefix: str
 
 
+def folder_of(output: Path) -> Path:
+    """Where finished chunks of an output are kept until it is whole."""
+    return output.with_name(output.name + _SUFFIX)
+
+
 class Work:
-    """The folder of one scoring; `path` is the output, and the folder its name with `SUFFIX`."""
+    """The folder of one scoring; `path` is the output."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.folder = path.with_name(path.name + SUFFIX)
+        self.folder = folder_of(path)
         self._path = path
         self._manifest = manifest
 

@@ -23,12 +23,15 @@ METADATA: dict[str, list[dict[str, Any]]] = {
 
 class Deployed:
     """What the server does: every `refuse_every`-th request gets 429, after `dies_after` 400 with
-    `words`. Those whose names end like one of `late` get 504."""
+    `words`. Those whose names end like one of `late` get 504, and after `hangs_after` none is
+    answered as long as the server lives."""
 
     def __init__(self) -> None:
         self.refuse_every = 0
         self.late: tuple[str, ...] = ()
         self.dies_after: int | None = None
+        self.hangs_after: int | None = None
+        self.over = threading.Event()
         self.words = "no more"
         self.asked: list[dict[str, Any]] = []
         self.requests = 0
@@ -40,6 +43,10 @@ class Deployed:
         """Status and body of an inference request."""
         with self.lock:
             self.requests += 1
+            hangs = self.hangs_after is not None and self.requests > self.hangs_after
+        if hangs:
+            self.over.wait()
+        with self.lock:
             if self.refuse_every and self.requests % self.refuse_every == 0:
                 return 429, {"error": "full"}
             if body["id"].endswith(self.late):
@@ -73,7 +80,9 @@ def deployed() -> Iterator[Deployed]:
             self.reply(200, {"key": "flight_id", "release": "m@1"} if config else it.metadata)
 
         def do_POST(self) -> None:
-            self.reply(*it.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with contextlib.suppress(ConnectionError):
+                self.reply(*it.answer(asked))
 
         def reply(self, status: int, told: Any) -> None:
             body = json.dumps(told).encode()
@@ -94,6 +103,7 @@ def deployed() -> Iterator[Deployed]:
     try:
         yield it
     finally:
+        it.over.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -1,13 +1,15 @@
 """`trimtab score`."""
 
+import os
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from trimtab.cli.names import deployments
 from trimtab.cli.project import agent_facts
-from trimtab.cli.screen import Screen, verb
+from trimtab.cli.screen import FAILED, Screen, verb
 from trimtab.views.sent_shapes import ScoreView
 
 SAY_SECONDS = 2.0
@@ -48,7 +50,10 @@ def command(
             screen.say(f"{progress.rows:,} rows scored, {rate:,.0f} a second{late}")
 
     order = Order(agent_facts().inference, deployment, source, output, prefix, concurrency)
-    done = score(order, told)
+    try:
+        done = score(order, told)
+    except KeyboardInterrupt:
+        _leave(screen, output)
     seconds = time.monotonic() - begun
     screen.show(
         ScoreView(
@@ -62,3 +67,13 @@ def command(
             seconds,
         )
     )
+
+
+def _leave(screen: Screen, output: Path) -> NoReturn:
+    """End at once: a server that hangs or is away would be waited for by threads that ask it."""
+    from trimtab.scoring.work import folder_of
+
+    folder = folder_of(output)
+    kept = f"finished rows stay in {folder}, and the same command goes on from there"
+    screen.say(f"interrupted: {kept if folder.exists() else 'no row was sent'}")
+    os._exit(FAILED)
