@@ -16,13 +16,15 @@ class PreparedRelease:
     `argv` makes the command line of a worker from its own arguments (`--config …`); `config` is
     the path of `worker.json`; `environment` is the whole environment of the process. Releases of
     the same `zygote` have the same environment, execution profile and `argv`; None starts every
-    worker cold. `imports` are the libraries that its zygote imports before it forks."""
+    worker cold. `imports` are the libraries that its zygote imports before it forks. `examine`
+    looks closely at the environment of a worker that failed; it blocks. Raises `Integrity`."""
 
     config: Path
     argv: Callable[[Sequence[str]], Sequence[str]]
     environment: Mapping[str, str]
     zygote: str | None = None
     imports: tuple[str, ...] = ()
+    examine: Callable[[], None] | None = None
 
 
 class Hands(Protocol):

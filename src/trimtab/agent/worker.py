@@ -36,6 +36,9 @@ REFUSALS = (10, 11, 12)
 FINAL = (errors.GOLDEN_FAILED, errors.TAMPERED, errors.NO_SUCH_GPU)
 """Failures that the next start would repeat: one is enough."""
 
+DOUBTFUL = (errors.MODEL_FAILED, errors.FEATURES_FAILED, errors.WORKER_FAILED, errors.GOLDEN_FAILED)
+"""Failures of which a damaged environment may be the reason."""
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why a worker must not serve: the last line it wrote before exit code 10, 11 or 12."""
@@ -69,6 +72,7 @@ class WorkerKeeper:
         self._refusal: Refusal | None = None
         self._hello: Hello | None = None
         self._child: Child | None = None
+        self._prepared: PreparedRelease | None = None
         self._steady: Steady | None = None
         self._ends = 0
         self._failed_starts = 0
@@ -158,7 +162,7 @@ class WorkerKeeper:
         if self._stopping.is_set():
             return 0.0
         if not isinstance(greeting, Hello):
-            return self._failed(greeting or self._refusal_of(child))
+            return self._failed(await self._examined(greeting or self._refusal_of(child)))
         self._ends += 1
         self._tell("ended", f"ended with {code} and is started again", child.pid)
         return self._backoff.pause(time.monotonic() - self._born)
@@ -181,6 +185,7 @@ class WorkerKeeper:
         prepared = await self._unless_stopped(self._with.prepare(self.slot.release))
         if prepared is None:
             return None
+        self._prepared = prepared
         if before is None:
             self._socket.unlink(missing_ok=True)
             self._move("starting")
@@ -275,6 +280,18 @@ class WorkerKeeper:
         if self._overran:
             return Refusal(f"{self._overran}, before it was ready", errors.WORKER_FAILED)
         return _refusal(child)
+
+    async def _examined(self, why: Refusal) -> Refusal:
+        """The reason behind a failed start, where it is its environment that is damaged: what is
+        missing in it shows as an error of the model, or as the end of the process."""
+        examine = None if self._prepared is None else self._prepared.examine
+        if examine is None or why.code not in DOUBTFUL:
+            return why
+        try:
+            await self._unless_stopped(asyncio.to_thread(examine))
+        except errors.Integrity as damage:
+            return Refusal(f"{damage} ({why.error})", damage.code)
+        return why
 
     def check_limits(self) -> bool:
         """Relieve a worker that comes near its limits, and end one that is beyond them; returns

@@ -66,6 +66,7 @@ class LocalHands:
             environment=shim.worker_environment(manifest.execution),
             zygote=_zygote(manifest),
             imports=libraries(manifest),
+            examine=partial(self._environments.examine, manifest.environment),
         )
 
 

@@ -4,6 +4,8 @@ An environment is built once per machine and lock, in a folder beside its place,
 it when it is whole. Its fingerprint file is written last and read before every use.
 """
 
+import base64
+import csv
 import errno
 import fcntl
 import hashlib
@@ -28,6 +30,7 @@ from trimtab import errors
 from trimtab.backends.durable import sync_files
 from trimtab.domain import layout
 from trimtab.domain.names import Digest, short
+from trimtab.domain.plurals import many
 from trimtab.domain.release import EnvironmentLock, LockedPackage
 
 FINGERPRINT = "trimtab-fingerprint.json"
@@ -36,6 +39,9 @@ _BINARY_ONLY = ("--only-binary", ":all:")
 _REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>\S+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _MADE_BY_INSTALLER = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
+_INSTALLED = "lib/python*/site-packages/*.dist-info"
+_RECORDED = 3
+"""Fields of a line of a RECORD: path, digest, size."""
 _LONGEST_MESSAGE = 3000
 _UNREACHED = ("Failed to fetch", "network was disabled")
 """What uv says where it could not ask the package index."""
@@ -96,7 +102,7 @@ class UvEnvironments:
                 unfinished = place.with_name(f".{place.name}.unfinished")
                 shutil.rmtree(unfinished, ignore_errors=True)
                 try:
-                    _build(lock, unfinished, held=(held,))
+                    _build(lock, unfinished, held)
                     sync_files(unfinished)
                     unfinished.rename(place)
                 finally:
@@ -106,9 +112,18 @@ class UvEnvironments:
 
     def rebuild(self, lock: EnvironmentLock, folder: Path) -> Path:
         """Build in `folder` from freshly fetched wheels; see `ports.Environments`."""
-        _build(lock, folder, "--no-cache")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _install(lock, folder, "--no-cache")
+        _sign(folder)
         verify(lock, folder)
         return interpreter(folder)
+
+    def examine(self, lock: EnvironmentLock) -> None:
+        """See `ports.Environments`."""
+        place = self._folder / short(lock_digest(lock))
+        verify(lock, place)
+        if wrong := damaged(place):
+            raise _changed(place, wrong)
 
 
 def lock_digest(lock: EnvironmentLock) -> Digest:
@@ -138,7 +153,7 @@ def fingerprint(environment: Path) -> Fingerprint:
         line.partition(" = ")[::2]
         for line in (environment / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     )
-    found = environment.glob("lib/python*/site-packages/*.dist-info")
+    found = environment.glob(_INSTALLED)
     return Fingerprint(
         python=settings["version_info"],
         platform=sysconfig.get_platform(),
@@ -197,12 +212,65 @@ def _is_content(line: str) -> bool:
     return not (installer or path.startswith("../") or name.endswith(".pyc"))
 
 
-def _build(lock: EnvironmentLock, folder: Path, *options: str, held: Sequence[int] = ()) -> None:
-    """Make the environment in `folder`, compiled and with its fingerprint.
+def damaged(environment: Path) -> list[str]:
+    """What of the installed files is not as their wheels recorded it, a line per distribution."""
+    lines = []
+    for folder in sorted(environment.glob(_INSTALLED)):
+        name, _, version = folder.name.removesuffix(".dist-info").partition("-")
+        if wrong := _wrong_files(folder):
+            count = many(len(wrong), "file")
+            lines.append(f"{name} {version} is damaged: {count}, such as {wrong[0]}")
+    return lines
+
+
+def _wrong_files(folder: Path) -> list[str]:
+    """Files of a distribution that its RECORD, which names itself too, does not describe."""
+    own = f"{folder.name}/RECORD"
+    try:
+        with (folder / "RECORD").open(encoding="utf-8", newline="") as file:
+            digests = {row[0]: row[1] for row in csv.reader(file) if len(row) == _RECORDED}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return [own]
+    told = {path: digest for path, digest in digests.items() if digest and _is_content(path)}
+    wrong = [path for path, digest in told.items() if _digest(folder.parent / path) != digest]
+    return wrong if own in digests else [own, *wrong]
+
+
+def _digest(path: Path) -> str:
+    """The digest of a file as a RECORD has it; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return ""
+    return f"sha256={base64.urlsafe_b64encode(found).rstrip(b'=').decode()}"
+
+
+def _build(lock: EnvironmentLock, folder: Path, held: int) -> None:
+    """Make the environment in `folder`, with its fingerprint.
+
+    Files are shared with uv's cache, and so is what becomes of them: where one is not as its wheel
+    had it, wheels are fetched anew."""
+    _install(lock, folder, held=(held,))
+    if wrong := damaged(folder):
+        shutil.rmtree(folder)
+        try:
+            _install(lock, folder, "--no-cache", held=(held,))
+        except errors.Permanent as problem:
+            told = f"in the cache of uv {'; '.join(wrong)}; instead of that: {problem.message}"
+            raise _unmade(lock, told, problem.hint) from problem
+    _sign(folder)
+
+
+def _sign(folder: Path) -> None:
+    (folder / FINGERPRINT).write_bytes(msgspec.json.encode(fingerprint(folder)))
+
+
+def _install(lock: EnvironmentLock, folder: Path, *options: str, held: Sequence[int] = ()) -> None:
+    """Install what is locked in `folder`, compiled.
 
     Compiling takes seconds once and saves them at every start of a worker, which may not write
     here. uv keeps `held` open: what a killed build started writes on, alone, until it is done."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     python = sys.executable if lock.python == platform.python_version() else lock.python
     wanted = ("--relocatable", "--no-project", "--python", python, folder.name)
     _must(lock, _uv(folder.parent, "venv", *wanted, held=held))
@@ -212,7 +280,6 @@ def _build(lock: EnvironmentLock, folder: Path, *options: str, held: Sequence[in
     target = ("--python", str(interpreter(folder.absolute())))
     asked = ("pip", "sync", str(requirements.absolute()))
     _must(lock, _uv(folder.parent, *asked, *strict, *target, *options, held=held))
-    (folder / FINGERPRINT).write_bytes(msgspec.json.encode(fingerprint(folder)))
 
 
 def _must(lock: EnvironmentLock, done: "subprocess.CompletedProcess[str]") -> None:
@@ -223,14 +290,19 @@ def _must(lock: EnvironmentLock, done: "subprocess.CompletedProcess[str]") -> No
             f"the lock is for Python {lock.python} on {lock.platform}; this is Python "
             f"{platform.python_version()} on {sysconfig.get_platform()}"
         )
-        raise errors.Permanent(
-            errors.ENVIRONMENT_FAILED,
-            "build the environment of",
-            short(lock_digest(lock)),
-            told if full or unreached else f"{told} ({made_for})",
-            unchanged="no environment was made",
-            hint="df -h ." if full else _REACH if unreached else "python -m platform",
-        )
+        hint = "df -h ." if full else _REACH if unreached else "python -m platform"
+        raise _unmade(lock, told if full or unreached else f"{told} ({made_for})", hint)
+
+
+def _unmade(lock: EnvironmentLock, problem: str, hint: str) -> errors.Permanent:
+    return errors.Permanent(
+        errors.ENVIRONMENT_FAILED,
+        "build the environment of",
+        short(lock_digest(lock)),
+        problem,
+        unchanged="no environment was made",
+        hint=hint,
+    )
 
 
 def _uv(

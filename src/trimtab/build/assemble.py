@@ -124,7 +124,11 @@ def _locked(request: BuildRequest, tools: Tools) -> EnvironmentLock:
 def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> Stage:
     """Fill the signature by what the model tells about itself and what the labels hold."""
     configure(stage)
-    facts = json.loads(ask(stage, tools, "describe"))
+    try:
+        facts = json.loads(ask(stage, tools, "describe"))
+    except errors.Permanent:
+        tools.environments.examine(stage.lock)
+        raise
     inputs = _inputs(stage, facts)
     task, classes = _task(facts, reference, stage.request)
     by_name = facts["features"] is None or bool(facts["feature_names"])

@@ -195,14 +195,13 @@ def _call(run: PipelineRun, step: str, paths: Mapping[str, Path], tools: Tools) 
         str(result),
     ]
     tools.runner.run(run.python, arguments, tools.serving)
-    hint = f"cat {shlex.quote(str(run.folder / RUN_LOG))}"
-    try:
+    problem = "its process ended before the step did, as when it is killed for want of memory"
+    if result.is_file():
         outcome = json.loads(result.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        problem = "its process ended before the step did, as when it is killed for want of memory"
-        raise _broken(step, problem, hint) from None
-    if not outcome["ok"]:
-        raise _broken(step, str(outcome["error"]), hint)
+        problem = "" if outcome["ok"] else str(outcome["error"])
+    if problem:
+        tools.environments.examine(run.lock)
+        raise _broken(step, problem, f"cat {shlex.quote(str(run.folder / RUN_LOG))}")
 
 
 def _broken(step: str, problem: str, hint: str) -> errors.Permanent:

@@ -25,6 +25,11 @@ class Environments(Protocol):
         Raises `Permanent` TT-303, or `Integrity` TT-302 when an existing one was changed."""
         ...
 
+    def examine(self, lock: EnvironmentLock) -> None:
+        """Compare every file of an environment with its wheel's record, which takes seconds: for
+        when something failed in it. Raises `Integrity` TT-302."""
+        ...
+
     def rebuild(self, lock: EnvironmentLock, folder: Path) -> Path:
         """A private, uncached environment in `folder`, for `reproduce`; returns its interpreter."""
         ...

@@ -114,3 +114,41 @@ def test_a_fault_of_watching_a_worker_ends_it_and_its_slot_goes_on(
         asyncio.run(lived())
     finally:
         nursery.close()
+
+
+def test_a_worker_that_fails_in_a_damaged_environment_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says itself is that its library is not there, or nothing at all."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / layout.PROCESS_LOGS).mkdir(parents=True)
+
+    def examine() -> None:
+        raise errors.Integrity(errors.LOCK_MISMATCH, "use", "the environment", "numpy is damaged")
+
+    async def prepare(release: Digest) -> PreparedRelease:
+        argv = ["/bin/sh", "-c", "echo Bus error; exit 135"]
+        return PreparedRelease(Path("worker.json"), lambda _: argv, {}, examine=examine)
+
+    async def lived(nursery: Nursery) -> None:
+        patience = Patience(refused=(60.0,))
+        zygotes = Zygotes(nursery, patience, silent)
+        equipment = Equipment(prepare, lambda _: WorkerLimits(), zygotes, 0, patience, silent)
+        keeper = WorkerKeeper(SLOT, equipment)
+        life = asyncio.ensure_future(keeper.run())
+        async with asyncio.timeout(20):
+            while not keeper.status.error:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+        assert keeper.status.code == errors.LOCK_MISMATCH
+        assert keeper.status.error == (
+            "use the environment: numpy is damaged (it ended with 135 before it was ready: "
+            "Bus error)"
+        )
+        await keeper.stop()
+        await life
+
+    nursery = Nursery(tmp_path)
+    try:
+        asyncio.run(lived(nursery))
+    finally:
+        nursery.close()

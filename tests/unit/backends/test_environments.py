@@ -87,6 +87,64 @@ def test_an_environment_that_does_not_tell_what_is_in_it_is_not_used(
     assert caught.value.hint == f"rm -r {tmp_path}"
 
 
+def installed(site: Path) -> None:
+    """A distribution whose RECORD is as an installer writes it."""
+    info = site / "six-1.17.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "six.py").write_bytes(b"")
+    (site / "one, two.py").write_bytes(b"")
+    nothing = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+    (info / "RECORD").write_text(
+        f'six.py,{nothing},0\n"one, two.py",{nothing},0\n__pycache__/six.pyc,,\n'
+        f"../../../bin/six,sha256=it-names-a-python,9\nsix-1.17.0.dist-info/RECORD,,\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["six.py", "one, two.py"])
+def test_a_file_that_is_not_as_it_was_installed_is_named(tmp_path: Path, name: str) -> None:
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    installed(site)
+    assert environments.damaged(tmp_path) == []
+    (site / name).write_bytes(b"x")
+    told = [f"six 1.17.0 is damaged: 1 file, such as {name}"]
+    assert environments.damaged(tmp_path) == told
+    (site / name).unlink()
+    assert environments.damaged(tmp_path) == told
+
+
+@pytest.mark.parametrize("damage", [b"", b"six.py,", b"\xff", None])
+def test_a_record_that_is_cut_off_is_damage_too(tmp_path: Path, damage: bytes | None) -> None:
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    installed(site)
+    record = site / "six-1.17.0.dist-info" / "RECORD"
+    record.unlink() if damage is None else record.write_bytes(damage)
+    told = ["six 1.17.0 is damaged: 1 file, such as six-1.17.0.dist-info/RECORD"]
+    assert environments.damaged(tmp_path) == told
+
+
+@pytest.mark.e2e
+def test_a_damage_that_the_cache_shares_is_not_installed_again(
+    made: tuple[UvEnvironments, EnvironmentLock], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of the cache are linked into environments: a fault of the disk meets both."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    _, lock = made
+    backend = UvEnvironments(tmp_path)
+    folder = backend.materialise(lock).parents[1]
+    backend.examine(lock)
+    (module,) = folder.glob("lib/python*/site-packages/six.py")
+    whole = module.read_bytes()
+    assert module.stat().st_nlink > 1
+    os.truncate(module, 100)
+    with pytest.raises(errors.Integrity, match=r"six 1\.17\.0 is damaged: 1 file") as caught:
+        backend.examine(lock)
+    assert caught.value.hint == f"rm -r {folder}"
+    shutil.rmtree(folder)
+    backend.materialise(lock)
+    assert module.read_bytes() == whole
+    backend.examine(lock)
+
+
 @pytest.mark.e2e
 def test_an_environment_is_made_once_by_many_and_runs(
     made: tuple[UvEnvironments, EnvironmentLock],

@@ -45,8 +45,15 @@ class Steps:
         return ""
 
 
-class NoEnvironments:
-    """The pipeline gets its environment ready-made."""
+class Ready:
+    """The pipeline gets its environment ready-made; `damage` is what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.damage = ""
+
+    def examine(self, lock: EnvironmentLock) -> None:
+        if self.damage:
+            raise errors.Integrity(errors.LOCK_MISMATCH, "use", "the environment", self.damage)
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def steps() -> Steps:
 
 @pytest.fixture
 def tools(steps: Steps, tmp_path: Path) -> Tools:
-    environments: Environments = NoEnvironments()  # type: ignore[assignment]
+    environments: Environments = Ready()  # type: ignore[assignment]
     blobs, cache = ObjectBlobs.in_memory(), tmp_path / "cache"
     return Tools(blobs, environments, steps, tmp_path, cache, {}, (), lambda line: None)
 
@@ -199,6 +206,16 @@ def test_a_step_that_is_killed_is_told_as_such(tmp_path: Path, steps: Steps, too
     with pytest.raises(errors.Permanent, match="ended before the step did") as caught:
         run_steps(a_run(tmp_path, 1), tools)
     assert (caught.value.code, caught.value.subject) == (errors.RUN_FAILED, "dataset")
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_step_that_fails_in_a_damaged_environment_is_told_so(
+    tmp_path: Path, steps: Steps, tools: Tools, killed: bool
+) -> None:
+    steps.killed, steps.fails = killed, "dataset"
+    tools.environments.damage = "numpy lacks a file"  # type: ignore[attr-defined]
+    with pytest.raises(errors.Integrity, match="numpy lacks a file"):
+        run_steps(a_run(tmp_path, 1), tools)
 
 
 @pytest.mark.parametrize(
