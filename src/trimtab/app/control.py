@@ -55,7 +55,7 @@ def control_room(home: Path, project: Path) -> ControlRoom:
     """Put the controller together. Raises `Permanent` TT-503 and `Integrity` TT-501."""
     found = project_at(project, home)
     clock = SystemClock()
-    engine = open_database(home / layout.DATABASE)
+    engine = open_database(home / layout.DATABASE, home / layout.ROUTING)
     journal, catalog = SqlJournal(engine), SqlCatalog(engine)
     blobs = ObjectBlobs.local(home / layout.BLOBS)
     log = request_log(home, found.config)

@@ -25,6 +25,6 @@ def request_log(home: Path, config: ProjectConfig) -> FolderRequestLog:
 
 def open_store(home: Path) -> Store:
     """The journal and catalog of a state folder, without a controller."""
-    engine = open_database(home / layout.DATABASE)
+    engine = open_database(home / layout.DATABASE, home / layout.ROUTING)
     blobs = ObjectBlobs.local(home / layout.BLOBS)
     return Store(SqlJournal(engine), SqlCatalog(engine), blobs, SystemClock())

@@ -7,6 +7,7 @@ from SQLite 3.51.3 on only: earlier versions can corrupt the file when a log is 
 connection checkpoints (fixed in that release), and one writer loses little without it.
 """
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,15 +125,16 @@ segments = Table("segments", metadata, _Segments)
 _PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY)
 
 
-def open_database(path: Path) -> Engine:
+def open_database(path: Path, trace: Path | None = None) -> Engine:
     """Open the SQLite file at `path`, creating it or bringing it to this version's schema.
 
-    Raises `Unavailable` TT-106 when a newer trimtab wrote it, and TT-105 when it cannot be opened
-    or written."""
+    `trace` is a file that only those write who have one: beside it, an empty one was lost. Raises
+    `Integrity` TT-501 for that, `Unavailable` TT-106 when a newer trimtab wrote it, and TT-105 when
+    it cannot be opened or written."""
     engine = sqlite_engine(path)
     try:
         with engine.begin() as connection:
-            _migrate(connection, path)
+            _migrate(connection, path, trace)
     except SQLAlchemyError as error:
         engine.dispose()
         raise errors.Unavailable(
@@ -183,9 +185,19 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _migrate(connection: Connection, path: Path) -> None:
+def _migrate(connection: Connection, path: Path, trace: Path | None) -> None:
     """Bring the schema to `SCHEMA`; alembic, which is large, is loaded only where it is not."""
     current = _current(connection)
+    if current is None and trace is not None and trace.exists():
+        raise errors.Integrity(
+            errors.JOURNAL_BROKEN,
+            "open",
+            path.name,
+            "it is empty, and this state folder has served by one that was not: with an empty one, "
+            "what is deployed would not be served any more",
+            unchanged="nothing was written",
+            hint=f"restore {path.name} from a backup, or begin anew: rm {shlex.quote(str(trace))}",
+        )
     if current != SCHEMA:
         from trimtab.backends.migrating import migrate
 

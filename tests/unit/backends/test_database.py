@@ -92,6 +92,22 @@ def test_the_file_lies_where_it_was_asked_for_whatever_letters_its_folder_has(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_database_that_was_lost_is_not_taken_for_a_new_one(emptied: bool, tmp_path: Path) -> None:
+    """Nothing would be deployed, and gateways would be told so."""
+    path, trace = tmp_path / "control.db", tmp_path / "routing.json"
+    open_database(path, trace).dispose()
+    trace.touch()
+    open_database(path, trace).dispose()
+    path.write_bytes(b"") if emptied else path.unlink()
+    for _ in range(2):
+        with pytest.raises(errors.Integrity) as caught:
+            open_database(path, trace)
+        assert caught.value.code == errors.JOURNAL_BROKEN
+    trace.unlink()
+    open_database(path, trace).dispose()
+
+
 def test_failing_statement_is_one_kind_of_error_and_leaves_nothing(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "control.db")
 
