@@ -45,7 +45,7 @@ class Jobs:
         for path in sorted(self._folder.glob("*/job.json")):
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=JobStatus))
-            except (OSError, msgspec.DecodeError):
+            except (OSError, ValueError):
                 continue
         return found
 

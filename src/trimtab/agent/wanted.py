@@ -28,5 +28,5 @@ def kept() -> WantedWorkers:
     """The order that was kept; nobody is wanted when there is none that can be read."""
     try:
         return msgspec.json.decode(Path(layout.WANTED).read_bytes(), type=WantedWorkers)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         return WantedWorkers(0, ())

@@ -144,7 +144,7 @@ def _order_registration(home: Path, digest: Digest) -> None:
             "it one, and building again only registers it",
             hint="trimtab releases",
         ) from cause
-    except (OSError, http.client.HTTPException, msgspec.DecodeError) as cause:
+    except (OSError, http.client.HTTPException, ValueError) as cause:
         raise _unregistered(digest, "the running server does not answer") from cause
     if status != http.client.OK:
         raise _unregistered(digest, f"the server said {status}: {said.decode()[:500]}")

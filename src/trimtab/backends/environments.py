@@ -168,7 +168,7 @@ def verify(lock: EnvironmentLock, environment: Path) -> None:
     try:
         stored = msgspec.json.decode((environment / FINGERPRINT).read_bytes(), type=Fingerprint)
         found = fingerprint(environment)
-    except (OSError, msgspec.DecodeError, KeyError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise _changed(environment, [f"its fingerprint cannot be read ({error})"]) from error
     differences = _differences(lock, stored, found)
     if not interpreter(environment).exists():

@@ -57,7 +57,7 @@ class Api:
             raise revived(status, body)
         try:
             return msgspec.json.decode(body, type=shape)
-        except msgspec.DecodeError as cause:
+        except ValueError as cause:
             raise _foreign(f"its answer is none of trimtab's ({cause})") from cause
 
 

@@ -47,7 +47,7 @@ def agent_facts(home: Path | None = None) -> AgentFacts:
     folder = home or state_folder(Path.cwd(), os.environ)
     try:
         facts = msgspec.json.decode((folder / layout.AGENT_FACTS).read_bytes(), type=AgentFacts)
-    except (OSError, msgspec.DecodeError) as cause:
+    except (OSError, ValueError) as cause:
         raise not_running(folder.name) from cause
     if _left_behind(folder):
         raise not_running(folder.name)

@@ -95,7 +95,7 @@ class Peers:
             )
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             self._log.error("count.unreadable", path=str(path), error=str(error))
             return None
 

@@ -89,7 +89,7 @@ class Monitors:
                 if raw is None:
                     raise msgspec.DecodeError("nothing was saved of it")
                 family.state = msgspec.msgpack.decode(raw, type=type(family.state))
-            except msgspec.DecodeError as error:
+            except ValueError as error:
                 notes.append(f"{family.name} is watched anew: {error}")
         notes += [f"{name} is no longer watched: its evidence is dropped" for name in states]
         return tuple(notes)

@@ -500,7 +500,7 @@ class Observer:
                 name: self._loaded(deployment) for name, deployment in saved.deployments.items()
             }
             self._demands = Demands.load(saved.demand, self._sources.clock.now())
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             log.warning("the saved evidence cannot be read, the log is read anew: %s", error)
 
     def _monitors(self, saved: bytes) -> MonitorsLike:

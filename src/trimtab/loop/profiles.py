@@ -51,7 +51,7 @@ class Profiles:
 
     def _may_pass(self, digest: Digest, error: Exception) -> bool:
         """Whether a blob that could not be read may be soon: it is neither gone nor damaged."""
-        if isinstance(error, errors.NotFound | errors.Integrity | msgspec.DecodeError):
+        if isinstance(error, errors.NotFound | errors.Integrity | ValueError):
             return False
         now = self._clock.monotonic()
         return now - self._failing.setdefault(digest, now) < PATIENCE

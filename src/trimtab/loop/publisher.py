@@ -58,7 +58,7 @@ class Publisher:
         for path in sorted(self._home.glob("run/gateway-*.json")):
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=_GatewayFacts))
-            except (OSError, msgspec.DecodeError):
+            except (OSError, ValueError):
                 continue
         return found
 
@@ -66,7 +66,7 @@ class Publisher:
         data = files.read(self._path)
         try:
             return msgspec.json.decode(data, type=RoutingSnapshot) if data else None
-        except msgspec.DecodeError:
+        except ValueError:
             return None
 
 

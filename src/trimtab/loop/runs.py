@@ -55,7 +55,7 @@ class Runs:
         data = files.read(self._place.home / layout.RUNS / run / "status.json")
         try:
             return msgspec.json.decode(data, type=RunStatus) if data else None
-        except msgspec.DecodeError:
+        except ValueError:
             return None
 
     def finished(self, run: Run) -> bool:

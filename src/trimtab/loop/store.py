@@ -130,7 +130,7 @@ class Store:
 
     def _recall(self) -> None:
         """Begin with the kept state, if the journal has the entry that it was kept at."""
-        with contextlib.suppress(msgspec.DecodeError, errors.Integrity):
+        with contextlib.suppress(ValueError, errors.Integrity):
             kept = msgspec.json.decode(self.journal.load(KEPT) or b"", type=Kept)
             found = self.journal.entries(kept.state.seq - 1, 1)
             if kept.fold == fold() and [entry.hash for entry in found] == [kept.hash]:
@@ -163,7 +163,7 @@ class Store:
     def _manifest(self, digest: Digest) -> Manifest:
         try:
             return msgspec.json.decode(self._blobs.get(digest), type=Manifest)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise errors.NotFound(
                 errors.NO_SUCH_RELEASE,
                 "register",

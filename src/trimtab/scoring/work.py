@@ -86,7 +86,7 @@ class Work:
             return
         try:
             found = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
-        except msgspec.DecodeError:
+        except ValueError:
             found = None
         if found != self._manifest:
             raise errors.Refused(

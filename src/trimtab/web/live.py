@@ -5,8 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
-
 from trimtab import errors
 from trimtab.loop.history import History
 from trimtab.views.seen import Seen
@@ -74,7 +72,7 @@ class Live:
     def _recall(self) -> None:
         if self._kept is not None:
             # A chart that begins again is no reason not to start.
-            with contextlib.suppress(OSError, msgspec.DecodeError):
+            with contextlib.suppress(OSError, ValueError):
                 self.trace.restore(self._kept.read_bytes())
 
     def _keep(self) -> None:

@@ -122,7 +122,7 @@ class Trace:
         return msgspec.json.encode([self.view(name) for name in names])
 
     def restore(self, data: bytes) -> None:
-        """Go on from what `dump` gave; raises `msgspec.DecodeError` when it is something else."""
+        """Go on from what `dump` gave; raises `ValueError` when it is something else."""
         for view in msgspec.json.decode(data, type=list[EvidenceView]):
             for series in view.series:
                 key = (view.deployment, series.release, series.signal)

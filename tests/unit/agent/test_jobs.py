@@ -35,6 +35,14 @@ def run(work: Callable[[], Coroutine[None, None, None]]) -> None:
     asyncio.run(limited())
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"id":"\xff"}'])
+def test_a_job_whose_file_cannot_be_read_is_not_known(nursery: Nursery, damage: bytes) -> None:
+    folder = nursery.home / layout.RUNS / "d-run1"
+    folder.mkdir()
+    (folder / "job.json").write_bytes(damage)
+    assert Jobs(nursery.home, nursery, silent).status == ()
+
+
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device", str(path))

@@ -7,6 +7,7 @@ import pytest
 
 from trimtab.app import __main__ as program
 from trimtab.app.__main__ import main
+from trimtab.domain import layout
 from trimtab.domain.processes import NodeStatus
 from trimtab.domain.state import Run
 from trimtab.loop.runs import Place, Runs, RunStatus
@@ -31,6 +32,14 @@ def test_a_run_that_fails_in_an_unexpected_way_says_so(
     assert main(["run", *places, "--run", "d-run1", "--model", "m", "--deployment", "d"]) == 1
     result = Runs(Place(tmp_path, tmp_path)).result(RUN, NodeStatus(()))
     assert result == RunStatus("failed", error="KeyError: 'no such column'")
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"state":"\xff"}'])
+def test_a_run_whose_status_cannot_be_read_has_said_nothing(tmp_path: Path, damage: bytes) -> None:
+    folder = tmp_path / layout.RUNS / RUN.id
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_bytes(damage)
+    assert Runs(Place(tmp_path, tmp_path)).status(RUN.id) is None
 
 
 @pytest.mark.parametrize(

@@ -344,12 +344,15 @@ def test_new_controller_keeps_the_routes_until_the_agent_answers(tmp_path: Path)
     run(work)
 
 
-def test_version_grows_past_what_gateways_know_when_the_file_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b"{", b'{"deployments":[{"name":"\xff"}]}'])
+def test_version_grows_past_what_gateways_know_when_the_file_is_lost(
+    tmp_path: Path, damage: bytes
+) -> None:
     async def work() -> None:
         world = World(tmp_path)
         await world.serving()
-        (tmp_path / "run/routing.json").write_bytes(b"{")
-        (tmp_path / "run/gateway-1.json").write_bytes(b"{")
+        (tmp_path / "run/routing.json").write_bytes(damage)
+        (tmp_path / "run/gateway-1.json").write_bytes(damage)
         world.acknowledge(41)
         controller = world.start()
         await world.tick(controller)

@@ -269,11 +269,14 @@ def test_a_wall_clock_deployment_runs_on_the_hosts_clock(bench: Bench) -> None:
     assert observer.clock("flights") == 1_700_000_100.0
 
 
+@pytest.mark.parametrize(
+    "dump", [b"of another version", b"\x81\xabdeployments\x81\xa1\xff\xc4\x00"]
+)
 def test_a_dump_that_cannot_be_read_means_reading_the_log_again(
-    bench: Bench, writer: SegmentWriter, caplog: pytest.LogCaptureFixture
+    bench: Bench, writer: SegmentWriter, caplog: pytest.LogCaptureFixture, dump: bytes
 ) -> None:
     writer.rows(at("a"))
-    observer = bench.observer(b"of another version")
+    observer = bench.observer(dump)
     assert "the log is read anew" in caplog.text
     assert observer.poll() == 0
     observer.follow(stable(), {})

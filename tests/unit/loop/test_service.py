@@ -53,6 +53,17 @@ def test_registering_again_gives_the_same_number(tmp_path: Path) -> None:
     run(work)
 
 
+@pytest.mark.parametrize("blob", [b"{}", b'{"model":"\xff"}', b"\x80\x04."])
+def test_a_blob_that_is_no_manifest_is_no_release(tmp_path: Path, blob: bytes) -> None:
+    async def work() -> None:
+        world = World(tmp_path)
+        _, control = await world.serving()
+        other = world.blobs.put(blob)
+        await refused(errors.NO_SUCH_RELEASE, lambda: control.register(other, ANN))
+
+    run(work)
+
+
 def test_a_release_goes_up_and_back_by_hand(tmp_path: Path) -> None:
     async def work() -> None:
         world = World(tmp_path)

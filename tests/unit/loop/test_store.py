@@ -137,9 +137,10 @@ def test_what_is_kept_of_something_else_is_not_believed(changes: dict[str, Any])
     assert (store.state, store.replayed_from) == (replay(journal.entries()), 0)
 
 
-def test_what_is_kept_and_cannot_be_read_is_not_believed() -> None:
+@pytest.mark.parametrize("damage", [b"half a st", b'{"fold":"\xff"}'])
+def test_what_is_kept_and_cannot_be_read_is_not_believed(damage: bytes) -> None:
     journal = filled(12)
-    journal.save(journal.lead("other", 0.0), KEPT, b"half a st")
+    journal.save(journal.lead("other", 0.0), KEPT, damage)
     store = started(journal)
     assert (store.state, store.replayed_from) == (replay(journal.entries()), 0)
 

@@ -213,6 +213,16 @@ def test_chunks_of_another_table_are_not_mixed_in(server: Deployed, tmp_path: Pa
     assert caught.value.code == errors.OTHER_SCORING
 
 
+def test_a_folder_that_does_not_say_whose_it_is_is_not_mixed_in(
+    server: Deployed, tmp_path: Path
+) -> None:
+    pq.write_table(flights(40), tmp_path / "in.parquet")
+    (tmp_path / "out.parquet.scoring").mkdir()
+    (tmp_path / "out.parquet.scoring" / "manifest.json").write_bytes(b'{"deployment":"\xff"}')
+    with pytest.raises(errors.Refused, match="another table"):
+        score(order(server, tmp_path))
+
+
 def test_what_is_left_of_a_folder_whose_removal_was_cut_short_is_of_no_table(
     server: Deployed, tmp_path: Path
 ) -> None:
