@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -293,7 +293,15 @@ def _of_classes(task: Task, classes: Sequence[str]) -> str:
 def _classes_of(reference: Reference | None) -> list[str]:
     if reference is None or reference.labels is None:
         return ["0", "1"]
-    return sorted({label for label in reference.labels if label is not None})
+    return numbered({label for label in reference.labels if label is not None})
+
+
+def numbered(labels: Iterable[str]) -> list[str]:
+    """Labels in the order in which models number them: numbers by their value, others as texts."""
+    try:
+        return sorted(labels, key=float)
+    except ValueError:
+        return sorted(labels)
 
 
 def _class_outputs(task: Task, classes: Sequence[str]) -> tuple[Output, ...]:

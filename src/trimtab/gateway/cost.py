@@ -10,7 +10,8 @@ _DRIFT = 0.04
 """How much either part of the cost may move from batch to batch, as a share of it."""
 _SMOOTHING = 0.05
 _KNOWN = 8
-"""Batches before anything is said about the next one."""
+"""Batches before anything is said about the next one, and of several rows before the time of a lone
+row is known to be told into what is fixed and what is a row's."""
 _REACH = 4
 """Up to this multiple of the largest batch seen, the line is believed."""
 _OFTEN = 64
@@ -66,18 +67,28 @@ class Line:
 class Cost:
     """The cost of batches of one release: in the worker, and on the way there and back.
 
-    `known` tells whether enough batches were seen to say anything.
+    `known` tells whether enough batches were seen to say anything, `divided` whether enough of them
+    had several rows: lone rows alone do not show what a second one would add.
     """
 
-    __slots__ = ("_batches", "_largest", "_overhead", "_single", "_work", "known")
+    __slots__ = (
+        "_batches",
+        "_largest",
+        "_overhead",
+        "_single",
+        "_together",
+        "_work",
+        "divided",
+        "known",
+    )
 
     def __init__(self) -> None:
         self._work = Line()
         self._overhead = 0.0
-        self._batches = 0
+        self._batches = self._together = 0
         self._largest = 1
         self._single = 0.0
-        self.known = False
+        self.known = self.divided = False
 
     @property
     def fixed(self) -> float:
@@ -92,6 +103,9 @@ class Cost:
             self._largest = rows
         elif self._batches > _OFTEN and self._batches & 3:
             return
+        if rows > 1:
+            self._together += 1
+            self.divided = self._together >= _KNOWN
         self._work.learn(rows, work)
         share = max(_SMOOTHING, 1 / self._batches)
         most = 4 * self._overhead if self.known else trip

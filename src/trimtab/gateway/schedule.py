@@ -391,14 +391,16 @@ class Schedule:
         return batches * cost.seconds(rows / batches)
 
     def _part_rows(self, now: float, crew: Crew) -> int:
-        """Rows of a part that keeps a worker for the time that is allowed."""
+        """Rows of a part that keeps a worker for the time that is allowed; at least two while it is
+        not known what a second row adds, for parts of one row would never tell."""
         limits, cost = self._limits, crew.cost
         if not cost.known:
             return min(FIRST_ROWS, limits.batch_rows)
         short = not crew.batch and crew.taking < SPARE_FROM and self._recent(now)
         seconds = limits.short_part_seconds if short else limits.part_seconds
         seconds = max(seconds, cost.fixed / (1 - _LEAST_USEFUL))
-        return min(cost.rows_within(seconds), limits.batch_rows)
+        rows = cost.rows_within(seconds)
+        return min(rows if cost.divided else max(rows, 2), limits.batch_rows)
 
     def _parts_allowed(self, turn: Turn) -> bool:
         crew = turn.crew

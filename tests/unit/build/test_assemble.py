@@ -1,6 +1,6 @@
 """What a release is told to be is what its model and its reference say together."""
 
-from trimtab.build.assemble import in_fitted_order
+from trimtab.build.assemble import in_fitted_order, numbered
 from trimtab.domain.signature import Column, Datatype
 
 AGE, PAID, AREA = (Column(name, Datatype.FP64) for name in ("age", "sum paid", "area"))
@@ -23,3 +23,11 @@ def test_columns_stay_as_they_are_where_the_model_has_other_names_or_none() -> N
     assert in_fitted_order(columns, ["Column_0", "Column_1", "Column_2"]) == columns
     assert in_fitted_order(columns, ["area", "age"]) == columns
     assert in_fitted_order(twins, ["a_b"]) == twins
+
+
+def test_classes_that_are_numbers_come_in_the_order_of_numbers() -> None:
+    """A booster numbers its classes: its column 2 is of class 2, also where there is a class 10."""
+    labels = [str(number) for number in range(12)]
+    assert numbered(reversed(labels)) == labels
+    assert numbered({"10", "9", "-1", "1.5"}) == ["-1", "1.5", "9", "10"]
+    assert numbered({"tech", "billing", "10"}) == ["10", "billing", "tech"]

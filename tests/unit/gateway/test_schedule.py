@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.gateway.simulation import Simulation, line, merged, poisson, waiting
+from tests.unit.gateway.simulation import Arrival, Simulation, line, merged, poisson, waiting
 
 from trimtab.gateway.call import Call
 from trimtab.gateway.schedule import Limits, Schedule
@@ -78,6 +78,20 @@ def test_a_part_takes_about_the_time_that_is_allowed() -> None:
     it.run(poisson(3.0, SECONDS, lane="batch", rows=10_000, timeout=5.0), SECONDS)
     assert it.seen["batch"].rows > 10_000
     assert 0.004 < it.longest_part < 0.008
+
+
+@pytest.mark.parametrize(("slope", "answered"), [(5e-5, True), (1e-2, False)])
+def test_lone_rows_before_it_do_not_make_batch_work_go_row_by_row(
+    slope: float, answered: bool
+) -> None:
+    """What a second row adds is not known of lone ones. Where that is next to nothing, a table is
+    done in a second or so; where it is all there is, parts stay as short as they were."""
+    it = Simulation(1, line(0.012, slope))
+    alone = (Arrival(at=0.1 * number) for number in range(600))
+    it.run(merged(alone, [Arrival(at=60.0, lane="batch", rows=6_000, timeout=5.0)]), 70.0)
+    assert it.seen["realtime"].late == 0
+    assert bool(it.seen["batch"].answered) == answered
+    assert answered or it.longest_part < 3 * (0.012 + slope)
 
 
 def test_batch_work_that_realtime_leaves_no_time_for_is_told_so() -> None:
