@@ -234,7 +234,8 @@ def _format(asked: Asked, path: Path, entry: str | None) -> Format:
         asked.name,
         f"the ending of {path.name} does not say which format it is",
         unchanged="nothing was built",
-        hint="add --format, one of skops, onnx, xgboost, lightgbm, python, joblib, pickle",
+        hint="add --format, one of skops, onnx, xgboost, lightgbm, joblib, pickle; a Python "
+        "class is written module:Class",
     )
 
 

@@ -426,6 +426,7 @@ BUILDS: dict[str, tuple[tuple[str, ...], int, str]] = {
     "code without trust": ((*option("--trust"), *RISK), 2, "TT-204"),
     "no such model": ((*option("--format", "skops"), "--model", "gone.skops"), 2, "TT-210"),
     "an ending that says nothing": ((*option("--format"), "--model", "m.txt"), 2, "TT-102"),
+    "no such task": ((*BUILD, *RISK, "--set", "task=clasification"), 2, "TT-102"),
     "no such class": ((*BUILD, "--model", "model:Rsik"), 1, "TT-207"),
     "no such module": ((*BUILD, "--model", "modle:Risk"), 2, "TT-210"),
     "no such reference": ((*option("--reference", "gone.csv"), *RISK), 2, "TT-210"),

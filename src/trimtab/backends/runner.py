@@ -28,6 +28,17 @@ _OTHER_COLUMNS = (
     "the model is given the inputs of the reference in their order: write the reference as the "
     "model was fitted, or let --features module:function choose and order the columns"
 )
+_NO_FILE = (
+    "a release holds the model's file and the modules that its code imports, and no other file of "
+    "the project: keep in such a module what the code reads, or in a format that is one file"
+)
+_ASKED = (
+    "call the model on a few rows of the reference, in an environment of the same --requirements"
+)
+_RETURNED = (
+    "predict is given all rows of a request and returns one value or array for each, or a dict or "
+    "frame of such; with --set allow_nan=true numbers may be missing"
+)
 _NO_WORD = "if it was killed, see whether memory ran out: dmesg | tail"
 
 
@@ -95,4 +106,8 @@ def _hint(code: str, text: str) -> str:
         return _OWN_CLASSES
     if "feature names should match" in text:
         return _OTHER_COLUMNS
+    if "FileNotFoundError" in text:
+        return _NO_FILE
+    if code == errors.MODEL_FAILED and text.startswith(("at model", "at output")):
+        return _ASKED if text.startswith("at model") else _RETURNED
     return _HINTS.get(code, _NO_WORD)

@@ -23,7 +23,13 @@ from trimtab.build.staging import stage_code, stage_model
 from trimtab.domain.figures import within
 from trimtab.domain.names import Digest, checked_name
 from trimtab.domain.plurals import many, some
-from trimtab.domain.release import CODE_FORMATS, EnvironmentLock, Golden, Manifest
+from trimtab.domain.release import (
+    CODE_FORMATS,
+    EnvironmentLock,
+    Format,
+    Golden,
+    Manifest,
+)
 from trimtab.domain.signature import Column, Datatype, Output, Signature, Task
 from trimtab.judge import profile as judged
 from trimtab.worker import frames, tensors
@@ -44,7 +50,10 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
     when the environment, the model or the feature code fails (TT-206, TT-207, TT-303).
     """
     checked_name(request.name, "model")
-    _check_trust(request)
+    check_trust(request.name, request.format, request.trust)
+    _check_settings(request)
+    for line in remarks.of_settings(request.config):
+        tools.narrate(line)
     reference = read_reference(request.reference) if request.reference else None
     if reference:
         tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
@@ -65,16 +74,33 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
         return tools.blobs.put(canonical(manifest)), manifest
 
 
-def _check_trust(request: BuildRequest) -> None:
-    if request.format in CODE_FORMATS and request.trust != "code":
+def check_trust(model: str, format_: Format, trust: str) -> None:
+    """Raises `Usage` TT-204 for a format that runs code and was not trusted to."""
+    if format_ in CODE_FORMATS and trust != "code":
         raise errors.Usage(
             errors.UNTRUSTED_FORMAT,
             "build",
-            request.name,
-            f"the format {request.format} runs its author's code when it is loaded",
+            model,
+            f"the format {format_} runs its author's code when it is loaded",
             unchanged="no release was made and the file was not opened",
-            hint="if you trust where the file comes from: add --trust code",
+            hint="if you trust where the file comes from: add --trust code, or in trimtab.toml "
+            f'trust = "code" to [model.{model}]',
         )
+
+
+def _check_settings(request: BuildRequest) -> None:
+    """Raises `Usage` TT-102 for a value that a setting of the worker cannot have."""
+    for name, values in remarks.SETTINGS.items():
+        value = request.config.get(name)
+        if values and value is not None and value not in values:
+            raise errors.Usage(
+                errors.BAD_VALUE,
+                "build",
+                name,
+                f"{value!r} is not one of {', '.join(values)}",
+                unchanged="no release was made",
+                hint=f"--set {name}={values[0]}",
+            )
 
 
 def _check_loss(reference: Reference | None, signature: Signature) -> None:

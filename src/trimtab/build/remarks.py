@@ -1,11 +1,27 @@
 """What a build says of a model and its reference that else nobody would see until it serves."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from trimtab.build.reference import Reference
+from trimtab.domain.names import meant
 from trimtab.domain.plurals import some
 
 MOST_NAMED = 20
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "allow_nan": ("true", "false"),
+    "output": (),
+    "skops_trusted": (),
+    "task": ("binary", "multiclass", "regression", "other"),
+}
+"""Settings of a release that its worker reads, with the values that they may have."""
+
+
+def of_settings(config: Collection[str]) -> Iterator[str]:
+    """Settings that are only kept with the release, among which a misspelled one would be."""
+    unread = [name for name in config if name not in SETTINGS]
+    if unread:
+        told = f"settings: nothing in trimtab reads {some(unread, MOST_NAMED)}"
+        yield f"{told}; {meant(unread[0], SETTINGS, 'settings')}"
 
 
 def of_labels(reference: Reference) -> Iterator[str]:
@@ -29,6 +45,12 @@ def of_model(
         yield (
             "labels: a classifier without predict_proba, so there is no quality to watch; "
             "CalibratedClassifierCV of scikit-learn gives it one"
+        )
+    elif task == "other" and reference is not None and reference.labels is not None:
+        yield (
+            "labels: nothing says what the outputs are, so there is no quality to watch; if they "
+            "are one number, say so by --set task=regression, or in trimtab.toml by "
+            'config = { task = "regression" }'
         )
 
 

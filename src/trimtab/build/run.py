@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trimtab import errors
-from trimtab.build.assemble import build
+from trimtab.build.assemble import build, check_trust
 from trimtab.build.locks import resolved_once
 from trimtab.build.pipeline import PipelineRun, file_digest, run_steps
 from trimtab.build.request import BuildRequest, ReferenceData, Tools
@@ -64,6 +64,7 @@ def run(job: RunJob, tools: Tools) -> RunStatus:
         return status
 
     try:
+        check_trust(job.spec.model, job.spec.format, job.spec.trust)
         tell("running", step="environment")
         pipeline = _prepared(job, tools)
         tell("running", step="steps")

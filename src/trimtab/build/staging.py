@@ -95,11 +95,14 @@ def _parents(module: str) -> list[str]:
 
 
 def _missing(module: str, code: Path) -> errors.Usage:
+    hint = "write it as module:function or module:Class, with the module beside trimtab.toml"
+    if module.endswith(".py"):
+        hint = f"write it without .py: {module.removesuffix('.py')}:…"
     return errors.Usage(
         errors.MISSING_FILE,
         "build",
         module,
         f"there is no {module.replace('.', '/')}.py in {code.name}/",
         unchanged="no release was made",
-        hint="write it as module:function, with the module beside trimtab.toml",
+        hint=hint,
     )

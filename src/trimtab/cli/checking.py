@@ -7,7 +7,11 @@ from pathlib import Path
 from trimtab import errors
 from trimtab.agent.listeners import is_loopback, parse_address
 from trimtab.domain.deployment import DeploymentSpec, PipelineSpec, ProjectConfig, ServerSpec
+from trimtab.domain.release import CODE_FORMATS
 from trimtab.views.shapes import CheckView, ProblemView
+
+NAMES = {"features": "features", "model_file": "Model"}
+"""What a function or class of that key may be called."""
 
 
 def check(folder: Path, config: ProjectConfig) -> CheckView:
@@ -89,19 +93,39 @@ def _pipeline(folder: Path, spec: PipelineSpec) -> Iterator[ProblemView]:
     if "pipeline" not in missing:
         yield from _functions(folder / spec.module, spec.steps, f"{where}.steps")
     if spec.features:
-        yield from _features(folder, spec.features, f"{where}.features")
+        yield from _named(folder, spec.features, where, "features")
+    if spec.format in CODE_FORMATS and spec.trust != "code":
+        yield ProblemView(
+            errors.UNTRUSTED_FORMAT,
+            f"{where}.trust",
+            f"the format {spec.format} runs its author's code when it is loaded",
+            'if you trust where the file comes from: trust = "code"',
+        )
+    if spec.format == "python":
+        yield from _named(folder, spec.model_file, where, "model_file")
 
 
-def _features(folder: Path, features: str, where: str) -> Iterator[ProblemView]:
-    module, _, function = features.partition(":")
+def _named(folder: Path, reference: str, where: str, key: str) -> Iterator[ProblemView]:
+    """What is wrong with a `module:name` of the project's own code."""
+    module, colon, name = reference.partition(":")
     base = folder / module.removesuffix(".py").replace(".", "/")
     path = next((each for each in _files(base) if each.is_file()), None)
-    if path is None:
+    if not colon or module.endswith(".py"):
         yield ProblemView(
-            errors.MISSING_FILE, where, f"there is no file {base.name}.py", "change features"
+            errors.BAD_VALUE,
+            f"{where}.{key}",
+            f"{reference!r} is not written module:name",
+            f'for example: {key} = "{base.name}:{name or NAMES[key]}"',
+        )
+    elif path is None:
+        yield ProblemView(
+            errors.MISSING_FILE,
+            f"{where}.{key}",
+            f"there is no file {base.name}.py",
+            f"change {key}",
         )
     else:
-        yield from _functions(path, (function,), where, _names)
+        yield from _functions(path, (name,), f"{where}.{key}", _names)
 
 
 def _files(base: Path) -> tuple[Path, Path]:
@@ -123,14 +147,16 @@ def _functions(
         text = f"{path.name} is not Python: {problem.msg} (line {problem.lineno})"
         yield ProblemView(errors.BAD_VALUE, where, text, f"edit {path.name}")
         return
-    defined = [node.name for node in module.body if isinstance(node, ast.FunctionDef)]
+    kinds = ast.FunctionDef if known_of is None else (ast.FunctionDef, ast.ClassDef)
+    defined = [node.name for node in module.body if isinstance(node, kinds)]
     known = defined if known_of is None else known_of(module)
+    kind = "class" if where.endswith("model_file") else "function"
     for name in wanted:
         if name not in known and "*" not in known:
             yield ProblemView(
                 errors.BAD_VALUE,
                 where,
-                f"{path.name} has no function {name!r}",
+                f"{path.name} has no {kind} {name!r}",
                 f"it has: {', '.join(defined) or 'none'}",
             )
 

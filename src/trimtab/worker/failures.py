@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 Stage = Literal["input", "features", "model", "output"]
@@ -83,15 +84,18 @@ class failing_at:  # noqa: N801 - used as a statement, and a generator costs a m
 
 
 @contextmanager
-def refusing(code: str, doing: str) -> Iterator[None]:
-    """Turn whatever the block raises into a `Refusal` to load; the trace goes to stderr only."""
+def refusing(code: str, doing: str, folder: Path | None = None) -> Iterator[None]:
+    """Turn whatever the block raises into a `Refusal` to load; the trace goes to stderr only.
+
+    `folder` holds the code of the release, of which the line that failed is told."""
     try:
         yield
     except Refusal:
         raise
     except (Exception, SystemExit) as error:
         traceback.print_exc(file=sys.stderr)
-        raise Refusal(EXIT_LOAD, code, f"{doing}: {told(error)}") from error
+        message = f"{doing}: {told(error)}{place(error, folder)}"
+        raise Refusal(EXIT_LOAD, code, message) from error
 
 
 def told(error: BaseException) -> str:
@@ -102,6 +106,19 @@ def told(error: BaseException) -> str:
         message = message[:_LONGEST_MESSAGE] + " …"
     # A name of a file that is not UTF-8 holds what cannot be written as such.
     return message.encode(errors="backslashreplace").decode()
+
+
+def place(error: BaseException | None, folder: Path | None) -> str:
+    """The last line of the release's own code that an exception came through, in brackets; empty
+    where it came through none."""
+    if error is None or folder is None:
+        return ""
+    passed = [
+        (Path(frame.filename).relative_to(folder).as_posix(), frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(folder)
+    ]
+    return " ({}, line {})".format(*passed[-1]) if passed else ""
 
 
 def _text_of(error: BaseException) -> str:

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import config, convert, golden, measure, niceness, steps, zygote
-from .failures import BAD_REFERENCE, EXIT_LOAD, STAGE_CODES, Refusal, StageFailure, refusing
+from .failures import (
+    BAD_REFERENCE,
+    EXIT_LOAD,
+    STAGE_CODES,
+    Refusal,
+    StageFailure,
+    place,
+    refusing,
+)
 from .frames import Tensor
 from .integrity import verify_tree
 from .model import Model, load
@@ -148,7 +156,8 @@ def _answers(model: Model, asked: golden.GoldenSet, batch: int) -> list[Tensor]:
     try:
         return golden.answers(model, asked, batch)
     except StageFailure as failure:
-        message = f"at {failure.stage}: {failure}"
+        where = place(failure.__cause__, model.config.folder)
+        message = f"at {failure.stage}: {failure}{where}"
         raise Refusal(EXIT_LOAD, STAGE_CODES[failure.stage], message) from failure
 
 

@@ -89,9 +89,10 @@ def load(config: WorkerConfig) -> Model:
     sys.path.insert(0, str(config.folder))
     features = None
     if config.features:
-        with refusing(FEATURES_FAILED, f"cannot import the feature code {config.features!r}"):
+        doing = f"cannot import the feature code {config.features!r}"
+        with refusing(FEATURES_FAILED, doing, config.folder):
             features = named(config.features)
-    with refusing(MODEL_FAILED, f"cannot load the model {config.model_path!r}"):
+    with refusing(MODEL_FAILED, f"cannot load the model {config.model_path!r}", config.folder):
         predictor = load_predictor(config)
         model = Model(config, predictor, features)
     classes, wanted = predictor.facts.classes, config.signature.classes

@@ -127,11 +127,20 @@ def conformed(output: Output, values: "NDArray[Any]", allow_nan: bool) -> Tensor
             f"not {list(output.shape)}",
         )
     if output.datatype != "BYTES" and values.dtype.kind not in "biuf":
-        raise StageFailure("output", f"{output.name!r} is {values.dtype}, not {output.datatype}")
+        raise StageFailure("output", f"{output.name!r} {_strange(values)}, not {output.datatype}")
     if values.dtype.kind == "f" and not allow_nan and not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
         raise StageFailure("output", f"{output.name!r} is not finite in row {bad}")
     return tensor_of(output.name, values, output.datatype)
+
+
+def _strange(values: "NDArray[Any]") -> str:
+    """What is wrong with values that are no array of numbers: the first of them that is none."""
+    if values.dtype.kind == "O":
+        for row, value in enumerate(values):
+            if not isinstance(value, (bool, int, float)) and not hasattr(value, "dtype"):
+                return f"holds {type(value).__name__} in row {row}"
+    return f"is {values.dtype}"
 
 
 def same_classes(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -162,6 +171,19 @@ def _plain(name: str) -> str:
         return text_of(float(name)) or name
     except (ValueError, OverflowError):
         return name
+
+
+def _check_flat(name: str, array: "NDArray[Any]") -> None:
+    """Of an object with parts, as a dict is, nobody would have more than its text."""
+    if array.dtype.kind != "O":
+        return
+    for row, value in enumerate(array.flat):
+        if isinstance(value, (Mapping, list, tuple, set)):
+            raise StageFailure(
+                "output",
+                f"{name!r} holds a {type(value).__name__} in row {row}; several values a row are a "
+                "dict of columns",
+            )
 
 
 class _Labels:
@@ -226,6 +248,8 @@ def _inferred(named: Mapping[str, Any]) -> tuple[Output, ...]:
     import numpy as np
 
     arrays = {name: np.asarray(values) for name, values in named.items()}
+    for name, array in arrays.items():
+        _check_flat(name, array)
     return tuple(
         Output(name, datatype_of(array), array.shape[1:]) for name, array in arrays.items()
     )

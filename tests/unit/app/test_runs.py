@@ -12,6 +12,14 @@ from trimtab.domain.processes import NodeStatus
 from trimtab.domain.state import Run
 from trimtab.loop.runs import Place, Runs, RunStatus
 
+UNTRUSTED = """[model.m]
+pipeline = "m.py"
+steps = ["fit"]
+requirements = "requirements.txt"
+format = "python"
+model_file = "m:Model"
+"""
+"""Neither the pipeline nor the requirements are there: it is refused before they are looked for."""
 RUN = Run(id="d-run1", model="m", cause="drift", requested_clock=1.0)
 
 
@@ -47,6 +55,7 @@ def test_a_run_whose_status_cannot_be_read_has_said_nothing(tmp_path: Path, dama
     [
         ("[deployment.d\n", "it is not TOML"),
         ('[deployment.d]\nmodel = "m"\n', r"trimtab.toml has no [model.m]"),
+        (UNTRUSTED, "the format python runs its author's code"),
     ],
 )
 def test_a_run_on_a_configuration_that_was_edited_to_nonsense_says_so(

@@ -52,6 +52,9 @@ def refusal(folder: Path, last_line: str) -> errors.TrimtabError:
         ("Can't get attribute 'Clip' on <module '__main__'>", "a class of your own belongs into"),
         ("No module named 'transforms'", "what the feature code imports: --features"),
         ("The feature names should match those that", "in their order: write the reference as"),
+        ("cannot load: FileNotFoundError: 'rules.json'", "and no other file of the project"),
+        ("at model: KeyError: 'colour' (odd.py, line 3)", "on a few rows of the reference"),
+        ("at output: 'prediction' is not finite in row 10", "--set allow_nan=true"),
         ("the file is damaged", "--requirements belong together"),
     ],
 )

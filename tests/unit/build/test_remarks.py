@@ -32,7 +32,24 @@ def test_a_classifier_without_probabilities_has_no_quality_and_says_so() -> None
     assert not [*remarks.of_model(None, "other", (), ())]
 
 
+def test_labels_that_no_output_is_known_to_predict_are_told_with_what_to_say(
+    tmp_path: Path,
+) -> None:
+    (told,) = remarks.of_model(reference(tmp_path, [1]), "other", (), ())
+    assert "nothing says what the outputs are, so there is no quality to watch" in told
+    assert "--set task=regression" in told
+    assert not [*remarks.of_model(reference(tmp_path, [1]), "regression", (), ())]
+
+
 def test_a_reference_without_one_label_has_no_quality_and_says_so(tmp_path: Path) -> None:
     (told,) = remarks.of_labels(reference(tmp_path, pa.nulls(1, pa.int64())))
     assert told == "labels: not one in the reference, so there is no quality to watch"
     assert not [*remarks.of_labels(reference(tmp_path, [1]))]
+
+
+def test_a_setting_that_nothing_reads_is_told_with_the_one_that_was_meant() -> None:
+    (told,) = remarks.of_settings(["owner", "tsk"])
+    assert told.startswith("settings: nothing in trimtab reads 'owner', 'tsk'; ")
+    (told,) = remarks.of_settings(["tsk"])
+    assert told.endswith("did you mean task?")
+    assert not [*remarks.of_settings(["task", "allow_nan"])]

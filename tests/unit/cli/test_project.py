@@ -157,6 +157,28 @@ def test_check_refuses_no_features_that_a_build_takes(
     assert check(made, config).ok == ok
 
 
+@pytest.mark.parametrize(
+    ("told", "problem"),
+    [
+        ({"model_file": "lib:Model", "trust": "code"}, None),
+        ({"model_file": "lib:Model"}, "runs its author's code when it is loaded"),
+        ({"trust": "code"}, "'model.skops' is not written module:name"),
+        ({"model_file": "lib.py:Model", "trust": "code"}, "is not written module:name"),
+        ({"model_file": "lib:Modell", "trust": "code"}, "lib.py has no class 'Modell'"),
+        ({"model_file": "bil:Model", "trust": "code"}, "there is no file bil.py"),
+    ],
+)
+def test_check_finds_what_a_build_would_of_a_model_that_is_a_class(
+    made: Path, told: dict[str, str], problem: str | None
+) -> None:
+    (made / "lib.py").write_text("def fit(out): ...\nclass Model: ...\n")
+    wanted = {"pipeline": "lib.py", "steps": ["fit"], "requirements": "requirements.txt"}
+    config = parse_config({"model": {"m": {**wanted, "format": "python", **told}}}, {})
+    found = [each.message for each in check(made, config).problems]
+    assert len(found) == (problem is not None)
+    assert problem is None or problem in found[0]
+
+
 def test_check_finds_addresses_that_cannot_be_opened(made: Path) -> None:
     config = parse_config(
         {"server": {"inference": "127.0.0.1:9000", "admin": "0.0.0.0:9000", "grpc": "[::1]:0"}}, {}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,22 @@ def test_a_failure_tells_type_and_text_but_no_trace(capsys: pytest.CaptureFixtur
     assert str(caught.value).startswith("KeyError: ")
     assert len(str(caught.value)) < 2100
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_refusal_names_the_line_of_the_release_that_failed(tmp_path: Path) -> None:
+    """What a library raises is told by the line that called it."""
+    path = tmp_path / "rules.py"
+    code = compile("import pathlib\n\npathlib.Path('none').read_text()\n", path, "exec")
+    with (
+        pytest.raises(failures.Refusal, match=r"'none' \(rules\.py, line 3\)$"),
+        failures.refusing("TT-207", "cannot load", tmp_path),
+    ):
+        exec(code, {})  # noqa: S102 - it is ours, and under test
+    with (
+        pytest.raises(failures.Refusal, match=r"KeyError: 'x'$"),
+        failures.refusing("TT-207", "cannot load", tmp_path),
+    ):
+        raise KeyError("x")
 
 
 class Mute(Exception):

@@ -73,6 +73,11 @@ def test_outputs_of_another_task_are_learned_while_none_are_declared() -> None:
     assert (tensor.name, tensor.datatype, tensor.shape) == ("y", "FP32", (2, 3))
 
 
+def test_rows_with_parts_are_no_texts() -> None:
+    with pytest.raises(StageFailure, match="'prediction' holds a dict in row 0; several values"):
+        value_outputs(signature("other"), [{"low": 1.0, "high": 2.0}], 1, False)
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -80,7 +85,9 @@ def test_outputs_of_another_task_are_learned_while_none_are_declared() -> None:
         (np.float64(1), "single value"),
         (np.zeros((2, 2)), "shape"),
         (np.array([1.0, np.nan]), "not finite in row 1"),
-        (np.array(["a", "b"], dtype=object), "not FP64"),
+        (np.array(["a", "b"], dtype=object), "holds str in row 0, not FP64"),
+        ([1.0, None], "holds NoneType in row 1, not FP64"),
+        (np.array(["2026-01-01", "2026-01-02"], "M8[s]"), r"is datetime64\[s\], not FP64"),
         ({"x": np.zeros(2)}, "lacks"),
     ],
 )
