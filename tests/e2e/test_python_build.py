@@ -11,6 +11,7 @@ import pytest
 import skops.io
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from tests.support.documents import blocks
 from tests.support.system import sharing
 
 import trimtab
@@ -93,6 +94,28 @@ def test_a_regression_of_several_values_is_served_with_all_of_them(folder: Path)
     assert (made.signature.task, output.name, output.shape) == ("other", "prediction", (2,))
     assert "outputs: prediction [2]" in told
     assert "labels: several values each, so there is no quality to watch" in told
+
+
+def test_a_class_with_a_vector_and_a_number_is_built_as_its_page_says(folder: Path) -> None:
+    (code,) = blocks("docs/models.md", "A class of your own", "python")
+    (folder / "offer.py").write_text(code, encoding="utf-8")
+    rng = np.random.default_rng(0)
+    customer, price = rng.normal(size=(300, 16)), rng.gamma(2, 5, 300)
+    liked = customer[:, :4].sum(axis=1) - price / 10
+    rows = pd.DataFrame({"customer": list(customer), "price": price})
+    rows["bought"] = np.where(liked + rng.logistic(size=300) > 0, "yes", "no")
+    made = trimtab.build(
+        "offers",
+        "offer:Offer",
+        trust="code",
+        reference=rows,
+        target="bought",
+        positive="yes",
+        folder=folder,
+    )
+    told = [(each.name, each.shape) for each in made.signature.inputs]
+    assert told == [("customer", (16,)), ("price", ())]
+    assert (made.signature.task, made.signature.classes) == ("binary", ("no", "yes"))
 
 
 MISSED = 'where(label == "1", 4, 1) * abs(number(label) - score)'

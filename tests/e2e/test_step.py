@@ -20,6 +20,9 @@ def model(source, out, params):
     (out / "made").write_text(f"{WORD} {source.name} {params['n']}")
 
 def broken(missing): ...
+
+def wrong(source):
+    int(WORD)
 """
 
 
@@ -61,3 +64,10 @@ def test_a_step_that_asks_for_what_nobody_has_says_so(folder: Path) -> None:
     code, output = called(folder, "broken")
     assert (code, output["ok"]) == (1, False)
     assert "asks for ['missing']" in output["error"]
+
+
+def test_a_step_that_fails_names_its_line(folder: Path) -> None:
+    _, output = called(folder, "wrong")
+    assert output["error"].startswith("ValueError: invalid literal")
+    line = PIPELINE.splitlines().index("    int(WORD)") + 1
+    assert output["error"].endswith(f"(pipeline.py, line {line})")

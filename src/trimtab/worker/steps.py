@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .failures import told
+from .failures import place, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def run(step: Step) -> StepResult:
         function(**_arguments(step, function))
     except (Exception, SystemExit) as raised:
         traceback.print_exc(file=sys.stderr)
-        error = told(raised)
+        error = told(raised) + place(raised, step.module.resolve().parent)
     return StepResult(error is None, time.perf_counter() - started, error)
 
 
