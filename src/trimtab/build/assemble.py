@@ -56,7 +56,8 @@ def build(request: BuildRequest, tools: Tools) -> tuple[Digest, Manifest]:
         tools.narrate(line)
     reference = read_reference(request.reference) if request.reference else None
     if reference:
-        tools.narrate(f"reference: {reference.rows:,} rows, {len(reference.columns)} inputs")
+        told = f"{many(reference.rows, 'row')}, {many(len(reference.columns), 'input')}"
+        tools.narrate(f"reference: {told}")
         if reference.labels is None and request.reference and request.reference.target:
             tools.narrate("labels: several values each, so there is no quality to watch")
         for line in remarks.of_labels(reference):
@@ -377,6 +378,8 @@ def _profiled(
     for quality in profile.quality:
         value, *ends = map(quality.told, (quality.value, quality.lower, quality.upper))
         tools.narrate(f"reference {quality.metric}: {within(value, *ends)} on {quality.n:,} rows")
+    for line in remarks.of_quality(profile.quality, signature.classes):
+        tools.narrate(line)
     return tools.blobs.put(canonical(profile))
 
 

@@ -1,12 +1,15 @@
 """What a build says of a model and its reference that else nobody would see until it serves."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from trimtab.build.reference import Reference
 from trimtab.domain.names import meant
 from trimtab.domain.plurals import some
+from trimtab.domain.profile import QualityProfile
 
 MOST_NAMED = 20
+CHANCE = 0.5
+"""The area under the ROC curve of a score that knows nothing."""
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "allow_nan": ("true", "false"),
     "output": (),
@@ -51,6 +54,17 @@ def of_model(
             "labels: nothing says what the outputs are, so there is no quality to watch; if they "
             "are one number, say so by --set task=regression, or in trimtab.toml by "
             'config = { task = "regression" }'
+        )
+
+
+def of_quality(quality: Iterable[QualityProfile], classes: Sequence[str]) -> Iterator[str]:
+    """That a score seems to be of the other class: a model that only numbers its classes gives the
+    probability of the one that was numbered 1, whatever it is called."""
+    if any(each.metric == "roc_auc" and each.upper < CHANCE for each in quality):
+        other, positive = classes
+        yield (
+            f"labels: the score is higher for {other!r} than for {positive!r}, so it may be the "
+            f"probability of {other!r}: --positive {other}"
         )
 
 

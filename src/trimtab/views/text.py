@@ -366,7 +366,7 @@ def _(view: s.BuildView) -> RenderableType:
     return Group(
         Text(_made(view), style=TONES["good"]),
         Text(f"  {view.digest}"),
-        quiet(f"  {columns} input columns, {view.signature.task}"),
+        quiet(f"  {many(columns, 'input column')}, {view.signature.task}"),
         quiet(f"  engine {_engine(view.engine, view.compiled)}"),
     )
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from trimtab.build import remarks
 from trimtab.build.reference import Reference, read_reference
 from trimtab.build.request import ReferenceData
+from trimtab.domain.profile import QualityProfile
 
 
 def reference(folder: Path, y: Any) -> Reference:
@@ -53,3 +54,16 @@ def test_a_setting_that_nothing_reads_is_told_with_the_one_that_was_meant() -> N
     (told,) = remarks.of_settings(["tsk"])
     assert told.endswith("did you mean task?")
     assert not [*remarks.of_settings(["task", "allow_nan"])]
+
+
+def test_a_score_of_the_other_class_is_doubted() -> None:
+    """As of a model that was fitted on codes of the labels, where class 1 is the other one."""
+    turned = QualityProfile(metric="roc_auc", value=0.13, lower=0.1, upper=0.16, n=500)
+    (told,) = remarks.of_quality([turned], ("stay", "churn"))
+    assert told == (
+        "labels: the score is higher for 'stay' than for 'churn', so it may be the probability of "
+        "'stay': --positive stay"
+    )
+    nothing = QualityProfile(metric="roc_auc", value=0.45, lower=0.38, upper=0.52, n=500)
+    assert not [*remarks.of_quality([nothing], ("stay", "churn"))]
+    assert not [*remarks.of_quality((), ())]
