@@ -206,7 +206,7 @@ One request every {every:g} s, each in a segment of its own, whose label never c
 Beside the monitors of the project of `trimtab init`, one process, on a clock that runs as fast as
 that goes.
 
-| after | more memory | mappings | to read and judge one | to save | a start: until it answers, until it judges |
+| after | more memory | mappings | to read and judge one | to save | a start answers, judges after |
 |---|--:|--:|--:|--:|--:|
 """
 
