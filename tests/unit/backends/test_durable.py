@@ -83,7 +83,7 @@ def test_an_environment_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(environments, "_build", lambda lock, folder: folder.mkdir())
+    monkeypatch.setattr(environments, "_build", lambda lock, folder, held: folder.mkdir())
     monkeypatch.setattr(environments, "verify", lambda lock, folder: seen.append("used"))
     monkeypatch.setattr(environments, "sync_files", lambda folder: seen.append(folder.name[-10:]))
     lock = EnvironmentLock("3.13.0", "linux", ())
