@@ -1,6 +1,7 @@
 """`trimtab demo`."""
 
 import json
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ def command(screen: Screen, data: Path, folder: Path | None, keep: bool, seed: i
     from trimtab.demo.run import run
     from trimtab.demo.timeline import narrator_for
 
-    with _place(folder, keep) as place:
+    with ended_in_order(), _place(folder, keep) as place:
         options = DemoOptions(data=data.absolute(), folder=place, keep=keep, seed=seed)
         machine = LocalMachine(place / DEFAULT_HOME, DEPLOYMENT)
         view = run(options, machine, narrator_for())
@@ -58,3 +59,22 @@ def _place(folder: Path | None, keep: bool) -> Iterator[Path]:
     else:
         with tempfile.TemporaryDirectory(prefix="trimtab-demo-") as made:
             yield Path(made) / "project"
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Whoever ends the demonstration, or closes its terminal, does as Ctrl-C would: its system,
+    which is a session of its own, would otherwise run on unseen."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup wants it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
