@@ -74,6 +74,15 @@ def fitted() -> Pipeline:
     return make_pipeline(encoder, LogisticRegression()).fit(frame, late)
 
 
+WARNING_MODEL = """
+import warnings
+
+class Model:
+    predict = lambda self, data: data
+    def __init__(self):
+        [warnings.warn("written by version 9") for _ in range(2)]
+"""
+
 HANGING_MODEL = """
 import signal, sys, time
 sys.set_int_max_str_digits(0)
@@ -535,7 +544,16 @@ def test_describe_tells_what_a_build_must_know(checkout: Checkout) -> None:
         "feature_names": ["x", "carrier"],
         "probabilities": True,
         "inputs": [],
+        "warnings": [],
     }
+
+
+def test_describe_tells_what_loading_the_model_warned_of(checkout: Checkout) -> None:
+    """As scikit-learn does of a model that another version of it wrote."""
+    (checkout.folder / "warns.py").write_text(WARNING_MODEL)
+    checkout.write(golden=None, format="python", model_path="warns:Model", features=None)
+    facts = json.loads(checkout.run("describe", "--config", str(checkout.config)).stdout)
+    assert facts["warnings"] == ["UserWarning: written by version 9"]
 
 
 def test_a_file_of_another_format_is_named_and_not_loaded(checkout: Checkout) -> None:

@@ -156,6 +156,8 @@ def _with_signature(stage: Stage, reference: Reference | None, tools: Tools) -> 
     except errors.Permanent:
         tools.environments.examine(stage.lock)
         raise
+    for line in remarks.of_loading(facts["warnings"]):
+        tools.narrate(line)
     inputs = _inputs(stage, facts)
     task, classes = _task(facts, reference, stage.request)
     by_name = facts["features"] is None or bool(facts["feature_names"])

@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from trimtab.build.reference import Reference
 from trimtab.domain.names import meant
-from trimtab.domain.plurals import some
+from trimtab.domain.plurals import many, some
 from trimtab.domain.profile import QualityProfile
 
 MOST_NAMED = 20
+MOST_WARNINGS = 3
+LONGEST_WARNING = 300
 CHANCE = 0.5
 """The area under the ROC curve of a score that knows nothing."""
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -31,6 +33,15 @@ def of_labels(reference: Reference) -> Iterator[str]:
     """Why labels say nothing of the quality, where they do not."""
     if reference.labels is not None and all(label is None for label in reference.labels):
         yield "labels: not one in the reference, so there is no quality to watch"
+
+
+def of_loading(warnings: Sequence[str]) -> Iterator[str]:
+    """What libraries said while they loaded the model, as that another version wrote it."""
+    for each in warnings[:MOST_WARNINGS]:
+        line = " ".join(each.split())
+        yield f"loading it warns: {line[:LONGEST_WARNING]}{' …' * (len(line) > LONGEST_WARNING)}"
+    if len(warnings) > MOST_WARNINGS:
+        yield f"loading it warns: {many(len(warnings) - MOST_WARNINGS, 'time')} more"
 
 
 def of_model(

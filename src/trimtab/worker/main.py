@@ -10,8 +10,10 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -64,11 +66,12 @@ def _run(options: argparse.Namespace, out: int) -> int:
         return _serve(options, parent)
     settings = config.read(options.config)
     verify_tree(settings)
-    model = load(settings)
+    with warnings.catch_warnings(record=True) as heard:
+        model = load(settings)
     modes: dict[str, Callable[[Model, argparse.Namespace], Any]] = {
         "probe": _probe,
         "verify": _verify,
-        "describe": _describe,
+        "describe": partial(_describe, heard),
         "convert": _convert,
         "measure": _measure,
     }
@@ -172,10 +175,13 @@ def _verify(model: Model, _: argparse.Namespace) -> Any:
     }
 
 
-def _describe(model: Model, _: argparse.Namespace) -> Any:
-    """The model's facts; the setting `task` says what its format cannot."""
+def _describe(heard: Sequence[warnings.WarningMessage], model: Model, _: argparse.Namespace) -> Any:
+    """The model's facts, and what libraries said while it was loaded, each once; the setting `task`
+    says what its format cannot."""
     facts = model.predictor.facts.described()
-    return {**facts, "task": model.config.settings.get("task", facts["task"])}
+    task = model.config.settings.get("task", facts["task"])
+    texts = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in heard)
+    return {**facts, "task": task, "warnings": list(texts)}
 
 
 def _convert(model: Model, options: argparse.Namespace) -> Any:

@@ -27,6 +27,15 @@ def test_inputs_that_the_model_was_not_fitted_on_are_named(tmp_path: Path) -> No
     assert not [*remarks.of_model(None, "binary", ["0", "1"], ["a"])]
 
 
+def test_what_loading_the_model_warned_of_is_told_in_short() -> None:
+    told = [*remarks.of_loading(["of version 9:\n  may break", "b" * 400, "c", "d", "e"])]
+    assert told[0] == "loading it warns: of version 9: may break"
+    assert told[1].endswith("bbb …")
+    assert len(told[1]) < 330
+    assert told[3:] == ["loading it warns: 2 times more"]
+    assert [*remarks.of_loading([])] == []
+
+
 def test_a_classifier_without_probabilities_has_no_quality_and_says_so() -> None:
     (told,) = remarks.of_model(None, "other", ["0", "1"], ())
     assert "without predict_proba, so there is no quality to watch" in told
