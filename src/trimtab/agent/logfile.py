@@ -2,8 +2,12 @@
 
 import contextlib
 from collections import deque
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
+_CRASH = "Fatal Python error: "
+_FRAME = "  File "
 LIMIT = 10_000_000
 LINE = 8192
 TAIL = 50
@@ -19,6 +23,16 @@ def forget_old(folder: Path, now: float) -> None:
             with contextlib.suppress(OSError):
                 if now - path.stat().st_mtime > KEPT_SECONDS:
                     path.unlink()
+
+
+def last_word(lines: Sequence[str]) -> str:
+    """What says best how a process ended: its last line, or of a trace that Python left when the
+    process crashed, which ends with the least telling frame, the signal and the first frame."""
+    for number, line in enumerate(lines):
+        if line.startswith(_CRASH):
+            frames = (each.strip() for each in lines[number:] if each.startswith(_FRAME))
+            return " at ".join([line, *islice(frames, 1)])
+    return lines[-1] if lines else ""
 
 
 class LogFile:

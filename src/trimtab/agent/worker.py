@@ -19,6 +19,7 @@ from trimtab.agent.devices import missing
 from trimtab.agent.groups import Groups
 from trimtab.agent.hands import PreparedRelease
 from trimtab.agent.limits import Growth, Place, placed, standing, told
+from trimtab.agent.logfile import last_word
 from trimtab.agent.niceness import BATCH
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
 from trimtab.agent.process import Child
@@ -440,5 +441,5 @@ def _refusal(child: Child | None) -> Refusal:
         for line in reversed(lines):
             with contextlib.suppress(msgspec.DecodeError):
                 return msgspec.json.decode(line, type=Refusal)
-    said = f": {lines[-1]}" if lines else ""
+    said = f": {last_word(lines)}" if lines else ""
     return Refusal(f"it ended with {code} before it was ready{said}", errors.WORKER_FAILED)

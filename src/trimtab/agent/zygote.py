@@ -18,6 +18,7 @@ import msgspec
 
 from trimtab import errors
 from trimtab.agent.backoff import Backoff
+from trimtab.agent.logfile import last_word
 from trimtab.agent.options import AgentEvent, Kind, Patience, Report
 from trimtab.agent.process import Child, Forked, Launch, Nursery, Outlet
 
@@ -312,4 +313,6 @@ def _reap(pid: int) -> int:
 
 def _last_words(process: Child, code: int) -> str:
     lines = process.last_lines
-    return f"the zygote ended with {code} again and again" + (f": {lines[-1]}" if lines else "")
+    return f"the zygote ended with {code} again and again" + (
+        f": {last_word(lines)}" if lines else ""
+    )

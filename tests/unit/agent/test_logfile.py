@@ -1,9 +1,11 @@
 """Logs of processes that are gone."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
-from trimtab.agent.logfile import KEPT_SECONDS, forget_old
+from trimtab.agent.logfile import KEPT_SECONDS, forget_old, last_word
 
 NOW = 2_000_000_000.0
 
@@ -38,3 +40,14 @@ def test_a_log_that_cannot_be_removed_stays(tmp_path: Path) -> None:
     os.utime(held, (0.0, 0.0))
     forget_old(tmp_path, NOW)
     assert held.is_dir()
+
+
+def test_a_crash_is_told_by_its_signal_and_where_it_was() -> None:
+    crash = "import os\ndef inner(): os.abort()\ninner()"
+    words = [sys.executable, "-X", "faulthandler", "-c", f"print('hello', flush=True)\n{crash}"]
+    done = subprocess.run(words, stdout=-1, stderr=-2, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    told = 'Fatal Python error: Aborted at File "<string>", line 3 in inner'
+    assert last_word(lines) == told
+    assert last_word(["hello", "ValueError: no"]) == "ValueError: no"
+    assert last_word([]) == ""
