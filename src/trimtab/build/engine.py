@@ -20,7 +20,7 @@ from trimtab.build.acceptance import Findings
 from trimtab.build.locks import extended
 from trimtab.build.records import keep, kept
 from trimtab.build.reference import Reference
-from trimtab.build.request import Tools
+from trimtab.build.request import NO_RUN, Tools
 from trimtab.build.stage import (
     Stage,
     ask,
@@ -130,8 +130,9 @@ def chosen(native: Manifest, trial: Trial, tools: Tools) -> Manifest:
 
 
 def _entry(native: Manifest, tools: Tools) -> Path:
-    """Where the engine of a model is kept once it is found."""
-    digest = hashlib.sha256(canonical(native)).hexdigest()
+    """Where the engine of a model is kept once it is found, whichever run of a pipeline made it."""
+    model = msgspec.structs.replace(native, source=NO_RUN)
+    digest = hashlib.sha256(canonical(model)).hexdigest()
     return tools.cache / "engines" / f"{digest}-{_CONVERTED}.json"
 
 

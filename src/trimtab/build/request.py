@@ -10,6 +10,8 @@ from trimtab.judge.own_loss import OwnLoss
 from trimtab.ports.blobs import Blobs
 from trimtab.ports.environments import Environments
 
+NO_RUN = "build"
+"""The source of a release that no run of a pipeline made."""
 Narrate = Callable[[str], None]
 """Receives one line for a person whenever a stage of the work ends."""
 
@@ -49,7 +51,7 @@ class BuildRequest:
     trust: Literal["none", "code"] = "none"
     engine: EngineChoice = "auto"
     config: Mapping[str, str] = field(default_factory=dict)
-    source: str = "build"
+    source: str = NO_RUN
 
 
 class ReleaseRunner(Protocol):

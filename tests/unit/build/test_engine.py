@@ -51,7 +51,8 @@ def tools(folder: Path, environments: Environments, told: list[str]) -> Tools:
 
 def native(**changes: Any) -> Manifest:
     gold = Golden(manifest(1).golden.blob, 10, 0.0, True)
-    changed = {"format": "skops", "golden": gold, "environment": LOCK, **changes}
+    told = {"golden": gold, "environment": LOCK, "source": "build"}
+    changed = {"format": "skops", **told, **changes}
     return msgspec.structs.replace(manifest(1), **changed)
 
 
@@ -118,6 +119,8 @@ def test_an_engine_whose_graph_the_store_has_lost_is_looked_for_again(tmp_path: 
     entry = kit.cache / "engines" / f"{digest}-{engine._CONVERTED}.json"
     keep(entry, {"tree": tree, "environment": LOCK, "compiled": compiled})
     assert engine.chosen(found, trial(tmp_path), kit).compiled == compiled
+    again = engine.chosen(native(source="m-run-7"), trial(tmp_path), kit)
+    assert (again.compiled, again.source) == (compiled, "m-run-7"), "whichever run made the model"
     (blob,) = (each.digest.removeprefix("sha256:") for each in kit.blobs.tree(tree).entries)
     (tmp_path / "blobs" / "sha256" / blob[:2] / blob).unlink()
     assert engine.chosen(found, trial(tmp_path), kit) is found
