@@ -233,7 +233,7 @@ def _column(name: str, values: Chunked, path: Path) -> Column:
     if datatype is None:
         problem = f"column {name!r} is of type {kind}; inputs are numbers, booleans or texts"
         if pa.types.is_temporal(kind):
-            problem += f"; if it says when a row was, give --time {name}"
+            problem += f"; if it says when a row was, give --time {name} (time in trimtab.toml)"
         elif pa.types.is_null(kind):
             problem = f"column {name!r} holds no value at all, so that its type is not known"
         problem += "; if the model does not need it, write the file without it"

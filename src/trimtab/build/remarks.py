@@ -53,7 +53,8 @@ def of_model(
     if idle:
         yield (
             f"not fitted on: {some(idle, MOST_NAMED)}; requests have to hold them all the same, so "
-            "write the reference without them if nobody needs them"
+            "write the reference without them if nobody needs them, or say by --key (key in "
+            "trimtab.toml) which of them names a row"
         )
     if task == "other" and classes:
         yield (

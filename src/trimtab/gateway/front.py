@@ -208,7 +208,7 @@ class Front:
         if heading(exchange.headers).content != JSON:
             raise Fault(415, "labels come as application/json")
         block = parse_feedback(exchange.body, route.name, time.time())
-        block, told = heard(block, route.stable)
+        block, told = heard(block, route.stable, route.key is not None)
         if not len(block):
             exchange.respond(200, encode_json(told))
             return

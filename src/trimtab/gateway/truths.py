@@ -16,7 +16,7 @@ MOST_NAMED = 5
 """Classes that a warning names."""
 MOST_SHOWN = 40
 """Characters of a label that it shows."""
-_LABEL = [name for name, _ in LABEL_COLUMNS].index("label")
+_LABEL, _KEY = ([name for name, _ in LABEL_COLUMNS].index(name) for name in ("label", "key"))
 
 
 class Truths:
@@ -74,20 +74,28 @@ def truths_of(plan: Plan) -> Truths:
     return Truths(plan.name, plan.signature)
 
 
-def heard(block: LabelBlock, plan: Plan | None) -> tuple[LabelBlock, dict[str, Any]]:
+def heard(block: LabelBlock, plan: Plan | None, keyed: bool) -> tuple[LabelBlock, dict[str, Any]]:
     """Labels as the release that answers spells them, and what their sender is told.
 
-    Without such a release nothing is known of them, and nothing said."""
+    `keyed` tells whether the deployment has a business key: a label by one finds no answer
+    otherwise. Without such a release nothing is known of them, and nothing said."""
     told: dict[str, Any] = {"accepted": len(block)}
     if plan is None:
         return block, told
     truths = truths_of(plan)
     columns = [list(column) for column in block.columns]
     columns[_LABEL] = [truths.spelt(label) for label in columns[_LABEL]]
-    unusable, warning = truths.doubt(columns[_LABEL])
+    lost = 0 if keyed else sum(key is not None for key in columns[_KEY])
+    unusable, warning = (lost, _lost(lost, len(block))) if lost else truths.doubt(columns[_LABEL])
     if unusable:
         told |= {"unusable": unusable, "warning": warning}
     return LabelBlock(block.deployment, columns), told
+
+
+def _lost(lost: int, all_: int) -> str:
+    named = "is" if lost == 1 else "are"
+    of = f"{lost:,} of {many(all_, 'label')} {named} by key"
+    return f"{of}, and the deployment has no monitor.key: stored, but no evidence"
 
 
 def _finite(text: str) -> bool:

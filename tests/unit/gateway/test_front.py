@@ -22,7 +22,8 @@ from trimtab.gateway.plan import Plan
 def test_labels_are_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
     async def scenario() -> None:
         await worker(tmp_path, 1, times(1))
-        async with running(tmp_path, STABLE) as it:
+        routing = snapshot(1, [target(1, socket_of(1))], [(1, "stable", 0)], key="order")
+        async with running(tmp_path, routing) as it:
 
             async def send(labels: Any, path: str = "/v2/models/d/feedback") -> Any:
                 return await it.client.post(path, json={"labels": labels})
@@ -90,7 +91,7 @@ def test_who_sends_labels_of_no_class_is_told_so_and_they_are_stored(tmp_path: P
         signature = msgspec.structs.replace(SIGNATURE, task="binary", classes=("0", "1"))
         routing = snapshot(1, [target(1, socket_of(1), signature=signature)], [(1, "stable", 0)])
         async with running(tmp_path, routing) as it:
-            labels = [{"key": name, "label": name} for name in ("7", "1.0", "no")]
+            labels = [{"id": name, "label": name} for name in ("7", "1.0", "no")]
             answer = await it.client.post("/v2/models/d/feedback", json={"labels": labels})
             assert answer.json() == {
                 "accepted": 3,
@@ -102,6 +103,22 @@ def test_who_sends_labels_of_no_class_is_told_so_and_they_are_stored(tmp_path: P
             (path,) = (tmp_path / "log/d/labels").glob("*.arrow")
             table = pa.ipc.open_file(path.read_bytes()).read_all().to_pydict()
             assert table["label"] == ["7", "1", "no"]
+
+    run(scenario)
+
+
+def test_who_labels_by_key_where_the_deployment_has_none_is_told_so(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        await worker(tmp_path, 1, times(1))
+        async with running(tmp_path, STABLE) as it:
+            labels = [{"key": "a", "label": 1}, {"id": "q", "label": 1}]
+            answer = await it.client.post("/v2/models/d/feedback", json={"labels": labels})
+            assert answer.json() == {
+                "accepted": 2,
+                "unusable": 1,
+                "warning": "1 of 2 labels is by key, and the deployment has no monitor.key: "
+                "stored, but no evidence",
+            }
 
     run(scenario)
 

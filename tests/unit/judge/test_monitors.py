@@ -445,7 +445,7 @@ def test_a_model_of_another_kind_is_watched_by_its_inputs() -> None:
     values = np.random.default_rng(0).normal(0.0, 1.0, 300)
     empty = np.full(300, np.nan)
     profile = build_profile(Reference(other, {"x": values, "y": empty}))
-    daily = spec(block_seconds=DAY)
+    daily = spec(block_seconds=DAY, segments=())
     monitors = Monitors.start(daily, other, profile, STABLE.digest, FIRST * DAY)
     part = rows(300, start=FIRST * DAY)
     monitors.observe(Rows(part.fixed, {"x": values, "y": empty}, {}))

@@ -45,7 +45,7 @@ LONG, SHORT = known(), known(3)
 
 def begun(profile: ReferenceProfile) -> Inputs:
     """The inputs of a release that begins to serve after the reference."""
-    family = Inputs.of(Target(spec(), OTHER, profile, STABLE.digest, FIRST * DAY))
+    family = Inputs.of(Target(spec(segments=()), OTHER, profile, STABLE.digest, FIRST * DAY))
     assert family is not None
     return family
 

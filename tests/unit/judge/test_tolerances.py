@@ -120,3 +120,17 @@ def test_a_tolerance_of_an_unknown_input_is_not_passed_over() -> None:
     verdict = next(each for each in report.verdicts if each.signal == "input:levle")
     assert verdict.verdict == "unknown"
     assert "no such input" in verdict.reason
+
+
+def test_a_segment_of_an_unknown_input_is_not_passed_over() -> None:
+    monitors = Monitors.start(
+        spec(segments=("side", "sied")), BINARY, TIMED, STABLE.digest, 20 * DAY
+    )
+    monitors.observe(rows(400, start=20 * DAY))
+    verdicts = {
+        each.signal: each for each in monitors.assess(22 * DAY, (), Surroundings()).verdicts
+    }
+    assert verdicts["input:sied"].reason == (
+        "it is named as a segment, and the reference has no such input"
+    )
+    assert "no such input" not in verdicts["input:side"].reason

@@ -15,6 +15,7 @@ from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.watch import Watch, take_all
 
 UNKNOWN_INPUT = "a tolerance is set for it, and the reference has no such input"
+UNKNOWN_SEGMENT = "it is named as a segment, and the reference has no such input"
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -54,6 +55,11 @@ class Inputs:
             group, _, name = signal.partition(":")
             if group == "input":
                 self._unfit.setdefault(name, UNKNOWN_INPUT)
+        # A text of many values is profiled by its measures, such as `note.length`.
+        known = {part for name in self._unfit for part in (name, name.rpartition(".")[0])}
+        for name in target.spec.monitor.segments:
+            if name not in known:
+                self._unfit[name] = UNKNOWN_SEGMENT
         self._limit = limit = target.threshold("input", target.block_seconds, len(profile.inputs))
         self.state: State = State({name: self._stream(name).watch(limit) for name in self._columns})
 
