@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from catalogue import drawn, incidents, postmortems, production, unseen
+from catalogue import drawn, fourth, incidents, postmortems, production, unseen
 from catalogue import effects as fx
 from trimtab.domain.verdicts import Cause
 
@@ -270,6 +270,56 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("labels-batched", incidents.LabelsBatched, (0.05, 0.25), harmful=False, mark="†"),
     Fault("source-renamed", incidents.SourceRenamed, (1.0, 1.0), harmful=False, mark="†"),
     Fault("hardware-faster", incidents.HardwareFaster, (0.2, 0.5), harmful=False, mark="†"),
+    Fault(
+        "words-merged",
+        fourth.WordsMerged,
+        (0.9, 1.0),
+        _BREAK,
+        mark="†",
+        spared=("flights", "stops"),
+    ),
+    Fault("counter-wraps", fourth.CounterWraps, (0.5, 0.8), _BREAK, mark="†", spared=("stops",)),
+    Fault(
+        "mimicry", fourth.Mimicry, (0.3, 0.6), (Cause.CONCEPT_DRIFT,), mark="†", spared=("stops",)
+    ),
+    Fault("hard-market-grows", fourth.HardMarketGrows, (6.0, 15.0), (Cause.DATA_DRIFT,), mark="†"),
+    Fault("labels-respelt", fourth.LabelsRespelt, (0.5, 1.0), _LABELS, mark="†"),
+    Fault("labels-inverted", fourth.LabelsInverted, (0.9, 1.0), _LABELS, mark="†"),
+    Fault(
+        "counted-so-far",
+        fourth.CountedSoFar,
+        (0.6, 1.0),
+        _SKEW,
+        mark="†",
+        spared=("flights", "stops"),
+    ),
+    Fault(
+        "release-truncated",
+        fourth.ReleaseTruncated,
+        (0.01, 0.03),
+        _RELEASE,
+        mark="†",
+        spared=("stops",),
+    ),
+    Fault("worker-mixes-up", fourth.WorkerMixesUp, (0.6, 1.0), _WORKER, mark="†"),
+    Fault(
+        "engine-rounds",
+        fourth.EngineRounds,
+        (2.0, 4.0),
+        (Cause.ENVIRONMENT_MISALIGNMENT,),
+        mark="†",
+    ),
+    Fault("rebuilt-at-noon", fourth.RebuiltAtNoon, (2.0, 4.0), _PLACE, mark="†"),
+    Fault("flood", fourth.Flood, (1.0, 3.0), _CLIENT, mark="†"),
+    Fault(
+        "goes-together",
+        fourth.GoesTogether,
+        (0.5, 1.0),
+        (Cause.DATA_DRIFT,),
+        harmful=False,
+        mark="†",
+    ),
+    Fault("backlog", fourth.Backlog, (0.5, 1.0), harmful=False, mark="†"),
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}

@@ -249,9 +249,9 @@ class Backfill(Effect):
         """See `Effect`."""
         n = round(scene.dose * len(requests)) if scene.age < BACKFILLED else 0
         places = scene.generator.integers(0, len(scene.data.train), n)
-        old = _asked(scene, requests, scene.data.train.take(places))
+        old = asked_of(scene, requests, scene.data.train.take(places))
         old = replace(old, unit=np.full(n, HOSTILE, dtype=np.uint64))
-        order, self._old = _mixed(requests, old)
+        order, self._old = mixed(requests, old)
         return requests.and_these(old).take(order)
 
     def told(self, scene: Scene, told: Told) -> Told:
@@ -259,14 +259,14 @@ class Backfill(Effect):
         return told.take(~self._old)
 
 
-def _asked(scene: Scene, requests: Requests, rows: Table) -> Requests:
+def asked_of(scene: Scene, requests: Requests, rows: Table) -> Requests:
     """Requests for `rows` at the times of others, by callers that there are."""
     n = len(rows)
     unit = scene.generator.integers(1000, 1000 + CLIENTS, n).astype(np.uint64)
     return Requests(rows, rows.inputs, scene.generator.choice(requests.at, n), unit)
 
 
-def _mixed(requests: Requests, others: Requests) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def mixed(requests: Requests, others: Requests) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The order of both by time, and which of them are `others` in that order."""
     order = np.argsort(np.concatenate([requests.at, others.at]), kind="stable")
     return order, order >= len(requests)
@@ -284,8 +284,8 @@ class Launch(Drawn):
         before, after = (scene.build.scores(each.inputs) for each in (tried, named))
         alike = np.flatnonzero(np.abs(before - after) < LIKE)
         new = named.take(alike[: round(scene.dose * len(requests))])
-        others = _asked(scene, requests, new)
-        return requests.and_these(others).take(_mixed(requests, others)[0])
+        others = asked_of(scene, requests, new)
+        return requests.and_these(others).take(mixed(requests, others)[0])
 
     def _launched(self, scene: Scene) -> str:
         """The text whose words matter least to the model."""
