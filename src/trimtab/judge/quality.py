@@ -237,6 +237,17 @@ class Decided(NamedTuple):
         return (2 * true / twice, twice // 2) if twice >= 2 else None
 
 
+def usable(signature: Signature, label: Texts) -> NDArray[np.bool_]:
+    """Which labels quality can be measured by. One of several classes that the release does not
+    know is a wrong answer, and not in vain."""
+    if signature.task == "binary":
+        known = [np.asarray(label == name, dtype=np.bool_) for name in signature.classes]
+        return np.asarray(np.any(known, axis=0), dtype=np.bool_)
+    if signature.task == "regression":
+        return np.isfinite(numbers(texts(label)))
+    return np.ones(label.size, dtype=np.bool_)
+
+
 def numbers(label: Texts) -> Floats:
     """Labels as numbers, NaN for those that are none, or are infinite."""
     return np.array([_number(text) for text in label.tolist()], dtype=np.float64)

@@ -8,10 +8,11 @@ from tests.support.followed import Followed
 from tests.support.traffic import BINARY, DAY, STABLE, labelled, profile, rows, spec
 
 from trimtab.domain.records import Fate, Heard, Labelled
-from trimtab.domain.signature import Signature
+from trimtab.domain.signature import Signature, Task
 from trimtab.domain.verdicts import Cause
 from trimtab.judge.incidents import reconcile
 from trimtab.judge.monitors import Monitors
+from trimtab.judge.quality import usable
 from trimtab.judge.signals.family import Breaks, Target
 from trimtab.judge.signals.feedback import SOURCES, Feedback
 
@@ -38,6 +39,7 @@ class Mail(Followed):
         delay: float = 3600.0,
         n: int = 400,
         senders: int = 0,
+        odd: float = 0.0,
     ) -> "Mail":
         """Days on which a share of the labels has this fate, and all come after `delay`."""
         for _ in range(days):
@@ -49,7 +51,8 @@ class Mail(Followed):
             source = names if senders else None
             self.monitors.learn(Labelled(given, truth.label, at, source))
             fates = np.where(np.arange(n) < share * n, fate, Fate.FRESH).astype(object)
-            self.monitors.hear(Heard(at, fates, truth.label, names, truth.label))
+            label = np.where(np.arange(n) < odd * n, "yes", truth.label).astype(object)
+            self.monitors.hear(Heard(at, fates, label, names, label))
             self.day += 1
             self.judge()
         return self
@@ -79,6 +82,7 @@ def test_labels_that_come_as_ever_are_fine_and_their_delay_is_told() -> None:
         ),
         ({"delay": 36_000.0}, "feedback:late", "100% of the labels come later"),
         ({"delay": 60.0}, "feedback:early", "100% of the labels come sooner"),
+        ({"odd": 0.5}, "feedback:odd", "50% of the labels are nothing that the release answers"),
     ],
 )
 def test_labels_at_fault_are_an_incident_that_closes_when_they_mend(
@@ -236,6 +240,28 @@ def test_labels_of_numbers_have_no_senders_that_err() -> None:
     label = np.array(["1.5"] * 20, dtype=object)
     told = family.learn(Labelled(given, label, given.fixed["event_time"], source))
     assert all(not each.sources for each in told.values())
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "odd"),
+    [
+        ("binary", ["0", "1", "yes", "1.5", "", None], 4),
+        ("regression", ["0", "-1.5e3", "many", "nan", "inf", None], 4),
+        ("multiclass", ["0", "1", "new", None], 0),
+        ("binary", [], 0),
+    ],
+)
+def test_odd_are_labels_that_quality_cannot_be_measured_by(
+    task: Task, labels: list[str | None], odd: int
+) -> None:
+    """One of several classes that is new is a wrong answer, which quality tells of."""
+    signature = Signature((), (), task, () if task == "regression" else ("0", "1"))
+    label = np.array(labels, dtype=object)
+    assert (~usable(signature, label)).sum() == odd
+
+
+def test_labels_that_always_were_odd_in_part_are_as_usual() -> None:
+    assert Mail().live(12, odd=0.5).verdicts["feedback"].verdict == "ok"
 
 
 def test_a_few_labels_say_nothing() -> None:

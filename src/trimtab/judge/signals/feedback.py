@@ -15,7 +15,7 @@ from trimtab.domain.durations import span
 from trimtab.domain.records import Fate, Heard, Ints, Labelled, Rows
 from trimtab.domain.verdicts import Verdict
 from trimtab.judge import budget, describe
-from trimtab.judge.quality import losses
+from trimtab.judge.quality import losses, usable
 from trimtab.judge.signals.breaks import (
     CLUSTERS,
     FEWEST_ROWS,
@@ -48,7 +48,7 @@ is not known how long the label took."""
 SOURCES = 16
 """Senders of labels that are told apart."""
 
-STREAMS = 6 + SOURCES
+STREAMS = 7 + SOURCES
 """Those that there are of any labels, the two of echoes (`signals.echoes`, `.steps`) included."""
 
 EACH = 3
@@ -64,6 +64,7 @@ _EACH_CALLER = math.log10(LOOKED_AT)
 _TOLD = {
     "useless": "repeat a label or name a prediction that is not known",
     "contradicted": "contradict an earlier label of the same prediction",
+    "odd": "are nothing that the release answers, and count for nothing",
     "late": "come later than nearly all did before",
     "early": "come sooner than nearly all did before",
 }
@@ -74,6 +75,8 @@ class Told(msgspec.Struct, frozen=True):
 
     n: int = 0
     useless: int = 0
+    odd: int = 0
+    """Those that quality cannot be measured by, whatever became of them."""
     contradicted: int = 0
     confirmed: int = 0
     delays: list[int] = []
@@ -89,6 +92,7 @@ class Told(msgspec.Struct, frozen=True):
         return Told(
             self.n + other.n,
             self.useless + other.useless,
+            self.odd + other.odd,
             self.contradicted + other.contradicted,
             self.confirmed + other.confirmed,
             sums(self.delays, other.delays),
@@ -113,6 +117,9 @@ class State(msgspec.Struct):
     contradicted: Watch
     late: BreakWatch
     early: BreakWatch
+    odd: BreakWatch = msgspec.field(
+        default_factory=lambda: BreakWatch("odd", "strange", "own past", 0.0)
+    )
     share: float = 0.0
     confirmed: float = 0.0
     seen: int = 0
@@ -162,6 +169,7 @@ class Feedback:
         return Told(
             heard.fate.size,
             int(useless.sum()),
+            int((~usable(self._target.signature, heard.label)).sum()),
             int(contradicted.sum()),
             int((heard.fate == Fate.CONFIRMED).sum()),
             classes=said(self._classes, heard),
@@ -217,6 +225,7 @@ class Feedback:
     def _fates(self, start: float, told: Told) -> None:
         state = self.state
         state.useless.take(start, told.useless / told.n, told.n, self._limit)
+        state.odd.take(start, told.odd / told.n, told.n, self._limit)
         # Labels come in batches: those of a block are worth no more than a few independent ones.
         state.share, counted = told.contradicted / told.n, min(told.n, CLUSTERS)
         state.confirmed = told.confirmed / told.n
@@ -320,7 +329,8 @@ class Feedback:
     def verdicts(self) -> tuple[Verdict, ...]:
         """One bad verdict for each way in which labels are at fault, or a single one for none."""
         state = self.state
-        broken = [each for each in (state.useless, state.late, state.early) if each.broken]
+        watches = (state.useless, state.odd, state.late, state.early)
+        broken = [each for each in watches if each.broken]
         bad = [self._broke(each.column, _TOLD[each.column], each) for each in broken]
         if state.contradicted.since is not None:
             contradicted = Alarm(
