@@ -204,6 +204,7 @@ class Monitors:
             related=self._related,
             mended=mended,
             accused=self._callers.state.accused,
+            surge=self._callers.state.volume.surge,
         )
 
     def _quality(self) -> Quality | None:

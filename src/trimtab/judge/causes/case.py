@@ -9,6 +9,7 @@ from trimtab.judge.describe import group
 from trimtab.judge.explained import Explained
 from trimtab.judge.reports import Surroundings
 from trimtab.judge.said import Verdicts
+from trimtab.judge.surge import Surge
 
 MOVES = ("input", "multivariate", "prediction", "positive_rate")
 """Signals of what comes in and of what is answered."""
@@ -40,7 +41,7 @@ class Case:
     quality the inputs explain; `calibration` stands for it where nothing can be expected of them.
     `related` are, by column, those that it goes together with; `mended` is the event time since
     when all feeds are sound again, None where one is broken or none ever was, `accused` the start
-    of the last block in which a caller was in alarm.
+    of the last block in which a caller was in alarm, `surge` a caller that asks for far more now.
     """
 
     deployment: str
@@ -57,6 +58,7 @@ class Case:
     related: Mapping[str, Collection[str]] = field(default_factory=dict)
     mended: float | None = None
     accused: float | None = None
+    surge: Surge | None = None
 
     def at_boundary(self, since: float) -> bool:
         """Whether trouble began with the release, as far as blocks can tell."""

@@ -16,6 +16,9 @@ def hostile_client(trouble: Trouble) -> Opinion:
         compared = trouble.kind in ("callers", "service", "upstream")
         strength = Strength.COMPARED if compared else Strength.FITTING
         return Suspicion(Cause.HOSTILE_CLIENT, strength, evidence)
+    surge = trouble.case.surge if trouble.kind == "service" else None
+    if surge is not None and surge.explains(trouble.since(), trouble.case.block_seconds):
+        return Suspicion(Cause.HOSTILE_CLIENT, Strength.LIKELY, (str(surge), *trouble.reasons))
     alike = [v for v in trouble.every if v.signal == "callers" and v.verdict == "ok"]
     return RuledOut(Cause.HOSTILE_CLIENT, alike[0].reason) if alike else None
 

@@ -37,6 +37,7 @@ from trimtab.judge.signals.farfetched import Lifted
 from trimtab.judge.signals.heavy import heavy
 from trimtab.judge.signals.prominent import LOOKED_AT, Marked, Marks, Prominent, first_ids
 from trimtab.judge.signals.repeats import Alike, Repeats, alike
+from trimtab.judge.surge import Volume
 
 GROUPS = 256
 """Groups of callers."""
@@ -115,6 +116,7 @@ class State(msgspec.Struct):
     repeats: Repeats = msgspec.field(default_factory=Repeats)
     farfetched: Marks = msgspec.field(default_factory=Marks)
     heavy: Marks = msgspec.field(default_factory=Marks)
+    volume: Volume = msgspec.field(default_factory=Volume)
     blocks: Blocks[Crowd] = msgspec.field(default_factory=Blocks[Crowd])
 
 
@@ -194,6 +196,7 @@ class Callers:
             self.state.repeats.take(start, crowd.places, self._limit)
             self.state.farfetched.take(start, crowd.fetched, self._limit)
             self.state.heavy.take(start, crowd.heavy, self._limit)
+            self.state.volume.take(start, {name: each.n for name, each in crowd.groups.items()})
             self._judge(start, crowd.groups)
             self.state.sizes = with_size(self.state.sizes, self.state.n)
             if self._alarmed():
