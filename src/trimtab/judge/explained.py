@@ -33,13 +33,14 @@ class Split(msgspec.Struct, frozen=True):
 
 class Explained(msgspec.Struct, frozen=True):
     """A metric on the reference, as expected of the rows that came, and as it was; for `binary` how
-    labels go with chances."""
+    labels go with chances, in all of its blocks and in the `late` half of them."""
 
     metric: str
     reference: float
     expected: float
     real: float
     tie: Tie = Tie()
+    late: Tie = Tie()
 
     @property
     def by_inputs(self) -> float:
@@ -103,5 +104,8 @@ def explained(quality: QualityProfile, splits: Sequence[Split]) -> Explained | N
     mean = float(np.average([each.expected for each in splits], weights=n))
     real = float(np.average([each.real for each in splits], weights=n))
     told = quality.told
-    tie = reduce(Tie.merge, (each.tie for each in splits))
-    return Explained(quality.metric, told(quality.value), told(mean), told(real), tie)
+    # Evidence begins with chance: the first of these blocks may be from before the fault.
+    early, late = splits[: len(splits) // 2], splits[len(splits) // 2 :]
+    newer = reduce(Tie.merge, (each.tie for each in late))
+    tie = reduce(Tie.merge, (each.tie for each in early), newer)
+    return Explained(quality.metric, told(quality.value), told(mean), told(real), tie, newer)

@@ -61,8 +61,8 @@ class Tie(msgspec.Struct, frozen=True):
         """Whether more than half of that is lost, and yet as many labels are positive as ever."""
         if not (0.0 < self.came < self.n and self.spread > 0.0):
             return False
-        error = math.sqrt(self._share * (1.0 - self._share) / self.spread)
-        return self.kept + SURE * error <= LOST and self._moved <= self._unsure + UNMOVED
+        kept = self.kept + SURE * self._error
+        return kept <= LOST and self._moved <= self._unsure + UNMOVED
 
     @property
     def dealt(self) -> bool:
@@ -76,6 +76,18 @@ class Tie(msgspec.Struct, frozen=True):
         return self.loose and self._moved + self._unsure <= turned / 2.0
 
     @property
+    def opposed(self) -> bool:
+        """Whether labels say the opposite of what is known of their rows, nearly all of them: what
+        they mean was turned around. No world makes the same model worse than its own opposite."""
+        if not (0.0 < self.came < self.n and self.spread > 0.0):
+            return False
+        return self.kept + SURE * self._error <= -LOST
+
+    @property
+    def _error(self) -> float:
+        return math.sqrt(self._share * (1.0 - self._share) / self.spread)
+
+    @property
     def _share(self) -> float:
         return self.came / self.n
 
@@ -86,6 +98,14 @@ class Tie(msgspec.Struct, frozen=True):
     @property
     def _unsure(self) -> float:
         return SURE * math.sqrt(self._share * (1.0 - self._share) / self.n)
+
+    @property
+    def turned(self) -> str:
+        """What is said of labels that are opposed."""
+        return (
+            f"labels go against the scores by {-self.kept:.0%} of what they went with them, and "
+            f"{self._share:.1%} are positive where {self.promised / self.n:.1%} were expected"
+        )
 
     def __str__(self) -> str:
         return (

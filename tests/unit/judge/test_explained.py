@@ -101,3 +101,16 @@ def test_blocks_count_by_their_rows_and_no_block_says_nothing() -> None:
     assert found.real == pytest.approx(0.35)
     assert "error was 0.1 on the reference, 0.13 is expected of the rows that came" in str(found)
     assert explained(quality, []) is None
+
+
+def test_the_newer_half_of_the_blocks_says_by_itself_how_labels_go_with_chances() -> None:
+    """The first ones may be from before the fault."""
+    ties = [Tie(n, spread=10.0, joint=10.0 * kept) for n, kept in ((5, 1.0), (6, -0.8), (7, -1.0))]
+    made = [Split(float(start), tie.n, 0.8, 0.4, tie) for start, tie in enumerate(ties)]
+    found = explained(QUALITY["roc_auc"], made)
+    assert found is not None
+    assert (found.tie.n, found.late.n) == (18, 13)
+    assert found.late.kept == pytest.approx(-0.9)
+    alone = explained(QUALITY["roc_auc"], made[:1])
+    assert alone is not None
+    assert alone.late == alone.tie

@@ -268,6 +268,31 @@ def test_labels_that_belong_to_other_rows_are_at_fault_where_nothing_else_moved(
     assert causes(report.opened[0]) == expected
 
 
+TURNED = Tie(10_000, promised=2_000.0, came=7_400.0, spread=400.0, joint=-360.0)
+OPPOSED = Explained("error", 0.1, 0.1, 0.8, LOST.merge(TURNED), TURNED)
+BROKEN = [verdict("quality"), verdict("parity:x")]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "started", "expected"),
+    [
+        (STILL, 0.0, Cause.LABEL_FAULT),
+        (MOVED, 0.0, Cause.LABEL_FAULT),
+        ([*STILL, verdict("calibration", since=0.0)], 0.0, Cause.LABEL_FAULT),
+        (STILL, 8 * DAY, Cause.CONCEPT_DRIFT),
+        (BROKEN, 0.0, Cause.TRAINING_SERVING_SKEW),
+    ],
+)
+def test_labels_that_say_the_opposite_are_at_fault_whatever_rows_come(
+    verdicts: list[Verdict], started: float, expected: Cause
+) -> None:
+    """Unless the release has just begun to serve, or its inputs are read otherwise."""
+    given = [msgspec.structs.replace(each, scope={"column": "x"}) for each in verdicts]
+    report = reconcile(case(explained=OPPOSED, started=started), given, ())
+    fallen = next(each for each in report.opened if "quality" in each.signals)
+    assert causes(fallen)[0] is expected
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [(OTHERWISE, Cause.CONCEPT_DRIFT), (HARDER, Cause.DATA_DRIFT), (None, Cause.CONCEPT_DRIFT)],

@@ -48,13 +48,23 @@ def test_where_half_are_positive_answers_that_turn_around_look_the_same() -> Non
     assert not tie.dealt
 
 
+@pytest.mark.parametrize(("share", "opposed"), [(1.0, True), (0.9, True), (0.7, False)])
+def test_labels_are_opposed_where_nearly_all_say_the_opposite(share: float, opposed: bool) -> None:
+    tie = labelled(CHANCE + share * (1.0 - 2.0 * CHANCE))
+    assert tie.kept == pytest.approx(1.0 - 2.0 * share)
+    assert tie.opposed is opposed
+    assert f"go against the scores by {2.0 * share - 1.0:.0%}" in tie.turned
+
+
 def test_a_few_labels_do_not_show_it() -> None:
     assert not labelled(np.full(CHANCE.size, 0.2), n=5).loose
+    assert not labelled(1.0 - CHANCE, n=5).opposed
 
 
 @pytest.mark.parametrize("positive", [0.0, 1.0])
 def test_labels_that_are_all_alike_say_nothing(positive: float) -> None:
     assert not labelled(np.full(CHANCE.size, positive)).loose
+    assert not labelled(np.full(CHANCE.size, positive)).opposed
 
 
 def test_chances_that_are_all_alike_say_nothing() -> None:
@@ -62,6 +72,7 @@ def test_chances_that_are_all_alike_say_nothing() -> None:
     assert np.isnan(tie.kept)
     assert not tie.loose
     assert not Tie().loose
+    assert not Tie().opposed
 
 
 def test_what_blocks_differ_by_as_wholes_is_left_out() -> None:

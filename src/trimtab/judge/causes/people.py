@@ -2,6 +2,7 @@
 
 from trimtab.domain.verdicts import Cause, RuledOut
 from trimtab.judge.causes.case import MOVES, Opinion, Strength, Suspicion, Trouble
+from trimtab.judge.describe import WORSE
 
 
 def hostile_client(trouble: Trouble) -> Opinion:
@@ -37,11 +38,22 @@ def label_fault(trouble: Trouble) -> Opinion:
     if bad:
         evidence = tuple(verdict.reason for verdict in bad)
         return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, evidence)
-    elsewhere = _of_other_rows(trouble)
+    elsewhere = _turned_around(trouble) or _of_other_rows(trouble)
     if elsewhere is not None:
         return elsewhere
     sound = [v.reason for v in trouble.every if v.signal == "feedback" and v.verdict == "ok"]
     return RuledOut(Cause.LABEL_FAULT, sound[0]) if sound else None
+
+
+def _turned_around(trouble: Trouble) -> Suspicion | None:
+    """Labels that say the opposite, nearly all of them. Other rows that come do not do that."""
+    told = trouble.case.explained
+    if told is None or not told.late.opposed or trouble.case.at_boundary(trouble.since(*WORSE)):
+        return None
+    if trouble.found("upstream", "parity"):
+        return None
+    asked = "no world makes a model worse than its own opposite: look at what a label means now"
+    return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, (told.late.turned, asked))
 
 
 def _of_other_rows(trouble: Trouble) -> Suspicion | None:
@@ -51,7 +63,9 @@ def _of_other_rows(trouble: Trouble) -> Suspicion | None:
     the same.
     """
     told, other = trouble.case.explained, trouble.found(*MOVES, "upstream", "parity")
-    if told is None or not told.tie.loose or other or trouble.case.at_boundary(trouble.since()):
+    if told is None or not told.tie.loose or other:
+        return None
+    if trouble.case.at_boundary(trouble.since(*WORSE)):
         return None
     evidence = (
         str(told.tie),
