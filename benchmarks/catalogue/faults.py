@@ -283,8 +283,8 @@ CATALOGUE: tuple[Fault, ...] = (
         "mimicry", fourth.Mimicry, (0.3, 0.6), (Cause.CONCEPT_DRIFT,), mark="†", spared=("stops",)
     ),
     Fault("hard-market-grows", fourth.HardMarketGrows, (6.0, 15.0), (Cause.DATA_DRIFT,), mark="†"),
-    Fault("labels-respelt", fourth.LabelsRespelt, (0.5, 1.0), _LABELS, mark="†"),
-    Fault("labels-inverted", fourth.LabelsInverted, (0.9, 1.0), _LABELS, mark="†"),
+    Fault("labels-respelt", fourth.LabelsRespelt, (0.5, 1.0), _LABELS, mark="‡"),
+    Fault("labels-inverted", fourth.LabelsInverted, (0.9, 1.0), _LABELS, mark="‡"),
     Fault(
         "counted-so-far",
         fourth.CountedSoFar,
@@ -310,7 +310,7 @@ CATALOGUE: tuple[Fault, ...] = (
         mark="†",
     ),
     Fault("rebuilt-at-noon", fourth.RebuiltAtNoon, (2.0, 4.0), _PLACE, mark="†"),
-    Fault("flood", fourth.Flood, (1.0, 3.0), _CLIENT, mark="†"),
+    Fault("flood", fourth.Flood, (1.0, 3.0), _CLIENT, mark="‡"),
     Fault(
         "goes-together",
         fourth.GoesTogether,

@@ -9,11 +9,15 @@ share of positives towards a half.
 import math
 
 import msgspec
+import numpy as np
 
 from trimtab.domain.records import Floats
 
 LOST = 0.5
 """A share of what scores tell below which a world that changed is not the first thought."""
+
+OPPOSED = 0.75
+"""Share of the labels that say the opposite, from which on they are at fault."""
 
 UNMOVED = 0.02
 """Share of positives that may move while as many are positive as ever."""
@@ -25,20 +29,32 @@ SURE = 2.0
 class Tie(msgspec.Struct, frozen=True):
     """How `n` labels go with the chances that their rows were given: how many were `promised` to be
     positive and how many `came`, and, of what chances differ from their mean by, the sum of squares
-    (`spread`) and of products with the labels (`joint`)."""
+    (`spread`) and of products with the labels (`joint`). Chances are on the one side of a half or
+    on the other: `sure` is how far, twice, all together, and `turned` by how much labels are nearer
+    to the other side than was promised, which is as much where all say the opposite."""
 
     n: int = 0
     promised: float = 0.0
     came: float = 0.0
     spread: float = 0.0
     joint: float = 0.0
+    sure: float = 0.0
+    turned: float = 0.0
 
     @classmethod
     def of(cls, chance: Floats, rows: Floats, hits: Floats) -> "Tie":
         """Labels by cell."""
         n, promised = float(rows.sum()), float(rows @ chance)
-        apart = chance - promised / n
-        return cls(int(n), promised, float(hits.sum()), float(rows @ apart**2), float(hits @ apart))
+        apart, side = chance - promised / n, np.sign(1.0 - 2.0 * chance)
+        return cls(
+            int(n),
+            promised,
+            float(hits.sum()),
+            float(rows @ apart**2),
+            float(hits @ apart),
+            float(rows @ np.abs(1.0 - 2.0 * chance)),
+            float((hits - rows * chance) @ side),
+        )
 
     def merge(self, other: "Tie") -> "Tie":
         """Both; what blocks differ by as wholes is left out."""
@@ -48,6 +64,8 @@ class Tie(msgspec.Struct, frozen=True):
             self.came + other.came,
             self.spread + other.spread,
             self.joint + other.joint,
+            self.sure + other.sure,
+            self.turned + other.turned,
         )
 
     @property
@@ -78,10 +96,17 @@ class Tie(msgspec.Struct, frozen=True):
     @property
     def opposed(self) -> bool:
         """Whether labels say the opposite of what is known of their rows, nearly all of them: what
-        they mean was turned around. No world makes the same model worse than its own opposite."""
-        if not (0.0 < self.came < self.n and self.spread > 0.0):
+        they mean was turned around, since hardly a world makes a model worse than its opposite.
+
+        Labels go against chances then. A part in which answers turn around may do that, if most of
+        what chances differ by is in it, but it is no larger than it is; and where far more labels
+        are positive than were, they still go with chances.
+        """
+        if not (0.0 < self.came < self.n and self.spread > 0.0 and self.sure > 0.0):
             return False
-        return self.kept + SURE * self._error <= -LOST
+        error = math.sqrt(self.n * self._share * (1.0 - self._share)) / self.sure
+        against = self.kept + SURE * self._error <= 0.0
+        return against and self.turned / self.sure - SURE * error >= OPPOSED
 
     @property
     def _error(self) -> float:
@@ -100,11 +125,11 @@ class Tie(msgspec.Struct, frozen=True):
         return SURE * math.sqrt(self._share * (1.0 - self._share) / self.n)
 
     @property
-    def turned(self) -> str:
+    def opposite(self) -> str:
         """What is said of labels that are opposed."""
         return (
-            f"labels go against the scores by {-self.kept:.0%} of what they went with them, and "
-            f"{self._share:.1%} are positive where {self.promised / self.n:.1%} were expected"
+            f"{self.turned / self.sure:.0%} of the labels say the opposite of what scores tell, "
+            f"and {self._share:.1%} are positive where {self.promised / self.n:.1%} were expected"
         )
 
     def __str__(self) -> str:

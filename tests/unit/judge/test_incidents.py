@@ -268,7 +268,7 @@ def test_labels_that_belong_to_other_rows_are_at_fault_where_nothing_else_moved(
     assert causes(report.opened[0]) == expected
 
 
-TURNED = Tie(10_000, promised=2_000.0, came=7_400.0, spread=400.0, joint=-360.0)
+TURNED = Tie(10_000, 2_000.0, 7_400.0, spread=400.0, joint=-360.0, sure=6_000.0, turned=5_400.0)
 OPPOSED = Explained("error", 0.1, 0.1, 0.8, LOST.merge(TURNED), TURNED)
 BROKEN = [verdict("quality"), verdict("parity:x")]
 

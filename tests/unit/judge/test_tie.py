@@ -48,17 +48,38 @@ def test_where_half_are_positive_answers_that_turn_around_look_the_same() -> Non
     assert not tie.dealt
 
 
+@pytest.mark.parametrize("mean", [0.0, 0.3])
 @pytest.mark.parametrize(("share", "opposed"), [(1.0, True), (0.9, True), (0.7, False)])
-def test_labels_are_opposed_where_nearly_all_say_the_opposite(share: float, opposed: bool) -> None:
-    tie = labelled(CHANCE + share * (1.0 - 2.0 * CHANCE))
-    assert tie.kept == pytest.approx(1.0 - 2.0 * share)
+def test_labels_are_opposed_where_nearly_all_say_the_opposite(
+    share: float, opposed: bool, mean: float
+) -> None:
+    """Also where half are positive."""
+    chance = CHANCE + mean
+    rows = np.full(chance.size, 2_000.0)
+    tie = Tie.of(chance, rows, rows * (chance + share * (1.0 - 2.0 * chance)))
+    assert tie.turned / tie.sure == pytest.approx(share)
     assert tie.opposed is opposed
-    assert f"go against the scores by {2.0 * share - 1.0:.0%}" in tie.turned
+    assert tie.opposite.startswith(f"{share:.0%} of the labels say the opposite of what scores")
+
+
+def test_a_part_that_turned_around_is_no_larger_than_it_is() -> None:
+    """However much of what chances differ by is there."""
+    chance, rows = np.array([0.2, 0.05, 0.95]), np.array([8_500.0, 750.0, 750.0])
+    tie = Tie.of(chance, rows, rows * np.array([0.2, 0.95, 0.05]))
+    assert tie.kept < -0.4
+    assert tie.turned / tie.sure == pytest.approx(0.21, abs=0.01)
+    assert not tie.opposed
+
+
+def test_labels_that_are_far_oftener_positive_still_go_with_chances() -> None:
+    tie = labelled(0.75 + 0.5 * CHANCE)
+    assert tie.turned / tie.sure > 0.9
+    assert not tie.opposed
 
 
 def test_a_few_labels_do_not_show_it() -> None:
     assert not labelled(np.full(CHANCE.size, 0.2), n=5).loose
-    assert not labelled(1.0 - CHANCE, n=5).opposed
+    assert not labelled(1.0 - CHANCE, n=2).opposed
 
 
 @pytest.mark.parametrize("positive", [0.0, 1.0])
@@ -72,6 +93,7 @@ def test_chances_that_are_all_alike_say_nothing() -> None:
     assert np.isnan(tie.kept)
     assert not tie.loose
     assert not Tie().loose
+    assert not tie.opposed
     assert not Tie().opposed
 
 

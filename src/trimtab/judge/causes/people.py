@@ -53,7 +53,7 @@ def _turned_around(trouble: Trouble) -> Suspicion | None:
     if trouble.found("upstream", "parity"):
         return None
     asked = "no world makes a model worse than its own opposite: look at what a label means now"
-    return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, (told.late.turned, asked))
+    return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, (told.late.opposite, asked))
 
 
 def _of_other_rows(trouble: Trouble) -> Suspicion | None:
