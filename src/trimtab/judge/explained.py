@@ -19,6 +19,9 @@ from trimtab.domain.records import Floats
 from trimtab.judge.estimate import Learned, Seen, cells_at, expected, values
 from trimtab.judge.tie import Tie
 
+LAST = 3
+"""Blocks that say how labels go with chances of late."""
+
 
 class Split(msgspec.Struct, frozen=True):
     """A metric of the `n` labelled predictions of the block that began at `start`: as `expected` of
@@ -33,14 +36,15 @@ class Split(msgspec.Struct, frozen=True):
 
 class Explained(msgspec.Struct, frozen=True):
     """A metric on the reference, as expected of the rows that came, and as it was; for `binary` how
-    labels go with chances, in all of its blocks and in the `late` half of them."""
+    labels go with chances, in all of its blocks, and `lately`: in the newer half of them and in the
+    last ones."""
 
     metric: str
     reference: float
     expected: float
     real: float
     tie: Tie = Tie()
-    late: Tie = Tie()
+    lately: tuple[Tie, ...] = ()
 
     @property
     def by_inputs(self) -> float:
@@ -105,7 +109,8 @@ def explained(quality: QualityProfile, splits: Sequence[Split]) -> Explained | N
     real = float(np.average([each.real for each in splits], weights=n))
     told = quality.told
     # Evidence begins with chance: the first of these blocks may be from before the fault.
-    early, late = splits[: len(splits) // 2], splits[len(splits) // 2 :]
-    newer = reduce(Tie.merge, (each.tie for each in late))
-    tie = reduce(Tie.merge, (each.tie for each in early), newer)
-    return Explained(quality.metric, told(quality.value), told(mean), told(real), tie, newer)
+    parts = (splits, splits[len(splits) // 2 :], splits[-LAST:])
+    tie, *lately = (reduce(Tie.merge, (each.tie for each in part)) for part in parts)
+    return Explained(
+        quality.metric, told(quality.value), told(mean), told(real), tie, tuple(lately)
+    )

@@ -103,14 +103,15 @@ def test_blocks_count_by_their_rows_and_no_block_says_nothing() -> None:
     assert explained(quality, []) is None
 
 
-def test_the_newer_half_of_the_blocks_says_by_itself_how_labels_go_with_chances() -> None:
+def test_the_newer_blocks_say_by_themselves_how_labels_go_with_chances() -> None:
     """The first ones may be from before the fault."""
-    ties = [Tie(n, spread=10.0, joint=10.0 * kept) for n, kept in ((5, 1.0), (6, -0.8), (7, -1.0))]
+    ties = [Tie(2**n, spread=10.0, joint=10.0 * kept) for n, kept in enumerate([1.0] * 6 + [-1.0])]
     made = [Split(float(start), tie.n, 0.8, 0.4, tie) for start, tie in enumerate(ties)]
     found = explained(QUALITY["roc_auc"], made)
     assert found is not None
-    assert (found.tie.n, found.late.n) == (18, 13)
-    assert found.late.kept == pytest.approx(-0.9)
+    half, last = found.lately
+    assert (found.tie.n, half.n, last.n) == (127, 64 + 32 + 16 + 8, 64 + 32 + 16)
+    assert last.kept == pytest.approx(1.0 / 3.0)
     alone = explained(QUALITY["roc_auc"], made[:1])
     assert alone is not None
-    assert alone.late == alone.tie
+    assert alone.lately == (alone.tie, alone.tie)

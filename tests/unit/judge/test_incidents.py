@@ -269,7 +269,7 @@ def test_labels_that_belong_to_other_rows_are_at_fault_where_nothing_else_moved(
 
 
 TURNED = Tie(10_000, 2_000.0, 7_400.0, spread=400.0, joint=-360.0, sure=6_000.0, turned=5_400.0)
-OPPOSED = Explained("error", 0.1, 0.1, 0.8, LOST.merge(TURNED), TURNED)
+OPPOSED = Explained("error", 0.1, 0.1, 0.8, LOST.merge(TURNED), (LOST, TURNED))
 BROKEN = [verdict("quality"), verdict("parity:x")]
 
 

@@ -48,12 +48,13 @@ def label_fault(trouble: Trouble) -> Opinion:
 def _turned_around(trouble: Trouble) -> Suspicion | None:
     """Labels that say the opposite, nearly all of them. Other rows that come do not do that."""
     told = trouble.case.explained
-    if told is None or not told.late.opposed or trouble.case.at_boundary(trouble.since(*WORSE)):
+    opposed = [] if told is None else [tie for tie in told.lately if tie.opposed]
+    if not opposed or trouble.found("upstream", "parity"):
         return None
-    if trouble.found("upstream", "parity"):
+    if trouble.case.at_boundary(trouble.since(*WORSE)):
         return None
-    asked = "no world makes a model worse than its own opposite: look at what a label means now"
-    return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, (told.late.opposite, asked))
+    asked = "hardly a world makes a model worse than its opposite: look at what a label says now"
+    return Suspicion(Cause.LABEL_FAULT, Strength.LIKELY, (opposed[0].opposite, asked))
 
 
 def _of_other_rows(trouble: Trouble) -> Suspicion | None:
