@@ -239,9 +239,9 @@ def drawn_around(world: World, family: object) -> Any:
             )
         case Feedback(state=state):
             wrong = world.tally(state.contradicted.zones[0].high or 0.0).hits
-            useless = int(world.rng.binomial(ROWS, world.rng.beta(1.0, 40.0)))
+            useless, odd = world.rng.binomial(ROWS, world.rng.beta(1.0, 40.0, 2)).tolist()
             delays = world.rng.multinomial(ROWS, np.full(DELAYS, 1.0 / DELAYS)).tolist()
-            return Told(ROWS, useless, wrong, delays=delays, classes=world.denied())
+            return Told(ROWS, useless, wrong, delays=delays, classes=world.denied(), odd=odd)
         case Parity(state=state):
             high = next(iter(state.streams.values())).watch.zones[0].high or 0.0
             differing = {name: world.tally(high).hits for name in state.streams}
@@ -335,7 +335,7 @@ def around(family: object) -> Iterator[tuple[str, Callable[[], None]]]:
             watches = {"feedback": [state.contradicted]}
             classes = (state.denials, state.strays, state.corrections)
             each = [watch for kind in classes for watch in kind.watches.values()]
-            shares = (state.useless, state.late, state.early, *each)
+            shares = (state.useless, state.odd, state.late, state.early, *each)
             yield from (("feedback", lambda: None) for watch in shares if watch.broken)
     for group, every in watches.items():
         yield from ((group, watch.rearm) for watch in every if watch.frozen is not None)

@@ -75,8 +75,6 @@ class Told(msgspec.Struct, frozen=True):
 
     n: int = 0
     useless: int = 0
-    odd: int = 0
-    """Those that quality cannot be measured by, whatever became of them."""
     contradicted: int = 0
     confirmed: int = 0
     delays: list[int] = []
@@ -86,19 +84,21 @@ class Told(msgspec.Struct, frozen=True):
     """Labels of each class, how many of them others denied, strays, and corrections."""
     callers: dict[int, Tally] = {}
     """The same as of `sources` for each group of callers."""
+    odd: int = 0
+    """Those that quality cannot be measured by, whatever became of them."""
 
     def merge(self, other: "Told") -> "Told":
         """The counts of both."""
         return Told(
             self.n + other.n,
             self.useless + other.useless,
-            self.odd + other.odd,
             self.contradicted + other.contradicted,
             self.confirmed + other.confirmed,
             sums(self.delays, other.delays),
             _first(merged(self.sources, other.sources)),
             merged(self.classes, other.classes),
             dict(sorted(merged(self.callers, other.callers).items())),
+            self.odd + other.odd,
         )
 
 
@@ -169,10 +169,10 @@ class Feedback:
         return Told(
             heard.fate.size,
             int(useless.sum()),
-            int((~usable(self._target.signature, heard.label)).sum()),
             int(contradicted.sum()),
             int((heard.fate == Fate.CONFIRMED).sum()),
             classes=said(self._classes, heard),
+            odd=int((~usable(self._target.signature, heard.label)).sum()),
         )
 
     def learn(self, labelled: Labelled) -> Mapping[int, Told]:
