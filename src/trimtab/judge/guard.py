@@ -389,24 +389,31 @@ class Guard:
 
         `otherwise` tells what `absolute` evidence is from: it is said where that is the proof, and
         before chance has assigned a request to either release."""
-        part = name.partition("_")[0]
+        part, called = name.partition("_")[0], self._called(name)
         limit, worse = self._alpha(part), signal.worse(ratios[0])
         candidate, stable = signal.candidate, signal.stable
         counts = f"{candidate.bad}/{candidate.n} against {stable.bad}/{stable.n} of stable"
         if not candidate.n and not stable.n:
             counts = otherwise
         if worse >= limit and len(signal.units) > 1:
-            return self._verdict(
-                name, "bad", f"{NAMES[name]}: {counts}", worse, signal, threshold=limit
-            )
+            return self._verdict(name, "bad", f"{called}: {counts}", worse, signal, threshold=limit)
         proof = max(absolute, relative := signal.not_worse(ratios[1]))
         if proof >= self._beta:
             counts = counts if relative >= self._beta else otherwise
             return self._verdict(
-                name, "ok", f"{NAMES[name]}: not worse, {counts}", worse, signal, threshold=limit
+                name,
+                "ok",
+                f"{called}: not worse, {counts}",
+                worse,
+                signal,
+                threshold=limit,
             )
-        reason = f"{NAMES[name]}: evidence 10^{proof:.1f} of 10^{self._beta:.1f} ({counts})"
+        reason = f"{called}: evidence 10^{proof:.1f} of 10^{self._beta:.1f} ({counts})"
         return self._verdict(name, "unknown", reason, worse, signal, threshold=limit)
+
+    def _called(self, name: str) -> str:
+        regression = self._saved.signature.task == "regression"
+        return "loss" if regression and name == "quality" else NAMES[name]
 
     def _verdict(
         self,

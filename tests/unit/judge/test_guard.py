@@ -204,6 +204,17 @@ def test_labels_are_ignored_when_quality_is_switched_off() -> None:
     assert watching.dump() == before
 
 
+@pytest.mark.parametrize(
+    ("signature", "called"), [(REGRESSION, "loss: evidence"), (BINARY, "wrong decisions: evidence")]
+)
+def test_what_a_rollout_waits_for_is_called_by_what_the_model_does(
+    signature: Signature, called: str
+) -> None:
+    report = guard("auto", signature).assess("shadow", 0, 0.0)
+    (quality,) = (each for each in report.verdicts if each.signal == "quality")
+    assert quality.reason.startswith(called)
+
+
 def test_regressions_are_compared_by_their_share_of_both_losses() -> None:
     watching = guard("auto", REGRESSION)
     answers, copies = shadow(800)
