@@ -159,8 +159,23 @@ def _model_text(model: Any, wanted: str | None, scratch: Path) -> str:
             hint="give the file that your library wrote, or format='skops' or 'joblib'",
         )
     path = scratch / f"model.{kind}"
-    importlib.import_module(store).dump(model, path)
+    _storer(store, kind).dump(model, path)
     return str(path)
+
+
+def _storer(store: str, package: str) -> Any:
+    """The library that stores an object, which trimtab itself does not need."""
+    try:
+        return importlib.import_module(store)
+    except ModuleNotFoundError as cause:
+        raise errors.Usage(
+            errors.BAD_VALUE,
+            "build",
+            package,
+            "it stores a fitted object, and it is not installed here",
+            unchanged="nothing was built",
+            hint=f"pip install {package}",
+        ) from cause
 
 
 def _reference_file(reference: Any, scratch: Path) -> Path | None:
