@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from trimtab import errors
@@ -513,6 +514,20 @@ def test_a_neighbour_that_cannot_start_stops_everything_and_says_why(home: Home)
     told, _ = agent.communicate(timeout=20)
     assert agent.returncode == 3
     assert told.splitlines()[-1] == "TT-701 the database is newer"
+    assert home.processes() == set()
+
+
+def test_where_it_cannot_be_written_how_it_is_reached_everything_is_stopped_in_order(
+    home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As on a disk that has become full."""
+    (home.path / "run/agent.tmp").mkdir(parents=True)
+    wanted = WantedWorkers(1, slots(home.release("aaaaaaaaaaaa"), 2))
+    (home.path / "run/wanted.json").write_bytes(msgspec.json.encode(wanted))
+    agent = home.start()
+    told, _ = agent.communicate(timeout=20)
+    assert (agent.returncode, told.splitlines()[-1].split()[0]) == (3, "TT-105")
+    assert capfd.readouterr().err == ""
     assert home.processes() == set()
 
 

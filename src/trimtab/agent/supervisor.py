@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from trimtab import errors
 from trimtab.agent.control import Changes, Control
 from trimtab.agent.groups import Groups, NotDelegated, delegated
 from trimtab.agent.hands import Hands
@@ -52,8 +54,9 @@ async def serve(options: AgentOptions, hands: Hands, report: Report = silent) ->
     """Run until SIGTERM, SIGINT or SIGHUP, then drain and return.
 
     Changes the working directory to the state folder for the time it runs. Raises `Unavailable`
-    TT-107 (folder in use), TT-108 (port taken) and TT-701 (a gateway or the controller cannot
-    start), `Refused` TT-110 (admin listener beyond loopback); nothing is then left running.
+    TT-105 (no room), TT-107 (folder in use), TT-108 (port taken) and TT-701 (a gateway or the
+    controller cannot start), `Refused` TT-110 (admin listener beyond loopback); nothing is then
+    left running.
     """
     with contextlib.ExitStack() as stack:
         home = options.home.absolute()
@@ -189,12 +192,14 @@ class _Agent:
         try:
             with stopping_signals(stop, self._nursery.end_strangers):
                 await asyncio.sleep(0)  # processes come up while the rest is written and told
-                self._write_facts(facts)
-                asked = asyncio.ensure_future(stop.wait())
-                await asyncio.wait([asked, *keepers], return_when=asyncio.FIRST_COMPLETED)
-                asked.cancel()
-                self._report(AgentEvent("stopping", "agent", "draining"))
-                await self._stop()
+                try:
+                    self._write_facts(facts)
+                    asked = asyncio.ensure_future(stop.wait())
+                    await asyncio.wait([asked, *keepers], return_when=asyncio.FIRST_COMPLETED)
+                    asked.cancel()
+                finally:
+                    self._report(AgentEvent("stopping", "agent", "draining"))
+                    await self._stop()
         finally:
             facts.unlink(missing_ok=True)
             self._watching.cancel()
@@ -278,8 +283,18 @@ class _Agent:
         grpc = None if calls is None else calls.target
         facts = AgentFacts(os.getpid(), inference, admin, time.time(), grpc, self._limits)
         unfinished = path.with_suffix(".tmp")
-        unfinished.write_bytes(msgspec.json.encode(facts))
-        unfinished.rename(path)
+        try:
+            unfinished.write_bytes(msgspec.json.encode(facts))
+            unfinished.rename(path)
+        except OSError as cause:
+            raise errors.Unavailable(
+                errors.HOME_NOT_WRITABLE,
+                "write",
+                str(path),
+                f"nobody could be told where to reach the system: {cause.strerror}",
+                unchanged="everything that had been started was stopped again",
+                hint=f"df -h {shlex.quote(str(self._nursery.home))}",
+            ) from cause
         places = f"{inference} and {admin}" + (f", gRPC on {grpc}" if grpc else "")
         self._report(AgentEvent("listening", "agent", places, os.getpid()))
 
