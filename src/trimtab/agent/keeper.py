@@ -61,10 +61,13 @@ class Keeper:
             await self._sleep(self._backoff.pause(lived))
 
     async def _started(self, launch: Launch) -> Child | None:
-        """A new process; None where the system has no room for another one beside what runs."""
+        """A new process; None where the system has no room for another one beside what runs, or
+        it is to be stopped."""
         try:
             return await self._start(launch)
         except (errors.TrimtabError, OSError) as problem:
+            if self._stopping.is_set():  # What it would have served is closed.
+                return None
             if self.child is None:
                 raise
             text = f"cannot be started now and is tried again: {problem}"

@@ -64,6 +64,19 @@ def test_a_first_start_that_the_system_refuses_is_told_at_once() -> None:
         asyncio.run(keeper.run())
 
 
+def test_what_is_stopped_while_it_starts_has_not_failed_to() -> None:
+    """Its listener is closed by then."""
+
+    async def start(launch: Launch) -> Child:
+        await keeper.stop()
+        raise REFUSED
+
+    told: list[AgentEvent] = []
+    keeper = Keeper(lambda: LAUNCH, start, Patience(), told.append)
+    asyncio.run(asyncio.wait_for(keeper.run(), 10))
+    assert told == []
+
+
 def test_a_process_that_cannot_start_yet_ends_nothing_and_says_why() -> None:
     """As a controller on a full disk: what serves goes on serving."""
     told: list[AgentEvent] = []
