@@ -10,7 +10,8 @@ _CRASH = "Fatal Python error: "
 _FRAME = "  File "
 LIMIT = 10_000_000
 LINE = 8192
-TAIL = 50
+TAIL = 150
+"""Lines that are remembered: a trace that Python leaves has a hundred frames."""
 KEPT_SECONDS = 30 * 86_400.0
 """For how long the log of a process is kept that nothing is added to."""
 

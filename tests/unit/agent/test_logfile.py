@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from trimtab.agent.logfile import KEPT_SECONDS, forget_old, last_word
+from trimtab.agent.logfile import KEPT_SECONDS, LogFile, forget_old, last_word
 
 NOW = 2_000_000_000.0
 
@@ -42,12 +42,14 @@ def test_a_log_that_cannot_be_removed_stays(tmp_path: Path) -> None:
     assert held.is_dir()
 
 
-def test_a_crash_is_told_by_its_signal_and_where_it_was() -> None:
-    crash = "import os\ndef inner(): os.abort()\ninner()"
+def test_a_crash_is_told_by_its_signal_and_where_it_was(tmp_path: Path) -> None:
+    crash = "import os\ndef inner(n): inner(n - 1) if n else os.abort()\ninner(200)"
     words = [sys.executable, "-X", "faulthandler", "-c", f"print('hello', flush=True)\n{crash}"]
-    done = subprocess.run(words, stdout=-1, stderr=-2, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    done = subprocess.run(words, stdout=-1, stderr=-2, check=False)
+    log = LogFile(tmp_path / "worker-a-0.log")
+    log.write(done.stdout)
+    log.close()
     told = 'Fatal Python error: Aborted at File "<string>", line 3 in inner'
-    assert last_word(lines) == told
+    assert last_word(log.last_lines) == told
     assert last_word(["hello", "ValueError: no"]) == "ValueError: no"
     assert last_word([]) == ""
