@@ -70,6 +70,7 @@ def open_home(home: Path) -> Path:
 
     Raises `Unavailable` TT-105 when it cannot be written, TT-106 when a newer version wrote it.
     """
+    _check_name(home)
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=home) as probe:
@@ -91,6 +92,21 @@ def open_home(home: Path) -> Path:
         (home / folder).mkdir(exist_ok=True, mode=0o700)
     (home / layout.PROCESS_LOGS).mkdir(exist_ok=True, mode=0o700)
     return home
+
+
+def _check_name(home: Path) -> None:
+    """Paths below it are sent and stored as text."""
+    try:
+        str(home).encode()
+    except UnicodeEncodeError:
+        raise errors.Unavailable(
+            errors.HOME_NOT_WRITABLE,
+            "open state folder",
+            ascii(str(home)),
+            "its path is no UTF-8",
+            unchanged="nothing was started",
+            hint="rename the folder in it that is not",
+        ) from None
 
 
 def _make_private(home: Path) -> None:

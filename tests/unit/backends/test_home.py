@@ -80,6 +80,14 @@ def test_a_home_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     assert "TRIMTAB_HOME" in caught.value.hint
 
 
+def test_a_path_that_is_no_text_is_told_and_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(errors.Unavailable, match="no UTF-8") as caught:
+        open_home(tmp_path / os.fsdecode(b"caf\xe9") / "state")
+    assert caught.value.code == errors.HOME_NOT_WRITABLE
+    assert caught.value.subject.isascii()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_project_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
     (tmp_path / "trimtab.toml").write_text("[server]\ngateways = 2\n")
     (tmp_path / "deep" / "er").mkdir(parents=True)
