@@ -10,6 +10,7 @@ from trimtab import errors
 from trimtab.build.request import Tools
 from trimtab.build.scratch import scratch
 from trimtab.domain.names import Digest
+from trimtab.domain.plurals import many
 from trimtab.domain.release import Release
 from trimtab.domain.reproduction import Behaviour, Integrity, Replay, Reproduction
 
@@ -52,11 +53,12 @@ def integrity(release: Release, tools: Tools) -> tuple[Integrity, tuple[str, ...
 def _with_environment(
     result: Reproduction, release: Release, checkout: Path, tools: Tools
 ) -> Reproduction:
+    lock = release.manifest.environment
+    packages = many(len(lock.packages), "package")
+    tools.narrate(f"environment: {packages}, fetched anew and installed, which may take minutes")
     with scratch(tools.scratch, "reproduce-") as folder:
         try:
-            python = tools.environments.rebuild(
-                release.manifest.environment, folder / "environment"
-            )
+            python = tools.environments.rebuild(lock, folder / "environment")
         except errors.TrimtabError as problem:
             return msgspec.structs.replace(
                 result, environment="unbuildable", problems=(str(problem), *problem.causes())

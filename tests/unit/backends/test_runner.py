@@ -26,8 +26,12 @@ def train():
     time.sleep(60)
 """
 BUILD = """
+import signal
 import sys
 from pathlib import Path
+
+# Tests may run where the end of the terminal is ignored, as under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 from trimtab.backends.runner import SubprocessRunner
 
