@@ -130,7 +130,7 @@ def chosen(native: Manifest, trial: Trial, tools: Tools) -> Manifest:
 
 
 def _entry(native: Manifest, tools: Tools) -> Path:
-    """Where the engine of a model is kept once it is found, whichever run of a pipeline made it."""
+    """Where the engine of a model is kept once it is found, however it was made."""
     model = msgspec.structs.replace(native, source=NO_RUN)
     digest = hashlib.sha256(canonical(model)).hexdigest()
     return tools.cache / "engines" / f"{digest}-{_CONVERTED}.json"

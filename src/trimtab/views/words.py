@@ -130,7 +130,7 @@ _LATE = {
     "": "the control loop lacks processor time",
     "growing": "the control loop lacks processor time, and falls behind further",
     "shrinking": "the control loop catches up",
-    "stopped": "what came before the control loop started is read first",
+    "stopped": "what came before is read first",
 }
 
 

@@ -85,7 +85,7 @@ class Passing(StoppedClock):
 
 def restarted(
     bench: Bench, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Bench, bytes]:
+) -> tuple[Bench, Observer, bytes]:
     """Four segments of predictions were read before a restart; then comes a label of the first."""
     monkeypatch.setattr(recall.Recall.some, "__defaults__", (1,))
     first = bench.observer()
@@ -95,7 +95,11 @@ def restarted(
     first.poll()
     kept = first.dump()
     writer.labels({"request_id": "r0", "label": "1", "at": START})
-    return Bench(bench.home, clock=Passing(bench.clock.value)), kept
+    again = Bench(bench.home, clock=Passing(bench.clock.value))
+    observer = again.observer()
+    observer.restore(kept)
+    observer.follow(stable(), {})
+    return again, observer, kept
 
 
 def whole(observer: Observer) -> None:
@@ -107,10 +111,7 @@ def whole(observer: Observer) -> None:
 def test_nothing_is_read_or_lost_while_what_waits_is_read_again(
     bench: Bench, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again, kept = restarted(bench, writer, monkeypatch)
-    observer = again.observer()
-    observer.restore(kept)
-    observer.follow(stable(), {})
+    again, observer, kept = restarted(bench, writer, monkeypatch)
     looks = 0
     while not asyncio.run(observer.refresh()):
         looks += 1
@@ -127,10 +128,7 @@ def test_nothing_is_read_or_lost_while_what_waits_is_read_again(
 def test_changed_terms_are_read_for_again_beside_the_loop(
     bench: Bench, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again, kept = restarted(bench, writer, monkeypatch)
-    observer = again.observer()
-    observer.restore(kept)
-    observer.follow(stable(), {})
+    again, observer, _ = restarted(bench, writer, monkeypatch)
     assert not asyncio.run(observer.refresh())
     spec = stable()["flights"].spec
     plan = msgspec.structs.replace(spec.monitor, segments=("x",))
@@ -143,7 +141,6 @@ def test_changed_terms_are_read_for_again_beside_the_loop(
 def test_a_log_that_fails_while_it_is_read_again_loses_no_label(
     bench: Bench, writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again, kept = restarted(bench, writer, monkeypatch)
     reads, broken = FolderRequestLog.rows_of, [True]
 
     def refuses(log: FolderRequestLog, segments: Sequence[Segment]) -> Iterator[Rows | None]:
@@ -153,9 +150,7 @@ def test_a_log_that_fails_while_it_is_read_again_loses_no_label(
                 raise OSError(24, "too many open files")
 
     monkeypatch.setattr(FolderRequestLog, "rows_of", refuses)
-    observer = again.observer()
-    observer.restore(kept)
-    observer.follow(stable(), {})
+    again, observer, kept = restarted(bench, writer, monkeypatch)
     with pytest.raises(OSError, match="too many"):
         whole(observer)
     assert observer.dump() == kept

@@ -18,7 +18,7 @@ from trimtab.views.status import build_status
         (12.0, "growing", "degraded", "lacks processor time, and falls behind further"),
         (29.0, "shrinking", "healthy", "judged 29 s late: the control loop catches up"),
         (41.0, "shrinking", "degraded", "judged 41 s late: the control loop catches up"),
-        (41.0, "stopped", "degraded", "what came before the control loop started is read first"),
+        (41.0, "stopped", "degraded", "what came before is read first"),
     ],
 )
 def test_it_is_told_how_late_requests_are_judged_and_what_becomes_of_that(
