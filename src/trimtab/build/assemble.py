@@ -328,7 +328,8 @@ def _classes_of(reference: Reference | None) -> list[str]:
 def numbered(labels: Iterable[str]) -> list[str]:
     """Labels in the order in which models number them: numbers by their value, others as texts."""
     try:
-        return sorted(labels, key=float)
+        # Of one number in two spellings the order would be that of a set.
+        return sorted(labels, key=lambda label: (float(label), label))
     except ValueError:
         return sorted(labels)
 

@@ -31,3 +31,4 @@ def test_classes_that_are_numbers_come_in_the_order_of_numbers() -> None:
     assert numbered(reversed(labels)) == labels
     assert numbered({"10", "9", "-1", "1.5"}) == ["-1", "1.5", "9", "10"]
     assert numbered({"tech", "billing", "10"}) == ["10", "billing", "tech"]
+    assert numbered(["1.0", "1", "0"]) == numbered(["1", "1.0", "0"]) == ["0", "1", "1.0"]
